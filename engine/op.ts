@@ -1,0 +1,77 @@
+import type { Node, Tensor, TensorSpec } from "./tensor.ts";
+
+/** Compile-time facts of one application of an op; structural, so that plans can be cached by them. */
+export type Attrs = Readonly<Record<string, unknown>>;
+
+/**
+ * One entry of a plan, the same for every device: which kernel, on what. Operands are tensors (of the node, or
+ * scratch made by `LaunchContext.temp`); which memory they are is the planner's business.
+ * `constants` are the op's own selectors (OP, HAS_RESIDUAL, ...); a device adds its geometry.
+ */
+export type Launch = {
+  readonly kernel: string;
+  readonly constants?: Readonly<Record<string, number>>;
+  readonly params: Readonly<Record<string, number>>;
+  /** `null` is an unused binding. */
+  readonly inputs: readonly (Tensor | null)[];
+  readonly inouts?: readonly Tensor[];
+  readonly outputs: readonly (Tensor | null)[];
+  /** Random state (u32[4]), bound last as a uniform. */
+  readonly rng?: Tensor;
+};
+
+export type LaunchContext = {
+  readonly node: Node;
+  readonly inputs: readonly Tensor[];
+  readonly outputs: readonly Tensor[];
+  /** Scratch memory that lives for this node only. */
+  temp(spec: TensorSpec): Tensor;
+};
+
+/**
+ * A gradient on its way to a tensor. `outer` is the product aᵀ b over rows (a weight's gradient); `columns` the
+ * column sums of a (times b, where given). Several of one kind become one product over concatenated rows.
+ */
+export type Contribution =
+  | Tensor
+  | { readonly outer: readonly [Tensor, Tensor]; readonly group: string }
+  | { readonly columns: Tensor; readonly times?: Tensor; readonly group: string }
+  | undefined;
+
+export type GradContext = {
+  readonly node: Node;
+  readonly inputs: readonly Tensor[];
+  readonly outputs: readonly Tensor[];
+  /** The gradient of each output; undefined where none arrives. */
+  readonly upstream: readonly (Tensor | undefined)[];
+  /** Which inputs want a gradient; the rule may skip the others. */
+  readonly needs: readonly boolean[];
+  /** What has arrived for an input so far. Where a rule takes it, it must return the new total, not a contribution. */
+  take(input: number): Tensor | undefined;
+};
+
+export type GradRule = (ctx: GradContext) => Contribution[];
+
+/** Marks an op that ends a gradient or refuses one. */
+export type Nondifferentiable = { readonly why: string; readonly ends: boolean };
+
+/** An op through which no gradient is meant to pass (integers, masks, `stopGradient`). */
+export const endsGradient = (why: string): Nondifferentiable => ({ why, ends: true });
+/** An op without a gradient rule: a gradient that reaches it is an error. */
+export const nondifferentiable = (why: string): Nondifferentiable => ({ why, ends: false });
+
+export type Op = {
+  readonly name: string;
+  /** Checks inputs and gives the outputs' shapes and dtypes. */
+  infer(inputs: readonly Tensor[], attrs: Attrs): TensorSpec[];
+  readonly grad: GradRule | Nondifferentiable;
+  launch(ctx: LaunchContext): Launch[];
+  /** Where the (single) output is a window of an input: no launch, no memory. Bytes; undefined if it must be copied. */
+  view?(node: Node): { input: number; byteOffset: number } | undefined;
+  /** output index -> input index whose memory the output takes over (the kernel's in-outs). */
+  donates?(node: Node): Readonly<Record<number, number>>;
+  /** Stacks its inputs along axis 0; the planner may let producers write straight into it. */
+  readonly stacks?: boolean;
+  /** The same thing in primitive ops; tests compare the two. */
+  twin?(inputs: readonly Tensor[], attrs: Attrs): Tensor[];
+};

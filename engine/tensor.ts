@@ -1,0 +1,135 @@
+import { check, fail } from "./errors.ts";
+import type { Attrs, Op } from "./op.ts";
+import { numel, type Shape, sameShape, show } from "./shape.ts";
+
+/** f16 and bf16 are storage formats of frozen weights; arithmetic is f32. */
+export type DType = "f32" | "i32" | "u32" | "f16" | "bf16";
+export type TypedArray = Float32Array | Int32Array | Uint32Array | Uint16Array;
+
+/** What an op promises of one output. */
+export type TensorSpec = { readonly shape: Shape; readonly dtype: DType };
+
+/** One application of an op. Nodes are numbered as they are made, so ids are in topological order. */
+export type Node = {
+  readonly id: number;
+  readonly op: Op;
+  readonly inputs: readonly Tensor[];
+  readonly attrs: Attrs;
+  readonly outputs: readonly Tensor[];
+};
+
+/** Describes a value; owns no memory. `index` says which output of its node it is. */
+export class Tensor {
+  readonly shape: Shape;
+  readonly dtype: DType;
+  readonly node: Node;
+  readonly index: number;
+  constructor(spec: TensorSpec, node: Node, index: number) {
+    this.shape = spec.shape;
+    this.dtype = spec.dtype;
+    this.node = node;
+    this.index = index;
+  }
+  /** The number of elements. */
+  get size(): number {
+    return numel(this.shape);
+  }
+  get bytes(): number {
+    return byteLength(this);
+  }
+  toString(): string {
+    return `Tensor(${this.node.op.name}, ${this.dtype}${show(this.shape)})`;
+  }
+}
+
+/** Bytes in a buffer: halves are packed two to a 32-bit word. */
+export function byteLength(spec: TensorSpec): number {
+  const n = numel(spec.shape);
+  return spec.dtype === "f16" || spec.dtype === "bf16" ? Math.ceil(n / 2) * 4 : n * 4;
+}
+
+let nodes = 0;
+
+/** Applies an op: checks the inputs now, so that the stack trace shows the caller's line. */
+export function apply(op: Op, inputs: readonly Tensor[], attrs: Attrs = {}): Tensor[] {
+  for (const x of inputs) {
+    check(x instanceof Tensor, op.name, () => `expected a Tensor, got ${typeof x}`);
+  }
+  const specs = op.infer(inputs, attrs);
+  const outputs: Tensor[] = [];
+  const node: Node = { id: nodes++, op, inputs, attrs, outputs };
+  for (let i = 0; i < specs.length; i++) outputs.push(new Tensor(specs[i], node, i));
+  return outputs;
+}
+
+/** Applies an op that has one output. */
+export const apply1 = (op: Op, inputs: readonly Tensor[], attrs: Attrs = {}): Tensor =>
+  apply(op, inputs, attrs)[0];
+
+const leaf = (name: string): Op => ({
+  name,
+  infer: (_, attrs) => [attrs.spec as TensorSpec],
+  grad: () => [],
+  launch: () => [],
+});
+
+/** Values that live across runs: parameters and optimiser moments. */
+export const stateOp: Op = leaf("state");
+/** An argument of a compiled function. */
+export const inputOp: Op = leaf("input");
+/** Host data that is uploaded with the plan. */
+export const constantOp: Op = leaf("constant");
+/** Scratch memory of one op's launches. */
+export const tempOp: Op = leaf("temp");
+
+export const isLeaf = (node: Node): boolean =>
+  node.op === stateOp || node.op === inputOp || node.op === constantOp || node.op === tempOp;
+
+function dtypeOf(data: TypedArray): DType {
+  if (data instanceof Float32Array) return "f32";
+  if (data instanceof Int32Array) return "i32";
+  if (data instanceof Uint32Array) return "u32";
+  return fail("tensor", "a Uint16Array needs its dtype, f16 or bf16");
+}
+
+function checkData(op: string, data: TypedArray, shape: Shape): void {
+  check(
+    data.length === numel(shape),
+    op,
+    () => `${data.length} values do not fill shape ${show(shape)} (${numel(shape)})`,
+  );
+}
+
+/** A tensor of host data. Inside `compile` it is a constant of the plan. */
+export function tensor(data: TypedArray | number[], shape?: Shape, dtype?: DType): Tensor {
+  const array = Array.isArray(data) ? Float32Array.from(data) : data;
+  const spec = { shape: shape ?? [array.length], dtype: dtype ?? dtypeOf(array) };
+  checkData("tensor", array, spec.shape);
+  return apply1(constantOp, [], { spec, data: array });
+}
+
+export const scalar = (value: number): Tensor => tensor(Float32Array.of(value), []);
+
+/** What a state holds until a device takes it over. */
+export type StateInit = { name: string; data: TypedArray };
+
+/** A tensor with memory of its own that outlives a run; `assign` inside `compile` changes it. */
+export function state(name: string, data: TypedArray, shape: Shape, dtype?: DType): Tensor {
+  checkData(name, data, shape);
+  const spec = { shape, dtype: dtype ?? dtypeOf(data) };
+  return apply1(stateOp, [], { spec, state: { name, data } satisfies StateInit });
+}
+
+export function stateName(t: Tensor): string {
+  return t.node.op === stateOp ? (t.node.attrs.state as StateInit).name : t.toString();
+}
+
+export function hostData(t: Tensor): TypedArray {
+  const attrs = t.node.attrs;
+  if (t.node.op === constantOp) return attrs.data as TypedArray;
+  if (t.node.op === stateOp) return (attrs.state as StateInit).data;
+  return fail("tensor", `${t} has no host data`);
+}
+
+export const sameSpec = (a: TensorSpec, b: TensorSpec): boolean =>
+  a.dtype === b.dtype && sameShape(a.shape, b.shape);
