@@ -1,0 +1,54 @@
+/**
+ * Relation templates: a sentence with [X] for the subject and [Y] for the object.
+ *
+ * Files are those of the OptiPrompt archive: `relation_metainfo/{LAMA,LPAQA,AutoPrompt}_relations.jsonl`, one
+ * `{"relation": "P17", "template": "[X] is located in [Y] ."}` a line.
+ */
+import { join } from "node:path";
+import { readRows } from "./rows.ts";
+
+/** The sets of templates of the benchmark: manual, mined and paraphrased, searched. */
+export type TemplateSet = "LAMA" | "LPAQA" | "AutoPrompt";
+
+/**
+ * Returns `text` when it holds [X] and [Y] exactly once each, else throws.
+ * `where` names its origin in the message.
+ */
+export function checkTemplate(text: string, where = "template"): string {
+  for (const [slot, role] of [
+    ["[X]", "subject"],
+    ["[Y]", "object"],
+  ] as const) {
+    const times = text.split(slot).length - 1;
+    if (times !== 1) {
+      throw new Error(
+        `[${where}] ${JSON.stringify(text)} holds ${slot} ${times === 0 ? "nowhere" : `${times} times`}; ` +
+          `write it once, where the ${role} goes`,
+      );
+    }
+  }
+  return text;
+}
+
+/** The sentence of a template: [X] becomes `subject`, [Y] becomes `object` (a word or a model's mask token). */
+export function fill(template: string, subject: string, object: string): string {
+  // one pass and functions: a subject may itself hold "[Y]" or "$&"
+  return checkTemplate(template).replace(/\[[XY]\]/g, (slot) =>
+    slot === "[X]" ? subject : object,
+  );
+}
+
+/** Templates by relation, in the file's order. Throws for a broken line (file and line), a repeated relation or a bad template. */
+export async function loadTemplates(root: string, set: TemplateSet): Promise<Map<string, string>> {
+  const path = join(root, "relation_metainfo", `${set}_relations.jsonl`);
+  const templates = new Map<string, string>();
+  for (const { row, line } of await readRows(path, ["relation", "template"])) {
+    if (templates.has(row.relation)) {
+      throw new Error(
+        `[templates] ${path}:${line} repeats relation ${row.relation}; keep one of them`,
+      );
+    }
+    templates.set(row.relation, checkTemplate(row.template, `${path}:${line}`));
+  }
+  return templates;
+}
