@@ -41,5 +41,6 @@ const rows =
 /** Kernel name -> geometry. The engine knows the names only. */
 export const kernels: Readonly<Record<string, ChooseGeometry>> = {
   fill: flat("fill"),
+  copy_flat: flat("copy_flat"),
   softmax: rows("softmax"),
 };

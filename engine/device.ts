@@ -1,0 +1,62 @@
+import type { Plan } from "./plan.ts";
+import type { Tensor, TypedArray } from "./tensor.ts";
+
+/** One finished or running execution of a plan. */
+export type Run = {
+  /** The bytes of output `index`. Throws when a later run has reused its result slot. */
+  read(index: number): Promise<ArrayBuffer>;
+};
+
+/** A plan that is loaded on a device. */
+export type Executable = {
+  readonly bindGroups: number;
+  run(inputs: readonly TypedArray[]): Run;
+  destroy(): void;
+};
+
+/** Counts since the device was opened; what is wrapped is what the driver sees. */
+export type DeviceStats = {
+  buffersCreated: number;
+  bytes: number;
+  submits: number;
+  launches: number;
+  pipelines: number;
+};
+
+/** Where plans run. */
+export type Device = {
+  readonly kind: "webgpu" | "cpu";
+  /** What was opened and why, in one line. */
+  readonly description: string;
+  readonly stats: DeviceStats;
+  load(plan: Plan): Promise<Executable>;
+  readStates(states: readonly Tensor[]): Promise<ArrayBuffer[]>;
+  /** Overwrites a state from the host, between runs. */
+  write(state: Tensor, data: TypedArray): void;
+  /** Time for each kernel since the device was opened with `profile`; empty otherwise. */
+  profile(): ProfileRow[];
+  /** Resolves when everything submitted so far is done; throws if any of it failed. */
+  synchronize(): Promise<void>;
+  destroy(): void;
+};
+
+export type ProfileRow = { kernel: string; launches: number; milliseconds: number };
+
+export type DeviceOptions = {
+  /** `gpu`: a hardware adapter; `gpu:software`: a software Vulkan adapter; `auto`: the first that is there. */
+  device?: "auto" | "gpu" | "gpu:software";
+  /** The most bytes that may be allocated. Default: no limit on hardware, 60 % of the host's memory on software. */
+  memoryBudget?: number;
+  /** The largest storage binding, in bytes, to emulate a smaller adapter. */
+  maxBinding?: number;
+  /** Times every kernel. Runs slower. */
+  profile?: boolean;
+  /** 0: silent; 1: launches with their times; 2: shapes and bytes; 3: the WGSL. Default: the environment's DEBUG. */
+  debug?: number;
+};
+
+/** Opens a device and says which it took. Throws `NoDeviceError` with the remedy where there is none. */
+export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
+  const { openWebGPU } = await import("./devices/webgpu.ts");
+  return openWebGPU(options);
+}

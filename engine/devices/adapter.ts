@@ -1,0 +1,99 @@
+import type { DeviceOptions } from "../device.ts";
+import { NoDeviceError } from "../errors.ts";
+
+export type Opened = { device: GPUDevice; software: boolean; description: string; name: string };
+
+/** Dawn crashes when the object that `create()` returned is collected: it stays reachable for ever. */
+let dawn: GPU | undefined;
+
+const inNode = (): boolean => typeof process !== "undefined" && process.versions?.node !== undefined;
+
+async function findGPU(): Promise<GPU> {
+  if (typeof navigator !== "undefined" && navigator.gpu) return navigator.gpu;
+  if (!inNode()) {
+    throw new NoDeviceError("[openDevice] this browser has no WebGPU; use one that has (Chrome 113+)");
+  }
+  if (!dawn) {
+    const { create, globals } = await import("webgpu");
+    Object.assign(globalThis, globals);
+    dawn = create(["enable-dawn-features=allow_unsafe_apis"]);
+    Object.defineProperty(globalThis, "__dawn", { value: dawn });
+  }
+  return dawn;
+}
+
+/** A software rasteriser that implements Vulkan on the CPU. */
+const isSoftware = (info: GPUAdapterInfo): boolean =>
+  /llvmpipe|lavapipe|swiftshader|software/i.test(
+    `${info.vendor} ${info.architecture} ${info.device} ${info.description}`,
+  );
+
+const noAdapter =
+  "[openDevice] no WebGPU adapter: install a Vulkan driver, on Debian or Ubuntu `sudo bash tools/setup.sh` " +
+  "(a software one will do), elsewhere your GPU's own driver";
+
+/** Finds an adapter and opens it with its own limits and the optional features that kernels can use. */
+export async function openAdapter(options: DeviceOptions): Promise<Opened> {
+  const gpu = await findGPU();
+  const wanted = options.device ?? "auto";
+  let adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
+  if (wanted === "gpu:software" && (!adapter || !isSoftware(adapter.info))) {
+    adapter = await gpu.requestAdapter({ forceFallbackAdapter: true });
+  }
+  if (!adapter) throw new NoDeviceError(noAdapter);
+  const software = isSoftware(adapter.info);
+  const name = adapter.info.description || `${adapter.info.vendor} ${adapter.info.architecture}`.trim();
+  if (wanted === "gpu" && software) {
+    throw new NoDeviceError(
+      `[openDevice] the only adapter is software (${name}); install your GPU's driver, or ask for gpu:software`,
+    );
+  }
+  const features: GPUFeatureName[] = ["subgroups"];
+  if (options.profile) features.push("timestamp-query");
+  const { limits } = adapter;
+  const device = await adapter.requestDevice({
+    requiredFeatures: features.filter((f) => adapter.features.has(f)),
+    requiredLimits: {
+      maxBufferSize: limits.maxBufferSize,
+      maxStorageBufferBindingSize: limits.maxStorageBufferBindingSize,
+      maxStorageBuffersPerShaderStage: Math.min(limits.maxStorageBuffersPerShaderStage, 10),
+      maxComputeWorkgroupStorageSize: limits.maxComputeWorkgroupStorageSize,
+    },
+  });
+  const why = software
+    ? wanted === "gpu:software"
+      ? "a software adapter, as asked"
+      : "a software adapter; no hardware GPU was found"
+    : "a hardware GPU";
+  return { device, software, name, description: `WebGPU on ${name || "an unnamed adapter"} (${why})` };
+}
+
+let pending = 0;
+let ticking = false;
+const nap = inNode() ? new Int32Array(new SharedArrayBuffer(4)) : undefined;
+
+/**
+ * Waits for a promise of the device. Dawn's Node binding polls without pause while one is pending and starves a
+ * software adapter of the core; a nap of 0.2 ms between polls gives it back.
+ */
+export async function paced<T>(promise: Promise<T>): Promise<T> {
+  if (!nap) return promise;
+  pending++;
+  if (!ticking) {
+    ticking = true;
+    const tick = (): void => {
+      if (pending === 0) {
+        ticking = false;
+        return;
+      }
+      Atomics.wait(nap, 0, 0, 0.2);
+      setImmediate(tick);
+    };
+    setImmediate(tick);
+  }
+  try {
+    return await promise;
+  } finally {
+    pending--;
+  }
+}

@@ -1,0 +1,72 @@
+import type { ProfileRow } from "../device.ts";
+import type { PlanLaunch } from "../plan.ts";
+import { show } from "../shape.ts";
+import { paced } from "./adapter.ts";
+
+/** Times each launch with timestamp queries, one compute pass for each. */
+export type Profiler = {
+  pass(launch: PlanLaunch): GPUComputePassDescriptor;
+  resolve(encoder: GPUCommandEncoder): void;
+  /** Reads the timestamps of what was submitted; prints each launch when `debug` asks for it. */
+  finish(debug: number): Promise<void>;
+  rows(): ProfileRow[];
+};
+
+const capacity = 4096;
+
+/** A profiler, or undefined where the adapter has no timestamp queries. */
+export function profiler(gpu: GPUDevice): Profiler | undefined {
+  if (!gpu.features.has("timestamp-query")) return undefined;
+  const querySet = gpu.createQuerySet({ type: "timestamp", count: capacity });
+  const totals = new Map<string, ProfileRow>();
+  let launches: PlanLaunch[] = [];
+  let resolved: { buffer: GPUBuffer; launches: PlanLaunch[] } | undefined;
+  return {
+    pass(launch) {
+      const at = launches.length * 2;
+      if (at + 2 > capacity) return {};
+      launches.push(launch);
+      return {
+        timestampWrites: { querySet, beginningOfPassWriteIndex: at, endOfPassWriteIndex: at + 1 },
+      };
+    },
+    resolve(encoder) {
+      if (launches.length === 0) return;
+      const bytes = launches.length * 16;
+      const { QUERY_RESOLVE, COPY_SRC, COPY_DST, MAP_READ } = GPUBufferUsage;
+      const from = gpu.createBuffer({ size: bytes, usage: QUERY_RESOLVE | COPY_SRC });
+      const buffer = gpu.createBuffer({ size: bytes, usage: COPY_DST | MAP_READ });
+      encoder.resolveQuerySet(querySet, 0, launches.length * 2, from, 0);
+      encoder.copyBufferToBuffer(from, 0, buffer, 0, bytes);
+      resolved = { buffer, launches };
+      launches = [];
+    },
+    async finish(debug) {
+      const mine = resolved;
+      resolved = undefined;
+      if (!mine) return;
+      await paced(mine.buffer.mapAsync(GPUMapMode.READ));
+      const times = new BigUint64Array(mine.buffer.getMappedRange().slice(0));
+      mine.buffer.destroy();
+      mine.launches.forEach((launch, i) => {
+        const milliseconds = Number(times[2 * i + 1] - times[2 * i]) / 1e6;
+        const row = totals.get(launch.kernel);
+        if (row) {
+          row.launches++;
+          row.milliseconds += milliseconds;
+        } else totals.set(launch.kernel, { kernel: launch.kernel, launches: 1, milliseconds });
+        if (debug > 0) console.error(describe(launch, milliseconds, debug));
+      });
+    },
+    rows: () => [...totals.values()].sort((a, b) => b.milliseconds - a.milliseconds),
+  };
+}
+
+function describe(launch: PlanLaunch, milliseconds: number, debug: number): string {
+  const line = `${milliseconds.toFixed(3).padStart(9)} ms  ${launch.op} (${launch.kernel})`;
+  if (debug < 2) return line;
+  const text = (r: PlanLaunch["outputs"][number]): string =>
+    r ? `${r.spec.dtype}${show(r.spec.shape)} ${r.byteLength} B` : "-";
+  const inputs = launch.inputs.map(text).join(", ");
+  return `${line}\n${" ".repeat(14)}${inputs} -> ${[...launch.inouts, ...launch.outputs].map(text).join(", ")}`;
+}

@@ -1,0 +1,359 @@
+import { ancestors } from "./grad.ts";
+import type { Launch } from "./op.ts";
+import { copyLaunch } from "./ops/copy.ts";
+import {
+  apply1,
+  constantOp,
+  isLeaf,
+  type Node,
+  stateOp,
+  type Tensor,
+  type TensorSpec,
+  tempOp,
+} from "./tensor.ts";
+
+/** Every region starts at a multiple of this: the strictest storage offset alignment of WebGPU, in bytes. */
+export const alignment = 256;
+
+/** The four kinds of memory; slots are shared by intermediates whose lives do not overlap. */
+export type Memory =
+  | { readonly kind: "slot"; readonly index: number }
+  | { readonly kind: "state"; readonly state: Tensor }
+  | { readonly kind: "input"; readonly index: number }
+  | { readonly kind: "constant"; readonly tensor: Tensor };
+
+/** A window of one memory. Bytes. */
+export type Region = {
+  readonly memory: Memory;
+  readonly byteOffset: number;
+  readonly spec: TensorSpec;
+  readonly byteLength: number;
+};
+
+/** A launch whose operands are regions. */
+export type PlanLaunch = {
+  readonly op: string;
+  readonly kernel: string;
+  readonly constants: Readonly<Record<string, number>>;
+  readonly params: Readonly<Record<string, number>>;
+  readonly inputs: readonly (Region | null)[];
+  readonly inouts: readonly Region[];
+  readonly outputs: readonly (Region | null)[];
+  readonly rng?: Region;
+};
+
+/** What a device needs to run a graph; names no device. */
+export type Plan = {
+  readonly launches: readonly PlanLaunch[];
+  readonly inputs: readonly TensorSpec[];
+  readonly outputs: readonly Region[];
+  readonly states: readonly Tensor[];
+  /** Bytes of each shared slot. */
+  readonly slots: readonly number[];
+};
+
+/** An effect: the state holds the value after the run. */
+export type Assign = { readonly state: Tensor; readonly value: Tensor };
+
+const align = (bytes: number): number => Math.ceil(bytes / alignment) * alignment;
+
+type Place = { root: Tensor; offset: number };
+
+/** Which tensors are windows of which memory: views, stacks that producers write into, donated buffers. */
+class Aliases {
+  #to = new Map<Tensor, Place>();
+  /** Every tensor that was ever aliased, by its root at that time; used to find who shares a memory. */
+  #members = new Map<Tensor, Tensor[]>();
+
+  resolve(t: Tensor): Place {
+    let root = t;
+    let offset = 0;
+    for (let next = this.#to.get(root); next; next = this.#to.get(root)) {
+      root = next.root;
+      offset += next.offset;
+    }
+    return { root, offset };
+  }
+  has(t: Tensor): boolean {
+    return this.#to.has(t);
+  }
+  set(t: Tensor, root: Tensor, offset: number): void {
+    this.#to.set(t, { root, offset });
+    const list = this.#members.get(root);
+    if (list) list.push(t);
+    else this.#members.set(root, [t]);
+  }
+  /** All tensors in the memory of `root`, itself included, except those reached through `except`. */
+  sharing(root: Tensor, except: Tensor): Tensor[] {
+    const found = [root];
+    for (let i = 0; i < found.length; i++) {
+      for (const t of this.#members.get(found[i]) ?? []) if (t !== except) found.push(t);
+    }
+    return found;
+  }
+}
+
+/** Plans the computation of `outputs` and `effects`; `inputs` are the arguments, in order. */
+export function makePlan(
+  outputs: readonly Tensor[],
+  effects: readonly Assign[],
+  inputs: readonly Tensor[],
+): Plan {
+  return new Planner(outputs, effects, inputs).plan();
+}
+
+class Planner {
+  #outputs: readonly Tensor[];
+  #effects: readonly Assign[];
+  #inputs: readonly Tensor[];
+  #aliases = new Aliases();
+  #nodes: Node[];
+  #position = new Map<Node, number>();
+  /** Positions of the nodes that read a tensor; views do not count, their readers do. */
+  #readers = new Map<Tensor, number[]>();
+  #launches: { launch: Launch; op: string }[] = [];
+
+  constructor(outputs: readonly Tensor[], effects: readonly Assign[], inputs: readonly Tensor[]) {
+    this.#outputs = outputs;
+    this.#effects = effects;
+    this.#inputs = inputs;
+    const nodes = ancestors([...outputs, ...effects.map((e) => e.value)]);
+    // whoever overwrites a state runs after everybody who reads it; ties keep the order of the trace
+    const writers = nodes.filter((n) => this.#writesState(n));
+    const late = new Set(writers);
+    this.#nodes = [...nodes.filter((n) => !late.has(n)), ...writers];
+    this.#nodes.forEach((n, i) => {
+      this.#position.set(n, i);
+    });
+    if (!this.#ordered()) {
+      this.#nodes = nodes;
+      this.#nodes.forEach((n, i) => {
+        this.#position.set(n, i);
+      });
+    }
+  }
+
+  plan(): Plan {
+    this.#aliasViews();
+    this.#aliasStacks();
+    for (const node of this.#nodes) {
+      if (this.#aliases.has(node.outputs[0]) && (node.op.view || this.#isPlacedStack(node))) continue;
+      for (const x of node.inputs) {
+        const list = this.#readers.get(x);
+        if (list) list.push(this.#at(node));
+        else this.#readers.set(x, [this.#at(node)]);
+      }
+    }
+    for (const node of this.#nodes) if (!isLeaf(node)) this.#emit(node);
+    this.#emitAssigns();
+    return this.#allocate();
+  }
+
+  #at(node: Node): number {
+    return this.#position.get(node) ?? -1;
+  }
+
+  #ordered(): boolean {
+    return this.#nodes.every((n) => n.inputs.every((x) => this.#at(x.node) < this.#at(n)));
+  }
+
+  #writesState(node: Node): boolean {
+    const donated = node.op.donates?.(node) ?? {};
+    return Object.entries(donated).some(([o, i]) => {
+      const state = node.inputs[i];
+      return this.#effects.some((e) => e.state === state && e.value === node.outputs[Number(o)]);
+    });
+  }
+
+  #aliasViews(): void {
+    for (const node of this.#nodes) {
+      const view = node.op.view?.(node);
+      if (view) this.#aliases.set(node.outputs[0], node.inputs[view.input], view.byteOffset);
+    }
+  }
+
+  #isPlacedStack(node: Node): boolean {
+    return node.op.stacks === true && this.#aliases.has(node.outputs[0]);
+  }
+
+  /** Lets producers write straight into the stack that is made of them; the largest stack chooses first. */
+  #aliasStacks(): void {
+    const stacks = this.#nodes.filter((n) => n.op.stacks && this.#axis0(n));
+    for (const node of [...stacks].sort((a, b) => b.outputs[0].bytes - a.outputs[0].bytes || b.id - a.id)) {
+      const out = node.outputs[0];
+      const places = node.inputs.map((x) => this.#aliases.resolve(x));
+      let end = places[0].offset;
+      const joined = places.every(({ root, offset }, i) => {
+        const fits = root === places[0].root && offset === end;
+        end += node.inputs[i].bytes;
+        return fits;
+      });
+      if (joined && places[0].offset % alignment === 0 && places[0].root !== node.inputs[0]) {
+        this.#aliases.set(out, places[0].root, places[0].offset);
+        continue;
+      }
+      let offset = 0;
+      for (const x of node.inputs) {
+        const { root } = this.#aliases.resolve(x);
+        const whole = root.bytes === x.bytes && root !== this.#aliases.resolve(out).root;
+        if (whole && offset % alignment === 0 && !isLeaf(root.node)) {
+          this.#aliases.set(root, out, offset);
+        }
+        offset += x.bytes;
+      }
+    }
+  }
+
+  #axis0(node: Node): boolean {
+    return (node.attrs.axis ?? 0) === 0;
+  }
+
+  /** May `node` write over its input: does nobody read the old value later? */
+  #mayTakeOver(node: Node, input: Tensor, output: Tensor): boolean {
+    if (this.#aliases.has(output)) return false;
+    const { root, offset } = this.#aliases.resolve(input);
+    if (root.node.op === stateOp) {
+      const assigned = this.#effects.some((e) => e.state === root && e.value === output);
+      if (!assigned || root.bytes !== input.bytes) return false;
+    } else if (isLeaf(root.node)) return false;
+    const now = this.#at(node);
+    return this.#aliases.sharing(root, output).every((t) => {
+      const start = this.#aliases.resolve(t).offset;
+      if (start >= offset + input.bytes || start + t.bytes <= offset) return true;
+      if (root.node.op !== stateOp && this.#outputs.includes(t)) return false;
+      if (this.#effects.some((e) => e.value === t)) return false;
+      return (this.#readers.get(t) ?? []).every((at) => at <= now);
+    });
+  }
+
+  #push(op: string, launch: Launch): void {
+    const written = new Set<Tensor>();
+    for (const t of [...launch.outputs, ...(launch.inouts ?? [])]) {
+      if (t) written.add(this.#aliases.resolve(t).root);
+    }
+    // one dispatch cannot read and write one buffer, not even in different places: read from a copy
+    const inputs = launch.inputs.map((t) => {
+      if (!t || !written.has(this.#aliases.resolve(t).root)) return t;
+      const copy = apply1(tempOp, [], { spec: { shape: t.shape, dtype: t.dtype } });
+      this.#launches.push({ op: "copy", launch: copyLaunch(t, copy) });
+      return copy;
+    });
+    this.#launches.push({ op, launch: { ...launch, inputs } });
+  }
+
+  #emit(node: Node): void {
+    const { op, inputs, outputs } = node;
+    if (op.view && this.#aliases.has(outputs[0]) && op.view(node)) return;
+    const temp = (spec: TensorSpec) => apply1(tempOp, [], { spec });
+    if (op.stacks && this.#axis0(node)) {
+      const { root, offset } = this.#aliases.resolve(outputs[0]);
+      const launches = op.launch({ node, inputs, outputs, temp });
+      let at = offset;
+      inputs.forEach((x, i) => {
+        const from = this.#aliases.resolve(x);
+        if (from.root !== root || from.offset !== at) this.#push(op.name, launches[i]);
+        at += x.bytes;
+      });
+      return;
+    }
+    const donated = Object.entries(op.donates?.(node) ?? {}).map(([o, i]) => [Number(o), i]);
+    for (const [o, i] of donated) {
+      if (this.#mayTakeOver(node, inputs[i], outputs[o])) {
+        this.#aliases.set(outputs[o], inputs[i], 0);
+      } else this.#push(op.name, copyLaunch(inputs[i], outputs[o]));
+    }
+    for (const launch of op.launch({ node, inputs, outputs, temp })) this.#push(op.name, launch);
+  }
+
+  /** What was not written in place is copied at the very end, when nobody reads the old values any more. */
+  #emitAssigns(): void {
+    const pending = this.#effects.filter((e) => this.#aliases.resolve(e.value).root !== e.state);
+    const staged = pending.map(({ state, value }) => {
+      if (!pending.some((e) => e.state === this.#aliases.resolve(value).root)) return { state, value };
+      const copy = apply1(tempOp, [], { spec: { shape: value.shape, dtype: value.dtype } });
+      this.#push("assign", copyLaunch(value, copy));
+      return { state, value: copy };
+    });
+    for (const { state, value } of staged) this.#push("assign", copyLaunch(value, state));
+  }
+
+  /** Gives every intermediate a slot from its first write to its last use: best fit, else the largest grows. */
+  #allocate(): Plan {
+    const lives = new Map<Tensor, { first: number; last: number }>();
+    const uses = (launch: Launch): Tensor[] =>
+      [...launch.inputs, ...(launch.inouts ?? []), ...launch.outputs].flatMap((t) => (t ? [t] : []));
+    const isSlot = (root: Tensor) => !isLeaf(root.node) || root.node.op === tempOp;
+    this.#launches.forEach(({ launch }, i) => {
+      for (const t of uses(launch)) {
+        const { root } = this.#aliases.resolve(t);
+        const life = lives.get(root);
+        if (life) life.last = i;
+        else if (isSlot(root)) lives.set(root, { first: i, last: i });
+      }
+    });
+    for (const t of this.#outputs) {
+      const life = lives.get(this.#aliases.resolve(t).root);
+      if (life) life.last = Number.POSITIVE_INFINITY;
+    }
+    const slots: number[] = [];
+    const slotOf = new Map<Tensor, number>();
+    let free: number[] = [];
+    const starting = new Map<number, Tensor[]>();
+    for (const [root, { first }] of lives) {
+      starting.set(first, [...(starting.get(first) ?? []), root]);
+    }
+    this.#launches.forEach((_, i) => {
+      for (const root of starting.get(i) ?? []) {
+        const bytes = align(root.bytes);
+        const fits = free.filter((s) => slots[s] >= bytes).sort((a, b) => slots[a] - slots[b]);
+        const chosen = fits[0] ?? [...free].sort((a, b) => slots[b] - slots[a])[0] ?? slots.length;
+        slots[chosen] = Math.max(slots[chosen] ?? 0, bytes);
+        free = free.filter((s) => s !== chosen);
+        slotOf.set(root, chosen);
+      }
+      for (const t of new Set(uses(this.#launches[i].launch).map((x) => this.#aliases.resolve(x).root))) {
+        const slot = slotOf.get(t);
+        if (slot !== undefined && lives.get(t)?.last === i) free.push(slot);
+      }
+    });
+    const states = new Set<Tensor>(this.#effects.map((e) => e.state));
+    for (const n of this.#nodes) if (n.op === stateOp) states.add(n.outputs[0]);
+    const region = (t: Tensor): Region => {
+      const { root, offset } = this.#aliases.resolve(t);
+      const spec = { shape: t.shape, dtype: t.dtype };
+      return { memory: this.#memory(root, slotOf), byteOffset: offset, byteLength: t.bytes, spec };
+    };
+    const maybe = (t: Tensor | null) => (t ? region(t) : null);
+    const launches = this.#launches.map(({ op, launch }): PlanLaunch => {
+      const { kernel, params, constants = {}, inouts = [] } = launch;
+      const { rng } = launch;
+      return {
+        op,
+        kernel,
+        params,
+        constants,
+        inputs: launch.inputs.map(maybe),
+        inouts: inouts.map(region),
+        outputs: launch.outputs.map(maybe),
+        ...(rng ? { rng: region(rng) } : {}),
+      };
+    });
+    return {
+      launches,
+      inputs: this.#inputs,
+      outputs: this.#outputs.map(region),
+      states: [...states],
+      slots,
+    };
+  }
+
+  #memory(root: Tensor, slotOf: Map<Tensor, number>): Memory {
+    const slot = slotOf.get(root);
+    if (slot !== undefined) return { kind: "slot", index: slot };
+    if (root.node.op === stateOp) return { kind: "state", state: root };
+    const index = this.#inputs.indexOf(root);
+    if (index >= 0) return { kind: "input", index };
+    if (root.node.op === constantOp) return { kind: "constant", tensor: root };
+    throw new Error(`[plan] ${root} is used but never written`);
+  }
+}
