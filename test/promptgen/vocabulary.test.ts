@@ -1,0 +1,43 @@
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { createTokenizer } from "../../models/tokenizer.ts";
+import { commonWordIds, pairVocabularies } from "../../promptgen/vocabulary.ts";
+import { MERGES_TXT, VOCAB_JSON, VOCAB_TXT } from "./fixture.ts";
+
+const bert = createTokenizer({ "vocab.txt": VOCAB_TXT });
+const bart = createTokenizer({ "vocab.json": VOCAB_JSON, "merges.txt": MERGES_TXT });
+
+test("pairs words after a space with whole words, the end last", () => {
+  const common = pairVocabularies(bart, bert);
+  assert.equal(common.words, ["the", "cat", "café", "</s>"]);
+  assert.equal([...common.bart], [11, 16, 23, 2]);
+  assert.equal([...common.bert], [5, 6, 12, 3]);
+  assert.is(common.size, 4);
+  assert.is(common.end, 3);
+});
+
+test("special tokens are no words, and no id occurs twice", () => {
+  const { words, bart: from, bert: to } = pairVocabularies(bart, bert);
+  assert.not(words.includes("[MASK]"), "[MASK] is in both fixtures, behind a space");
+  assert.is(new Set(from).size, from.length);
+  assert.is(new Set(to).size, to.length);
+});
+
+test("vocabularies without a common word are an error", () => {
+  const other = createTokenizer({ "vocab.txt": "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nxyz\n" });
+  assert.throws(() => pairVocabularies(bart, other), /none of 28 generator tokens is a word/);
+});
+
+test("common words keep their order; missing ones are counted and named", () => {
+  const all = commonWordIds(bert, ["Paris", "cat", "the"]);
+  assert.equal([...all.ids], [13, 6, 5]);
+  assert.is(all.message, "");
+  const some = commonWordIds(bert, ["dog", "cat", "bird"]);
+  assert.equal([...some.ids], [6]);
+  assert.equal(some.missing, ["dog", "bird"]);
+  assert.match(some.message, /2 of 3 common words are not one token .*\(dog, bird\)$/);
+  assert.throws(() => commonWordIds(bert, ["dog"]), /no answer is left/);
+  assert.throws(() => commonWordIds(bert, []), /there are no common words/);
+});
+
+test.run();

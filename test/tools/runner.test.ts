@@ -1,0 +1,67 @@
+import { spawnSync } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { judge, verdicts } from "../../tools/test.ts";
+
+const RUNNER = fileURLToPath(new URL("../../tools/test.ts", import.meta.url));
+const summary = (total: number, passed: number, skipped = 0) =>
+  `\n  Total:     ${total}\n  Passed:    ${passed}\n  Skipped:   ${skipped}\n  Duration:  1.00ms\n\n`;
+const ended = { code: 0, signal: null, timedOut: false };
+
+test("finds uvu's summary, coloured or not", () => {
+  const coloured = `\n  Total:     3\u001b[31m\n  Passed:    2\u001b[39m\n  Skipped:   \u001b[33m1\u001b[39m\n`;
+  assert.equal(verdicts(summary(12, 11)), [{ total: 12, passed: 11, skipped: 0 }]);
+  assert.equal(verdicts(coloured), [{ total: 3, passed: 2, skipped: 1 }]);
+  assert.equal(verdicts("  Total:     3\n  Passed:    3\n"), []);
+});
+
+test("passes a complete verdict, and one with a crash behind it", () => {
+  assert.equal(judge(summary(3, 3), ended), { passed: 3, failed: 0, problems: [], notes: [] });
+  const crashed = judge(summary(3, 3), { code: null, signal: "SIGSEGV", timedOut: false });
+  assert.equal([crashed.passed, crashed.failed], [3, 0]);
+  assert.match(crashed.notes.join(), /crashed after its verdict \(signal SIGSEGV\)/);
+});
+
+test("a crash, an early exit or a time-out before the verdict is a failure", () => {
+  for (const how of [
+    { code: null, signal: "SIGSEGV", timedOut: false },
+    { code: 1, signal: null, timedOut: false },
+    { code: 0, signal: null, timedOut: false },
+    { code: null, signal: "SIGKILL", timedOut: true },
+  ]) {
+    const { passed, failed, problems } = judge("• • •   (3 / 3)\n  Total:     3\n", how);
+    assert.equal([passed, failed], [0, 1]);
+    assert.match(problems.join(), /^no verdict/);
+  }
+});
+
+test("no tests, a skipped test, a second verdict and a failing exit code are failures", () => {
+  assert.is(judge(summary(0, 0), ended).failed, 1);
+  assert.is(judge(summary(2, 2, 1), ended).failed, 1);
+  assert.is(judge(summary(2, 2) + summary(4, 4), ended).failed, 1);
+  assert.is(judge(summary(2, 2), { ...ended, code: 1 }).failed, 1);
+  const mixed = judge(summary(5, 3), { ...ended, code: 1 });
+  assert.equal([mixed.passed, mixed.failed], [3, 2]);
+});
+
+test("a name that matches nothing and a missing data folder say so and fail", () => {
+  const run = (...args: string[]) => {
+    const env = { ...process.env };
+    delete env.PROMPTGEN_DATA;
+    return spawnSync(process.execPath, [RUNNER, ...args], { encoding: "utf8", env });
+  };
+  for (const [args, sentence] of [
+    [["no-such-name"], /no test file matches no-such-name/],
+    [["--data"], /no data folder; type npm run test:data -- FOLDER/],
+    [["--data", "/nowhere"], /\/nowhere does not exist; .*PROMPTGEN_DATA/],
+    [["--timeout", "x"], /--timeout is x; give a number above 0/],
+  ] as const) {
+    const { status, stdout, stderr } = run(...args);
+    assert.is(status, 1);
+    assert.match(stderr, sentence);
+    assert.match(stdout, /^0 passed, 1 failed$/m);
+  }
+});
+
+test.run();

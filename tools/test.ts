@@ -1,0 +1,207 @@
+/**
+ * The test runner: `npm test [-- NAME...] [--jobs N] [--timeout SECONDS]`, `npm run test:data -- FOLDER`.
+ *
+ * Every test file is a process of its own. A file's verdict is the summary that uvu prints when its
+ * tests have ended; a GPU driver may crash while the process is torn down, and a crash after a complete
+ * verdict is only mentioned. No verdict, two verdicts, no tests or a skipped test is a failure.
+ */
+import { spawn } from "node:child_process";
+import { existsSync, readdirSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { relative, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs, stripVTControlCharacters } from "node:util";
+
+const ROOT = fileURLToPath(new URL("..", import.meta.url));
+/** Time that a process may take to end after its verdict. */
+const TEARDOWN_MS = 20_000;
+
+interface Verdict {
+  total: number;
+  passed: number;
+  skipped: number;
+}
+
+interface Outcome {
+  file: string;
+  passed: number;
+  failed: number;
+  problems: string[];
+  notes: string[];
+  output: string;
+  seconds: number;
+}
+
+const running = new Set<ReturnType<typeof spawn>>();
+
+/** The summaries in uvu's output; a run that ended has exactly one. */
+export function verdicts(output: string): Verdict[] {
+  const pattern = /^ {2}Total: {5}(\d+)\r?\n {2}Passed: {4}(\d+)\r?\n {2}Skipped: {3}(\d+)$/gm;
+  return [...stripVTControlCharacters(output).matchAll(pattern)].map(
+    ([, total, passed, skipped]) => ({
+      total: Number(total),
+      passed: Number(passed),
+      skipped: Number(skipped),
+    }),
+  );
+}
+
+/** What one process said and how it ended, as counts and sentences. */
+export function judge(
+  output: string,
+  ended: { code: number | null; signal: string | null; timedOut: boolean },
+): Pick<Outcome, "passed" | "failed" | "problems" | "notes"> {
+  const found = verdicts(output);
+  const [verdict] = found;
+  const how = ended.signal === null ? `exit code ${ended.code}` : `signal ${ended.signal}`;
+  if (verdict === undefined) {
+    const why = ended.timedOut ? "ran past the time limit" : `ended with ${how}`;
+    return { passed: 0, failed: 1, problems: [`no verdict: the process ${why}`], notes: [] };
+  }
+  const problems: string[] = [];
+  const notes: string[] = [];
+  if (found.length > 1) problems.push("several verdicts: call run() for every suite at once");
+  if (verdict.total === 0) problems.push("no tests: does the file call test.run()?");
+  if (verdict.skipped > 0) problems.push(`${verdict.skipped} skipped: run them or remove them`);
+  const broken = verdict.total - verdict.passed;
+  if (ended.timedOut) notes.push("stopped: it did not end by itself after its verdict");
+  else if (ended.signal !== null) notes.push(`crashed after its verdict (${how})`);
+  else if (ended.code !== 0 && broken === 0) problems.push(`all tests passed, but ${how}`);
+  return { passed: verdict.passed, failed: broken + problems.length, problems, notes };
+}
+
+function runFile(file: string, timeoutMs: number): Promise<Outcome> {
+  return new Promise((done) => {
+    const start = performance.now();
+    const child = spawn(process.execPath, [file], {
+      cwd: ROOT,
+      env: { ...process.env, NO_COLOR: "1", FORCE_COLOR: "0", NODE_DISABLE_COLORS: "1" },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    running.add(child);
+    let output = ""; // both streams, for a reader
+    let said = ""; // standard output, where the verdict is
+    let timedOut = false;
+    const stop = () => {
+      timedOut = true;
+      child.kill("SIGKILL");
+    };
+    let timer = setTimeout(stop, timeoutMs);
+    let complete = false;
+    child.stdout.setEncoding("utf8").on("data", (text: string) => {
+      output += text;
+      said += text;
+      if (complete || verdicts(said).length === 0) return;
+      complete = true;
+      clearTimeout(timer);
+      timer = setTimeout(stop, TEARDOWN_MS);
+    });
+    child.stderr.setEncoding("utf8").on("data", (text: string) => {
+      output += text;
+    });
+    child.on("error", (error) => {
+      output += `\n${error.message}\n`;
+    });
+    child.on("close", (code, signal) => {
+      clearTimeout(timer);
+      running.delete(child);
+      const seconds = (performance.now() - start) / 1000;
+      done({ file, output, seconds, ...judge(said, { code, signal, timedOut }) });
+    });
+  });
+}
+
+function show(outcome: Outcome): void {
+  const { file, passed, failed, seconds, problems, notes, output } = outcome;
+  const counts = failed === 0 ? `${passed} passed` : `${passed} passed, ${failed} FAILED`;
+  const said = [...problems, ...notes].map((text) => ` (${text})`).join("");
+  console.log(
+    `${failed === 0 ? "ok  " : "FAIL"} ${relative(ROOT, file)}: ${counts}, ${seconds.toFixed(1)} s${said}`,
+  );
+  if (failed > 0) console.log(output.trimEnd().replace(/^/gm, "    "));
+}
+
+function find(folder: string, ending: string): string[] {
+  const path = resolve(ROOT, folder);
+  if (!existsSync(path)) return [];
+  return readdirSync(path, { recursive: true, encoding: "utf8" })
+    .filter((name) => name.endsWith(ending))
+    .map((name) => resolve(path, name))
+    .sort();
+}
+
+/** The data folder, from the command line or the environment; a sentence and an exit when there is none. */
+function dataFolder(argument: string | undefined): string {
+  const given = argument ?? process.env.PROMPTGEN_DATA;
+  const wanted = "it holds lama/ (the OptiPrompt archive's layout) and tokenizers/";
+  if (given === undefined || given === "") {
+    return fail(`[test:data] no data folder; type npm run test:data -- FOLDER, where ${wanted}`);
+  }
+  const folder = resolve(given);
+  if (!existsSync(folder)) {
+    return fail(
+      `[test:data] ${folder} does not exist; name another folder or set PROMPTGEN_DATA: ${wanted}`,
+    );
+  }
+  return folder;
+}
+
+function fail(message: string): never {
+  console.error(message);
+  console.log("0 passed, 1 failed");
+  process.exit(1);
+}
+
+function positive(name: string, text: string): number {
+  const value = Number(text);
+  if (!(value > 0)) fail(`[test] --${name} is ${text}; give a number above 0`);
+  return value;
+}
+
+async function main(): Promise<void> {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      jobs: { type: "string", default: "1" },
+      timeout: { type: "string", default: "300" },
+      data: { type: "boolean", default: false },
+    },
+  });
+  let files: string[];
+  if (values.data) {
+    process.env.PROMPTGEN_DATA = dataFolder(positionals[0]);
+    files = find("test/data", ".data.ts");
+  } else {
+    files = find("test", ".test.ts").filter(
+      (file) =>
+        positionals.length === 0 || positionals.some((name) => relative(ROOT, file).includes(name)),
+    );
+  }
+  if (files.length === 0) fail(`[test] no test file matches ${positionals.join(" ")}; see test/`);
+  const jobs = Math.min(positive("jobs", values.jobs), availableParallelism() * 2);
+  const timeoutMs = positive("timeout", values.timeout) * 1000;
+  let passed = 0;
+  let failed = 0;
+  const queue = [...files];
+  const worker = async () => {
+    for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
+      const outcome = await runFile(file, timeoutMs);
+      show(outcome);
+      passed += outcome.passed;
+      failed += outcome.failed;
+    }
+  };
+  await Promise.all(Array.from({ length: jobs }, worker));
+  console.log(`${passed} passed, ${failed} failed`);
+  process.exitCode = failed === 0 ? 0 : 1;
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    process.on(signal, () => {
+      for (const child of running) child.kill("SIGKILL");
+      process.exit(130);
+    });
+  }
+  await main();
+}
