@@ -1,0 +1,351 @@
+/**
+ * The safetensors format: a u64 header length, a JSON header padded with spaces to 8 bytes, then raw little-endian data.
+ *
+ * The header maps each name to {dtype, shape, data_offsets: [begin, end]}, offsets from the end of the header; tensors
+ * fill the rest of the file without holes or overlaps. `__metadata__` maps strings to strings.
+ * Source: https://github.com/huggingface/safetensors (README, "Format").
+ */
+
+/** Bytes of one element. The order is the library's: files are written from the last dtype to the first. */
+const BYTES = {
+  BOOL: 1,
+  U8: 1,
+  I8: 1,
+  F8_E5M2: 1,
+  F8_E4M3: 1,
+  F8_E8M0: 1,
+  F8_E4M3FNUZ: 1,
+  F8_E5M2FNUZ: 1,
+  I16: 2,
+  U16: 2,
+  F16: 2,
+  BF16: 2,
+  I32: 4,
+  U32: 4,
+  F32: 4,
+  C64: 8,
+  F64: 8,
+  I64: 8,
+  U64: 8,
+} as const;
+
+const HEADER_LIMIT = 100_000_000; // bytes
+const METADATA = "__metadata__";
+
+/** A dtype as the file spells it. */
+export type SafetensorsDtype = keyof typeof BYTES;
+
+/** One stored tensor: row-major, little-endian, `data.length` = product of `shape` times the bytes of `dtype`. */
+export interface TensorEntry {
+  readonly dtype: SafetensorsDtype;
+  readonly shape: readonly number[];
+  readonly data: Uint8Array;
+}
+
+/** A parsed file. The tensors stand in the order of their data; their bytes are views of the file. */
+export interface Safetensors {
+  readonly tensors: Map<string, TensorEntry>;
+  readonly metadata: Record<string, string>;
+}
+
+const ORDER: readonly string[] = Object.keys(BYTES);
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function isCountList(value: unknown): value is number[] {
+  return Array.isArray(value) && value.every((n) => Number.isSafeInteger(n) && n >= 0);
+}
+
+function isDtype(value: unknown): value is SafetensorsDtype {
+  return typeof value === "string" && Object.hasOwn(BYTES, value);
+}
+
+function byteLength(dtype: SafetensorsDtype, shape: readonly number[]): number {
+  return shape.reduce((product, size) => product * size, BYTES[dtype]);
+}
+
+/**
+ * The first key that stands twice in one object of a valid JSON text (JSON.parse would keep the last, in silence).
+ * A colon outside a string always follows a key.
+ */
+function duplicateKey(json: string): string | undefined {
+  const open: Set<string>[] = [];
+  let text = '""';
+  for (const [token] of json.matchAll(/"[^"\\]*(?:\\.[^"\\]*)*"|[{}:]/g)) {
+    if (token === "{") open.push(new Set());
+    else if (token === "}") open.pop();
+    else if (token !== ":") text = token;
+    else {
+      const key: string = JSON.parse(text);
+      const keys = open[open.length - 1];
+      if (keys.has(key)) return key;
+      keys.add(key);
+    }
+  }
+  return undefined;
+}
+
+/** The header's JSON object and the byte where the data begins. */
+function readHeader(bytes: Uint8Array, fail: (what: string) => never) {
+  if (bytes.length < 8)
+    fail(`the file has ${bytes.length} bytes, too few for a header length of 8: download it again`);
+  const claimed = new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0, true);
+  if (claimed > BigInt(HEADER_LIMIT))
+    fail(
+      `the header claims ${claimed} bytes, more than the limit of ${HEADER_LIMIT}: this is not a safetensors file, or its first 8 bytes are damaged`,
+    );
+  const length = Number(claimed);
+  if (8 + length > bytes.length)
+    fail(
+      `the header claims ${length} bytes but only ${bytes.length - 8} follow: the file is truncated or its header length is wrong, download it again`,
+    );
+  if (bytes[8] !== 0x7b || length < 2)
+    fail("the header does not begin with '{': this is not a safetensors file, check its name");
+  let text = "";
+  let header: unknown;
+  try {
+    text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(
+      bytes.subarray(8, 8 + length),
+    );
+    header = JSON.parse(text);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message.split("\n")[0] : String(error);
+    fail(`the header of ${length} bytes is no UTF-8 JSON (${reason}): write the file again`);
+  }
+  if (!isObject(header))
+    return fail("the header is no JSON object: write the file again with the safetensors library");
+  const twice = duplicateKey(text);
+  if (twice !== undefined)
+    fail(`the header has the key '${twice}' twice: write the file again with one entry for it`);
+  return { header, dataStart: 8 + length };
+}
+
+function readMetadata(value: unknown, fail: (what: string) => never): Record<string, string> {
+  if (value === undefined) return {};
+  if (!isObject(value))
+    return fail(`'${METADATA}' must be an object of strings: write the file again without it`);
+  const metadata: [string, string][] = [];
+  for (const [key, text] of Object.entries(value)) {
+    if (typeof text !== "string")
+      return fail(`'${METADATA}' holds a value that is no string at '${key}': store it as text`);
+    metadata.push([key, text]);
+  }
+  return Object.fromEntries(metadata);
+}
+
+/** One header entry, checked on its own: dtype, shape, offsets inside the file, size. */
+function readEntry(name: string, info: unknown, size: number, fail: (what: string) => never) {
+  if (!isObject(info))
+    return fail(`tensor '${name}' has no description object: write the file again`);
+  const { dtype, shape, data_offsets: offsets } = info;
+  if (!isDtype(dtype))
+    return fail(
+      `tensor '${name}' has the unknown dtype ${JSON.stringify(dtype)}: convert it to one of ${ORDER.join(", ")}`,
+    );
+  if (!isCountList(shape))
+    return fail(
+      `tensor '${name}' has the shape ${JSON.stringify(shape)}: it must be a list of non-negative integers`,
+    );
+  if (!isCountList(offsets) || offsets.length !== 2 || offsets[0] > offsets[1])
+    return fail(
+      `tensor '${name}' has the data_offsets ${JSON.stringify(offsets)}: they must be two rising non-negative integers`,
+    );
+  const [begin, end] = offsets;
+  if (end > size)
+    return fail(
+      `tensor '${name}' ends at byte ${end} of the data but the file holds ${size}: it is truncated or the offsets are wrong, download it again`,
+    );
+  const wanted = byteLength(dtype, shape);
+  if (wanted !== end - begin)
+    return fail(
+      `tensor '${name}' of dtype ${dtype} and shape [${shape.join(", ")}] needs ${wanted} bytes but its data_offsets hold ${end - begin}: write the file again`,
+    );
+  return { name, dtype, shape, begin, end };
+}
+
+/**
+ * Reads a safetensors file without copying its data.
+ *
+ * @param bytes the whole file
+ * @param name what to call the file in errors
+ * @throws `[safetensors] NAME: ...` for a file that is truncated or breaks the format in any way: a lying or too large
+ *   header length, a header that is no JSON object, duplicate keys, an unknown dtype, offsets that overlap, leave holes,
+ *   pass the end or do not match shape and dtype, metadata that is no object of strings
+ */
+export function parseSafetensors(bytes: Uint8Array, name: string): Safetensors {
+  const fail = (what: string): never => {
+    throw new Error(`[safetensors] ${name}: ${what}`);
+  };
+  const { header, dataStart } = readHeader(bytes, fail);
+  const size = bytes.length - dataStart;
+  const entries = Object.entries(header)
+    .filter(([key]) => key !== METADATA)
+    .map(([key, info]) => readEntry(key, info, size, fail))
+    .sort((a, b) => a.begin - b.begin || a.end - b.end);
+  const tensors = new Map<string, TensorEntry>();
+  let covered = 0;
+  let previous = "";
+  for (const { name: key, dtype, shape, begin, end } of entries) {
+    if (begin < covered)
+      fail(
+        `tensor '${key}' begins at byte ${begin} of the data but '${previous}' ends at ${covered}: they overlap, write the file again`,
+      );
+    if (begin > covered)
+      fail(
+        `bytes ${covered} to ${begin} of the data, before tensor '${key}', belong to no tensor: write the file again without the hole`,
+      );
+    const data = bytes.subarray(dataStart + begin, dataStart + end);
+    tensors.set(key, { dtype, shape, data });
+    covered = end;
+    previous = key;
+  }
+  if (covered < size)
+    fail(
+      `the last ${size - covered} bytes belong to no tensor: the header lost an entry or bytes were appended, write the file again`,
+    );
+  return { tensors, metadata: readMetadata(header[METADATA], fail) };
+}
+
+/** UTF-8 byte order: by code points, where JavaScript's own order is by UTF-16 units. */
+function compareBytes(a: string, b: string): number {
+  const [x, y] = [a, b].map((text) => new TextEncoder().encode(text));
+  const shared = Math.min(x.length, y.length);
+  for (let i = 0; i < shared; i++) if (x[i] !== y[i]) return x[i] - y[i];
+  return x.length - y.length;
+}
+
+/**
+ * Writes a safetensors file, byte for byte as the Python library does: dtypes from the widest to the narrowest
+ * (in the library's order), then names by their UTF-8 bytes; the header padded to 8 bytes. Metadata keep the order given
+ * (the library's own is arbitrary).
+ *
+ * @throws `[safetensors] ...` for data whose length does not match shape and dtype, and for a tensor named `__metadata__`
+ */
+export function serializeSafetensors(
+  tensors: ReadonlyMap<string, TensorEntry>,
+  metadata?: Readonly<Record<string, string>>,
+): Uint8Array {
+  const sorted = [...tensors].sort(
+    ([a, x], [b, y]) => ORDER.indexOf(y.dtype) - ORDER.indexOf(x.dtype) || compareBytes(a, b),
+  );
+  const parts: string[] = [];
+  if (metadata) {
+    const pairs = Object.entries(metadata).map(
+      ([key, text]) => `${JSON.stringify(key)}:${JSON.stringify(text)}`,
+    );
+    parts.push(`"${METADATA}":{${pairs.join(",")}}`);
+  }
+  let offset = 0;
+  for (const [name, { dtype, shape, data }] of sorted) {
+    if (name === METADATA)
+      throw new Error(`[safetensors] '${METADATA}' is reserved: give the tensor another name`);
+    if (data.length !== byteLength(dtype, shape))
+      throw new Error(
+        `[safetensors] tensor '${name}' of dtype ${dtype} and shape [${shape.join(", ")}] needs ${byteLength(dtype, shape)} bytes, got ${data.length}: pass all of its data`,
+      );
+    const end = offset + data.length;
+    parts.push(
+      `${JSON.stringify(name)}:{"dtype":"${dtype}","shape":[${shape.join(",")}],"data_offsets":[${offset},${end}]}`,
+    );
+    offset = end;
+  }
+  const json = new TextEncoder().encode(`{${parts.join(",")}}`);
+  const headerLength = Math.ceil(json.length / 8) * 8;
+  const file = new Uint8Array(8 + headerLength + offset);
+  new DataView(file.buffer).setBigUint64(0, BigInt(headerLength), true);
+  file.set(json, 8);
+  file.fill(0x20, 8 + json.length, 8 + headerLength);
+  let at = 8 + headerLength;
+  for (const [, { data }] of sorted) {
+    file.set(data, at);
+    at += data.length;
+  }
+  return file;
+}
+
+/** An entry over a typed array's bytes (no copy), for `serializeSafetensors`. */
+export function tensorEntry(
+  dtype: SafetensorsDtype,
+  shape: readonly number[],
+  values: ArrayBufferView,
+): TensorEntry {
+  return {
+    dtype,
+    shape,
+    data: new Uint8Array(values.buffer, values.byteOffset, values.byteLength),
+  };
+}
+
+/** The same bytes at a start that `width` divides; a copy only where the file has them elsewhere. */
+function aligned(data: Uint8Array, width: number): Uint8Array {
+  return data.byteOffset % width === 0 ? data : data.slice();
+}
+
+const table: { values?: Float32Array } = {}; // float16 bits -> value, made on first use
+
+function halfTable(): Float32Array {
+  table.values ??= Float32Array.from({ length: 1 << 16 }, (_, bits) => {
+    const sign = bits & 0x8000 ? -1 : 1;
+    const exponent = (bits >> 10) & 31;
+    const fraction = bits & 0x3ff;
+    if (exponent === 31) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
+    if (exponent === 0) return sign * fraction * 2 ** -24;
+    return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+  });
+  return table.values;
+}
+
+/**
+ * The values of an F32, F16, BF16 or F64 entry, [product of shape]. F32 is a view of the entry's bytes where they are
+ * aligned to 4, F64 is rounded to nearest.
+ *
+ * @throws `[safetensors] toFloat32 ...` for an integer or other dtype
+ */
+export function toFloat32({ dtype, data }: TensorEntry): Float32Array {
+  const { buffer, byteOffset } = aligned(data, BYTES[dtype]);
+  switch (dtype) {
+    case "F32":
+      return new Float32Array(buffer, byteOffset, data.length / 4);
+    case "F64":
+      return Float32Array.from(new Float64Array(buffer, byteOffset, data.length / 8));
+    case "F16": {
+      const decoded = halfTable();
+      return Float32Array.from(
+        new Uint16Array(buffer, byteOffset, data.length / 2),
+        (h) => decoded[h],
+      );
+    }
+    case "BF16": {
+      const halves = new Uint16Array(buffer, byteOffset, data.length / 2);
+      const bits = new Uint32Array(halves.length);
+      for (let i = 0; i < halves.length; i++) bits[i] = halves[i] << 16;
+      return new Float32Array(bits.buffer);
+    }
+    default:
+      throw new Error(
+        `[safetensors] toFloat32 reads F32, F16, BF16 and F64, got ${dtype}: view the entry's bytes as integers instead`,
+      );
+  }
+}
+
+/** float32 -> float16 bits, rounded to nearest, ties to even; overflow (65520 and above) gives infinity, NaN a quiet NaN. */
+export function encodeFloat16(values: Float32Array): Uint16Array {
+  const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
+  const encoded = new Uint16Array(values.length);
+  for (let i = 0; i < values.length; i++) {
+    const sign = (bits[i] >>> 16) & 0x8000;
+    const magnitude = bits[i] & 0x7fffffff;
+    if (magnitude > 0x7f800000) encoded[i] = sign | 0x7e00;
+    else if (magnitude >= 0x477ff000) encoded[i] = sign | 0x7c00;
+    else if (magnitude >= 0x38800000) {
+      // Normal: 13 bits of the fraction go; the exponent's bias changes from 127 to 15.
+      encoded[i] = sign | ((magnitude + 0xfff + ((magnitude >>> 13) & 1) - 0x38000000) >>> 13);
+    } else {
+      // Subnormal: a whole number of 2^-24; adding and taking 2^52 rounds to a whole number, ties to even.
+      encoded[i] = sign | (Math.abs(values[i]) * 2 ** 24 + 2 ** 52 - 2 ** 52);
+    }
+  }
+  return encoded;
+}
