@@ -17,7 +17,7 @@ export async function loadBytes(path: string, base: string): Promise<Uint8Array<
     const { readFile } = await import("node:fs/promises");
     try {
       const bytes = await readFile(url);
-      return new Uint8Array(bytes); // a copy of its own: small reads share Node's buffer pool
+      return new Uint8Array(bytes); // not a Buffer: the same type and methods as in a page
     } catch (cause) {
       throw unreadable(url, cause instanceof Error ? cause.message : String(cause), cause);
     }

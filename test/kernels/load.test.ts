@@ -24,6 +24,7 @@ test("reads a file beside a module, from disk", async () => {
   const bytes = await loadBytes("sub dir/file.wgsl", base);
   assert.equal([...bytes], [0xc3, 0xa9, 0x0a]);
   assert.is(bytes.buffer.byteLength, 3, "a buffer of its own");
+  assert.is(Object.getPrototypeOf(bytes), Uint8Array.prototype, "not a Buffer");
 });
 
 test("reads a file beside a module, over the network", async () => {

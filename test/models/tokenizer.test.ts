@@ -44,10 +44,10 @@ wordPiece("gives ids and tokens, and says when there is none", () => {
   assert.is(bert.id("##able"), 10);
   assert.is(bert.idOrUndefined("dog"), undefined);
   assert.is(bert.token(13), "Paris");
-  assert.is(bert.size, 15);
-  assert.is(bert.vocabulary.size, 15);
-  assert.throws(() => bert.id("dog"), /"dog" is not one of the 15 tokens/);
-  assert.throws(() => bert.token(15), /id 15 is outside the vocabulary of 15/);
+  assert.is(bert.size, 16);
+  assert.is(bert.vocabulary.size, 16);
+  assert.throws(() => bert.id("dog"), /"dog" is not one of the 16 tokens/);
+  assert.throws(() => bert.token(16), /id 16 is outside the vocabulary of 16/);
   assert.throws(() => bert.decode([5, -1]), /id -1 is outside/);
 });
 

@@ -68,6 +68,7 @@ export const VOCAB_TXT = `${[
   "café",
   "Paris",
   "None",
+  "caf\ufffd",
 ].join("\n")}\n`;
 
 /** Byte-level tokens with their ids; `Ġ` is a space, `Ã©` the two bytes of é. */
@@ -100,6 +101,7 @@ export const VOCAB_JSON = JSON.stringify({
   "Ġ</s>": 25,
   "Ġ[MASK]": 26,
   "<mask>": 27,
+  xcat: 28,
 });
 
 export const MERGES_TXT = `#version: 0.2

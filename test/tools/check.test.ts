@@ -19,7 +19,7 @@ export * from "./d.ts";
 export { e } from "./e.ts";
 export const from = "not an import";
 const f = await import("./f.ts");
-// import { g } from "./g.ts";
+// import { g } from "./g.ts"; import("./g.ts")
 /** import { h } from "./h.ts"; */
  * from "./i.ts"
 const url = new URL("./j.ts", import.meta.url);
