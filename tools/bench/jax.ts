@@ -1,0 +1,168 @@
+/**
+ * The benchmark's work on jax-js, in a process of its own: `node tools/bench/jax.ts FOLDER webgpu [NAMES]`.
+ * FOLDER holds node_modules/@jax-js/jax. Its values are reference-counted: an argument is consumed unless passed as `.ref`.
+ */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { create, globals } from "webgpu";
+import { stack, stackInput, stackWeights, time, uniform } from "./workload.ts";
+
+const [folder, backend, only] = process.argv.slice(2);
+const wanted = (name: string): boolean => !only || only.split(",").includes(name);
+
+Object.assign(globalThis, globals);
+const gpu = create([]);
+Object.defineProperty(globalThis, "__dawn", { value: gpu });
+Object.defineProperty(navigator, "gpu", { value: gpu, configurable: true });
+pace();
+
+/** The same nap between Dawn's polls that the engine takes, so that the adapter has both cores. */
+function pace(): void {
+  const nap = new Int32Array(new SharedArrayBuffer(4));
+  let pending = 0;
+  const tick = (): void => {
+    if (pending === 0) return;
+    Atomics.wait(nap, 0, 0, 0.2);
+    setImmediate(tick);
+  };
+  const wrap = (owner: object, method: string): void => {
+    const original = Reflect.get(owner, method) as (...args: unknown[]) => Promise<unknown>;
+    Reflect.set(owner, method, function (this: unknown, ...args: unknown[]) {
+      const promise = original.apply(this, args);
+      if (pending++ === 0) setImmediate(tick);
+      const done = (): void => {
+        pending--;
+      };
+      promise.then(done, done);
+      return promise;
+    });
+  };
+  wrap(GPUQueue.prototype, "onSubmittedWorkDone");
+  wrap(GPUBuffer.prototype, "mapAsync");
+}
+
+/** As much of jax-js's interface as is used here. */
+interface Value {
+  readonly ref: Value;
+  add(x: Value | number): Value;
+  sub(x: Value | number): Value;
+  mul(x: Value | number): Value;
+  div(x: Value | number): Value;
+  mean(axis?: number, options?: { keepdims: boolean }): Value;
+  reshape(shape: readonly number[]): Value;
+  data(): Promise<Float32Array>;
+}
+type Values = Record<string, Value>;
+interface Jax {
+  init(backend: string): Promise<unknown>;
+  defaultDevice(backend: string): void;
+  numpy: {
+    array(data: Float32Array): Value;
+    matmul(a: Value, b: Value): Value;
+    square(x: Value): Value;
+    sqrt(x: Value): Value;
+    zerosLike(x: Value): Value;
+  };
+  nn: {
+    softmax(x: Value, axis: number): Value;
+    gelu(x: Value, options: { approximate: boolean }): Value;
+    dotProductAttention(q: Value, k: Value, v: Value): Value;
+  };
+  jit<F>(f: F): F;
+  valueAndGrad(f: (p: Values, x: Value) => Value): (p: Values, x: Value) => [Value, Values];
+  tree: {
+    ref<T>(tree: T): T;
+    map(f: (...leaves: Value[]) => Value, ...trees: Values[]): Values;
+    dispose(tree: unknown): void;
+  };
+  blockUntilReady(tree: unknown): Promise<unknown>;
+}
+
+const home = join(folder, "node_modules/@jax-js/jax");
+const manifest = JSON.parse(readFileSync(join(home, "package.json"), "utf8"));
+const entry: string = manifest.module ?? manifest.main ?? "dist/index.js";
+const jax = (await import(pathToFileURL(join(home, entry)).href)) as Jax;
+const { numpy: np, nn, tree, blockUntilReady } = jax;
+await jax.init(backend);
+jax.defaultDevice(backend);
+
+const value = (data: Float32Array, shape: readonly number[]): Value => np.array(data).reshape(shape);
+const run = async (f: () => Value): Promise<undefined> => {
+  const out = f();
+  await blockUntilReady(out);
+  tree.dispose(out);
+};
+
+function layerNorm(x: Value, weight: Value, bias: Value): Value {
+  const mean = x.ref.mean(-1, { keepdims: true });
+  const centred = x.sub(mean);
+  const variance = np.square(centred.ref).mean(-1, { keepdims: true });
+  return centred.div(np.sqrt(variance.add(1e-12))).mul(weight).add(bias);
+}
+
+if (wanted("matmul")) {
+  for (const n of [256, 512, 1024]) {
+    const a = value(uniform(n * n, 1, 1), [n, n]);
+    const b = value(uniform(n * n, 1, 2), [n, n]);
+    await time(`matmul ${n}`, () => run(() => np.matmul(a.ref, b.ref)));
+  }
+}
+if (wanted("rows")) {
+  const x = value(uniform(2048 * 512, 3, 3), [2048, 512]);
+  const softmax = jax.jit((v: Value) => nn.softmax(v, -1));
+  await time("softmax 2048x512", () => run(() => softmax(x.ref)));
+  const y = value(uniform(2048 * 768, 3, 4), [2048, 768]);
+  const [g, b] = [value(uniform(768, 1, 5), [768]), value(uniform(768, 1, 6), [768])];
+  const norm = jax.jit(layerNorm);
+  await time("layernorm 2048x768", () => run(() => norm(y.ref, g.ref, b.ref)));
+}
+
+const { batch, sequence, heads, hidden, layers } = stack;
+function forward(p: Values, input: Value): Value {
+  let x = input;
+  for (let l = 0; l < layers; l++) {
+    const dense = (v: Value, name: string): Value =>
+      np.matmul(v, p[`${l}.${name}.weight`]).add(p[`${l}.${name}.bias`]);
+    const split = (v: Value): Value => v.reshape([batch, sequence, heads, hidden / heads]);
+    const [q, k, v] = ["query", "key", "value"].map((name) => split(dense(x.ref, name)));
+    const mixed = nn.dotProductAttention(q, k, v).reshape([batch * sequence, hidden]);
+    const norm = (v: Value, name: string): Value =>
+      layerNorm(v, p[`${l}.${name}.weight`], p[`${l}.${name}.bias`]);
+    x = norm(x.add(dense(mixed, "attention")), "norm1");
+    const inner = nn.gelu(dense(x.ref, "up"), { approximate: false });
+    x = norm(x.add(dense(inner, "down")), "norm2");
+  }
+  return x;
+}
+
+let p: Values = Object.fromEntries(stackWeights().map((w) => [w.name, value(w.data, w.shape)]));
+const x = value(stackInput(), [batch * sequence, hidden]);
+if (wanted("forward")) {
+  const f = jax.jit(forward);
+  await time("stack forward", () => run(() => f(tree.ref(p), x.ref)));
+}
+if (wanted("training")) {
+  const lossAndGrad = jax.valueAndGrad((w: Values, v: Value) => np.square(forward(w, v)).mean());
+  const step = jax.jit((w: Values, m: Values, v: Values, c1: Value, c2: Value, input: Value) => {
+    const [loss, g] = lossAndGrad(tree.ref(w), input);
+    const m2 = tree.map((a, b) => a.mul(0.9).add(b.mul(0.1)), m, tree.ref(g));
+    const v2 = tree.map((a, b) => a.mul(0.999).add(np.square(b).mul(0.001)), v, g);
+    const update = (a: Value, b: Value, c: Value): Value =>
+      a.sub(b.div(c1.ref).div(np.sqrt(c.div(c2.ref)).add(1e-8)).mul(1e-3));
+    return [tree.map(update, w, tree.ref(m2), tree.ref(v2)), m2, v2, loss] as const;
+  });
+  let m = tree.map((a) => np.zerosLike(a.ref), p);
+  let v = tree.map((a) => np.zerosLike(a.ref), p);
+  let t = 0;
+  await time("stack training", async () => {
+    t++;
+    const scalar = (s: number): Value => np.array(Float32Array.of(s)).reshape([]);
+    let loss: Value;
+    [p, m, v, loss] = step(p, m, v, scalar(1 - 0.9 ** t), scalar(1 - 0.999 ** t), x.ref);
+    const [first] = await loss.data();
+    await blockUntilReady(p);
+    return first;
+  });
+}
+process.exit(0);

@@ -1,0 +1,103 @@
+/** The benchmark's work on our engine, in a process of its own: `node tools/bench/ours.ts DEVICE [NAMES]`. */
+import { compile } from "../../engine/compile.ts";
+import { type DeviceOptions, openDevice } from "../../engine/device.ts";
+import { grad } from "../../engine/grad.ts";
+import { AdamW } from "../../engine/optim.ts";
+import { attention } from "../../engine/ops/attention.ts";
+import { mul, square } from "../../engine/ops/elementwise.ts";
+import { layerNorm } from "../../engine/ops/layernorm.ts";
+import { linear, matmul } from "../../engine/ops/matmul.ts";
+import { mean } from "../../engine/ops/reduce.ts";
+import { reshape, slice } from "../../engine/ops/shape.ts";
+import { softmax } from "../../engine/ops/softmax.ts";
+import { state, type Tensor } from "../../engine/tensor.ts";
+import { stack, stackInput, stackWeights, time, uniform } from "./workload.ts";
+
+const [choice, only] = process.argv.slice(2);
+const wanted = (name: string): boolean => !only || only.split(",").includes(name);
+const device = await openDevice({ device: choice as NonNullable<DeviceOptions["device"]> });
+
+/** A matrix that stays on the device. */
+const resident = (n: number, m: number, seed: number): Tensor =>
+  state(`x${seed}`, uniform(n * m, 1, seed), [n, m]);
+/** Times `f` on resident data until it is done; one value of the result comes to the host. */
+async function kernel(name: string, f: () => Tensor): Promise<void> {
+  const call = compile(device, () => {
+    const y = f();
+    return slice(reshape(y, [-1]), 0, 0, 1);
+  });
+  await time(name, async () => {
+    await (await call()).item();
+    return undefined;
+  });
+}
+
+if (wanted("matmul")) {
+  for (const n of [256, 512, 1024]) {
+    const [a, b] = [resident(n, n, 1), resident(n, n, 2)];
+    await kernel(`matmul ${n}`, () => matmul(a, b));
+  }
+}
+if (wanted("rows")) {
+  const x = resident(2048, 512, 3);
+  await kernel("softmax 2048x512", () => softmax(x));
+  const y = resident(2048, 768, 4);
+  const [g, b] = [5, 6].map((seed) => state("w", uniform(768, 1, seed), [768]));
+  await kernel("layernorm 2048x768", () => layerNorm(y, g, b, 1e-12));
+}
+
+const { batch, sequence, heads, hidden, layers } = stack;
+/** [in, out] matrices become PyTorch's [out, in]. */
+function transposed(data: Float32Array, rows: number, cols: number): Float32Array {
+  const out = new Float32Array(data.length);
+  for (let i = 0; i < rows; i++) for (let j = 0; j < cols; j++) out[j * rows + i] = data[i * cols + j];
+  return out;
+}
+const p = Object.fromEntries(
+  stackWeights().map(({ name, shape, data }) => {
+    if (shape.length === 1) return [name, state(name, data, shape)];
+    return [name, state(name, transposed(data, shape[0], shape[1]), [shape[1], shape[0]])];
+  }),
+);
+
+function forward(input: Tensor): Tensor {
+  let x = input;
+  for (let l = 0; l < layers; l++) {
+    const of = (name: string): [Tensor, Tensor] => [p[`${l}.${name}.weight`], p[`${l}.${name}.bias`]];
+    const [q, k, v] = ["query", "key", "value"].map((name) => linear(x, ...of(name)));
+    const mixed = attention(q, k, v, undefined, { heads, scale: (hidden / heads) ** -0.5 });
+    x = layerNorm(linear(mixed, ...of("attention")), ...of("norm1"), 1e-12, x);
+    const inner = linear(x, ...of("up"), { activation: "gelu" });
+    x = layerNorm(linear(inner, ...of("down")), ...of("norm2"), 1e-12, x);
+  }
+  return x;
+}
+
+const x = state("x", stackInput(), [batch, sequence, hidden]);
+if (wanted("forward")) await kernel("stack forward", () => forward(x));
+if (wanted("training")) {
+  const parameters = Object.values(p);
+  const optimizer = new AdamW(parameters, { weightDecay: 0 });
+  const step = compile(device, (scalars: Tensor) => {
+    const loss = mean(square(forward(x)));
+    optimizer.update(grad(loss, parameters), scalars, loss);
+    return mul(loss, 1);
+  });
+  let t = 0;
+  let before = { ...device.stats };
+  let note = "";
+  await time(
+    "stack training",
+    async () => {
+      before = { ...device.stats };
+      const loss = await (await step(optimizer.scalars(++t, 1e-3))).item();
+      const { stats } = device;
+      note =
+        `${stats.launches - before.launches} launches, ${stats.submits - before.submits} submit, ` +
+        `${stats.buffersCreated - before.buffersCreated} buffers created`;
+      return loss;
+    },
+    () => note,
+  );
+}
+process.exit(0);
