@@ -38,7 +38,7 @@ export const FACTS: Readonly<Record<string, string>> = {
     .map((row) => JSON.stringify(row))
     .join("\n")}\n`,
   "common_vocabs/common_vocab_cased.txt": "Paris\nRome\ngrass\nfish\n",
-  "autoprompt_data/R1/train.jsonl": rows("Cow > grass", "Cat > fish", "Hare > grass"),
+  "autoprompt_data/R1/train.jsonl": rows("Cat > fish", "Cow > grass", "Hare > grass"),
   "autoprompt_data/R1/dev.jsonl": rows("Goat > grass"),
   "LAMA-TREx/R1.jsonl": rows("Seal > fish", "Sheep > grass", "Horse > grass"),
   "autoprompt_data/R2/train.jsonl": rows(
