@@ -29,12 +29,13 @@ done
 
 have() { command -v "$1" > /dev/null 2>&1; }
 
-# Runs a command as root; says what to type where that is not possible.
-as_root() {
+# Sets `root` to what runs a command as root; says what to type where nothing does.
+root=()
+need_root() {
   if [ "$(id -u)" -eq 0 ]; then
-    "$@"
+    root=()
   elif have sudo && { [ -t 0 ] || sudo -n true 2> /dev/null; }; then
-    sudo "$@"
+    root=(sudo)
   else
     stop "root is needed to install packages; type: sudo $0${browser_option}"
   fi
@@ -47,7 +48,7 @@ trap 'rm -f "$apt_log"' EXIT
 
 # apt-get, quiet unless it fails.
 apt() {
-  as_root env DEBIAN_FRONTEND=noninteractive apt-get -y -o Dpkg::Use-Pty=0 "$@" > "$apt_log" 2>&1 || {
+  ${root[@]+"${root[@]}"} env DEBIAN_FRONTEND=noninteractive apt-get -y -o Dpkg::Use-Pty=0 "$@" > "$apt_log" 2>&1 || {
     tail -n 15 "$apt_log" >&2
     stop "apt-get $* failed (above); check the network and the package sources"
   }
@@ -95,13 +96,14 @@ add_backports() {
   mirror=$(apt-get indextargets --format '$(REPO_URI)' "Codename: $release" 'Created-By: Packages' 2> /dev/null |
     sed 's,/*$,,' | head -n 1)
   echo "deb ${mirror:-http://deb.debian.org/debian} $release-backports main" |
-    as_root tee /etc/apt/sources.list.d/promptgen-backports.list > /dev/null
+    ${root[@]+"${root[@]}"} tee /etc/apt/sources.list.d/promptgen-backports.list > /dev/null
   apt update
 }
 
 install_driver() {
   have apt-get || stop "install a Vulkan driver (Mesa $MESA_WANTED or newer, with lavapipe) and the Vulkan loader" \
     "with the package manager of this system"
+  need_root
   local release version
   release=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
   apt update
@@ -123,6 +125,7 @@ install_driver() {
 
 install_browser() {
   have apt-get || stop "install Chromium with the package manager of this system"
+  need_root
   apt update
   case "$(candidate chromium)" in
     '' | *snap*) stop "this system has no Chromium package; install Chromium or Chrome by hand" ;;
