@@ -54,6 +54,9 @@ apt() {
   }
 }
 
+# Fresh package lists. One unreachable source is no reason to stop: the installation says what it misses.
+refresh() { ${root[@]+"${root[@]}"} apt-get -qq update > "$apt_log" 2>&1 || true; }
+
 # Major version of a Debian version string: 1:25.0.7-2~bpo12+1 -> 25
 major() { sed -E 's/^[0-9]+://; s/^([0-9]+).*/\1/' <<< "$1"; }
 
@@ -97,7 +100,7 @@ add_backports() {
     sed 's,/*$,,' | head -n 1)
   echo "deb ${mirror:-http://deb.debian.org/debian} $release-backports main" |
     ${root[@]+"${root[@]}"} tee /etc/apt/sources.list.d/promptgen-backports.list > /dev/null
-  apt update
+  refresh
 }
 
 install_driver() {
@@ -106,7 +109,7 @@ install_driver() {
   need_root
   local release version
   release=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
-  apt update
+  refresh
   version=$(candidate mesa-vulkan-drivers)
   if [ -n "$version" ] && [ "$(major "$version")" -ge "$MESA_WANTED" ]; then
     apt install --no-install-recommends mesa-vulkan-drivers libvulkan1
@@ -126,7 +129,7 @@ install_driver() {
 install_browser() {
   have apt-get || stop "install Chromium with the package manager of this system"
   need_root
-  apt update
+  refresh
   case "$(candidate chromium)" in
     '' | *snap*) stop "this system has no Chromium package; install Chromium or Chrome by hand" ;;
   esac
