@@ -117,6 +117,7 @@ def save(path, tensors):
     for name, tensor in tensors.items():
         assert not tensor.is_floating_point() or torch.isfinite(tensor).all(), name
     save_file({name: stored(tensor) for name, tensor in tensors.items()}, path, metadata={"format": "pt"})
+    path.chmod(0o644)
 
 
 def save_model(folder, config, model):
