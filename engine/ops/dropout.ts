@@ -1,0 +1,70 @@
+import { nextRandomOp } from "../compile.ts";
+import { check } from "../errors.ts";
+import { endsGradient, type Op } from "../op.ts";
+import { numel, show } from "../shape.ts";
+import { apply1, type Tensor } from "../tensor.ts";
+
+export const dropoutOp: Op = {
+  name: "dropout",
+  infer: ([x, rng]) => {
+    check(x.dtype === "f32", "dropout", () => `${x} must be f32`);
+    check(
+      rng.dtype === "u32" && numel(rng.shape) === 4,
+      "dropout",
+      () => `the random state ${rng} must be u32[4]: seed low, seed high, step, micro-step`,
+    );
+    return [x];
+  },
+  // the same elements fall out of dy: nothing is kept for backward
+  grad: ({ node, inputs: [, rng], upstream: [dy] }) => [
+    dy && apply1(dropoutOp, [dy, rng], node.attrs),
+  ],
+  launch: ({ node, inputs: [x, rng], outputs: [y] }) => {
+    const { p, index } = node.attrs as { p: number; index: number };
+    return [
+      {
+        kernel: "dropout",
+        params: { n: y.size, op: index, keep: 1 - p, scale: 1 / (1 - p) },
+        inputs: [x],
+        outputs: [y],
+        rng,
+      },
+    ];
+  },
+};
+
+/**
+ * Zeroes each element with probability p and divides the others by 1 - p (Srivastava et al., 2014). `rng` is u32[4]: seed low, seed
+ * high, step, micro-step; each dropout of a trace draws other numbers from it. p = 0 gives x itself.
+ */
+export function dropout(x: Tensor, p: number, rng: Tensor): Tensor {
+  check(p >= 0 && p < 1, "dropout", () => `p = ${p} is not a probability in [0, 1)`);
+  return p === 0 ? x : apply1(dropoutOp, [x, rng], { p, index: nextRandomOp() });
+}
+
+export const randomBitsOp: Op = {
+  name: "randomBits",
+  infer: ([counter, key]) => {
+    const n = counter.shape[0];
+    for (const [x, width] of [
+      [counter, 4],
+      [key, 2],
+    ] as const) {
+      check(
+        x.dtype === "u32" && x.shape.length === 2 && x.shape[0] === n && x.shape[1] === width,
+        "randomBits",
+        () =>
+          `counter ${show(counter.shape)} and key ${show(key.shape)} must be u32 [n, 4] and [n, 2]`,
+      );
+    }
+    return [counter];
+  },
+  grad: endsGradient("integers"),
+  launch: ({ inputs, outputs: [y] }) => [
+    { kernel: "random_bits", params: { n: y.shape[0] }, inputs, outputs: [y] },
+  ],
+};
+
+/** Philox4x32-10: counter u32 [n, 4] and key u32 [n, 2] give u32 [n, 4]. */
+export const randomBits = (counter: Tensor, key: Tensor): Tensor =>
+  apply1(randomBitsOp, [counter, key]);

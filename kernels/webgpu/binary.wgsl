@@ -1,0 +1,105 @@
+// y = a OP b, elementwise; a and b are read by strides (0 on broadcast axes), or RANK 0: all three alike.
+// A workgroup of 64 threads makes 256 elements, four a thread.
+// Numerics: f32, i32 and u32 (integers wrap). A NaN operand makes max, min and arithmetic NaN, every comparison false and
+// `not equal` true; NaN is found by its bits.
+override OP: u32 = 0u;
+// 0: f32, 1: i32, 2: u32
+override TYPE: u32 = 0u;
+override RANK: u32 = 0u;
+// 0: a and b are arrays; 1: b is the number `value`; 2: a is the number and the array is b.
+override NUMBER: u32 = 0u;
+
+struct Params {
+  n: u32, d1: u32, d2: u32, d3: u32, d4: u32,
+  a0: u32, a1: u32, a2: u32, a3: u32, a4: u32,
+  b0: u32, b1: u32, b2: u32, b3: u32, b4: u32,
+  value: u32,
+}
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> a: array<u32>;
+@group(0) @binding(2) var<storage, read> b: array<u32>;
+@group(0) @binding(3) var<storage, read_write> y: array<u32>;
+
+@compute @workgroup_size(64)
+fn main(
+  @builtin(workgroup_id) wg: vec3u,
+  @builtin(num_workgroups) nwg: vec3u,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let base = (wg.x + wg.y * nwg.x) * 256u + lane;
+  for (var k = 0u; k < 4u; k++) {
+    let i = base + k * 64u;
+    if (i < p.n) {
+      var ia = i;
+      var ib = i;
+      if (RANK > 0u) {
+        let at = unravel(i, vec4u(p.d1, p.d2, p.d3, p.d4), RANK);
+        ia = offset5(at, p.a0, vec4u(p.a1, p.a2, p.a3, p.a4));
+        ib = offset5(at, p.b0, vec4u(p.b1, p.b2, p.b3, p.b4));
+      }
+      if (NUMBER == 0u) { y[i] = apply(a[ia], b[ib]); }
+      if (NUMBER == 1u) { y[i] = apply(a[ia], p.value); }
+      if (NUMBER == 2u) { y[i] = apply(p.value, a[ia]); }
+    }
+  }
+}
+
+fn apply(l: u32, r: u32) -> u32 {
+  if (TYPE == 0u) {
+    if (OP < 8u) { return bitcast<u32>(float_op(bitcast<f32>(l), bitcast<f32>(r))); }
+    if (is_nan_bits(l) || is_nan_bits(r)) { return select(0u, 1u, OP == 13u); }
+    return float_test(bitcast<f32>(l), bitcast<f32>(r));
+  }
+  if (TYPE == 1u) { return int_op(bitcast<i32>(l), bitcast<i32>(r)); }
+  return uint_op(l, r);
+}
+
+fn float_op(l: f32, r: f32) -> f32 {
+  if (OP == 0u) { return l + r; }
+  if (OP == 1u) { return l - r; }
+  if (OP == 2u) { return l * r; }
+  if (OP == 3u) { return l / r; }
+  if (OP == 4u) { return max_nan(l, r); }
+  return min_nan(l, r);
+}
+
+fn float_test(l: f32, r: f32) -> u32 {
+  if (OP == 8u) { return u32(l > r); }
+  if (OP == 9u) { return u32(l < r); }
+  if (OP == 10u) { return u32(l >= r); }
+  if (OP == 11u) { return u32(l <= r); }
+  if (OP == 12u) { return u32(l == r); }
+  return u32(l != r);
+}
+
+fn int_op(l: i32, r: i32) -> u32 {
+  if (OP == 0u) { return bitcast<u32>(l + r); }
+  if (OP == 1u) { return bitcast<u32>(l - r); }
+  if (OP == 2u) { return bitcast<u32>(l * r); }
+  if (OP == 3u) { return bitcast<u32>(l / r); }
+  if (OP == 4u) { return bitcast<u32>(max(l, r)); }
+  if (OP == 5u) { return bitcast<u32>(min(l, r)); }
+  if (OP == 8u) { return u32(l > r); }
+  if (OP == 9u) { return u32(l < r); }
+  if (OP == 10u) { return u32(l >= r); }
+  if (OP == 11u) { return u32(l <= r); }
+  if (OP == 12u) { return u32(l == r); }
+  return u32(l != r);
+}
+
+fn uint_op(l: u32, r: u32) -> u32 {
+  if (OP == 0u) { return l + r; }
+  if (OP == 1u) { return l - r; }
+  if (OP == 2u) { return l * r; }
+  if (OP == 3u) { return l / r; }
+  if (OP == 4u) { return max(l, r); }
+  if (OP == 5u) { return min(l, r); }
+  if (OP == 8u) { return u32(l > r); }
+  if (OP == 9u) { return u32(l < r); }
+  if (OP == 10u) { return u32(l >= r); }
+  if (OP == 11u) { return u32(l <= r); }
+  if (OP == 12u) { return u32(l == r); }
+  if (OP == 13u) { return u32(l != r); }
+  if (OP == 16u) { return u32(l != 0u && r != 0u); }
+  return u32(l != 0u || r != 0u);
+}

@@ -1,0 +1,40 @@
+// y = f(x), elementwise, f chosen by OP.
+// A workgroup of 64 threads makes 256 elements, four a thread.
+// Numerics: NaN passes through every f (found by its bits). tanh's argument is clamped to +-15, where f32 tanh is +-1;
+// log(x) = log(max(x, 1.2e-38)); gelu uses erf, not its tanh approximation.
+override OP: u32 = 0u;
+
+struct Params { n: u32 }
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+
+@compute @workgroup_size(64)
+fn main(
+  @builtin(workgroup_id) wg: vec3u,
+  @builtin(num_workgroups) nwg: vec3u,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let base = (wg.x + wg.y * nwg.x) * 256u + lane;
+  for (var k = 0u; k < 4u; k++) {
+    let i = base + k * 64u;
+    if (i < p.n) {
+      let v = x[i];
+      y[i] = select(f(v), v, is_nan(v));
+    }
+  }
+}
+
+fn f(v: f32) -> f32 {
+  if (OP == 0u) { return -v; }
+  if (OP == 1u) { return exp(v); }
+  if (OP == 2u) { return log(max(v, 1.17549435e-38)); }
+  if (OP == 3u) { return sqrt(v); }
+  if (OP == 4u) { return inverseSqrt(v); }
+  if (OP == 5u) { return 1.0 / v; }
+  if (OP == 6u) { return tanh(clamp(v, -15.0, 15.0)); }
+  if (OP == 7u) { return v * v; }
+  if (OP == 8u) { return abs(v); }
+  if (OP == 9u) { return 1.0 / (1.0 + exp(-v)); }
+  return gelu(v);
+}

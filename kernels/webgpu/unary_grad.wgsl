@@ -1,0 +1,39 @@
+// dx = dy * f'(x), elementwise. r is what f' is cheapest in: y for exp, sqrt, rsqrt, reciprocal, tanh and sigmoid, else x.
+// A workgroup of 64 threads makes 256 elements, four a thread.
+// Numerics: abs'(0) = 0; log'(x) = 0 below 1.2e-38, as log is constant there.
+override OP: u32 = 0u;
+
+struct Params { n: u32 }
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> dy: array<f32>;
+@group(0) @binding(2) var<storage, read> r: array<f32>;
+@group(0) @binding(3) var<storage, read_write> dx: array<f32>;
+
+@compute @workgroup_size(64)
+fn main(
+  @builtin(workgroup_id) wg: vec3u,
+  @builtin(num_workgroups) nwg: vec3u,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let base = (wg.x + wg.y * nwg.x) * 256u + lane;
+  for (var k = 0u; k < 4u; k++) {
+    let i = base + k * 64u;
+    if (i < p.n) {
+      let v = r[i];
+      dx[i] = dy[i] * select(slope(v), v, is_nan(v));
+    }
+  }
+}
+
+fn slope(v: f32) -> f32 {
+  if (OP == 1u) { return v; }
+  if (OP == 2u) { return select(0.0, 1.0 / v, v >= 1.17549435e-38); }
+  if (OP == 3u) { return 0.5 / v; }
+  if (OP == 4u) { return -0.5 * v * v * v; }
+  if (OP == 5u) { return -v * v; }
+  if (OP == 6u) { return 1.0 - v * v; }
+  if (OP == 7u) { return 2.0 * v; }
+  if (OP == 8u) { return sign(v); }
+  if (OP == 9u) { return v * (1.0 - v); }
+  return gelu_derivative(v);
+}
