@@ -1,9 +1,9 @@
 import type { Device, Executable, Run } from "./device.ts";
 import { check, EngineError, fail } from "./errors.ts";
-import { ancestors } from "./grad.ts";
 import { type Assign, makePlan } from "./plan.ts";
 import { type Shape, show } from "./shape.ts";
 import {
+  ancestors,
   apply1,
   constantOp,
   type DType,
@@ -65,7 +65,11 @@ export type Output<T> = T extends Tensor
     : T;
 
 /** Calls `visit` on each leaf of a tree of arrays and records and rebuilds the tree. */
-function mapTree(value: unknown, path: string, visit: (v: unknown, path: string) => unknown): unknown {
+function mapTree(
+  value: unknown,
+  path: string,
+  visit: (v: unknown, path: string) => unknown,
+): unknown {
   if (value instanceof Tensor || ArrayBuffer.isView(value)) return visit(value, path);
   if (Array.isArray(value)) return value.map((v, i) => mapTree(v, `${path}[${i}]`, visit));
   if (value !== null && typeof value === "object") {
@@ -85,7 +89,11 @@ function traced<R>(fn: () => R): { value: R; effects: Assign[] } {
   trace = mine;
   try {
     const value = fn();
-    check(!(value instanceof Promise), "compile", () => "the function to compile must not be async");
+    check(
+      !(value instanceof Promise),
+      "compile",
+      () => "the function to compile must not be async",
+    );
     return { value, effects: mine.effects };
   } finally {
     trace = undefined;
@@ -97,7 +105,8 @@ export const nextRandomOp = (): number => (trace ? trace.randomOps++ : 0);
 
 /** Inside `compile`: the state holds `value` after the run. Reads in the same run see the old value. */
 export function assign(target: Tensor, value: Tensor): void {
-  if (!trace) fail("assign", "only works inside compile; use device.write to set a state from the host");
+  if (!trace)
+    fail("assign", "only works inside compile; use device.write to set a state from the host");
   check(target.node.op === stateOp, "assign", () => `${target} is not a state`);
   check(sameSpec(target, value), "assign", () => `${value} does not fit the state ${target}`);
   check(
@@ -117,7 +126,11 @@ function hostInput(value: unknown, path: string): Tensor {
     );
     return value;
   }
-  if (value instanceof Float32Array || value instanceof Int32Array || value instanceof Uint32Array) {
+  if (
+    value instanceof Float32Array ||
+    value instanceof Int32Array ||
+    value instanceof Uint32Array
+  ) {
     return tensor(value);
   }
   return fail(
@@ -264,4 +277,3 @@ export async function read(device: Device, tensors: readonly Tensor[]): Promise<
   const run = executable.run(constants.map(hostData));
   return Promise.all(tensors.map(async (t, i) => typed(await run.read(i), t.dtype)));
 }
-

@@ -5,19 +5,7 @@ import { addN } from "./ops/elementwise.ts";
 import { outer } from "./ops/matmul.ts";
 import { concat, expand, reshape } from "./ops/shape.ts";
 import { numel, sameShape } from "./shape.ts";
-import { type Node, scalar, type Tensor } from "./tensor.ts";
-
-/** Every node that `roots` depend on, in topological (id) order. Iterative: an unroll is thousands of nodes deep. */
-export function ancestors(roots: readonly Tensor[]): Node[] {
-  const seen = new Set<Node>();
-  const stack = roots.map((t) => t.node);
-  for (let node = stack.pop(); node; node = stack.pop()) {
-    if (seen.has(node)) continue;
-    seen.add(node);
-    for (const x of node.inputs) if (!seen.has(x.node)) stack.push(x.node);
-  }
-  return [...seen].sort((a, b) => a.id - b.id);
-}
+import { ancestors, scalar, type Tensor } from "./tensor.ts";
 
 type Outer = { readonly outer: readonly [Tensor, Tensor]; readonly group: string };
 type Columns = { readonly columns: Tensor; readonly times?: Tensor; readonly group: string };

@@ -4,8 +4,8 @@ export { type Device, type DeviceOptions, type DeviceStats, openDevice } from ".
 export { DeviceLostError, EngineError, NoDeviceError, OutOfMemoryError } from "./errors.ts";
 export { grad } from "./grad.ts";
 export {
-  type AdamWOptions,
   AdamW,
+  type AdamWOptions,
   decaysByName,
   GradientAccumulator,
   linearSchedule,

@@ -49,7 +49,11 @@ export class AdamW {
     this.#maxNorm = options.maxNorm ?? 3e38;
     this.moments = parameters.map((p) => {
       const name = stateName(p);
-      check(p.dtype === "f32", "AdamW", () => `${name} is ${p.dtype}; only f32 weights can be trained`);
+      check(
+        p.dtype === "f32",
+        "AdamW",
+        () => `${name} is ${p.dtype}; only f32 weights can be trained`,
+      );
       return { m: zeros(`${name}.exp_avg`, p), v: zeros(`${name}.exp_avg_sq`, p) };
     });
   }

@@ -1,7 +1,7 @@
-import { ancestors } from "./grad.ts";
 import type { Launch } from "./op.ts";
 import { copyLaunch } from "./ops/copy.ts";
 import {
+  ancestors,
   apply1,
   constantOp,
   isLeaf,
@@ -137,7 +137,8 @@ class Planner {
     this.#aliasViews();
     this.#aliasStacks();
     for (const node of this.#nodes) {
-      if (this.#aliases.has(node.outputs[0]) && (node.op.view || this.#isPlacedStack(node))) continue;
+      if (this.#aliases.has(node.outputs[0]) && (node.op.view || this.#isPlacedStack(node)))
+        continue;
       for (const x of node.inputs) {
         const list = this.#readers.get(x);
         if (list) list.push(this.#at(node));
@@ -179,7 +180,9 @@ class Planner {
   /** Lets producers write straight into the stack that is made of them; the largest stack chooses first. */
   #aliasStacks(): void {
     const stacks = this.#nodes.filter((n) => n.op.stacks && this.#axis0(n));
-    for (const node of [...stacks].sort((a, b) => b.outputs[0].bytes - a.outputs[0].bytes || b.id - a.id)) {
+    for (const node of [...stacks].sort(
+      (a, b) => b.outputs[0].bytes - a.outputs[0].bytes || b.id - a.id,
+    )) {
       const out = node.outputs[0];
       const places = node.inputs.map((x) => this.#aliases.resolve(x));
       let end = places[0].offset;
@@ -269,7 +272,8 @@ class Planner {
   #emitAssigns(): void {
     const pending = this.#effects.filter((e) => this.#aliases.resolve(e.value).root !== e.state);
     const staged = pending.map(({ state, value }) => {
-      if (!pending.some((e) => e.state === this.#aliases.resolve(value).root)) return { state, value };
+      if (!pending.some((e) => e.state === this.#aliases.resolve(value).root))
+        return { state, value };
       const copy = apply1(tempOp, [], { spec: { shape: value.shape, dtype: value.dtype } });
       this.#push("assign", copyLaunch(value, copy));
       return { state, value: copy };
@@ -281,7 +285,9 @@ class Planner {
   #allocate(): Plan {
     const lives = new Map<Tensor, { first: number; last: number }>();
     const uses = (launch: Launch): Tensor[] =>
-      [...launch.inputs, ...(launch.inouts ?? []), ...launch.outputs].flatMap((t) => (t ? [t] : []));
+      [...launch.inputs, ...(launch.inouts ?? []), ...launch.outputs].flatMap((t) =>
+        t ? [t] : [],
+      );
     const isSlot = (root: Tensor) => !isLeaf(root.node) || root.node.op === tempOp;
     this.#launches.forEach(({ launch }, i) => {
       for (const t of uses(launch)) {
@@ -311,7 +317,9 @@ class Planner {
         free = free.filter((s) => s !== chosen);
         slotOf.set(root, chosen);
       }
-      for (const t of new Set(uses(this.#launches[i].launch).map((x) => this.#aliases.resolve(x).root))) {
+      for (const t of new Set(
+        uses(this.#launches[i].launch).map((x) => this.#aliases.resolve(x).root),
+      )) {
         const slot = slotOf.get(t);
         if (slot !== undefined && lives.get(t)?.last === i) free.push(slot);
       }

@@ -133,3 +133,15 @@ export function hostData(t: Tensor): TypedArray {
 
 export const sameSpec = (a: TensorSpec, b: TensorSpec): boolean =>
   a.dtype === b.dtype && sameShape(a.shape, b.shape);
+
+/** Every node that `roots` depend on, in topological (id) order. Iterative: an unroll is thousands of nodes deep. */
+export function ancestors(roots: readonly Tensor[]): Node[] {
+  const seen = new Set<Node>();
+  const stack = roots.map((t) => t.node);
+  for (let node = stack.pop(); node; node = stack.pop()) {
+    if (seen.has(node)) continue;
+    seen.add(node);
+    for (const x of node.inputs) if (!seen.has(x.node)) stack.push(x.node);
+  }
+  return [...seen].sort((a, b) => a.id - b.id);
+}

@@ -6,12 +6,15 @@ export type Opened = { device: GPUDevice; software: boolean; description: string
 /** Dawn crashes when the object that `create()` returned is collected: it stays reachable for ever. */
 let dawn: GPU | undefined;
 
-const inNode = (): boolean => typeof process !== "undefined" && process.versions?.node !== undefined;
+const inNode = (): boolean =>
+  typeof process !== "undefined" && process.versions?.node !== undefined;
 
 async function findGPU(): Promise<GPU> {
   if (typeof navigator !== "undefined" && navigator.gpu) return navigator.gpu;
   if (!inNode()) {
-    throw new NoDeviceError("[openDevice] this browser has no WebGPU; use one that has (Chrome 113+)");
+    throw new NoDeviceError(
+      "[openDevice] this browser has no WebGPU; use one that has (Chrome 113+)",
+    );
   }
   if (!dawn) {
     const { create, globals } = await import("webgpu");
@@ -42,7 +45,8 @@ export async function openAdapter(options: DeviceOptions): Promise<Opened> {
   }
   if (!adapter) throw new NoDeviceError(noAdapter);
   const software = isSoftware(adapter.info);
-  const name = adapter.info.description || `${adapter.info.vendor} ${adapter.info.architecture}`.trim();
+  const name =
+    adapter.info.description || `${adapter.info.vendor} ${adapter.info.architecture}`.trim();
   if (wanted === "gpu" && software) {
     throw new NoDeviceError(
       `[openDevice] the only adapter is software (${name}); install your GPU's driver, or ask for gpu:software`,
@@ -65,7 +69,12 @@ export async function openAdapter(options: DeviceOptions): Promise<Opened> {
       ? "a software adapter, as asked"
       : "a software adapter; no hardware GPU was found"
     : "a hardware GPU";
-  return { device, software, name, description: `WebGPU on ${name || "an unnamed adapter"} (${why})` };
+  return {
+    device,
+    software,
+    name,
+    description: `WebGPU on ${name || "an unnamed adapter"} (${why})`,
+  };
 }
 
 let pending = 0;

@@ -5,7 +5,7 @@ import type { Memory, Plan, PlanLaunch, Region } from "../plan.ts";
 import { show } from "../shape.ts";
 import { hostData, stateName, stateOp, type Tensor, type TypedArray } from "../tensor.ts";
 import { openAdapter, paced } from "./adapter.ts";
-import { profiler, type Profiler } from "./profiler.ts";
+import { type Profiler, profiler } from "./profiler.ts";
 import { kernelSource, packParams } from "./wgsl.ts";
 import { windows } from "./windows.ts";
 
@@ -38,7 +38,13 @@ export async function openWebGPU(options: DeviceOptions): Promise<Device> {
 class WebGPUDevice implements Device {
   readonly kind = "webgpu";
   readonly description: string;
-  readonly stats: DeviceStats = { buffersCreated: 0, bytes: 0, submits: 0, launches: 0, pipelines: 0 };
+  readonly stats: DeviceStats = {
+    buffersCreated: 0,
+    bytes: 0,
+    submits: 0,
+    launches: 0,
+    pipelines: 0,
+  };
   readonly gpu: GPUDevice;
   readonly adapter: Adapter;
   readonly maxBinding: number;
@@ -64,7 +70,8 @@ class WebGPUDevice implements Device {
     this.gpu = gpu;
     this.description = description;
     this.#budget = budget;
-    this.debug = options.debug ?? Number((typeof process !== "undefined" && process.env.DEBUG) || 0);
+    this.debug =
+      options.debug ?? Number((typeof process !== "undefined" && process.env.DEBUG) || 0);
     this.maxBinding = Math.min(
       options.maxBinding ?? Number.POSITIVE_INFINITY,
       gpu.limits.maxStorageBufferBindingSize,
@@ -169,7 +176,9 @@ class WebGPUDevice implements Device {
     if (!layout) {
       const types: GPUBufferBindingType[] = [
         "uniform",
-        ...bindings.map((b) => (b === "read" ? "read-only-storage" : "storage") as GPUBufferBindingType),
+        ...bindings.map(
+          (b) => (b === "read" ? "read-only-storage" : "storage") as GPUBufferBindingType,
+        ),
         ...(rng ? ["uniform" as const] : []),
       ];
       layout = this.gpu.createBindGroupLayout({
@@ -203,15 +212,22 @@ class WebGPUDevice implements Device {
     const layout = this.#layout(source.bindings, source.rng);
     if (this.debug >= 3) console.error(`// ${file} ${JSON.stringify(constants)}\n${source.code}`);
     const module = this.gpu.createShaderModule({ code: source.code, label: file });
-    const pipeline = await paced(
-      this.gpu.createComputePipelineAsync({
-        label: file,
-        layout: this.gpu.createPipelineLayout({ bindGroupLayouts: [layout] }),
-        compute: { module, entryPoint: "main", constants: { ...constants } },
-      }),
-    );
-    this.stats.pipelines++;
-    return { pipeline, layout, code: source.code };
+    const compiling = this.gpu.createComputePipelineAsync({
+      label: file,
+      layout: this.gpu.createPipelineLayout({ bindGroupLayouts: [layout] }),
+      compute: { module, entryPoint: "main", constants: { ...constants } },
+    });
+    try {
+      const pipeline = await paced(compiling);
+      this.stats.pipelines++;
+      return { pipeline, layout, code: source.code };
+    } catch (cause) {
+      const { messages } = await paced(module.getCompilationInfo());
+      const why = messages.map((m) => `line ${m.lineNum}: ${m.message}`).join("; ");
+      throw new EngineError(`[${file}] the kernel does not compile: ${why || String(cause)}`, {
+        cause,
+      });
+    }
   }
 
   async load(plan: Plan): Promise<Executable> {
@@ -243,7 +259,11 @@ class WebGPUDevice implements Device {
     const encoder = this.gpu.createCommandEncoder();
     const staging = sources.map(({ buffer, bytes }) => {
       const size = up(bytes, 4);
-      const to = this.createBuffer(size, GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST, "a read");
+      const to = this.createBuffer(
+        size,
+        GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+        "a read",
+      );
       encoder.copyBufferToBuffer(buffer, 0, to, 0, size);
       return to;
     });
@@ -293,7 +313,9 @@ class WebGPUDevice implements Device {
 }
 
 /** One dimension holds 65,535 workgroups; what is more is folded into two, and kernels check bounds. */
-function fold(groups: number | readonly [number, number, number]): readonly [number, number, number] {
+function fold(
+  groups: number | readonly [number, number, number],
+): readonly [number, number, number] {
   if (typeof groups !== "number") return groups;
   if (groups <= 65535) return [Math.max(1, groups), 1, 1];
   const y = Math.ceil(groups / 65535);

@@ -21,9 +21,9 @@ export function kernelSource(file: string, uses: readonly string[]): Promise<Ker
   const key = [file, ...uses].join("+");
   let source = sources.get(key);
   if (!source) {
-    source = Promise.all([file, ...uses].map((f) => loadText(`../../kernels/webgpu/${f}.wgsl`, import.meta.url))).then((texts) =>
-      parse(file, texts.join("\n")),
-    );
+    source = Promise.all(
+      [file, ...uses].map((f) => loadText(`../../kernels/webgpu/${f}.wgsl`, import.meta.url)),
+    ).then((texts) => parse(file, texts.join("\n")));
     sources.set(key, source);
   }
   return source;
