@@ -1,12 +1,14 @@
 /**
- * The safetensors format: a u64 header length, a JSON header padded with spaces to 8 bytes, then raw little-endian data.
+ * The safetensors format: a u64 header length, a JSON header padded with spaces to 8 bytes, then
+ * raw little-endian data.
  *
- * The header maps each name to {dtype, shape, data_offsets: [begin, end]}, offsets from the end of the header; tensors
- * fill the rest of the file without holes or overlaps. `__metadata__` maps strings to strings.
+ * The header maps each name to {dtype, shape, data_offsets: [begin, end]}, offsets from the end of
+ * the header; tensors fill the rest of the file without holes or overlaps. `__metadata__` maps
+ * strings to strings.
  * Source: https://github.com/huggingface/safetensors (README, "Format").
  */
 
-/** Bytes of one element. The order is the library's: files are written from the last dtype to the first. */
+/** Bytes of one element, in the library's order: files go from the last dtype to the first. */
 const BYTES = {
   BOOL: 1,
   U8: 1,
@@ -42,7 +44,7 @@ export interface TensorEntry {
   readonly data: Uint8Array;
 }
 
-/** A parsed file. The tensors stand in the order of their data; their bytes are views of the file. */
+/** A parsed file: tensors in the order of their data, their bytes views of the file. */
 export interface Safetensors {
   readonly tensors: Map<string, TensorEntry>;
   readonly metadata: Record<string, string>;
@@ -67,8 +69,8 @@ function byteLength(dtype: SafetensorsDtype, shape: readonly number[]): number {
 }
 
 /**
- * The first key that stands twice in one object of a valid JSON text (JSON.parse would keep the last, in silence).
- * A colon outside a string always follows a key.
+ * The first key that stands twice in one object of a valid JSON text (JSON.parse would keep the
+ * last, in silence). A colon outside a string always follows a key.
  */
 function duplicateKey(json: string): string | undefined {
   const open: Set<string>[] = [];
@@ -170,9 +172,10 @@ function readEntry(name: string, info: unknown, size: number, fail: (what: strin
  *
  * @param bytes the whole file
  * @param name what to call the file in errors
- * @throws `[safetensors] NAME: ...` for a file that is truncated or breaks the format in any way: a lying or too large
- *   header length, a header that is no JSON object, duplicate keys, an unknown dtype, offsets that overlap, leave holes,
- *   pass the end or do not match shape and dtype, metadata that is no object of strings
+ * @throws `[safetensors] NAME: ...` for a file that is truncated or breaks the format: a lying or
+ *   too large header length, a header that is no JSON object, duplicate keys, an unknown dtype,
+ *   offsets that overlap, leave holes, pass the end or do not match shape and dtype, metadata other
+ *   than strings
  */
 export function parseSafetensors(bytes: Uint8Array, name: string): Safetensors {
   const fail = (what: string): never => {
@@ -217,11 +220,12 @@ function compareBytes(a: string, b: string): number {
 }
 
 /**
- * Writes a safetensors file, byte for byte as the Python library does: dtypes from the widest to the narrowest
- * (in the library's order), then names by their UTF-8 bytes; the header padded to 8 bytes. Metadata keep the order given
- * (the library's own is arbitrary).
+ * Writes a safetensors file, byte for byte as the Python library does: dtypes from the widest to
+ * the narrowest (in the library's order), then names by their UTF-8 bytes; the header padded to 8
+ * bytes. Metadata keep the order given (the library's own is arbitrary).
  *
- * @throws `[safetensors] ...` for data whose length does not match shape and dtype, and for a tensor named `__metadata__`
+ * @throws `[safetensors] ...` for data whose length does not match shape and dtype, and for a tensor
+ *   named `__metadata__`
  */
 export function serializeSafetensors(
   tensors: ReadonlyMap<string, TensorEntry>,
@@ -278,9 +282,9 @@ export function tensorEntry(
   };
 }
 
-/** The same bytes at a start that `width` divides; a copy only where the file has them elsewhere. */
+/** The same bytes at a start that `width` divides; copied only if need be (Buffer.slice would not). */
 function aligned(data: Uint8Array, width: number): Uint8Array {
-  return data.byteOffset % width === 0 ? data : data.slice();
+  return data.byteOffset % width === 0 ? data : new Uint8Array(data);
 }
 
 const table: { values?: Float32Array } = {}; // float16 bits -> value, made on first use
@@ -298,8 +302,8 @@ function halfTable(): Float32Array {
 }
 
 /**
- * The values of an F32, F16, BF16 or F64 entry, [product of shape]. F32 is a view of the entry's bytes where they are
- * aligned to 4, F64 is rounded to nearest.
+ * The values of an F32, F16, BF16 or F64 entry, [product of shape]. F32 is a view of the entry's
+ * bytes where they are aligned to 4, F64 is rounded to nearest.
  *
  * @throws `[safetensors] toFloat32 ...` for an integer or other dtype
  */
@@ -309,13 +313,13 @@ export function toFloat32({ dtype, data }: TensorEntry): Float32Array {
     case "F32":
       return new Float32Array(buffer, byteOffset, data.length / 4);
     case "F64":
-      return Float32Array.from(new Float64Array(buffer, byteOffset, data.length / 8));
+      return new Float32Array(new Float64Array(buffer, byteOffset, data.length / 8));
     case "F16": {
+      const halves = new Uint16Array(buffer, byteOffset, data.length / 2);
       const decoded = halfTable();
-      return Float32Array.from(
-        new Uint16Array(buffer, byteOffset, data.length / 2),
-        (h) => decoded[h],
-      );
+      const values = new Float32Array(halves.length);
+      for (let i = 0; i < halves.length; i++) values[i] = decoded[halves[i]];
+      return values;
     }
     case "BF16": {
       const halves = new Uint16Array(buffer, byteOffset, data.length / 2);
@@ -330,7 +334,10 @@ export function toFloat32({ dtype, data }: TensorEntry): Float32Array {
   }
 }
 
-/** float32 -> float16 bits, rounded to nearest, ties to even; overflow (65520 and above) gives infinity, NaN a quiet NaN. */
+/**
+ * float32 -> float16 bits, rounded to nearest, ties to even; 65520 and above gives infinity, NaN a
+ * quiet NaN.
+ */
 export function encodeFloat16(values: Float32Array): Uint16Array {
   const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
   const encoded = new Uint16Array(values.length);
@@ -343,7 +350,7 @@ export function encodeFloat16(values: Float32Array): Uint16Array {
       // Normal: 13 bits of the fraction go; the exponent's bias changes from 127 to 15.
       encoded[i] = sign | ((magnitude + 0xfff + ((magnitude >>> 13) & 1) - 0x38000000) >>> 13);
     } else {
-      // Subnormal: a whole number of 2^-24; adding and taking 2^52 rounds to a whole number, ties to even.
+      // Subnormal: a whole number of 2^-24; adding and taking 2^52 rounds to it, ties to even.
       encoded[i] = sign | (Math.abs(values[i]) * 2 ** 24 + 2 ** 52 - 2 ** 52);
     }
   }

@@ -1,10 +1,11 @@
-"""The whole PromptGen step in the plainest way: an independent reference for the batched, masked one.
+"""The whole PromptGen step in the plainest way: a reference for the batched, masked one.
 
-One fact at a time and physically shortened. No padding, no mask, no cache: the decoder is run anew from its
-first token for every slot, a dead slot simply does not exist, and positions are 0, 1, 2, ... of what is there.
-Rows never meet before the mean of their losses, so no batched form is needed here (asserted where ids enter).
+One fact at a time and physically shortened. No padding, no mask, no cache: the decoder runs anew
+from its first token for every slot, a dead slot does not exist, and positions are 0, 1, 2, ... of
+what is there. Rows never meet before the mean of their losses, so no batched form is needed here
+(asserted where ids enter).
 
-    python3 tools/reference_promptgen.py FIRST LAST     looks for seeds and facts that meet the conditions
+    python3 tools/reference_promptgen.py FIRST LAST     looks for seeds and facts to use
 """
 
 import json
@@ -13,12 +14,33 @@ import sys
 import torch
 import torch.nn.functional as F
 
-from reference import BART_CONFIG, BERT_CONFIG, gradients, make_bart, make_bert, save, save_model, train, u32
+from reference_core import (
+    BART_CONFIG,
+    BERT_CONFIG,
+    gradients,
+    make_bart,
+    make_bert,
+    save,
+    save_model,
+    train,
+    u32,
+)
 
-BERT = BERT_CONFIG | {"vocab_size": 61, "hidden_size": 24, "num_attention_heads": 3, "intermediate_size": 48}
+BERT = BERT_CONFIG | {
+    "vocab_size": 61,
+    "hidden_size": 24,
+    "num_attention_heads": 3,
+    "intermediate_size": 48,
+}
 BART = BART_CONFIG | {"vocab_size": 79}
 BOS, BART_PAD, EOS, BART_MASK = 0, 1, 2, 78  # <s> <pad> </s> <mask>
-BERT_PAD, CLS, SEP, BERT_MASK, NONE = 0, 2, 3, 4, 5  # [PAD] [CLS] [SEP] [MASK], and the piece "None"
+BERT_PAD, CLS, SEP, BERT_MASK, NONE = (
+    0,
+    2,
+    3,
+    4,
+    5,
+)  # [PAD] [CLS] [SEP] [MASK], and the piece "None"
 M, N, ALPHA, FLOOR = 4, 3, 0.3, -20.0
 ROWS, COMMON = 8, 40
 RARE = 60  # a BERT id whose output bias is so low that its row lies under the floor
@@ -26,7 +48,7 @@ LR, WEIGHT_DECAY = 3e-4, 1e-3
 MARGIN = 1e-3
 SPREAD = {"matrix": 0.22, "embedding": 0.4}  # standard deviations of the weights
 POOL = 48  # facts drawn from a seed, of which ROWS are chosen
-SEED, EOS_BIAS, CHOSEN = 29, 3.0, [17, 8, 22, 38, 28, 35, 27, 33]  # found by the search below
+SEED, EOS_BIAS, CHOSEN = 1011, 3.0, [4, 3, 9, 35, 32, 41, 14, 18]  # from the search below
 
 
 def make_case(seed, eos_bias):
@@ -64,10 +86,12 @@ def choose(facts, chosen):
 
 
 def unroll(bart, pairs, encoder_ids, subject):
-    """One fact's distributions: two lists (before and behind the mask) of [V], live ones only; margins of the top two."""
+    """One fact's live distributions [V], a list before the mask and one behind; top-two margins."""
     assert BART_PAD not in encoder_ids + subject, "padding never enters: each row is computed alone"
     table, common = bart.model.shared.weight, pairs[:, 0]  # [vocabulary, d], [V]
-    encoded = bart.model.encoder(input_ids=torch.tensor([encoder_ids])).last_hidden_state  # [1, S, d]
+    encoded = bart.model.encoder(
+        input_ids=torch.tensor([encoder_ids])
+    ).last_hidden_state  # [1, S, d]
     inputs = [table[i] for i in (EOS, BOS, *subject)]  # decoder inputs before positions, each [d]
     segments, margins = [], []
     for slots in (M, N):
@@ -76,7 +100,9 @@ def unroll(bart, pairs, encoder_ids, subject):
         distributions = []
         for _ in range(slots):
             decoded = bart.model.decoder(
-                inputs_embeds=torch.stack(inputs)[None], encoder_hidden_states=encoded, use_cache=False
+                inputs_embeds=torch.stack(inputs)[None],
+                encoder_hidden_states=encoded,
+                use_cache=False,
             ).last_hidden_state
             logits = table[common] @ decoded[0, -1] + bart.final_logits_bias[0, common]
             distribution = torch.softmax(logits, 0)
@@ -100,8 +126,15 @@ def read(bert, pairs, pieces, segments):
 
 
 def step(bart, bert, pairs, facts):
-    """Every fact alone: distributions, margins, [MASK] logits and log-probabilities for the prompt and for "None"."""
-    result = {"segments": [], "margins": [], "logits": [], "none_logits": [], "log_p": [], "none_log_p": []}
+    """Every fact alone: distributions, and for the prompt and "None" logits at [MASK] and log P."""
+    result = {
+        "segments": [],
+        "margins": [],
+        "logits": [],
+        "none_logits": [],
+        "log_p": [],
+        "none_log_p": [],
+    }
     for encoder_ids, bart_subject, bert_subject, target in facts:
         segments, margins = unroll(bart, pairs, encoder_ids, bart_subject)
         logits = read(bert, pairs, bert_subject, segments)
@@ -116,8 +149,10 @@ def step(bart, bert, pairs, facts):
 
 
 def terms(result):
-    """-mean log P(object | T), and mean max(log P(object | T with None), floor): no gradient under the floor."""
-    return -torch.stack(result["log_p"]).mean(), torch.stack(result["none_log_p"]).clamp(min=FLOOR).mean()
+    """-mean log P(object | T), and mean max(log P(object | T with None), floor)."""
+    return -torch.stack(result["log_p"]).mean(), torch.stack(result["none_log_p"]).clamp(
+        min=FLOOR
+    ).mean()
 
 
 def stops(result):
@@ -131,7 +166,7 @@ def smallest_margin(result):
 
 
 def meets_conditions(result):
-    """A quarter of the rows or more stop early in each segment, at different slots, one at slot 1, none undecided."""
+    """In each segment a quarter of the rows or more stop, at different slots, one at slot 1."""
     early = stops(result)
     whole = any(len(a) == M and len(b) == N for a, b in result["segments"])
     both = any(len(a) < M and len(b) < N for a, b in result["segments"])
@@ -140,7 +175,7 @@ def meets_conditions(result):
 
 
 def trained_losses(bart, bert, pairs, facts, alpha):
-    """Ten steps; also the smallest margin and the stopped rows of each, and how many rows lie under the floor."""
+    """Ten steps; for each the smallest margin, stopped rows, and rows under the floor."""
     seen = {"margin": [], "stopped": [], "floored": []}
 
     def loss_of(model):
@@ -209,19 +244,33 @@ def promptgen_golden(folder):
     report = {}
     for name, alpha in (("train", ALPHA), ("train_alpha0", 0.0)):
         trained, seen = trained_losses(bart, bert, pairs, facts, alpha)
-        assert (seen["margin"] >= MARGIN).all(), "choose another seed: a slot is undecided while training"
+        assert (seen["margin"] >= MARGIN).all(), (
+            "choose another seed: a slot is undecided while training"
+        )
         assert (seen["stopped"] >= ROWS / 4).all()
         golden |= {f"{name}.{key}": values for key, values in trained.items()}
         golden |= {f"{name}.margin": seen["margin"]}
         report |= {f"{name}.{key}": values for key, values in (trained | seen).items()}
     save(folder / "golden.safetensors", golden)
     roles = {
-        "m": M, "n": N, "alpha": ALPHA, "floor": FLOOR, "lr": LR, "weight_decay": WEIGHT_DECAY,
+        "m": M,
+        "n": N,
+        "alpha": ALPHA,
+        "floor": FLOOR,
+        "lr": LR,
+        "weight_decay": WEIGHT_DECAY,
         "bart": {"bos": BOS, "pad": BART_PAD, "eos": EOS, "mask": BART_MASK},
         "bert": {"pad": BERT_PAD, "cls": CLS, "sep": SEP, "mask": BERT_MASK, "none": NONE},
     }
     (folder / "settings.json").write_text(json.dumps(roles, indent=2) + "\n")
-    print("stops", stops(result), "margin", smallest_margin(result), "none_log_p", result["none_log_p"][-1].item())
+    print(
+        "stops",
+        stops(result),
+        "margin",
+        smallest_margin(result),
+        "none_log_p",
+        result["none_log_p"][-1].item(),
+    )
     return report
 
 
@@ -240,28 +289,48 @@ def search(first, last):
                 continue
             batch = choose(facts, best)
             try:
-                seen = [trained_losses(bart, bert, pairs, batch, alpha)[1] for alpha in (ALPHA, 0.0)]
+                seen = [
+                    trained_losses(bart, bert, pairs, batch, alpha)[1] for alpha in (ALPHA, 0.0)
+                ]
             except AssertionError as error:
                 print(seed, bias, error, flush=True)
                 continue
             margin = min(s["margin"].min().item() for s in seen)
             stopped = torch.cat([s["stopped"] for s in seen])
-            print(seed, bias, best, [lengths[i] for i in best], f"margin {margin:.5f} stopped", end=" ")
-            print(stopped.min().item(), "to", stopped.max().item(), seen[0]["floored"].unique().tolist(), flush=True)
+            print(
+                seed,
+                bias,
+                best,
+                [lengths[i] for i in best],
+                f"margin {margin:.5f} stopped",
+                end=" ",
+            )
+            print(
+                stopped.min().item(),
+                "to",
+                stopped.max().item(),
+                seen[0]["floored"].unique().tolist(),
+                flush=True,
+            )
 
 
 def pick(firm, lengths, seed, tries=3000):
-    """ROWS of the firm facts with the most different pairs of lengths among those that stop as wanted."""
+    """ROWS of the firm facts that stop as wanted, with the most different pairs of lengths."""
     if len(firm) < ROWS:
         return None
     generator = torch.Generator().manual_seed(seed)
     best, most = None, 6
     for _ in range(tries):
         rows = [firm[i] for i in torch.randperm(len(firm), generator=generator)[:ROWS].tolist()]
-        early = [[lengths[i][s] for i in rows if lengths[i][s] < slots] for s, slots in ((0, M), (1, N))]
+        early = [
+            [lengths[i][s] for i in rows if lengths[i][s] < slots] for s, slots in ((0, M), (1, N))
+        ]
         kinds = {lengths[i] for i in rows}
         if all(3 <= len(e) <= 5 and 0 in e and len(set(e)) > 1 for e in early) and (M, N) in kinds:
-            if len({i % 8 for i in rows}) > 4 and len(kinds) + len(set(early[0])) + len(set(early[1])) > most + 1:
+            if (
+                len({i % 8 for i in rows}) > 4
+                and len(kinds) + len(set(early[0])) + len(set(early[1])) > most + 1
+            ):
                 best, most = rows, len(kinds) + len(set(early[0])) + len(set(early[1])) - 1
     return best
 
