@@ -1,8 +1,10 @@
 /**
- * Files of the package (WGSL sources, embedded facts, weights), read the same way in Node and in a page.
+ * Files of the package (WGSL sources, embedded facts, weights), read the same way in Node and in a
+ * page.
  *
- * Every module names its files relative to itself: `loadText("matmul.wgsl", import.meta.url)`. The build keeps the
- * folder structure, so the same call works from source, from `dist/` and from an installed package.
+ * Every module names its files relative to itself: `loadText("matmul.wgsl", import.meta.url)`. The
+ * build keeps the folder structure, so the same call works from source, from `dist/` and from an
+ * installed package.
  */
 
 /** URL of the package file `path`, relative to the module whose `import.meta.url` is `base`. */

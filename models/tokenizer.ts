@@ -1,12 +1,14 @@
 /**
  * Tokenizers of BERT (WordPiece) and BART (byte-level BPE) over `@huggingface/tokenizers`.
  *
- * A directory may hold `tokenizer.json`, or only the older files: `vocab.txt` (BERT) or `vocab.json` with
- * `merges.txt` (BART). The structure of tokenizer.json is built from those here.
+ * A directory may hold `tokenizer.json`, or only the older files: `vocab.txt` (BERT) or
+ * `vocab.json` with `merges.txt` (BART). The structure of tokenizer.json is built from those here.
  */
 import { Tokenizer as Backend } from "@huggingface/tokenizers";
 
-/** The role of a special token; BERT has cls and sep, BART bos and eos, both have mask, pad and unk. */
+/**
+ * The role of a special token; BERT has cls and sep, BART bos and eos, both have mask, pad and unk.
+ */
 export type Role = "cls" | "sep" | "bos" | "eos" | "mask" | "pad" | "unk";
 
 /** Contents of a tokenizer's files, by file name; absent files are left out. */
@@ -44,7 +46,9 @@ const BART_TOKENS: Partial<Record<Role, string>> = {
 
 type Json = Record<string, unknown>;
 
-/** Text to ids and back. Ids are indices into the embedding rows of the model of the same directory. */
+/**
+ * Text to ids and back. Ids are indices into the embedding rows of the model of the same directory.
+ */
 export class Tokenizer {
   /** `wordpiece` for BERT, `bpe` for BART. */
   readonly kind: "wordpiece" | "bpe";
@@ -74,7 +78,10 @@ export class Tokenizer {
     this.#roles = roles(this.kind, this.vocabulary, config, where);
   }
 
-  /** Ids of `text` without special tokens around it; a special token written in the text becomes its own id. */
+  /**
+   * Ids of `text` without special tokens around it; a special token written in the text becomes its
+   * own id.
+   */
   encode(text: string): number[] {
     return this.#backend.encode(text, { add_special_tokens: false }).ids;
   }
@@ -90,7 +97,9 @@ export class Tokenizer {
     });
   }
 
-  /** Id of one token, as spelled in the vocabulary (`##ing`, `Ġword`). Throws when there is none. */
+  /**
+   * Id of one token, as spelled in the vocabulary (`##ing`, `Ġword`). Throws when there is none.
+   */
   id(token: string): number {
     const id = this.vocabulary.get(token);
     if (id === undefined) {
@@ -150,8 +159,8 @@ export class Tokenizer {
 }
 
 /**
- * Reads the tokenizer of a checkpoint directory.
- * Throws when the directory holds no tokenizer, a file is not what its name says, or a special token is missing.
+ * Reads the tokenizer of a checkpoint directory. Throws when the directory holds no tokenizer, a
+ * file is not what its name says, or a special token is missing.
  */
 export async function loadTokenizer(directory: string): Promise<Tokenizer> {
   const { readFile } = await import("node:fs/promises");

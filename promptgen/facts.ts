@@ -3,19 +3,23 @@
  *
  * Layout (that of the OptiPrompt archive):
  *
- *     autoprompt_data/<relation>/{train,dev}.jsonl    {"sub_label": ..., "obj_label": ...} a line
- *     LAMA-TREx/<relation>.jsonl                      the test facts
- *     relation_metainfo/LAMA_relations.jsonl          {"relation", "template", "label", "type"} a line
- *     common_vocabs/common_vocab_cased.txt            the words that an object may be, one a line
+ *     autoprompt_data/<relation>/{train,dev}.jsonl  {"sub_label": ..., "obj_label": ...} a line
+ *     LAMA-TREx/<relation>.jsonl                    the test facts
+ *     relation_metainfo/LAMA_relations.jsonl        {"relation", "template", "label", "type"} a line
+ *     common_vocabs/common_vocab_cased.txt          the words that an object may be, one a line
  *
- * The filter, on each split by itself: a repeated (subject, object) is dropped, then an object outside the common words.
+ * The filter, on each split by itself: a repeated (subject, object) is dropped, then an object
+ * outside the common words.
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { readRows, readTextFile } from "./rows.ts";
 import { checkTemplate } from "./templates.ts";
 
-/** How subjects and objects pair up: `1-1`, `N-1`, `N-M` in the benchmark; any name groups relations in a report. */
+/**
+ * How subjects and objects pair up: `1-1`, `N-1`, `N-M` in the benchmark; any name groups relations
+ * in a report.
+ */
 export type RelationType = string;
 
 /** What is said of a subject. */
@@ -46,7 +50,9 @@ export interface FilterCount {
   kept: number;
 }
 
-/** Relations in the order of their ids, the words to choose an answer from, and what the filter did. */
+/**
+ * Relations in the order of their ids, the words to choose an answer from, and what the filter did.
+ */
 export interface FactSet {
   relations: Relation[];
   commonVocabulary: string[];
@@ -57,15 +63,17 @@ export interface FactSet {
 export interface FactOptions {
   /** Ids of the relations to read; all that have test facts when left out. */
   relations?: readonly string[] | undefined;
-  /** The common words: a file with one a line, or the words; the folder's own file when left out. */
+  /**
+   * The common words: a file with one a line, or the words; the folder's own file when left out.
+   */
   commonVocabulary?: string | readonly string[] | undefined;
 }
 
 const SPLITS = ["train", "dev", "test"] as const satisfies readonly Split[];
 
 /**
- * Reads and filters the facts under `root`.
- * Throws for a missing file, a broken line (file and line number), an unknown relation, and a relation with nothing left.
+ * Reads and filters the facts under `root`. Throws for a missing file, a broken line (file and line
+ * number), an unknown relation, and a relation with nothing left.
  */
 export async function loadFacts(root: string, options: FactOptions = {}): Promise<FactSet> {
   if (!existsSync(root)) {
@@ -118,21 +126,26 @@ export function filterFacts(
   return { facts: kept, count };
 }
 
-/** What {@link splitByVocabulary} leaves, and one line that says what it took out (empty when it took nothing). */
+/**
+ * What {@link splitByVocabulary} leaves, and one line that says what it took out (empty when it
+ * took nothing).
+ */
 export interface VocabularySplit {
   relations: Relation[];
   /** Facts whose object is not one token, in all. */
   dropped: number;
   /** Those objects, the most frequent first. */
   objects: string[];
-  /** Relations that are left without train, dev or test facts and are therefore not in `relations`. */
+  /**
+   * Relations that are left without train, dev or test facts and are therefore not in `relations`.
+   */
   emptied: string[];
   message: string;
 }
 
 /**
- * Keeps the facts that a masked LM can answer with one token: `has(object)` says whether the object is one.
- * Throws when no relation is left.
+ * Keeps the facts that a masked LM can answer with one token: `has(object)` says whether the object
+ * is one. Throws when no relation is left.
  */
 export function splitByVocabulary(
   relations: readonly Relation[],

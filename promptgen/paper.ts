@@ -1,8 +1,10 @@
 /**
- * Figures of the PromptGen paper (per cent, precision at 1 with BERT-base-cased), for the columns beside ours.
+ * Figures of the PromptGen paper (per cent, precision at 1 with BERT-base-cased), for the columns
+ * beside ours.
  *
- * Table 4's PromptGen column does not average to Table 1's row (56.9 / 53.4 / 44.7 / 50.2 against 54.8 / 55.3 / 44.0 / 51.0);
- * its entry for P264, 5.6, is probably a misprint of 45.6. The figures stand here as printed.
+ * Table 4's PromptGen column does not average to Table 1's row (56.9 / 53.4 / 44.7 / 50.2 against
+ * 54.8 / 55.3 / 44.0 / 51.0); its entry for P264, 5.6, is probably a misprint of 45.6. The figures
+ * stand here as printed.
  */
 
 /** Names of the rows of Table 1, which are also the names under which results are reported. */

@@ -1,8 +1,9 @@
 /**
  * The tables of the paper as text: what was measured, the paper's figure, the difference.
  *
- * A relation's score is correct / total. A mean is over relations, not facts (the paper's "All" is the mean of 41 accuracies);
- * the pooled figure, over facts, stands beside it. All figures are per cent.
+ * A relation's score is correct / total. A mean is over relations, not facts (the paper's "All" is
+ * the mean of 41 accuracies); the pooled figure, over facts, stands beside it. All figures are per
+ * cent.
  */
 import type { Fact, Relation } from "./facts.ts";
 import { METHODS, TABLE_1, TABLE_2, TABLE_4, TABLE_4_METHODS } from "./paper.ts";
@@ -24,7 +25,9 @@ export interface RelationRow {
   facts: number;
 }
 
-/** One measured method. Table 1's rows are named by `METHODS`; other names make rows of their own. */
+/**
+ * One measured method. Table 1's rows are named by `METHODS`; other names make rows of their own.
+ */
 export interface Result {
   method: string;
   /** Weight of the second loss term (PromptGen only). */
@@ -279,7 +282,10 @@ function shorten(label: string): string {
   return label.length > 28 ? `${label.slice(0, 27)}.` : label;
 }
 
-/** Aligned columns: the first `left` to the left, the rest to the right, under titles that span `width` columns. */
+/**
+ * Aligned columns: the first `left` to the left, the rest to the right, under titles that span
+ * `width` columns.
+ */
 function layout(
   groups: readonly { title: string; width: number }[],
   head: readonly string[],

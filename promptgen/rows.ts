@@ -8,8 +8,9 @@ export interface Row<Field extends string> {
 }
 
 /**
- * Reads a JSON-lines file in which every line must hold the string `fields`, none of them blank; empty lines are passed over.
- * Throws with file and line number for a line that does not, and with the file's name when it cannot be read.
+ * Reads a JSON-lines file in which every line must hold the string `fields`, none of them blank;
+ * empty lines are passed over. Throws with file and line number for a line that does not, and with
+ * the file's name when it cannot be read.
  */
 export async function readRows<Field extends string>(
   path: string,

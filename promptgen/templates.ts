@@ -1,8 +1,9 @@
 /**
  * Relation templates: a sentence with [X] for the subject and [Y] for the object.
  *
- * Files are those of the OptiPrompt archive: `relation_metainfo/{LAMA,LPAQA,AutoPrompt}_relations.jsonl`, one
- * `{"relation": "P17", "template": "[X] is located in [Y] ."}` a line.
+ * Files are those of the OptiPrompt archive:
+ * `relation_metainfo/{LAMA,LPAQA,AutoPrompt}_relations.jsonl`, one `{"relation": "P17", "template":
+ * "[X] is located in [Y] ."}` a line.
  */
 import { join } from "node:path";
 import { readRows } from "./rows.ts";
@@ -30,7 +31,10 @@ export function checkTemplate(text: string, where = "template"): string {
   return text;
 }
 
-/** The sentence of a template: [X] becomes `subject`, [Y] becomes `object` (a word or a model's mask token). */
+/**
+ * The sentence of a template: [X] becomes `subject`, [Y] becomes `object` (a word or a model's mask
+ * token).
+ */
 export function fill(template: string, subject: string, object: string): string {
   // one pass and functions: a subject may itself hold "[Y]" or "$&"
   return checkTemplate(template).replace(/\[[XY]\]/g, (slot) =>
@@ -38,7 +42,10 @@ export function fill(template: string, subject: string, object: string): string 
   );
 }
 
-/** Templates by relation, in the file's order. Throws for a broken line (file and line), a repeated relation or a bad template. */
+/**
+ * Templates by relation, in the file's order. Throws for a broken line (file and line), a repeated
+ * relation or a bad template.
+ */
 export async function loadTemplates(root: string, set: TemplateSet): Promise<Map<string, string>> {
   const path = join(root, "relation_metainfo", `${set}_relations.jsonl`);
   const templates = new Map<string, string>();

@@ -1,13 +1,17 @@
 /**
  * The words that BART may write and BERT can read.
  *
- * Word w is common when BART has the token `Ġw` (a word after a space) and BERT the token `w` (a whole word). The pairing
- * is one-to-one: BART's bytes spell one string, and each vocabulary lists a token once. The last entry pairs BART's `</s>`, which
- * ends a segment of the prompt, with BERT's [SEP].
+ * Word w is common when BART has the token `Ġw` (a word after a space) and BERT the token `w` (a
+ * whole word). The pairing is one-to-one: BART's bytes spell one string, and each vocabulary lists
+ * a token once. The last entry pairs BART's `</s>`, which ends a segment of the prompt, with BERT's
+ * [SEP].
  */
 import type { Tokenizer } from "../models/tokenizer.ts";
 
-/** Class c of the generator's softmax is BART's token `bart[c]`, BERT's token `bert[c]`, and spelled `words[c]`. */
+/**
+ * Class c of the generator's softmax is BART's token `bart[c]`, BERT's token `bert[c]`, and spelled
+ * `words[c]`.
+ */
 export interface CommonVocabulary {
   /** Number of classes C: the pairs, then the end. */
   size: number;
@@ -48,7 +52,10 @@ export function pairVocabularies(bart: Tokenizer, bert: Tokenizer): CommonVocabu
   };
 }
 
-/** Ids of the words that an answer is chosen from, and the words that are not one token of the masked LM. */
+/**
+ * Ids of the words that an answer is chosen from, and the words that are not one token of the
+ * masked LM.
+ */
 export interface CommonWords {
   /** BERT ids, [W], in the order of the words. */
   ids: Uint32Array<ArrayBuffer>;
@@ -75,8 +82,8 @@ export function commonWordIds(bert: Tokenizer, words: readonly string[]): Common
 }
 
 /**
- * Characters of byte-level BPE, by byte. Printable Latin-1 stands for itself; the other 68 bytes (controls, space, soft hyphen)
- * are, in ascending order, the code points from 256 on.
+ * Characters of byte-level BPE, by byte. Printable Latin-1 stands for itself; the other 68 bytes
+ * (controls, space, soft hyphen) are, in ascending order, the code points from 256 on.
  */
 const BYTE_OF = new Map<string, number>();
 {
@@ -88,7 +95,10 @@ const BYTE_OF = new Map<string, number>();
   }
 }
 
-/** The string that a byte-level token spells, or undefined when its bytes are not whole UTF-8 characters. */
+/**
+ * The string that a byte-level token spells, or undefined when its bytes are not whole UTF-8
+ * characters.
+ */
 function spell(token: string): string | undefined {
   const bytes: number[] = [];
   for (const char of token) {

@@ -1,6 +1,7 @@
 /**
- * Builds what the package ships: `npm run build` writes dist/ with JavaScript, types, and every file that is read at run time
- * (.wgsl, and the embedded facts, tokenizers and weights), in the folders of the source.
+ * Builds what the package ships: `npm run build` writes dist/ with JavaScript, types, and every
+ * file that is read at run time (.wgsl, and the embedded facts, tokenizers and weights), in the
+ * folders of the source.
  */
 import { spawnSync } from "node:child_process";
 import { cpSync, existsSync, readdirSync, rmSync } from "node:fs";

@@ -1,7 +1,8 @@
 /**
  * The house rules that a compiler does not know: `npm run check`.
  *
- * - The import graph points one way: promptgen -> models -> engine -> kernels; test and tools see everything.
+ * - The import graph points one way: promptgen -> models -> engine -> kernels; test and tools see
+ *   everything.
  * - A source file (.ts, .wgsl) has at most 400 code lines: no blanks, no comments.
  * - No test is skipped or run alone.
  */
@@ -57,7 +58,10 @@ export function codeLines(text: string): number {
   return count;
 }
 
-/** Arrows between folders with the number of imports, and one sentence for each import that is not allowed. */
+/**
+ * Arrows between folders with the number of imports, and one sentence for each import that is not
+ * allowed.
+ */
 export function importGraph(sources: readonly Source[]): {
   arrows: Map<string, Map<string, number>>;
   problems: string[];

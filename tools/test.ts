@@ -1,9 +1,11 @@
 /**
- * The test runner: `npm test [-- NAME...] [--jobs N] [--timeout SECONDS]`, `npm run test:data -- FOLDER`.
+ * The test runner: `npm test [-- NAME...] [--jobs N] [--timeout SECONDS]`, `npm run test:data --
+ * FOLDER`.
  *
  * Every test file is a process of its own. A file's verdict is the summary that uvu prints when its
- * tests have ended; a GPU driver may crash while the process is torn down, and a crash after a complete
- * verdict is only mentioned. No verdict, two verdicts, no tests or a skipped test is a failure.
+ * tests have ended; a GPU driver may crash while the process is torn down, and a crash after a
+ * complete verdict is only mentioned. No verdict, two verdicts, no tests or a skipped test is a
+ * failure.
  */
 import { spawn } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
@@ -130,7 +132,10 @@ function find(folder: string, ending: string): string[] {
     .sort();
 }
 
-/** The data folder, from the command line or the environment; a sentence and an exit when there is none. */
+/**
+ * The data folder, from the command line or the environment; a sentence and an exit when there is
+ * none.
+ */
 function dataFolder(argument: string | undefined): string {
   const given = argument ?? process.env.PROMPTGEN_DATA;
   const wanted = "it holds lama/ (the OptiPrompt archive's layout) and tokenizers/";

@@ -8,7 +8,9 @@ process.on("exit", () => {
   for (const folder of folders) rmSync(folder, { recursive: true, force: true });
 });
 
-/** Writes `files` (contents by path) to a new temporary folder, removed at the end of the process. */
+/**
+ * Writes `files` (contents by path) to a new temporary folder, removed at the end of the process.
+ */
 export function folder(files: Readonly<Record<string, string>>): string {
   const root = mkdtempSync(join(tmpdir(), "promptgen-test-"));
   folders.push(root);
