@@ -16,7 +16,7 @@ const ENOUGH_WORKGROUPS = 128;
 
 const uses = ["lib/decode", "lib/gelu"] as const;
 
-/** Whether every address of A, B and C is that of a whole group of four (eight 16-bit elements of B are one load). */
+/** Whether matmul_register4.wgsl would only touch whole groups of four elements. */
 function aligned(p: Numbers, constants: Numbers): boolean {
   const four = [
     ...[p.N, p.lda, p.ldb, p.ldc, p.aOffset, p.bOffset, p.cOffset],
@@ -40,17 +40,19 @@ function chooseTile(m: number, n: number, batch: number) {
 /**
  * Geometry of one matrix product, from its shape alone.
  *
- * `params`: M, N, K, lda, ldb, ldc, aOffset, bOffset, cOffset, batch (the total number of products, b1 * batch2 + b2),
- * aBatchStride, bBatchStride, cBatchStride (for b1), batch2 (>= 1), aBatchStride2, ... (for b2): all in elements; alpha.
- * `constants`: TRANS_A, TRANS_B, BIAS, ACTIVATION, RESIDUAL, ACCUMULATE, B_DTYPE (0 f32, 1 f16, 2 bf16).
+ * `params`, in elements: M, N, K, lda, ldb, ldc, aOffset, bOffset, cOffset; batch = the number of
+ * products, product b = b1 * batch2 + b2 (batch2 >= 1) has its operands at b1 * aBatchStride +
+ * b2 * aBatchStride2 (b and c alike); alpha scales the product.
+ * `constants`: TRANS_A, TRANS_B, BIAS, ACTIVATION (1 = GELU, its input kept in `pre`), RESIDUAL,
+ * ACCUMULATE, B_DTYPE (0 f32, 1 f16, 2 bf16).
  */
 export const chooseMatmul: ChooseGeometry = (params, constants, adapter) => {
   const { M, N, batch } = params;
   if (adapter.software && [4, 8, 16].includes(adapter.subgroupSize)) {
     const columns = COLUMNS_A_LANE * adapter.subgroupSize;
     const across = Math.ceil(N / columns);
-    // a workgroup reads its part of B once, so it wants many rows; the processor's cores want a few workgroups
-    const down = Math.max(1, Math.min(Math.floor(M / 64), Math.ceil(16 / (across * batch))));
+    // a workgroup reads its columns of B whatever its rows, so it wants many; cores want workgroups
+    const down = Math.max(1, Math.min(Math.floor(M / 128), Math.ceil(16 / (across * batch))));
     return {
       file: aligned(params, constants) ? "matmul_register4" : "matmul_register",
       uses: [`lib/tile_lanes${adapter.subgroupSize}`, ...uses],

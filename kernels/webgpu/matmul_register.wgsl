@@ -1,14 +1,15 @@
 enable subgroups;
 // C[b] (M x N) = epilogue(alpha * A'[b] (M x K) * B'[b] (K x N)), for software adapters, any size.
-// The scalar twin of matmul_register4.wgsl: the same tiles and the same order of sums, no alignment needed, more loads.
-// A' = A or A^T, B' = B or B^T; epilogue(x) = activation(x + bias) + residual; ACCUMULATE starts from what C holds.
+// A' = A or A^T, B' = B or B^T; epilogue(x) = activation(x + bias) + residual; ACCUMULATE starts
+// from what C holds.
 //
-// One workgroup is one subgroup and owns 4 * LANES columns (4 neighbours a lane) and M / (workgroups in y) rows, in pairs. For each
-// PANEL of k it loads B' once into private memory, then walks its rows: one load of A brings LANES values of k, handed round
-// by subgroup shuffles. Partial sums between panels wait in C.
+// The scalar twin of matmul_register4.wgsl, which has the reasons: the same register panels and the
+// same order of sums, but four loads where that file has one and no need of alignment. One
+// workgroup is one subgroup and owns 4 * LANES columns, 4 neighbours a lane, and M / (workgroups in
+// y) rows.
 //
-// Numerics: f32 sums in order of k within a panel, panels in order: the same bits on every run. alpha scales B'.
-const STEP: u32 = LANES; // k that one load of a row of A serves
+// Numerics: f32 sums strictly in order of k: the same bits on every run. alpha scales B'.
+const STEP: u32 = 4u * LANES; // k between two checks for the end of K
 override TRANS_A: u32 = 0u;
 override TRANS_B: u32 = 0u;
 override BIAS: u32 = 0u;
@@ -33,6 +34,11 @@ struct Params {
 @group(0) @binding(5) var<storage, read_write> c: array<f32>;
 @group(0) @binding(6) var<storage, read_write> pre: array<f32>;
 
+// B'[k - k0][column .. column + 3], from a register panel that only constants index
+fn panel_row(panel: ptr<function, array<f32, 4u * PANEL>>, k: u32) -> vec4f {
+  return vec4f(panel[4u * k], panel[4u * k + 1u], panel[4u * k + 2u], panel[4u * k + 3u]);
+}
+
 @compute @workgroup_size(LANES)
 fn main(
   @builtin(workgroup_id) wg: vec3u,
@@ -48,61 +54,52 @@ fn main(
   let aStep = select(1u, p.lda, TRANS_A == 1u);
   let bCol = select(1u, p.ldb, TRANS_B == 1u); // B'[k][n] = b[b0 + k * bStep + n * bCol]
   let bStep = select(p.ldb, 1u, TRANS_B == 1u);
-  let share = ((p.M + nwg.y - 1u) / nwg.y + 1u) & ~1u;
+  let share = (p.M + nwg.y - 1u) / nwg.y;
   let firstRow = wg.y * share;
   let lastRow = min(firstRow + share, p.M);
   let column = (wg.x * LANES + lane) * 4u;
 
   for (var k0 = 0u; k0 < p.K; k0 += PANEL) {
     let steps = (min(p.K - k0, PANEL) + STEP - 1u) / STEP;
-    var panel: array<vec4f, PANEL>; // B'[k0 + i][column .. column + 3]
-    for (var i = 0u; i < steps * STEP; i++) {
-      let scale = select(0f, p.alpha, k0 + i < p.K);
-      let at = b0 + min(k0 + i, p.K - 1u) * bStep;
-      var w = vec4f();
-      for (var j = 0u; j < 4u; j++) {
-        let index = at + min(column + j, p.N - 1u) * bCol;
-        w[j] = scale * decode_one(b[decode_word(index, B_DTYPE)], index, B_DTYPE);
-      }
-      panel[i] = w;
+    var panel: array<f32, 4u * PANEL>; // [k - k0][column .. column + 3], 0 past K
+    for (var i = 0u; i < 4u * steps * STEP; i++) {
+      let k = k0 + i / 4u;
+      let n = column + (i & 3u);
+      let index = b0 + min(k, p.K - 1u) * bStep + min(n, p.N - 1u) * bCol;
+      let scale = select(0f, p.alpha, k < p.K);
+      panel[i] = scale * decode_one(b[decode_word(index, B_DTYPE)], index, B_DTYPE);
     }
 
-    for (var row = firstRow; row < lastRow; row += 2u) {
-      var sum: array<vec4f, 2>; // rows row, row + 1
-      for (var r = 0u; r < 2u; r++) {
-        sum[r] = vec4f();
-        if (k0 > 0u || ACCUMULATE == 1u) {
-          let at = c0 + min(row + r, p.M - 1u) * p.ldc;
-          for (var j = 0u; j < 4u; j++) { sum[r][j] = c[at + min(column + j, p.N - 1u)]; }
-        }
+    for (var row = firstRow; row < lastRow; row++) {
+      let at = c0 + row * p.ldc;
+      var sum = vec4f();
+      if (k0 > 0u || ACCUMULATE == 1u) {
+        for (var j = 0u; j < 4u; j++) { sum[j] = c[at + min(column + j, p.N - 1u)]; }
       }
       for (var step = 0u; step < PANEL / STEP; step++) {
         if (step < steps) {
-          let at = a0 + min(k0 + step * STEP + lane, p.K - 1u) * aStep;
-          let v0 = a[at + row * aRow];
-          let v1 = a[at + min(row + 1u, p.M - 1u) * aRow];
-          for (var s = 0u; s < LANES; s++) {
-            let w = panel[step * STEP + s];
-            sum[0] = fma(vec4f(subgroupShuffle(v0, s)), w, sum[0]);
-            sum[1] = fma(vec4f(subgroupShuffle(v1, s)), w, sum[1]);
+          for (var i = 0u; i < 4u; i++) {
+            let k = step * STEP + i * LANES;
+            let x = a[a0 + row * aRow + min(k0 + k + lane, p.K - 1u) * aStep];
+            for (var s = 0u; s < LANES; s++) {
+              sum = fma(vec4f(subgroupShuffle(x, s)), panel_row(&panel, k + s), sum);
+            }
           }
         }
       }
-      for (var r = 0u; r < 2u; r++) {
-        for (var j = 0u; j < 4u; j++) {
-          if (row + r < p.M && column + j < p.N) {
-            let at = c0 + (row + r) * p.ldc + column + j;
-            var y = sum[r][j];
-            if (k0 + PANEL >= p.K) {
-              if (BIAS == 1u) { y += bias[column + j]; }
-              if (ACTIVATION == 1u) {
-                pre[at] = y;
-                y = gelu(y);
-              }
-              if (RESIDUAL == 1u) { y += residual[at]; }
+      for (var j = 0u; j < 4u; j++) {
+        let n = column + j;
+        if (n < p.N) {
+          var y = sum[j];
+          if (k0 + PANEL >= p.K) {
+            if (BIAS == 1u) { y += bias[n]; }
+            if (ACTIVATION == 1u) {
+              pre[at + n] = y;
+              y = gelu(y);
             }
-            c[at] = y;
+            if (RESIDUAL == 1u) { y += residual[at + n]; }
           }
+          c[at + n] = y;
         }
       }
     }

@@ -1,15 +1,22 @@
 enable subgroups;
-// C[b] (M x N) = epilogue(alpha * A'[b] (M x K) * B'[b] (K x N)), for software adapters, sizes divisible by 4.
-// A' = A or A^T, B' = B or B^T; epilogue(x) = activation(x + bias) + residual; ACCUMULATE starts from what C holds.
+// C[b] (M x N) = epilogue(alpha * A'[b] (M x K) * B'[b] (K x N)), for software adapters, sizes
+// divisible by 4. A' = A or A^T, B' = B or B^T; epilogue(x) = activation(x + bias) + residual;
+// ACCUMULATE starts from what C holds.
 //
-// One workgroup is one subgroup and owns 4 * LANES columns and M / (workgroups in y) rows: 4 neighbouring columns a lane.
-// For each PANEL of k it loads B' once into private memory, then walks its rows four at a time: one coalesced load of A
-// serves LANES x 4 products' worth of k, handed round by subgroup shuffles. Partial sums between panels wait in C.
-// A software adapter pays for every load lane by lane and for workgroup memory most of all; this form has the fewest loads.
+// One workgroup is one subgroup. It owns 4 * LANES columns, 4 neighbours a lane, and a share of the
+// rows: M / (workgroups in y). For each PANEL of k it copies B' once into private memory and walks
+// its rows: one coalesced load of A brings 4 * LANES values of k (TRANS_A: LANES values of k for
+// four rows), which subgroup shuffles hand round. Sums wait in C between panels.
 //
-// Numerics: f32 sums in order of k within a panel, panels in order: the same bits on every run. alpha scales B'.
-// Needs: K % 4 == 0 where a row runs along k, M % 4 == 0 (TRANS_A), N % 4 == 0, leading dimensions, offsets and strides too.
-const STEP: u32 = 4u * LANES; // k a coalesced load of a row of A serves
+// Why: a software adapter executes each load lane by lane and workgroup memory slowest of all,
+// while shuffles and private memory at constant indices are plain vector code. So the loops over a
+// panel have constant bounds (the driver unrolls them) and the copying loops have not (they stay
+// short to compile, one load each).
+//
+// Numerics: f32 sums strictly in order of k: the same bits on every run. alpha scales B'.
+// Needs: N, all leading dimensions, offsets and strides % 4 == 0; M % 4 == 0 (TRANS_A), else
+// K % 4 == 0; K % 4 == 0 (TRANS_B).
+const STEP: u32 = 4u * LANES; // k that one load of a row of A brings
 override TRANS_A: u32 = 0u;
 override TRANS_B: u32 = 0u;
 override BIAS: u32 = 0u;
@@ -42,6 +49,16 @@ fn load_b(index: u32) -> vec4f {
   return vec4f(decode_pair(pair.x, B_DTYPE), decode_pair(pair.y, B_DTYPE));
 }
 
+// B'[k - k0][column .. column + 3], from a register panel that only constants index
+fn panel_row(panel: ptr<function, array<f32, 4u * PANEL>>, k: u32) -> vec4f {
+  return vec4f(panel[4u * k], panel[4u * k + 1u], panel[4u * k + 2u], panel[4u * k + 3u]);
+}
+
+fn component(v: vec4f, i: u32) -> f32 {
+  let pair = select(v.xy, v.zw, i >= 2u);
+  return select(pair.x, pair.y, (i & 1u) == 1u);
+}
+
 @compute @workgroup_size(LANES)
 fn main(
   @builtin(workgroup_id) wg: vec3u,
@@ -53,7 +70,7 @@ fn main(
   let a0 = p.aOffset + outer * p.aBatchStride + inner * p.aBatchStride2;
   let b0 = p.bOffset + outer * p.bBatchStride + inner * p.bBatchStride2;
   let c0 = p.cOffset + outer * p.cBatchStride + inner * p.cBatchStride2;
-  let share = ((p.M + nwg.y - 1u) / nwg.y + 1u) & ~1u;
+  let share = ((p.M + nwg.y - 1u) / nwg.y + 3u) & ~3u; // a group of four rows is not split
   let firstRow = wg.y * share;
   let lastRow = min(firstRow + share, p.M);
   let column = (wg.x * LANES + lane) * 4u;
@@ -61,78 +78,60 @@ fn main(
 
   for (var k0 = 0u; k0 < p.K; k0 += PANEL) {
     let steps = (min(p.K - k0, PANEL) + STEP - 1u) / STEP;
-    var panel: array<vec4f, PANEL>; // B'[k0 + i][column .. column + 3]
-    if (TRANS_B == 0u) {
-      for (var i = 0u; i < steps * STEP; i++) {
-        let k = min(k0 + i, p.K - 1u);
-        panel[i] = select(vec4f(), p.alpha * load_b(b0 + k * p.ldb + col), k0 + i < p.K);
-      }
-    } else {
-      for (var i = 0u; i < steps * STEP; i += 4u) {
-        let at = b0 + col * p.ldb + min(k0 + i, p.K - 4u);
-        let scale = select(0f, p.alpha, k0 + i < p.K);
-        let r0 = scale * load_b(at);
-        let r1 = scale * load_b(at + p.ldb);
-        let r2 = scale * load_b(at + 2u * p.ldb);
-        let r3 = scale * load_b(at + 3u * p.ldb);
-        panel[i] = vec4f(r0.x, r1.x, r2.x, r3.x);
-        panel[i + 1u] = vec4f(r0.y, r1.y, r2.y, r3.y);
-        panel[i + 2u] = vec4f(r0.z, r1.z, r2.z, r3.z);
-        panel[i + 3u] = vec4f(r0.w, r1.w, r2.w, r3.w);
+    var panel: array<f32, 4u * PANEL>; // [k - k0][column .. column + 3], 0 past K
+    for (var i = 0u; i < steps * STEP; i++) {
+      // TRANS_B: four k of one column, else four columns of one k
+      let k = select(i, i & ~3u, TRANS_B == 1u);
+      let kIn = min(k0 + k, select(p.K - 1u, p.K - 4u, TRANS_B == 1u));
+      let n = select(col, col + (i & 3u), TRANS_B == 1u);
+      let w = load_b(b0 + select(kIn * p.ldb + n, n * p.ldb + kIn, TRANS_B == 1u));
+      let scale = select(0f, p.alpha, k0 + k < p.K);
+      for (var j = 0u; j < 4u; j++) {
+        panel[select(4u * k + j, 4u * (k + j) + (i & 3u), TRANS_B == 1u)] = scale * w[j];
       }
     }
 
-    for (var row = firstRow; row < lastRow; row += 2u) {
-      var sum: array<vec4f, 2>; // rows row, row + 1
-      for (var r = 0u; r < 2u; r++) {
-        sum[r] = vec4f();
-        if (k0 > 0u || ACCUMULATE == 1u) {
-          sum[r] = c[(c0 + min(row + r, p.M - 1u) * p.ldc + col) / 4u];
+    var v: array<vec4f, PANEL / LANES>; // TRANS_A: four rows at k0 + q * LANES + lane
+    for (var row = firstRow; row < lastRow; row++) {
+      let at = (c0 + row * p.ldc + col) / 4u;
+      var sum = vec4f();
+      if (k0 > 0u || ACCUMULATE == 1u) { sum = c[at]; }
+      if (TRANS_A == 1u && (row & 3u) == 0u) {
+        for (var q = 0u; q < 4u * steps; q++) {
+          v[q] = a[(a0 + min(k0 + q * LANES + lane, p.K - 1u) * p.lda + row) / 4u];
         }
       }
       for (var step = 0u; step < PANEL / STEP; step++) {
         if (step < steps) {
-          let k = k0 + step * STEP;
           if (TRANS_A == 0u) {
-            let at = a0 + min(k + lane * 4u, p.K - 4u);
-            let v0 = a[(at + row * p.lda) / 4u]; // k + 4 lane .. k + 4 lane + 3
-            let v1 = a[(at + min(row + 1u, p.M - 1u) * p.lda) / 4u];
+            let k = min(k0 + step * STEP + lane * 4u, p.K - 4u);
+            let x = a[(a0 + row * p.lda + k) / 4u];
             for (var s = 0u; s < LANES; s++) {
               for (var i = 0u; i < 4u; i++) {
-                let w = panel[step * STEP + s * 4u + i];
-                sum[0] = fma(vec4f(subgroupShuffle(v0[i], s)), w, sum[0]);
-                sum[1] = fma(vec4f(subgroupShuffle(v1[i], s)), w, sum[1]);
+                let w = panel_row(&panel, step * STEP + s * 4u + i);
+                sum = fma(vec4f(subgroupShuffle(x[i], s)), w, sum);
               }
             }
           } else {
             for (var i = 0u; i < 4u; i++) {
-              let at = a0 + min(k + i * LANES + lane, p.K - 1u) * p.lda + row;
-              let four = a[at / 4u];
-              let v = select(four.xy, four.zw, (row & 2u) == 2u); // rows row, row + 1
+              let x = component(v[step * 4u + i], row & 3u);
               for (var s = 0u; s < LANES; s++) {
-                let w = panel[step * STEP + i * LANES + s];
-                sum[0] = fma(vec4f(subgroupShuffle(v.x, s)), w, sum[0]);
-                sum[1] = fma(vec4f(subgroupShuffle(v.y, s)), w, sum[1]);
+                let w = panel_row(&panel, step * STEP + i * LANES + s);
+                sum = fma(vec4f(subgroupShuffle(x, s)), w, sum);
               }
             }
           }
         }
       }
-      for (var r = 0u; r < 2u; r++) {
-        if (row + r < p.M && column < p.N) {
-          let at = (c0 + (row + r) * p.ldc + col) / 4u;
-          var y = sum[r];
-          if (k0 + PANEL >= p.K) {
-            if (BIAS == 1u) { y += bias[col / 4u]; }
-            if (ACTIVATION == 1u) {
-              pre[at] = y;
-              y = vec4f(gelu(y.x), gelu(y.y), gelu(y.z), gelu(y.w));
-            }
-            if (RESIDUAL == 1u) { y += residual[at]; }
-          }
-          c[at] = y;
+      if (k0 + PANEL >= p.K) {
+        if (BIAS == 1u) { sum += bias[col / 4u]; }
+        if (ACTIVATION == 1u) {
+          if (column < p.N) { pre[at] = sum; }
+          sum = vec4f(gelu(sum.x), gelu(sum.y), gelu(sum.z), gelu(sum.w));
         }
+        if (RESIDUAL == 1u) { sum += residual[at]; }
       }
+      if (column < p.N) { c[at] = sum; }
     }
   }
 }

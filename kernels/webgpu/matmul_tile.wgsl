@@ -1,11 +1,14 @@
 // C[b] (M x N) = epilogue(alpha * A'[b] (M x K) * B'[b] (K x N)), any size, for hardware.
-// A' = A or A^T, B' = B or B^T; epilogue(x) = activation(x + bias) + residual; ACCUMULATE starts from what C holds.
+// A' = A or A^T, B' = B or B^T; epilogue(x) = activation(x + bias) + residual; ACCUMULATE starts
+// from what C holds.
 //
-// One workgroup owns a TILE_M x TILE_N tile of C: it stages TILE_K steps of A' and B' in workgroup memory, k-major, and each thread
-// keeps an RM x 4 block of sums in registers. Neighbouring threads read neighbouring addresses for either transpose.
-// The batch runs along z. Sizes of the tile come from a lib/tile_<M>x<N> file.
+// One workgroup owns a TILE_M x TILE_N tile of C: it stages TILE_K steps of A' and B' in workgroup
+// memory, k-major, and each thread keeps an RM x 4 block of sums in registers. Neighbouring threads
+// read neighbouring addresses for either transpose. The batch runs along z. The sizes come from a
+// lib/tile_<M>x<N> file.
 //
-// Numerics: f32 sums strictly in order of k: the same bits on every run. alpha scales the finished sum.
+// Numerics: f32 sums strictly in order of k: the same bits on every run. alpha scales the finished
+// sum.
 override TRANS_A: u32 = 0u;
 override TRANS_B: u32 = 0u;
 override BIAS: u32 = 0u;
@@ -32,7 +35,8 @@ struct Params {
 
 const COLUMNS: u32 = TILE_N / 4u; // threads along N
 const THREADS: u32 = COLUMNS * (TILE_M / RM);
-const A_ROW: u32 = TILE_M / 4u + 1u; // one vec4 of padding keeps the k-major writes off one bank
+// one vec4 of padding keeps the k-major writes of neighbouring threads off one bank
+const A_ROW: u32 = TILE_M / 4u + 1u;
 const B_ROW: u32 = TILE_N / 4u + 1u;
 var<workgroup> tileA: array<vec4f, TILE_K * A_ROW>; // [k][m / 4]
 var<workgroup> tileB: array<vec4f, TILE_K * B_ROW>; // [k][n / 4]

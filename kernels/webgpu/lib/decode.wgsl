@@ -1,5 +1,5 @@
-// Weights stored as f16 or bf16 travel in u32 words, element 2i in the low half. Decoding is exact: both formats are subsets
-// of f32 (f16 subnormals may be flushed by the adapter).
+// Weights stored as f16 or bf16 travel in u32 words, element 2i in the low half. Decoding is exact:
+// both formats are subsets of f32 (an adapter may flush f16 subnormals).
 const DTYPE_F32: u32 = 0u;
 const DTYPE_F16: u32 = 1u;
 const DTYPE_BF16: u32 = 2u;
