@@ -1,0 +1,97 @@
+/**
+ * The embedded world: facts in the layout of the benchmark, a tiny BERT and BART, and the sentences that these are pre-trained on.
+ *
+ * An epoch of sentences states every fact in every pattern of its relation, and some facts in the manual template, which
+ * stays at most a tenth of all.
+ */
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { Fact, Relation } from "./facts.ts";
+import { Random } from "./random.ts";
+import { readRows } from "./rows.ts";
+import { checkTemplate, fill } from "./templates.ts";
+
+/** Folders of the world. */
+export interface World {
+  /** In the layout of the benchmark; see `loadFacts`. */
+  readonly data: string;
+  readonly bert: string;
+  readonly bart: string;
+}
+
+/** The world that comes with the package. */
+export function embeddedWorld(): World {
+  const data = fileURLToPath(new URL("./world", import.meta.url));
+  return { data, bert: join(data, "bert"), bart: join(data, "bart") };
+}
+
+/** Patterns by relation: sentences with [X] and [Y], one `{"relation", "pattern"}` a line of patterns.jsonl. */
+export async function loadPatterns(data: string): Promise<Map<string, string[]>> {
+  const path = join(data, "patterns.jsonl");
+  const patterns = new Map<string, string[]>();
+  for (const { row, line } of await readRows(path, ["relation", "pattern"])) {
+    const pattern = checkTemplate(row.pattern, `${path}:${line}`);
+    patterns.set(row.relation, [...(patterns.get(row.relation) ?? []), pattern]);
+  }
+  return patterns;
+}
+
+/** A fact and the sentence that states it. */
+export interface Sentence {
+  readonly text: string;
+  readonly fact: Fact;
+  readonly relation: Relation;
+  /** Whether the sentence is the manual template's. */
+  readonly manual: boolean;
+}
+
+/** The largest share of manual sentences that an epoch may have. */
+export const MANUAL_SHARE = 0.1;
+
+const MANUAL = 4; // purpose of the seed
+
+/** Every fact of every split, in a fixed order. */
+export const allFacts = (relations: readonly Relation[]): { fact: Fact; relation: Relation }[] =>
+  relations.flatMap((relation) =>
+    [...relation.train, ...relation.dev, ...relation.test].map((fact) => ({ fact, relation })),
+  );
+
+/**
+ * The sentences of one epoch, in a fixed order.
+ * @param manual share of the facts that are also stated in the manual template, drawn anew in each epoch
+ * @throws when a relation has no patterns, or more than a tenth of the sentences are manual
+ */
+export function epochSentences(
+  relations: readonly Relation[],
+  patterns: ReadonlyMap<string, readonly string[]>,
+  manual: number,
+  seed: number,
+  epoch: number,
+): Sentence[] {
+  const facts = allFacts(relations);
+  const sentences = facts.flatMap(({ fact, relation }) => {
+    const own = patterns.get(relation.id);
+    if (!own) {
+      throw new Error(`[world] relation ${relation.id} has no pattern; add some to patterns.jsonl`);
+    }
+    return own.map((pattern) => sentence(pattern, fact, relation, pattern === relation.template));
+  });
+  const drawn = new Random(seed, MANUAL, epoch).shuffled(facts);
+  for (const { fact, relation } of drawn.slice(0, Math.round(manual * facts.length))) {
+    sentences.push(sentence(relation.template, fact, relation, true));
+  }
+  const count = sentences.filter((made) => made.manual).length;
+  if (count > MANUAL_SHARE * sentences.length) {
+    throw new Error(
+      `[world] ${count} of ${sentences.length} sentences are of the manual template, more than a tenth; draw fewer`,
+    );
+  }
+  return sentences;
+}
+
+const sentence = (pattern: string, fact: Fact, relation: Relation, manual: boolean): Sentence => ({
+  text: fill(pattern, fact.subject, fact.object),
+  fact,
+  relation,
+  manual,
+});
