@@ -275,7 +275,8 @@ export async function readCheckpoint(directory: string): Promise<Checkpoint> {
   const open = async (name: string) => {
     const path = join(directory, name);
     try {
-      return { path, bytes: await readFile(path) };
+      const file = await readFile(path);
+      return { path, bytes: new Uint8Array(file.buffer, file.byteOffset, file.length) };
     } catch (cause) {
       throw new Error(
         `[weights] ${path} cannot be read; name a directory that holds config.json and model.safetensors`,
@@ -287,7 +288,7 @@ export async function readCheckpoint(directory: string): Promise<Checkpoint> {
   const { path, bytes } = await open("model.safetensors");
   return {
     where: directory,
-    config: parseJson(config.bytes.toString("utf8"), config.path),
+    config: parseJson(new TextDecoder().decode(config.bytes), config.path),
     file: parseSafetensors(bytes, path),
   };
 }
