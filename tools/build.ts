@@ -13,23 +13,37 @@ const FOLDERS = ["engine", "kernels", "models", "promptgen"];
 /** What the compiler writes itself, and what is for readers of the source. */
 const NOT_COPIED = /\.ts$|\.md$|(?:^|[\\/])tsconfig[^\\/]*\.json$/;
 
-rmSync(join(ROOT, "dist"), { recursive: true, force: true });
-const tsc = spawnSync(
-  process.execPath,
-  [join(ROOT, "node_modules/typescript/bin/tsc"), "-p", join(ROOT, "tsconfig.build.json")],
-  { cwd: ROOT, stdio: "inherit" },
-);
-if (tsc.status !== 0) {
-  console.error("[build] the compiler reports errors (above); npm run check shows them too");
-  process.exit(1);
+/** Writes dist/ anew and returns the number of data files in it. Throws what the compiler says. */
+export function build(): number {
+  rmSync(join(ROOT, "dist"), { recursive: true, force: true });
+  const tsc = spawnSync(
+    process.execPath,
+    [join(ROOT, "node_modules/typescript/bin/tsc"), "-p", join(ROOT, "tsconfig.build.json")],
+    { cwd: ROOT, encoding: "utf8" },
+  );
+  if (tsc.status !== 0) {
+    throw new Error(
+      `[build] the compiler reports errors; correct them:\n${tsc.stdout}${tsc.stderr}`,
+    );
+  }
+  let copied = 0;
+  for (const folder of FOLDERS.filter((name) => existsSync(join(ROOT, name)))) {
+    for (const entry of readdirSync(join(ROOT, folder), { recursive: true, withFileTypes: true })) {
+      const path = join(entry.parentPath, entry.name).slice(ROOT.length);
+      if (!entry.isFile() || NOT_COPIED.test(path)) continue;
+      cpSync(join(ROOT, path), join(ROOT, "dist", path));
+      copied++;
+    }
+  }
+  return copied;
 }
-let copied = 0;
-for (const folder of FOLDERS.filter((name) => existsSync(join(ROOT, name)))) {
-  for (const entry of readdirSync(join(ROOT, folder), { recursive: true, withFileTypes: true })) {
-    const path = join(entry.parentPath, entry.name).slice(ROOT.length);
-    if (!entry.isFile() || NOT_COPIED.test(path)) continue;
-    cpSync(join(ROOT, path), join(ROOT, "dist", path));
-    copied++;
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  try {
+    const copied = build();
+    console.error(`[build] dist/ is written: JavaScript, types and ${copied} data files`);
+  } catch (error) {
+    console.error(error instanceof Error ? error.message : error);
+    process.exitCode = 1;
   }
 }
-console.log(`[build] dist/ is written: JavaScript, types and ${copied} data files`);
