@@ -3,6 +3,57 @@ export { assign, compile, type Input, type Output, Result, read } from "./compil
 export { type Device, type DeviceOptions, type DeviceStats, openDevice } from "./device.ts";
 export { DeviceLostError, EngineError, NoDeviceError, OutOfMemoryError } from "./errors.ts";
 export { grad } from "./grad.ts";
+export { argmax, topK } from "./ops/argmax.ts";
+export { type AttentionOptions, attention, type Layout } from "./ops/attention.ts";
+export { crossEntropy } from "./ops/cross-entropy.ts";
+export { dropout } from "./ops/dropout.ts";
+export {
+  abs,
+  add,
+  addN,
+  cast,
+  div,
+  equal,
+  exp,
+  gelu,
+  greater,
+  greaterEqual,
+  less,
+  lessEqual,
+  log,
+  logicalAnd,
+  logicalNot,
+  logicalOr,
+  maximum,
+  minimum,
+  mul,
+  neg,
+  notEqual,
+  type Operand,
+  reciprocal,
+  rsqrt,
+  sigmoid,
+  sqrt,
+  square,
+  sub,
+  tanh,
+  where,
+} from "./ops/elementwise.ts";
+export { embedding } from "./ops/embedding.ts";
+export { full, ones, zeros } from "./ops/fill.ts";
+export { layerNorm } from "./ops/layernorm.ts";
+export { type LinearOptions, linear, type MatmulOptions, matmul } from "./ops/matmul.ts";
+export { max, mean, type ReduceOptions, sum } from "./ops/reduce.ts";
+export {
+  concat,
+  expand,
+  permute,
+  reshape,
+  slice,
+  stopGradient,
+  transpose,
+} from "./ops/shape.ts";
+export { softmax } from "./ops/softmax.ts";
 export {
   AdamW,
   type AdamWOptions,

@@ -69,10 +69,10 @@ export class AdamW {
    * not finite.
    * @param gradients one for each parameter, of its shape
    * @param scalars f32[8], see `scalars()`
-   * @param finite f32 tensor (the loss terms) that must be finite
+   * @param finite f32 tensors (the loss terms) that must be finite
    * @returns f32[4]: clip coefficient, 1 if the step was taken (else 0), the gradient norm before clipping, 0
    */
-  update(gradients: readonly Tensor[], scalars: Tensor, finite: Tensor): Tensor {
+  update(gradients: readonly Tensor[], scalars: Tensor, finite: readonly Tensor[]): Tensor {
     check(
       gradients.length === this.parameters.length,
       "AdamW",

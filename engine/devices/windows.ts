@@ -75,22 +75,22 @@ const flat: Rule = (launch, maxBinding) => {
   );
 };
 
-/** Rows are independent: operands of `rows` equal parts are cut between rows. */
-const byRows: Rule = (launch, maxBinding) => {
-  const { rows, cols } = launch.params;
-  const width = (role: Role): number => (operand(launch, role)?.byteLength ?? 0) / rows;
-  const cut = roles(launch).filter((role) => {
-    const region = operand(launch, role);
-    return region && (region.byteLength === rows * cols * 4 || region.byteLength === rows * 4);
-  });
-  return pieces(launch.op, rows, cut.map(width), maxBinding).map(([from, to]) =>
-    narrow(
-      launch,
-      cut.map((role) => [role, from * width(role), (to - from) * width(role)] as const),
-      { rows: to - from },
-    ),
-  );
-};
+/** Rows are independent: every operand is cut between rows, but for those that all rows share. */
+const byRows =
+  (...shared: Role[]): Rule =>
+  (launch, maxBinding) => {
+    const { rows } = launch.params;
+    const isShared = ([kind, i]: Role) => shared.some((s) => s[0] === kind && s[1] === i);
+    const cut = roles(launch).filter((role) => operand(launch, role) && !isShared(role));
+    const width = (role: Role): number => (operand(launch, role)?.byteLength ?? 0) / rows;
+    return pieces(launch.op, rows, cut.map(width), maxBinding).map(([from, to]) =>
+      narrow(
+        launch,
+        cut.map((role) => [role, from * width(role), (to - from) * width(role)] as const),
+        { rows: to - from },
+      ),
+    );
+  };
 
 /** A table is bound in windows of rows; each launch serves the ids in its window. */
 const byTable =
@@ -134,15 +134,16 @@ const matmul: Rule = (launch, maxBinding) => {
     });
   }
   if (tooLarge(B) && TRANS_B) {
-    return pieces(op, p.N, [p.ldb * bBytes, 4], maxBinding).map(([from, to]) =>
-      narrow(
-        launch,
-        [
-          [B, from * p.ldb * bBytes, (to - from) * p.ldb * bBytes],
-          [bias, from * 4, (to - from) * 4],
-        ],
-        { N: to - from, cOffset: p.cOffset + from },
-      ),
+    return pieces(op, p.N, [p.ldb * bBytes, operand(launch, bias) ? 4 : 0], maxBinding).map(
+      ([from, to]) =>
+        narrow(
+          launch,
+          [
+            [B, from * p.ldb * bBytes, (to - from) * p.ldb * bBytes],
+            [bias, from * 4, (to - from) * 4],
+          ],
+          { N: to - from, cOffset: p.cOffset + from },
+        ),
     );
   }
   if (tooLarge(B) || tooLarge(A)) {
@@ -196,12 +197,12 @@ const rules: Readonly<Record<string, Rule>> = {
   add_n: flat,
   gelu_backward: flat,
   adamw: flat,
-  softmax: byRows,
-  softmax_backward: byRows,
-  layernorm: byRows,
-  layernorm_backward: byRows,
-  cross_entropy: byRows,
-  cross_entropy_backward: byRows,
+  softmax: byRows(),
+  softmax_backward: byRows(),
+  layernorm: byRows(["inputs", 2], ["inputs", 3]),
+  layernorm_backward: byRows(["inputs", 3]),
+  cross_entropy: byRows(),
+  cross_entropy_backward: byRows(),
   embedding: byTable(["inputs", 0]),
   scatter_add: byTable(["outputs", 0]),
   square_sums: squareSums,

@@ -30,7 +30,10 @@ export const argmaxOp: Op = {
   ],
 };
 
-/** The index of the largest element along the last axis, the lowest on ties: f32 [..., N] gives u32 [...]. NaN is smallest. */
+/**
+ * The index of the largest element along the last axis, the lowest on ties: f32 [..., N] gives u32
+ * [...]. NaN is smallest.
+ */
 export const argmax = (x: Tensor): Tensor => apply1(argmaxOp, [x]);
 
 /** Outputs: indices, values. */
@@ -66,7 +69,10 @@ export const topKOp: Op = {
   },
 };
 
-/** The k largest elements along the last axis in falling order, the lowest index first on ties. f32 [..., N] gives [..., k]. */
+/**
+ * The k largest elements along the last axis in falling order, the lowest index first on ties. f32
+ * [..., N] gives [..., k].
+ */
 export function topK(x: Tensor, k: number): { values: Tensor; indices: Tensor } {
   const [indices, values] = apply(topKOp, [x], { k });
   return { values, indices };

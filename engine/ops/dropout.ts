@@ -34,8 +34,9 @@ export const dropoutOp: Op = {
 };
 
 /**
- * Zeroes each element with probability p and divides the others by 1 - p (Srivastava et al., 2014). `rng` is u32[4]: seed low, seed
- * high, step, micro-step; each dropout of a trace draws other numbers from it. p = 0 gives x itself.
+ * Zeroes each element with probability p and divides the others by 1 - p (Srivastava et al., 2014).
+ * `rng` is u32[4]: seed low, seed high, step, micro-step; each dropout of a trace draws other
+ * numbers from it. p = 0 gives x itself.
  */
 export function dropout(x: Tensor, p: number, rng: Tensor): Tensor {
   check(p >= 0 && p < 1, "dropout", () => `p = ${p} is not a probability in [0, 1)`);

@@ -39,7 +39,10 @@ function operandsOf({ node, inputs }: GradContext): [Operand, Operand] {
   return [inputs[0], inputs[1]];
 }
 
-/** y = a OP b with broadcasting; `rule` gives the gradients before they are summed to the operands' shapes. */
+/**
+ * y = a OP b with broadcasting; `rule` gives the gradients before they are summed to the operands'
+ * shapes.
+ */
 function binaryOp(name: string, code: number, rule: BinaryGrad | undefined, only?: DType): Op {
   const isTest = code >= 8;
   return {
@@ -134,7 +137,10 @@ export const notEqualOp = binaryOp("notEqual", 13, undefined);
 export const logicalAndOp = binaryOp("logicalAnd", 16, undefined, "u32");
 export const logicalOrOp = binaryOp("logicalOr", 17, undefined, "u32");
 
-/** a + b. Operands of all binary ops: tensors of one dtype (f32, i32, u32) that broadcast, or one a number. */
+/**
+ * a + b. Operands of all binary ops: tensors of one dtype (f32, i32, u32) that broadcast, or one a
+ * number.
+ */
 export const add = (a: Operand, b: Operand): Tensor => applyBinary(addOp, a, b);
 /** a - b; integers wrap. */
 export const sub = (a: Operand, b: Operand): Tensor => applyBinary(subOp, a, b);
@@ -231,10 +237,14 @@ export const square = (x: Tensor): Tensor => apply1(squareOp, [x]);
 export const abs = (x: Tensor): Tensor => apply1(absOp, [x]);
 /** 1 / (1 + exp(-x)). */
 export const sigmoid = (x: Tensor): Tensor => apply1(sigmoidOp, [x]);
-/** x (1 + erf(x / sqrt 2)) / 2, the exact form that BERT and BART use (Hendrycks and Gimpel, 2016). */
+/**
+ * x (1 + erf(x / sqrt 2)) / 2, the exact form that BERT and BART use (Hendrycks and Gimpel, 2016).
+ */
 export const gelu = (x: Tensor): Tensor => apply1(geluOp, [x]);
 
-/** y = c ? a : b with broadcasting; attrs `a` and `b` hold numbers where the operand is no tensor. */
+/**
+ * y = c ? a : b with broadcasting; attrs `a` and `b` hold numbers where the operand is no tensor.
+ */
 export const whereOp: Op = {
   name: "where",
   infer: (inputs) => {
@@ -279,7 +289,10 @@ export const whereOp: Op = {
   },
 };
 
-/** condition ? a : b, elementwise with broadcasting; condition u32 (0 is false), a and b of one dtype or numbers. */
+/**
+ * condition ? a : b, elementwise with broadcasting; condition u32 (0 is false), a and b of one
+ * dtype or numbers.
+ */
 export function where(condition: Tensor, a: Operand, b: Operand): Tensor {
   const tensors = [a, b].filter((x) => x instanceof Tensor);
   const numbers: { a?: number; b?: number } = {};
@@ -310,8 +323,9 @@ export const castOp: Op = {
 };
 
 /**
- * x as another dtype: floats to integers drop the fraction and saturate (NaN is 0), integers to f32 round to the nearest, i32 and
- * u32 keep their bits, f16 and bf16 are decoded to f32. Ends a gradient, unless it changes nothing.
+ * x as another dtype: floats to integers drop the fraction and saturate (NaN is 0), integers to f32
+ * round to the nearest, i32 and u32 keep their bits, f16 and bf16 are decoded to f32. Ends a
+ * gradient, unless it changes nothing.
  */
 export const cast = (x: Tensor, dtype: DType): Tensor =>
   x.dtype === dtype ? x : apply1(castOp, [x], { dtype });

@@ -49,7 +49,10 @@ export const embeddingOp: Op = {
   },
 };
 
-/** table [V, D] with table[ids[r]] += rows[r] from zero, in the order of the rows: deterministic, no sort. */
+/**
+ * table [V, D] with table[ids[r]] += rows[r] from zero, in the order of the rows: deterministic, no
+ * sort.
+ */
 export const scatterAddOp: Op = {
   name: "scatterAdd",
   infer: ([rows], { vocab }) => [{ shape: [vocab as number, rows.shape[1]], dtype: "f32" }],
@@ -76,9 +79,9 @@ export const scatterAddOp: Op = {
 export const noRow = 0xffffffff;
 
 /**
- * Rows of a table: [V, D] and ids u32 [...] give [..., D]. A table of f16 or bf16 is frozen and decoded to f32. An id of V or more
- * gives a row of NaN. For a constant index without repetitions, `inverse` [V] (where each row went, `noRow` for nowhere) makes
- * the gradient a gather too.
+ * Rows of a table: [V, D] and ids u32 [...] give [..., D]. A table of f16 or bf16 is frozen and
+ * decoded to f32. An id of V or more gives a row of NaN. For a constant index without repetitions,
+ * `inverse` [V] (where each row went, `noRow` for nowhere) makes the gradient a gather too.
  */
 export const embedding = (
   table: Tensor,

@@ -5,7 +5,9 @@ import { apply1, type Tensor } from "../tensor.ts";
 import { cast, div, equal, mul } from "./elementwise.ts";
 import { expand, reshape } from "./shape.ts";
 
-/** x seen as [outer, n, inner] gives [outer, inner], times `scale`; `shape` is what that is called. */
+/**
+ * x seen as [outer, n, inner] gives [outer, inner], times `scale`; `shape` is what that is called.
+ */
 type ReduceAttrs = {
   readonly outer: number;
   readonly n: number;
@@ -16,14 +18,20 @@ type ReduceAttrs = {
 
 const codes = { sum: 0, max: 1 } as const;
 
-/** Columns of a reduction below which more threads are wanted, and the least rows that are worth one of them. */
+/**
+ * Columns of a reduction below which more threads are wanted, and the least rows that are worth one
+ * of them.
+ */
 const enoughColumns = 16384;
 const leastRows = 128;
 /** Likewise where a whole workgroup may share a row. */
 const enoughRows = 512;
 const leastColumns = 2048;
 
-/** How many parts n is cut into: a matter of the shape alone, so that each device adds in the same order. */
+/**
+ * How many parts n is cut into: a matter of the shape alone, so that each device adds in the same
+ * order.
+ */
 function partsOf(outer: number, n: number, inner: number): number {
   const parts =
     inner === 1
@@ -34,32 +42,24 @@ function partsOf(outer: number, n: number, inner: number): number {
 
 type Reduction = Omit<ReduceAttrs, "shape"> & {
   readonly x: Tensor;
-  /** Multiplied with x before it is summed. */
-  readonly times?: Tensor | undefined;
   readonly y: Tensor;
   readonly code: number;
 };
 
 /** One launch, or two where few results come of many elements. */
-export function reduceLaunches(temp: LaunchContext["temp"], r: Reduction): Launch[] {
+function reduceLaunches(temp: LaunchContext["temp"], r: Reduction): Launch[] {
   const { outer, n, inner } = r;
   const parts = partsOf(outer, n, inner);
   if (parts === 1) return [reduceLaunch(r, 1)];
   const y = temp({ shape: [outer, parts, inner], dtype: "f32" });
   const chunk = Math.ceil(n / parts);
   const used = Math.ceil(n / chunk);
-  return [
-    reduceLaunch({ ...r, y, scale: 1 }, used),
-    reduceLaunch({ ...r, x: y, times: undefined, n: used }, 1),
-  ];
+  return [reduceLaunch({ ...r, y, scale: 1 }, used), reduceLaunch({ ...r, x: y, n: used }, 1)];
 }
 
-function reduceLaunch(
-  { x, times, y, code, outer, n, inner, scale }: Reduction,
-  parts: number,
-): Launch {
+function reduceLaunch({ x, y, code, outer, n, inner, scale }: Reduction, parts: number): Launch {
   const common = { n, parts, chunk: Math.ceil(n / parts), scale };
-  if (inner === 1 && !times) {
+  if (inner === 1) {
     return {
       kernel: "reduce_rows",
       constants: { OP: code },
@@ -70,9 +70,9 @@ function reduceLaunch(
   }
   return {
     kernel: "reduce_columns",
-    constants: { OP: code, HAS_TIMES: times ? 1 : 0 },
+    constants: { OP: code },
     params: { outer, inner, ...common },
-    inputs: [x, times ?? null],
+    inputs: [x],
     outputs: [y],
   };
 }
@@ -113,7 +113,10 @@ export const maxOp: Op = reduceOp("max", ({ node, inputs: [x], outputs: [y], ups
 const reduceRun = (kind: "sum" | "max", x: Tensor, attrs: ReduceAttrs): Tensor =>
   apply1(kind === "sum" ? sumOp : maxOp, [x], attrs);
 
-/** Reduces the marked axes, one run of neighbours after another from the last on; `shape` names the result. */
+/**
+ * Reduces the marked axes, one run of neighbours after another from the last on; `shape` names the
+ * result.
+ */
 function reduceAxes(
   kind: "sum" | "max",
   x: Tensor,
@@ -165,7 +168,10 @@ function reduce(
   return reduceAxes(name === "max" ? "max" : "sum", x, marked, shape, name === "mean" ? 1 / n : 1);
 }
 
-/** The sum over the given axes (all, if none are), which go, or stay with size 1 under `keepdims`. f32. */
+/**
+ * The sum over the given axes (all, if none are), which go, or stay with size 1 under `keepdims`.
+ * f32.
+ */
 export const sum = (
   x: Tensor,
   axis?: number | readonly number[],
@@ -179,7 +185,10 @@ export const mean = (
   options: ReduceOptions = {},
 ): Tensor => reduce("mean", x, axis, options);
 
-/** The maximum over the given axes (all, if none are), NaN if there is one. Elements that tie share the gradient. f32. */
+/**
+ * The maximum over the given axes (all, if none are), NaN if there is one. Elements that tie share
+ * the gradient. f32.
+ */
 export const max = (
   x: Tensor,
   axis?: number | readonly number[],

@@ -18,7 +18,10 @@ const copyAll = (x: Tensor, y: Tensor): Launch => copyStrided("copy", x, y, x.sh
 
 type Window = { xfrom?: number; s?: readonly number[]; yfrom?: number; t?: readonly number[] };
 
-/** Copies elements over `shape`: x is read with strides `s` from `xfrom` on, y written with `t` from `yfrom` on. */
+/**
+ * Copies elements over `shape`: x is read with strides `s` from `xfrom` on, y written with `t` from
+ * `yfrom` on.
+ */
 function copyStrided(op: string, x: Tensor, y: Tensor, shape: Shape, w: Window): Launch {
   const own = stridesOf(shape);
   const { rank, params } = strided(op, shape, { s: w.s ?? own, t: w.t ?? own });
@@ -102,7 +105,10 @@ export const sliceOp: Op = {
   },
 };
 
-/** Elements start to end - 1 along an axis. Leading rows that start at a multiple of 256 bytes cost nothing. */
+/**
+ * Elements start to end - 1 along an axis. Leading rows that start at a multiple of 256 bytes cost
+ * nothing.
+ */
 export function slice(x: Tensor, axis: number, start: number, end: number): Tensor {
   const a = normalizeAxis("slice", axis, x.shape);
   check(
@@ -169,7 +175,8 @@ export const concatOp: Op = {
     });
   },
   stacks: true,
-  // one launch for each input, in their order: the planner leaves out those that are already in place
+  // one launch for each input, in their order: the planner leaves out those that are already in
+  // place
   launch: ({ node, inputs, outputs: [y] }) => {
     const axis = node.attrs.axis as number;
     const t = stridesOf(y.shape);
@@ -182,7 +189,10 @@ export const concatOp: Op = {
   },
 };
 
-/** Joins tensors along an axis; all other sizes and the dtype are equal. Along axis 0 producers may write in place. */
+/**
+ * Joins tensors along an axis; all other sizes and the dtype are equal. Along axis 0 producers may
+ * write in place.
+ */
 export function concat(tensors: readonly Tensor[], axis: number): Tensor {
   check(tensors.length > 0, "concat", () => "needs one tensor or more, got none");
   const [first] = tensors;
@@ -220,7 +230,10 @@ export const permuteOp: Op = {
   },
 };
 
-/** Reorders the axes: axis i of the result is axis axes[i] of x. Moving axes of size 1 costs nothing. */
+/**
+ * Reorders the axes: axis i of the result is axis axes[i] of x. Moving axes of size 1 costs
+ * nothing.
+ */
 export function permute(x: Tensor, axes: readonly number[]): Tensor {
   const full = axes.map((a) => normalizeAxis("permute", a, x.shape));
   check(

@@ -1,14 +1,18 @@
 import { fail } from "../errors.ts";
 import { broadcastStrides, type Shape, show } from "../shape.ts";
 
-/** A launch's strided part: RANK (0: every operand is read and written in order) and the d, s, t, ... parameters. */
+/**
+ * A launch's strided part: RANK (0: every operand is read and written in order) and the d, s, t,
+ * ... parameters.
+ */
 export type Strided = { readonly rank: number; readonly params: Record<string, number> };
 
 const maxRank = 5;
 
 /**
- * Parameters of a kernel that walks over `shape` with lib/index5: sizes d1..d4 and for each operand, by its letter,
- * strides `<letter>0` to `<letter>4`. Axes of size 1 go, neighbours that every operand sees as one axis are merged.
+ * Parameters of a kernel that walks over `shape` with lib/index5: sizes d1..d4 and for each
+ * operand, by its letter, strides `<letter>0` to `<letter>4`. Axes of size 1 go, neighbours that
+ * every operand sees as one axis are merged.
  * Throws when more than five axes are left.
  */
 export function strided(

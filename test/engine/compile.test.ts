@@ -3,11 +3,11 @@ import * as assert from "uvu/assert";
 import { assign, compile, read } from "../../engine/compile.ts";
 import { openDevice } from "../../engine/device.ts";
 import { grad } from "../../engine/grad.ts";
-import { AdamW, GradientAccumulator } from "../../engine/optim.ts";
 import { add, exp, mul, sub } from "../../engine/ops/elementwise.ts";
 import { matmul } from "../../engine/ops/matmul.ts";
 import { mean, sum } from "../../engine/ops/reduce.ts";
 import { concat, slice } from "../../engine/ops/shape.ts";
+import { AdamW, GradientAccumulator } from "../../engine/optim.ts";
 import { state, type Tensor, tensor } from "../../engine/tensor.ts";
 
 const test = suite("compile");
@@ -116,7 +116,7 @@ test("a learning rate re-traces nothing and changes the result", async () => {
     const step = compile(device, (x: Tensor, scalars: Tensor) => {
       traces++;
       const loss = mean(mul(w, x));
-      optimizer.update(grad(loss, [w]), scalars, loss);
+      optimizer.update(grad(loss, [w]), scalars, [loss]);
       return loss;
     });
     for (let i = 1; i <= 3; i++) await step(Float32Array.of(1, 1), optimizer.scalars(i, lr * i));
@@ -133,7 +133,7 @@ test("a step whose loss or gradient is not finite writes nothing", async () => {
   const optimizer = new AdamW([w]);
   const step = compile(device, (x: Tensor, scalars: Tensor) => {
     const loss = mean(exp(mul(w, x)));
-    return { loss, control: optimizer.update(grad(loss, [w]), scalars, loss) };
+    return { loss, control: optimizer.update(grad(loss, [w]), scalars, [loss]) };
   });
   const bad = await step(Float32Array.of(100), optimizer.scalars(1, 0.1));
   assert.is((await bad.control.read())[1], 0);
@@ -154,11 +154,11 @@ test("accumulated micro-batches equal one large batch", async () => {
     const collect = compile(device, (x: Tensor) => sums.add(grad(loss(x), [w])));
     const last = compile(device, (x: Tensor, scalars: Tensor) => {
       const l = loss(x);
-      optimizer.update(sums.take(grad(l, [w]), 0.5), scalars, l);
+      optimizer.update(sums.take(grad(l, [w]), 0.5), scalars, [l]);
     });
     const whole = compile(device, (x: Tensor, y: Tensor, scalars: Tensor) => {
       const l = mul(add(loss(x), loss(y)), 0.5);
-      optimizer.update(grad(l, [w]), scalars, l);
+      optimizer.update(grad(l, [w]), scalars, [l]);
     });
     for (let i = 1; i <= 2; i++) {
       const scalars = optimizer.scalars(i, 0.1);
@@ -175,7 +175,11 @@ test("accumulated micro-batches equal one large batch", async () => {
 
 test("a chain of stacks that gradients flow through", async () => {
   // h_t = W (h_{t-1} + sum of the cache); the cache grows by a row of 64 at each step
-  const w = state("w", Float32Array.from({ length: 64 * 64 }, (_, i) => Math.sin(i) / 64), [64, 64]);
+  const w = state(
+    "w",
+    Float32Array.from({ length: 64 * 64 }, (_, i) => Math.sin(i) / 64),
+    [64, 64],
+  );
   const f = compile(device, (x: Tensor) => {
     let h = x;
     let cache = x;
@@ -203,7 +207,10 @@ test("a chain of stacks that gradients flow through", async () => {
 });
 
 test("a whole read plans on the spot", async () => {
-  const x = tensor(Float32Array.from({ length: 200 }, (_, i) => i), [200]);
+  const x = tensor(
+    Float32Array.from({ length: 200 }, (_, i) => i),
+    [200],
+  );
   const [a, b] = await read(device, [sub(slice(x, 0, 64, 70), 1), sum(x)]);
   assert.equal([...a], [63, 64, 65, 66, 67, 68]);
   assert.is(b[0], 19900);

@@ -87,7 +87,8 @@ const { numpy: np, nn, tree, blockUntilReady } = jax;
 await jax.init(backend);
 jax.defaultDevice(backend);
 
-const value = (data: Float32Array, shape: readonly number[]): Value => np.array(data).reshape(shape);
+const value = (data: Float32Array, shape: readonly number[]): Value =>
+  np.array(data).reshape(shape);
 const run = async (f: () => Value): Promise<undefined> => {
   const out = f();
   await blockUntilReady(out);
@@ -98,7 +99,10 @@ function layerNorm(x: Value, weight: Value, bias: Value): Value {
   const mean = x.ref.mean(-1, { keepdims: true });
   const centred = x.sub(mean);
   const variance = np.square(centred.ref).mean(-1, { keepdims: true });
-  return centred.div(np.sqrt(variance.add(1e-12))).mul(weight).add(bias);
+  return centred
+    .div(np.sqrt(variance.add(1e-12)))
+    .mul(weight)
+    .add(bias);
 }
 
 if (wanted("matmul")) {
@@ -149,7 +153,12 @@ if (wanted("training")) {
     const m2 = tree.map((a, b) => a.mul(0.9).add(b.mul(0.1)), m, tree.ref(g));
     const v2 = tree.map((a, b) => a.mul(0.999).add(np.square(b).mul(0.001)), v, g);
     const update = (a: Value, b: Value, c: Value): Value =>
-      a.sub(b.div(c1.ref).div(np.sqrt(c.div(c2.ref)).add(1e-8)).mul(1e-3));
+      a.sub(
+        b
+          .div(c1.ref)
+          .div(np.sqrt(c.div(c2.ref)).add(1e-8))
+          .mul(1e-3),
+      );
     return [tree.map(update, w, tree.ref(m2), tree.ref(v2)), m2, v2, loss] as const;
   });
   let m = tree.map((a) => np.zerosLike(a.ref), p);

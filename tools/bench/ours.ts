@@ -2,7 +2,6 @@
 import { compile } from "../../engine/compile.ts";
 import { type DeviceOptions, openDevice } from "../../engine/device.ts";
 import { grad } from "../../engine/grad.ts";
-import { AdamW } from "../../engine/optim.ts";
 import { attention } from "../../engine/ops/attention.ts";
 import { mul, square } from "../../engine/ops/elementwise.ts";
 import { layerNorm } from "../../engine/ops/layernorm.ts";
@@ -10,6 +9,7 @@ import { linear, matmul } from "../../engine/ops/matmul.ts";
 import { mean } from "../../engine/ops/reduce.ts";
 import { reshape, slice } from "../../engine/ops/shape.ts";
 import { softmax } from "../../engine/ops/softmax.ts";
+import { AdamW } from "../../engine/optim.ts";
 import { state, type Tensor } from "../../engine/tensor.ts";
 import { stack, stackInput, stackWeights, time, uniform } from "./workload.ts";
 
@@ -50,7 +50,8 @@ const { batch, sequence, heads, hidden, layers } = stack;
 /** [in, out] matrices become PyTorch's [out, in]. */
 function transposed(data: Float32Array, rows: number, cols: number): Float32Array {
   const out = new Float32Array(data.length);
-  for (let i = 0; i < rows; i++) for (let j = 0; j < cols; j++) out[j * rows + i] = data[i * cols + j];
+  for (let i = 0; i < rows; i++)
+    for (let j = 0; j < cols; j++) out[j * rows + i] = data[i * cols + j];
   return out;
 }
 const p = Object.fromEntries(
@@ -63,7 +64,10 @@ const p = Object.fromEntries(
 function forward(input: Tensor): Tensor {
   let x = input;
   for (let l = 0; l < layers; l++) {
-    const of = (name: string): [Tensor, Tensor] => [p[`${l}.${name}.weight`], p[`${l}.${name}.bias`]];
+    const of = (name: string): [Tensor, Tensor] => [
+      p[`${l}.${name}.weight`],
+      p[`${l}.${name}.bias`],
+    ];
     const [q, k, v] = ["query", "key", "value"].map((name) => linear(x, ...of(name)));
     const mixed = attention(q, k, v, undefined, { heads, scale: (hidden / heads) ** -0.5 });
     x = layerNorm(linear(mixed, ...of("attention")), ...of("norm1"), 1e-12, x);
@@ -80,7 +84,7 @@ if (wanted("training")) {
   const optimizer = new AdamW(parameters, { weightDecay: 0 });
   const step = compile(device, (scalars: Tensor) => {
     const loss = mean(square(forward(x)));
-    optimizer.update(grad(loss, parameters), scalars, loss);
+    optimizer.update(grad(loss, parameters), scalars, [loss]);
     return mul(loss, 1);
   });
   let t = 0;

@@ -2,7 +2,14 @@
  * The work that every library in the benchmark does: a BERT-like stack of 4 post-LayerNorm layers, hidden 256, 4 heads,
  * FFN 1024, batch 8, sequence 32, erf-GELU; loss = mean square of the output; Adam. 3.16 M parameters, 1.645 GFLOP forward.
  */
-export const stack = { layers: 4, hidden: 256, heads: 4, ffn: 1024, batch: 8, sequence: 32 } as const;
+export const stack = {
+  layers: 4,
+  hidden: 256,
+  heads: 4,
+  ffn: 1024,
+  batch: 8,
+  sequence: 32,
+} as const;
 
 const tokens = stack.batch * stack.sequence;
 /** Floating-point operations of one forward pass; a training step does three times as many. */
@@ -13,7 +20,12 @@ export const stackFlops =
     2 * 2 * tokens * stack.sequence * stack.hidden);
 
 /** The same uniform values in [offset - scale, offset + scale) for the same seed, everywhere. */
-export function uniform(n: number, scale: number, seed: number, offset = 0): Float32Array<ArrayBuffer> {
+export function uniform(
+  n: number,
+  scale: number,
+  seed: number,
+  offset = 0,
+): Float32Array<ArrayBuffer> {
   let s = seed >>> 0;
   return Float32Array.from({ length: n }, () => {
     s = (Math.imul(s, 1664525) + 1013904223) >>> 0;

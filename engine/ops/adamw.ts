@@ -1,0 +1,114 @@
+import { check } from "../errors.ts";
+import { type Launch, nondifferentiable, type Op } from "../op.ts";
+import { sameShape, show } from "../shape.ts";
+import { apply, apply1, type Tensor } from "../tensor.ts";
+
+export type AdamWOptions = {
+  readonly beta1: number;
+  readonly beta2: number;
+  readonly eps: number;
+  /** Decoupled: param -= lr * weightDecay * param. */
+  readonly weightDecay: number;
+};
+
+/** Inputs: param, m, v, grad, scalars, control. Outputs: the new param, m and v, in the memory of the old ones. */
+export const adamwOp: Op = {
+  name: "adamw",
+  infer: (inputs) => {
+    const [param, m, v, grad, scalars, control] = inputs;
+    for (const t of [param, m, v, grad]) {
+      check(
+        t.dtype === "f32" && sameShape(t.shape, param.shape),
+        "adamw",
+        () => `${t} must be f32${show(param.shape)}, as the parameter`,
+      );
+    }
+    check(
+      scalars.dtype === "f32" && scalars.size >= 3 && control.dtype === "f32" && control.size >= 2,
+      "adamw",
+      () => `scalars ${scalars} and control ${control} must be f32[8] and f32[4]`,
+    );
+    return [param, m, v].map((t) => ({ shape: t.shape, dtype: t.dtype }));
+  },
+  grad: nondifferentiable("an update is not differentiated"),
+  donates: () => ({ 0: 0, 1: 1, 2: 2 }),
+  launch: ({ node, inputs: [, , , grad, scalars, control], outputs }) => {
+    const { beta1, beta2, eps, weightDecay } = node.attrs as AdamWOptions;
+    return [
+      {
+        kernel: "adamw",
+        params: { n: grad.size, beta1, beta2, eps, weightDecay },
+        inputs: [grad, scalars, control],
+        inouts: outputs,
+        outputs: [],
+      },
+    ];
+  },
+};
+
+/**
+ * One step of AdamW (Loshchilov and Hutter, 2019), as PyTorch computes it: g = grad * clip; m, v are the moving averages of g
+ * and g^2; param -= lr * weightDecay * param; param -= lr * mhat / (sqrt(vhat) + eps).
+ * @param scalars f32[8]: [lr, 1 / (1 - beta1^t), 1 / (1 - beta2^t), ...]
+ * @param control f32[4] of `gradNorm`: [clip, ok, ...]; where ok is 0 nothing changes
+ * @returns the new [param, m, v], written in place where nobody reads the old values later
+ */
+export const adamw = (
+  param: Tensor,
+  m: Tensor,
+  v: Tensor,
+  grad: Tensor,
+  scalars: Tensor,
+  control: Tensor,
+  options: AdamWOptions,
+): [Tensor, Tensor, Tensor] => {
+  const { beta1, beta2, eps, weightDecay } = options;
+  const inputs = [param, m, v, grad, scalars, control];
+  const [p1, m1, v1] = apply(adamwOp, inputs, { beta1, beta2, eps, weightDecay });
+  return [p1, m1, v1];
+};
+
+/** Elements that one partial sum covers; kernels/webgpu/square_sums.wgsl has the same number. */
+const chunk = 2048;
+
+/** Inputs: the gradients, then what else must be finite. Output: control f32[4] = [clip, ok, norm, 0]. */
+export const gradNormOp: Op = {
+  name: "gradNorm",
+  infer: (inputs) => {
+    for (const t of inputs) check(t.dtype === "f32", "gradNorm", () => `${t} must be f32`);
+    return [{ shape: [4], dtype: "f32" }];
+  },
+  grad: nondifferentiable("an update is not differentiated"),
+  launch: ({ node, inputs, outputs, temp }) => {
+    const chunks = inputs.map((t) => Math.ceil(t.size / chunk));
+    const count = chunks.reduce((a, b) => a + b, 0);
+    const partials = temp({ shape: [count, 2], dtype: "f32" });
+    let at = 0;
+    const sums = inputs.map((t, i): Launch => {
+      const params = { n: t.size, rows: chunks[i], at };
+      at += chunks[i];
+      const constants = { SQUARES: i < (node.attrs.grads as number) ? 1 : 0 };
+      return { kernel: "square_sums", constants, params, inputs: [t], outputs: [partials] };
+    });
+    const params = { rows: 1, count, maxNorm: node.attrs.maxNorm as number };
+    return [...sums, { kernel: "grad_norm", params, inputs: [partials], outputs }];
+  },
+};
+
+/**
+ * The global norm of all gradients together, and whether a step may be taken.
+ * @param grads f32, any shapes
+ * @param finite f32 tensors (loss terms) whose elements must be finite as well
+ * @param maxNorm gradients are to be scaled to this norm where theirs is larger; Infinity or 0 for no clipping
+ * @returns control f32[4] = [min(1, maxNorm / (norm + 1e-6)), 1 if everything is finite else 0, norm, 0]; the norm leaves out
+ * what is not finite
+ */
+export const gradNorm = (
+  grads: readonly Tensor[],
+  finite: readonly Tensor[],
+  maxNorm: number,
+): Tensor => {
+  check(maxNorm >= 0, "gradNorm", () => `the largest norm ${maxNorm} must not be negative`);
+  const attrs = { grads: grads.length, maxNorm: Number.isFinite(maxNorm) ? maxNorm : 0 };
+  return apply1(gradNormOp, [...grads, ...finite], attrs);
+};

@@ -1,0 +1,274 @@
+import { check } from "../errors.ts";
+import { type Attrs, nondifferentiable, type Op } from "../op.ts";
+import { sameShape, show } from "../shape.ts";
+import { apply, type Tensor, tensor } from "../tensor.ts";
+import { logicalAnd, where } from "./elementwise.ts";
+import { matmul } from "./matmul.ts";
+import { permute, reshape } from "./shape.ts";
+import { softmax } from "./softmax.ts";
+
+/** Order of a sequence's axes: [batch, time, channels] or, step-major, [time, batch, channels]. */
+export type Layout = "btd" | "tbd";
+
+export type AttentionOptions = {
+  readonly heads: number;
+  /** Multiplies q . k; usually 1 / sqrt(D). */
+  readonly scale: number;
+  /** Key j is visible to query i iff j <= i + (Tk - Tq). */
+  readonly causal?: boolean;
+  readonly queryLayout?: Layout;
+  readonly keyLayout?: Layout;
+};
+
+type AttentionAttrs = Required<AttentionOptions>;
+
+type Sizes = {
+  readonly batch: number;
+  readonly heads: number;
+  readonly queries: number;
+  readonly keys: number;
+  /** Of one head. */
+  readonly dim: number;
+};
+
+const timeAxis = (layout: Layout): 0 | 1 => (layout === "btd" ? 1 : 0);
+
+function sizesOf(q: Tensor, k: Tensor, attrs: AttentionAttrs): Sizes {
+  const qTime = timeAxis(attrs.queryLayout);
+  const kTime = timeAxis(attrs.keyLayout);
+  const { heads } = attrs;
+  return {
+    ...{ batch: q.shape[1 - qTime], heads, queries: q.shape[qTime] },
+    ...{ keys: k.shape[kTime], dim: q.shape[2] / heads },
+  };
+}
+
+function checkInputs(inputs: readonly Tensor[], attrs: AttentionAttrs): Sizes {
+  const [q, k, v, mask] = inputs;
+  const shapes = () => `q ${show(q.shape)}, k ${show(k.shape)}, v ${show(v.shape)}`;
+  for (const t of [q, k, v]) {
+    check(
+      t.dtype === "f32" && t.shape.length === 3 && t.size > 0,
+      "attention",
+      () => `${t} must be f32 [batch, time, channels] or [time, batch, channels], not empty`,
+    );
+  }
+  const sizes = sizesOf(q, k, attrs);
+  const { batch, heads, queries, keys, dim } = sizes;
+  check(
+    sameShape(k.shape, v.shape) &&
+      k.shape[2] === q.shape[2] &&
+      k.shape[1 - timeAxis(attrs.keyLayout)] === batch,
+    "attention",
+    () =>
+      `${shapes()} (${attrs.queryLayout}, ${attrs.keyLayout}): k and v need one shape, and q's batch and channels`,
+  );
+  check(
+    Number.isInteger(dim) && dim > 0,
+    "attention",
+    () => `${q.shape[2]} channels do not split into ${heads} heads`,
+  );
+  check(
+    !mask ||
+      (mask.dtype === "u32" &&
+        (sameShape(mask.shape, [batch, keys]) || sameShape(mask.shape, [batch, queries, keys]))),
+    "attention",
+    () => `the mask ${mask} must be u32[${batch}, ${keys}] or u32[${batch}, ${queries}, ${keys}]`,
+  );
+  check(
+    batch * heads <= 65535 && dim <= 1024,
+    "attention",
+    () => `batch x heads ${batch * heads} is limited to 65535, the head dimension ${dim} to 1024`,
+  );
+  return sizes;
+}
+
+/** What the kernels need to know; strides count groups of four channels. */
+function paramsOf({ batch, heads, queries, keys, dim }: Sizes, attrs: AttentionAttrs) {
+  const chunks = dim / 4;
+  const row = heads * chunks;
+  const strides = (layout: Layout, time: number) =>
+    layout === "btd" ? { batch: time * row, row } : { batch: row, row: batch * row };
+  const q = strides(attrs.queryLayout, queries);
+  const k = strides(attrs.keyLayout, keys);
+  return {
+    ...{ queries, keys, heads, pairs: batch * heads, chunks },
+    ...{ qBatch: q.batch, qRow: q.row, kBatch: k.batch, kRow: k.row },
+  };
+}
+
+function maskParams(mask: Tensor | undefined, { queries, keys }: Sizes, attrs: AttentionAttrs) {
+  const byQuery = mask?.shape.length === 3;
+  return {
+    constants: { MASK: mask ? 1 : 0, CAUSAL: attrs.causal ? 1 : 0 },
+    params: {
+      ...{ maskBatch: byQuery ? queries * keys : keys, maskRow: byQuery ? keys : 0 },
+      ...{ offset: keys - queries, scale: attrs.scale },
+    },
+  };
+}
+
+/** Keys in whole groups of four, the unit in which the kernels keep weights. */
+const paddedKeys = (keys: number): number => Math.ceil(keys / 4) * 4;
+
+/** Inputs q, k, v and maybe mask. Outputs: the result in q's layout, and (max, sum of exp) of each query's scores. */
+export const attentionOp: Op = {
+  name: "attention",
+  infer: (inputs, attrs) => {
+    const { batch, heads, queries } = checkInputs(inputs, attrs as AttentionAttrs);
+    return [
+      { shape: inputs[0].shape, dtype: "f32" },
+      { shape: [batch, heads, queries, 2], dtype: "f32" },
+    ];
+  },
+  grad: (ctx) => {
+    const [dout] = ctx.upstream;
+    if (!dout) return [];
+    const { needs } = ctx;
+    const [q, k, v, mask] = ctx.inputs;
+    const attrs = ctx.node.attrs;
+    const first = [q, k, v, ctx.outputs[1], dout, ...(mask ? [mask] : [])];
+    const [dq, weights] = apply(attentionQueryGradOp, first, attrs);
+    if (!needs[1] && !needs[2]) return [dq];
+    // one owner for each (batch, head, key): what has arrived so far is added to in place
+    const dkSoFar = needs[1] ? ctx.take(1) : undefined;
+    const dvSoFar = needs[2] ? ctx.take(2) : undefined;
+    const inputs = [q, dout, weights, ...(dkSoFar ? [dkSoFar] : []), ...(dvSoFar ? [dvSoFar] : [])];
+    const [dk, dv] = apply(attentionKeyGradOp, inputs, {
+      ...{ ...attrs, kShape: k.shape, keys: sizesOf(q, k, attrs as AttentionAttrs).keys },
+      ...{ addK: !!dkSoFar, addV: !!dvSoFar },
+    });
+    return [dq, needs[1] ? dk : undefined, needs[2] ? dv : undefined];
+  },
+  launch: ({ node, inputs, outputs: [o, stats], temp }) => {
+    const [q, k, v, mask] = inputs;
+    const attrs = node.attrs as AttentionAttrs;
+    const sizes = sizesOf(q, k, attrs);
+    const { batch, heads, queries, keys } = sizes;
+    const { constants, params } = maskParams(mask, sizes, attrs);
+    const weights = temp({ shape: [batch, heads, queries, paddedKeys(keys)], dtype: "f32" });
+    return [
+      {
+        kernel: "attention",
+        constants,
+        params: { ...paramsOf(sizes, attrs), ...params },
+        inputs: [q, k, v, mask ?? null],
+        outputs: [o, stats, weights],
+      },
+    ];
+  },
+  twin: (inputs, attrs) => [attentionOfPrimitives(inputs, attrs)],
+};
+
+/** Inputs q, k, v, stats, dout and maybe mask. Outputs: dq, and the weights w and ds for the gradients of k and v. */
+const attentionQueryGradOp: Op = {
+  name: "attentionQueryGrad",
+  infer: ([q, k], attrs) => {
+    const { batch, heads, queries, keys } = sizesOf(q, k, attrs as AttentionAttrs);
+    return [
+      { shape: q.shape, dtype: "f32" },
+      { shape: [batch, heads, queries, 2, paddedKeys(keys)], dtype: "f32" },
+    ];
+  },
+  grad: nondifferentiable("second derivatives are not built"),
+  launch: ({ node, inputs: [q, k, v, stats, dout, mask], outputs }) => {
+    const attrs = node.attrs as AttentionAttrs;
+    const sizes = sizesOf(q, k, attrs);
+    const { constants, params } = maskParams(mask, sizes, attrs);
+    return [
+      {
+        kernel: "attention_dq",
+        constants,
+        params: { ...paramsOf(sizes, attrs), ...params },
+        inputs: [q, k, v, mask ?? null, stats, dout],
+        outputs,
+      },
+    ];
+  },
+};
+
+type KeyGradAttrs = AttentionAttrs & {
+  kShape: readonly number[];
+  keys: number;
+  addK: boolean;
+  addV: boolean;
+};
+
+/** Inputs q, dout, weights, and what dk and dv are added to. Outputs dk, dv. */
+const attentionKeyGradOp: Op = {
+  name: "attentionKeyGrad",
+  infer: (_, attrs) => {
+    const spec = { shape: (attrs as KeyGradAttrs).kShape, dtype: "f32" as const };
+    return [spec, spec];
+  },
+  grad: nondifferentiable("second derivatives are not built"),
+  donates: ({ attrs }) => {
+    const { addK, addV } = attrs as KeyGradAttrs;
+    return { ...(addK ? { 0: 3 } : {}), ...(addV ? { 1: addK ? 4 : 3 } : {}) };
+  },
+  launch: ({ node, inputs: [q, dout, weights], outputs: [dk, dv] }) => {
+    const attrs = node.attrs as KeyGradAttrs;
+    const sizes = { ...sizesOf(q, q, attrs), keys: attrs.keys };
+    return [
+      {
+        kernel: "attention_dkv",
+        constants: { ACCUMULATE_K: attrs.addK ? 1 : 0, ACCUMULATE_V: attrs.addV ? 1 : 0 },
+        params: paramsOf(sizes, attrs),
+        inputs: [q, dout, weights],
+        inouts: [dk, dv],
+        outputs: [],
+      },
+    ];
+  },
+};
+
+/** Heads apart: -> [B, H, T, D]. */
+function toHeads(x: Tensor, heads: number, layout: Layout): Tensor {
+  const [a, b, channels] = x.shape;
+  const split = reshape(x, [a, b, heads, channels / heads]);
+  return permute(split, layout === "btd" ? [0, 2, 1, 3] : [1, 2, 0, 3]);
+}
+
+/** The same in matmul, where and softmax. */
+function attentionOfPrimitives(inputs: readonly Tensor[], attributes: Attrs): Tensor {
+  const attrs = attributes as AttentionAttrs;
+  const [q, k, v, mask] = inputs;
+  const { heads, scale, causal, queryLayout, keyLayout } = attrs;
+  const { batch, queries, keys } = sizesOf(q, k, attrs);
+  const kh = toHeads(k, heads, keyLayout);
+  let s = matmul(toHeads(q, heads, queryLayout), kh, { transB: true, scale }); // [B, H, Tq, Tk]
+  let visible = mask && reshape(mask, [batch, 1, mask.shape.length === 3 ? queries : 1, keys]);
+  if (causal) {
+    const seen = Uint32Array.from({ length: queries * keys }, (_, at) =>
+      (at % keys) - Math.floor(at / keys) <= keys - queries ? 1 : 0,
+    );
+    const triangle = tensor(seen, [1, 1, queries, keys]);
+    visible = visible ? logicalAnd(visible, triangle) : triangle;
+  }
+  if (visible) s = where(visible, s, -1e30);
+  const o = matmul(softmax(s), toHeads(v, heads, keyLayout)); // [B, H, Tq, D]
+  return reshape(permute(o, queryLayout === "btd" ? [0, 2, 1, 3] : [2, 0, 1, 3]), q.shape);
+}
+
+/**
+ * softmax(scale * q kᵀ) v for each head, the scores of masked keys being -1e30 (a fully masked query sees all keys alike).
+ *
+ * Gradients of k and v are added in place to what has arrived for them, so that many steps can share one key/value cache.
+ * @param q f32 [B, Tq, H*D], or [Tq, B, H*D] where queryLayout is "tbd"
+ * @param k f32 [B, Tk, H*D], or [Tk, B, H*D] where keyLayout is "tbd"; v likewise
+ * @param mask u32 [B, Tk] or [B, Tq, Tk], 1 = visible
+ * @returns f32, shape and layout of q. A head dimension that is not a multiple of 4 takes a slower way in primitive ops.
+ */
+export function attention(
+  q: Tensor,
+  k: Tensor,
+  v: Tensor,
+  mask: Tensor | undefined,
+  { heads, scale, causal = false, queryLayout = "btd", keyLayout = "btd" }: AttentionOptions,
+): Tensor {
+  const inputs = mask ? [q, k, v, mask] : [q, k, v];
+  const attrs: AttentionAttrs = { heads, scale, causal, queryLayout, keyLayout };
+  const { dim } = checkInputs(inputs, attrs);
+  if (dim % 4 !== 0) return attentionOfPrimitives(inputs, attrs);
+  return apply(attentionOp, inputs, attrs)[0];
+}
