@@ -93,12 +93,13 @@ test("every export can be imported", () => {
 test("a plan finds its kernels and runs", () => {
   const read = program(`
     import { compile, openDevice } from "promptgen/engine";
+    import { add } from "./node_modules/promptgen/dist/engine/ops/elementwise.js";
     const device = await openDevice();
-    const same = compile(device, (x) => x);
-    const result = await same(Float32Array.of(3, 1, 4));
+    const twice = compile(device, (x) => add(x, x));
+    const result = await twice(Float32Array.of(3, 1, 4));
     console.log(JSON.stringify([...(await result.read())]));
   `);
-  assert.equal(read, [3, 1, 4]);
+  assert.equal(read, [6, 2, 8]);
 });
 
 test.run();
