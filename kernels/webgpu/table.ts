@@ -105,6 +105,12 @@ export const kernels: Readonly<Record<string, ChooseGeometry>> = {
   layernorm_backward: rows("layernorm_backward"),
   cross_entropy: rows("cross_entropy"),
   cross_entropy_backward: rows("cross_entropy_backward"),
+  column_sums: (params, constants) => ({
+    file: "column_sums",
+    uses: [],
+    constants,
+    groups: [Math.ceil(params.cols / 64), Math.ceil(params.rows / params.chunk), 1],
+  }),
   gelu_backward: flat("gelu_backward", ["lib/gelu"]),
   attention: attention("attention", "queries"),
   attention_dq: attention("attention_dq", "queries"),

@@ -1,0 +1,33 @@
+// loss[r] = log sum_j exp(x[r, j]) - x[r, target[r]]; stats[r] = (max_j x[r, j], sum_j exp(x[r, j] - max))
+// LANES threads share a row, a workgroup has ROWS rows.
+// Numerics: (max - x[target]) + log(sum) keeps the digits that log sum exp of large logits would lose; the backward pass gets
+// the maximum and the sum for the same reason.
+struct Params { rows: u32, cols: u32 }
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read> targets: array<u32>;
+@group(0) @binding(3) var<storage, read_write> loss: array<f32>;
+@group(0) @binding(4) var<storage, read_write> stats: array<vec2f>;
+override LANES: u32 = 64;
+override ROWS: u32 = 1;
+
+@compute @workgroup_size(LANES, ROWS)
+fn main(
+  @builtin(workgroup_id) wg: vec3u,
+  @builtin(num_workgroups) nwg: vec3u,
+  @builtin(local_invocation_id) local: vec3u,
+) {
+  let row = (wg.x + wg.y * nwg.x) * ROWS + local.y;
+  let cols = select(0u, p.cols, row < p.rows);
+  let base = row * p.cols;
+  var largest = -3.4e38f;
+  for (var j = local.x; j < cols; j += LANES) { largest = max(largest, x[base + j]); }
+  largest = row_max(largest, local.x, local.y);
+  var sum = 0f;
+  for (var j = local.x; j < cols; j += LANES) { sum += exp(x[base + j] - largest); }
+  sum = row_sum(sum, local.x, local.y);
+  if (row < p.rows && local.x == 0u) {
+    loss[row] = largest - x[base + min(targets[row], p.cols - 1u)] + log(max(sum, 1e-37f));
+    stats[row] = vec2f(largest, sum);
+  }
+}

@@ -1,0 +1,32 @@
+// partials[at + c] = (sum of x[i]^2, how many x[i] are not finite) over the elements i of chunk c, 2048 elements each
+// LANES threads share a chunk, a workgroup has ROWS chunks. SQUARES == 0 counts only.
+// Numerics: what is not finite is found by its bits (compilers fold x != x away) and left out of the sum.
+struct Params { n: u32, rows: u32, at: u32 }
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read_write> partials: array<vec2f>;
+override SQUARES: u32 = 1;
+override LANES: u32 = 64;
+override ROWS: u32 = 1;
+
+@compute @workgroup_size(LANES, ROWS)
+fn main(
+  @builtin(workgroup_id) wg: vec3u,
+  @builtin(num_workgroups) nwg: vec3u,
+  @builtin(local_invocation_id) local: vec3u,
+) {
+  let chunk = (wg.x + wg.y * nwg.x) * ROWS + local.y;
+  var sum = 0f;
+  var bad = 0f;
+  for (var i = chunk * 2048u + local.x; i < min((chunk + 1u) * 2048u, p.n); i += LANES) {
+    let value = x[i];
+    if ((bitcast<u32>(value) & 0x7fffffffu) >= 0x7f800000u) {
+      bad += 1f;
+    } else if (SQUARES == 1u) {
+      sum += value * value;
+    }
+  }
+  sum = row_sum(sum, local.x, local.y);
+  bad = row_sum(bad, local.x, local.y);
+  if (chunk < p.rows && local.x == 0u) { partials[p.at + chunk] = vec2f(sum, bad); }
+}

@@ -1,0 +1,6 @@
+import { type AdamWOptions, adamw } from "../../engine/ops/adamw.ts";
+import { opcheck } from "../opcheck.ts";
+
+opcheck<AdamWOptions>("adamw", ([p, m, v, grad, scalars, control], options) =>
+  adamw(p, m, v, grad, scalars, control, options),
+);
