@@ -3,7 +3,6 @@ import { readFileSync } from "node:fs";
 import { compile, type Input, read } from "../../engine/compile.ts";
 import type { Device } from "../../engine/device.ts";
 import { grad } from "../../engine/grad.ts";
-import { reshape } from "../../engine/ops/shape.ts";
 import { AdamW } from "../../engine/optim.ts";
 import { stateName, type Tensor, type TypedArray, tensor } from "../../engine/tensor.ts";
 import { parseSafetensors, type TensorEntry, toFloat32 } from "../../models/safetensors.ts";
@@ -39,9 +38,10 @@ export class ModelGolden {
   floats(name: string): Float32Array {
     return toFloat32(this.#entry(name));
   }
-  /** F64 values. */
-  doubles(name: string): Float64Array {
-    return new Float64Array(this.#entry(name).data.slice().buffer);
+  /** F64 or F32 values. */
+  doubles(name: string): ArrayLike<number> {
+    const entry = this.#entry(name);
+    return entry.dtype === "F64" ? new Float64Array(entry.data.slice().buffer) : toFloat32(entry);
   }
   /** U32 or I32 values. */
   integers(name: string): Int32Array {
@@ -172,7 +172,7 @@ export async function trainedLosses<B>(
   const optimizer = new AdamW(parameters, { weightDecay, maxNorm: 1 });
   const step = compile(device, (inputs: B, scalars: Tensor) => {
     const value = loss(inputs);
-    optimizer.update(grad(value, parameters), scalars, reshape(value, [1]));
+    optimizer.update(grad(value, parameters), scalars, [value]);
     return { loss: value };
   });
   const losses: number[] = [];

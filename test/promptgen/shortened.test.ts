@@ -1,0 +1,151 @@
+/** A padded batch with early stops equals each of its sequences alone, with its dead slots physically removed. */
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { read } from "../../engine/compile.ts";
+import type { Device } from "../../engine/device.ts";
+import { embedding } from "../../engine/ops/embedding.ts";
+import { linear, matmul } from "../../engine/ops/matmul.ts";
+import { concat, reshape, slice } from "../../engine/ops/shape.ts";
+import { softmax } from "../../engine/ops/softmax.ts";
+import { type Tensor, tensor } from "../../engine/tensor.ts";
+import type { Example } from "../../promptgen/batch.ts";
+import { closeForward } from "../models/parity.ts";
+import { openDevices } from "../opcheck.ts";
+import {
+  batchOf,
+  classes,
+  examples,
+  loadPair,
+  type Pair,
+  settings,
+  stepOf,
+} from "./golden-step.ts";
+
+const { m, n } = settings;
+const B = examples.length;
+const C = classes.size;
+const ids = (list: ArrayLike<number>) => tensor(Uint32Array.from(list));
+
+/** The live distributions of a row, [L, C], and how many of them stand before the mask. */
+interface Row {
+  readonly live: Float32Array;
+  readonly before: number;
+  readonly count: number;
+}
+
+function rowOf(distributions: ArrayLike<number>, live: ArrayLike<number>, b: number): Row {
+  const slots = Array.from({ length: m + n }, (_, slot) => slot).filter(
+    (s) => live[s * B + b] === 1,
+  );
+  const values = slots.flatMap((slot) =>
+    Array.from({ length: C }, (_, c) => distributions[(slot * B + b) * C + c]),
+  );
+  return {
+    live: Float32Array.from(values),
+    before: slots.filter((slot) => slot < m).length,
+    count: slots.length,
+  };
+}
+
+/** Joins what is not empty. */
+const joined = (parts: readonly (Tensor | undefined)[], axis: number): Tensor =>
+  concat(
+    parts.filter((part) => part !== undefined),
+    axis,
+  );
+
+const part = (x: Tensor | undefined, start: number, end: number) =>
+  x && start < end ? slice(x, 0, start, end) : undefined;
+
+/** The row's distributions from one uncached pass over its whole text: no padding, no mask, no cache. */
+function distributionsAlone({ generator: { bart } }: Pair, example: Example, row: Row): Tensor {
+  const words = embedding(bart.model.shared.weight, ids(classes.bart));
+  const soft = row.count > 0 ? matmul(tensor(row.live, [row.count, C]), words) : undefined; // [L, d]
+  const prefix = [settings.bart.eos, settings.bart.bos, ...example.bart];
+  const text = joined(
+    [
+      bart.embed(ids(prefix)),
+      part(soft, 0, row.before),
+      bart.embed(ids([settings.bart.mask])),
+      part(soft, row.before, row.count),
+    ],
+    0,
+  );
+  const [length, d] = text.shape;
+  const encoded = bart.encode({ ids: reshape(ids(example.encoder), [1, -1]) });
+  const embeds = reshape(text, [length, 1, d]);
+  const { hidden } = bart.decode({ embeds }, bart.start(encoded, undefined));
+  const bias = reshape(embedding(reshape(bart.finalLogitsBias, [-1, 1]), ids(classes.bart)), [-1]);
+  const all = softmax(linear(reshape(hidden, [length, d]), words, bias)); // [length, C]
+  const first = prefix.length - 1; // its output is the first slot's
+  const mask = first + row.before + 1; // place of <mask>
+  return joined(
+    [
+      part(all, first, first + row.before),
+      part(all, mask, mask + row.count - row.before),
+      slice(all, 0, 0, 1), // never empty
+    ],
+    0,
+  );
+}
+
+/** BERT's logits [1, V] of the row alone. */
+function logitsAlone({ reader: { bert } }: Pair, pieces: readonly number[], row: Row): Tensor {
+  const words = bert.embed(ids(classes.bert));
+  const soft = row.count > 0 ? matmul(tensor(row.live, [row.count, C]), words) : undefined;
+  const text = joined(
+    [
+      bert.embed(ids([settings.bert.cls, ...pieces])),
+      part(soft, 0, row.before),
+      bert.embed(ids([settings.bert.mask])),
+      part(soft, row.before, row.count),
+      bert.embed(ids([settings.bert.sep])),
+    ],
+    0,
+  );
+  const hidden = bert.encode({ embeds: reshape(text, [1, ...text.shape]) });
+  const place = 1 + pieces.length + row.before;
+  return reshape(bert.logits(slice(hidden, 1, place, place + 1)), [1, -1]);
+}
+
+async function check(device: Device): Promise<void> {
+  const pair = loadPair();
+  const { prompts, logits } = stepOf(pair, batchOf(examples), settings.alpha);
+  const [distributions, live, answers] = await read(device, [
+    prompts.distributions,
+    prompts.live,
+    logits,
+  ]);
+  const V = answers.length / (2 * B);
+  const stopped = new Set<string>();
+  for (const [b, example] of examples.entries()) {
+    const row = rowOf(distributions, live, b);
+    stopped.add(`${row.before} ${row.count - row.before}`);
+    const [alone, withSubject, withNone] = await read(device, [
+      distributionsAlone(pair, example, row),
+      logitsAlone(pair, example.bert, row),
+      logitsAlone(pair, [settings.bert.none], row),
+    ]);
+    const from = (start: number) => answers.subarray(start * V, (start + 1) * V);
+    closeForward(
+      [
+        {
+          name: `row ${b}: distributions`,
+          got: row.live,
+          want: alone.subarray(0, row.live.length),
+        },
+        { name: `row ${b}: logits`, got: from(b), want: withSubject },
+        { name: `row ${b}: logits of "None"`, got: from(B + b), want: withNone },
+      ],
+      1e-5,
+      1e-5,
+    );
+  }
+  assert.ok(stopped.size >= 4, `rows stop at ${stopped.size} different places only`);
+}
+
+test("each row alone, physically shortened, gives the same to 1e-5", async () => {
+  for (const device of await openDevices()) await check(device);
+});
+
+test.run();
