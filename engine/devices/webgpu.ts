@@ -1,29 +1,14 @@
 import { type Adapter, type Geometry, kernels } from "../../kernels/webgpu/table.ts";
-import type { Device, DeviceOptions, DeviceStats, Executable, ProfileRow, Run } from "../device.ts";
+import type { Device, DeviceOptions, DeviceStats, Executable, ProfileRow } from "../device.ts";
 import { check, DeviceLostError, EngineError, fail, OutOfMemoryError } from "../errors.ts";
-import type { Memory, Plan, PlanLaunch, Region } from "../plan.ts";
+import type { Plan } from "../plan.ts";
 import { show } from "../shape.ts";
 import { hostData, stateName, stateOp, type Tensor, type TypedArray } from "../tensor.ts";
 import { openAdapter, paced } from "./adapter.ts";
+import { type Pipeline, type Step, slotBytes, up, WebGPUExecutable } from "./executable.ts";
 import { type Profiler, profiler } from "./profiler.ts";
 import { kernelSource, packParams } from "./wgsl.ts";
 import { windows } from "./windows.ts";
-
-const slotBytes = 256;
-/** Result slots of a plan: a result is readable until the second run after it. */
-const ringSlots = 2;
-
-const up = (bytes: number, to: number): number => Math.ceil(bytes / to) * to;
-
-type Pipeline = { pipeline: GPUComputePipeline; layout: GPUBindGroupLayout; code: string };
-
-/** A launch that is ready to encode but for its bind group. */
-type Step = {
-  launch: PlanLaunch;
-  pipeline: Pipeline;
-  groups: readonly [number, number, number];
-  bindGroup?: GPUBindGroup;
-};
 
 export async function openWebGPU(options: DeviceOptions): Promise<Device> {
   const opened = await openAdapter(options);
@@ -35,7 +20,7 @@ export async function openWebGPU(options: DeviceOptions): Promise<Device> {
   return new WebGPUDevice(opened.device, opened.description, opened.software, budget, options);
 }
 
-class WebGPUDevice implements Device {
+export class WebGPUDevice implements Device {
   readonly kind = "webgpu";
   readonly description: string;
   readonly stats: DeviceStats = {
@@ -58,6 +43,9 @@ class WebGPUDevice implements Device {
   /** Grows when a slot was reallocated: plans made before bind again. */
   slotsVersion = 0;
   #failure: EngineError | undefined;
+  #staging: GPUBuffer | undefined;
+  /** Settles when the staging buffer is free. */
+  #reading: Promise<unknown> = Promise.resolve();
   #spare: { read: GPUBuffer; write: GPUBuffer } | undefined;
 
   constructor(
@@ -254,37 +242,46 @@ class WebGPUDevice implements Device {
     return new WebGPUExecutable(this, plan, steps, params);
   }
 
-  async readBack(sources: readonly { buffer: GPUBuffer; bytes: number }[]): Promise<ArrayBuffer[]> {
+  /** Copies buffers to the host through one staging buffer that is kept; large ones in parts. */
+  async #readBack(
+    sources: readonly { buffer: GPUBuffer; bytes: number }[],
+  ): Promise<ArrayBuffer[]> {
     this.assertHealthy();
-    const encoder = this.gpu.createCommandEncoder();
-    const staging = sources.map(({ buffer, bytes }) => {
-      const size = up(bytes, 4);
-      const to = this.createBuffer(
-        size,
-        GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
-        "a read",
-      );
-      encoder.copyBufferToBuffer(buffer, 0, to, 0, size);
-      return to;
-    });
-    this.gpu.queue.submit([encoder.finish()]);
+    const most = 64 * 2 ** 20;
+    const need = Math.min(most, Math.max(...sources.map((s) => up(s.bytes, 4))));
+    if (!this.#staging || this.#staging.size < need) {
+      if (this.#staging) this.destroyBuffer(this.#staging);
+      const usage = GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST;
+      this.#staging = this.createBuffer(need, usage, "reading states");
+    }
+    const staging = this.#staging;
     const out: ArrayBuffer[] = [];
-    for (let i = 0; i < staging.length; i++) {
-      await paced(staging[i].mapAsync(GPUMapMode.READ));
-      out.push(staging[i].getMappedRange().slice(0, sources[i].bytes));
-      this.destroyBuffer(staging[i]);
+    for (const { buffer, bytes } of sources) {
+      const whole = new Uint8Array(bytes);
+      for (let at = 0; at < bytes; at += most) {
+        const size = Math.min(most, up(bytes - at, 4));
+        const encoder = this.gpu.createCommandEncoder();
+        encoder.copyBufferToBuffer(buffer, at, staging, 0, size);
+        this.gpu.queue.submit([encoder.finish()]);
+        await paced(staging.mapAsync(GPUMapMode.READ, 0, size));
+        const length = Math.min(size, bytes - at);
+        whole.set(new Uint8Array(staging.getMappedRange(0, size), 0, length), at);
+        staging.unmap();
+      }
+      out.push(whole.buffer);
     }
     this.assertHealthy();
     return out;
   }
 
   readStates(states: readonly Tensor[]): Promise<ArrayBuffer[]> {
-    return this.readBack(
-      states.map((t) => ({
-        buffer: this.state(t),
-        bytes: t.dtype === "f16" || t.dtype === "bf16" ? t.size * 2 : t.bytes,
-      })),
-    );
+    const sources = states.map((t) => ({
+      buffer: this.state(t),
+      bytes: t.dtype === "f16" || t.dtype === "bf16" ? t.size * 2 : t.bytes,
+    }));
+    const read = this.#reading.then(() => this.#readBack(sources));
+    this.#reading = read.catch(() => undefined);
+    return read;
   }
 
   write(state: Tensor, data: TypedArray): void {
@@ -321,206 +318,3 @@ function fold(
   const y = Math.ceil(groups / 65535);
   return [Math.ceil(groups / y), y, 1];
 }
-
-type ResultSlot = {
-  buffer: GPUBuffer;
-  staging: GPUBuffer;
-  run: number;
-  bytes?: Promise<ArrayBuffer>;
-  /** Settles when the staging buffer is free again. */
-  staged: Promise<unknown>;
-};
-
-class WebGPUExecutable implements Executable {
-  #device: WebGPUDevice;
-  #plan: Plan;
-  #steps: Step[];
-  #params: GPUBuffer;
-  #inputs: GPUBuffer[];
-  #constants = new Map<Tensor, GPUBuffer>();
-  #ring: ResultSlot[] = [];
-  #offsets: number[] = [];
-  #version = -1;
-  #runs = 0;
-
-  constructor(device: WebGPUDevice, plan: Plan, steps: Step[], params: ArrayBuffer) {
-    this.#device = device;
-    this.#plan = plan;
-    this.#steps = steps;
-    this.#params = device.createBuffer(
-      params.byteLength,
-      GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
-      "the parameters of a plan",
-    );
-    device.gpu.queue.writeBuffer(this.#params, 0, params);
-    this.#inputs = plan.inputs.map((spec, i) =>
-      device.storage(bytesOf(spec), `argument ${i} ${show(spec.shape)}`),
-    );
-    let bytes = 0;
-    for (const out of plan.outputs) {
-      this.#offsets.push(bytes);
-      bytes += up(out.byteLength, slotBytes);
-    }
-    for (let i = 0; i < ringSlots && bytes > 0; i++) {
-      const { COPY_DST, COPY_SRC, MAP_READ } = GPUBufferUsage;
-      this.#ring.push({
-        buffer: device.createBuffer(bytes, COPY_DST | COPY_SRC, "the results of a plan"),
-        staging: device.createBuffer(bytes, COPY_DST | MAP_READ, "the results of a plan"),
-        run: -1,
-        staged: Promise.resolve(),
-      });
-    }
-    for (const t of plan.states) device.state(t);
-    device.reserve(plan.slots);
-    this.#bind();
-  }
-
-  get bindGroups(): number {
-    return this.#steps.length;
-  }
-
-  #buffer(memory: Memory): GPUBuffer {
-    if (memory.kind === "slot") return this.#device.slot(memory.index);
-    if (memory.kind === "state") return this.#device.state(memory.state);
-    if (memory.kind === "input") return this.#inputs[memory.index];
-    let buffer = this.#constants.get(memory.tensor);
-    if (!buffer) {
-      buffer = this.#device.storage(memory.tensor.bytes, `a constant ${memory.tensor}`);
-      this.#device.upload(buffer, hostData(memory.tensor));
-      this.#constants.set(memory.tensor, buffer);
-    }
-    return buffer;
-  }
-
-  #resource(region: Region | null, access: "read" | "read_write"): GPUBufferBinding {
-    if (!region) return { buffer: this.#device.spare(access) };
-    return {
-      buffer: this.#buffer(region.memory),
-      offset: region.byteOffset,
-      size: up(region.byteLength, 4),
-    };
-  }
-
-  #bind(): void {
-    this.#version = this.#device.slotsVersion;
-    this.#steps.forEach((step, i) => {
-      const { inputs, inouts, outputs, rng } = step.launch;
-      const resources: GPUBufferBinding[] = [
-        { buffer: this.#params, offset: i * slotBytes, size: slotBytes },
-        ...inputs.map((r) => this.#resource(r, "read")),
-        ...[...inouts, ...outputs].map((r) => this.#resource(r, "read_write")),
-        ...(rng ? [this.#resource(rng, "read")] : []),
-      ];
-      step.bindGroup = this.#device.gpu.createBindGroup({
-        layout: step.pipeline.layout,
-        entries: resources.map((resource, binding) => ({ binding, resource })),
-      });
-    });
-  }
-
-  run(inputs: readonly TypedArray[]): Run {
-    const device = this.#device;
-    device.assertHealthy();
-    device.reserve(this.#plan.slots);
-    if (this.#version !== device.slotsVersion) this.#bind();
-    inputs.forEach((data, i) => {
-      device.upload(this.#inputs[i], data);
-    });
-    const encoder = device.gpu.createCommandEncoder();
-    if (device.profiler) this.#encodeProfiled(encoder, device.profiler);
-    else {
-      const pass = encoder.beginComputePass();
-      let current: GPUComputePipeline | undefined;
-      for (const { pipeline, bindGroup, groups } of this.#steps) {
-        if (pipeline.pipeline !== current) {
-          current = pipeline.pipeline;
-          pass.setPipeline(current);
-        }
-        pass.setBindGroup(0, bindGroup);
-        pass.dispatchWorkgroups(groups[0], groups[1], groups[2]);
-      }
-      pass.end();
-    }
-    const number = this.#runs++;
-    const slot = this.#ring[number % ringSlots];
-    if (slot) {
-      slot.run = number;
-      delete slot.bytes;
-      this.#plan.outputs.forEach((out, i) => {
-        const from = this.#buffer(out.memory);
-        encoder.copyBufferToBuffer(
-          from,
-          out.byteOffset,
-          slot.buffer,
-          this.#offsets[i],
-          up(out.byteLength, 4),
-        );
-      });
-    }
-    device.gpu.queue.submit([encoder.finish()]);
-    device.stats.submits++;
-    device.stats.launches += this.#steps.length;
-    const finished = device.profiler?.finish(device.debug);
-    return {
-      read: async (index) => {
-        await finished;
-        return this.#read(slot, number, index);
-      },
-    };
-  }
-
-  #encodeProfiled(encoder: GPUCommandEncoder, profiler: Profiler): void {
-    for (const { pipeline, bindGroup, groups, launch } of this.#steps) {
-      const pass = encoder.beginComputePass(profiler.pass(launch));
-      pass.setPipeline(pipeline.pipeline);
-      pass.setBindGroup(0, bindGroup);
-      pass.dispatchWorkgroups(groups[0], groups[1], groups[2]);
-      pass.end();
-    }
-    profiler.resolve(encoder);
-  }
-
-  async #read(slot: ResultSlot, run: number, index: number): Promise<ArrayBuffer> {
-    assertCurrent(slot, run);
-    if (!slot.bytes) {
-      const bytes = slot.staged.then(() => this.#map(slot, run));
-      slot.bytes = bytes;
-      slot.staged = bytes.catch(() => undefined);
-    }
-    const bytes = await slot.bytes;
-    const { byteLength } = this.#plan.outputs[index];
-    return bytes.slice(this.#offsets[index], this.#offsets[index] + byteLength);
-  }
-
-  /** All results of a run come to the host in one copy. */
-  async #map(slot: ResultSlot, run: number): Promise<ArrayBuffer> {
-    const device = this.#device;
-    assertCurrent(slot, run);
-    device.assertHealthy();
-    const encoder = device.gpu.createCommandEncoder();
-    encoder.copyBufferToBuffer(slot.buffer, 0, slot.staging, 0, slot.buffer.size);
-    device.gpu.queue.submit([encoder.finish()]);
-    await paced(slot.staging.mapAsync(GPUMapMode.READ));
-    const bytes = slot.staging.getMappedRange().slice(0);
-    slot.staging.unmap();
-    device.assertHealthy();
-    return bytes;
-  }
-
-  destroy(): void {
-    const buffers = [this.#params, ...this.#inputs, ...this.#constants.values()];
-    for (const slot of this.#ring) buffers.push(slot.buffer, slot.staging);
-    for (const buffer of buffers) this.#device.destroyBuffer(buffer);
-    this.#steps = [];
-  }
-}
-
-function assertCurrent(slot: ResultSlot, run: number): void {
-  if (slot.run === run) return;
-  throw new EngineError(
-    `[read] the result of run ${run} was reused by run ${slot.run}; read it before the second run after it`,
-  );
-}
-
-const bytesOf = (spec: Plan["inputs"][number]): number =>
-  spec.shape.reduce((n, d) => n * d, 1) * (spec.dtype === "f16" || spec.dtype === "bf16" ? 2 : 4);

@@ -42,24 +42,32 @@ function partsOf(outer: number, n: number, inner: number): number {
 
 type Reduction = Omit<ReduceAttrs, "shape"> & {
   readonly x: Tensor;
+  /** Multiplied with x before it is summed. */
+  readonly times?: Tensor | undefined;
   readonly y: Tensor;
   readonly code: number;
 };
 
 /** One launch, or two where few results come of many elements. */
-function reduceLaunches(temp: LaunchContext["temp"], r: Reduction): Launch[] {
+export function reduceLaunches(temp: LaunchContext["temp"], r: Reduction): Launch[] {
   const { outer, n, inner } = r;
   const parts = partsOf(outer, n, inner);
   if (parts === 1) return [reduceLaunch(r, 1)];
   const y = temp({ shape: [outer, parts, inner], dtype: "f32" });
   const chunk = Math.ceil(n / parts);
   const used = Math.ceil(n / chunk);
-  return [reduceLaunch({ ...r, y, scale: 1 }, used), reduceLaunch({ ...r, x: y, n: used }, 1)];
+  return [
+    reduceLaunch({ ...r, y, scale: 1 }, used),
+    reduceLaunch({ ...r, x: y, times: undefined, n: used }, 1),
+  ];
 }
 
-function reduceLaunch({ x, y, code, outer, n, inner, scale }: Reduction, parts: number): Launch {
+function reduceLaunch(
+  { x, times, y, code, outer, n, inner, scale }: Reduction,
+  parts: number,
+): Launch {
   const common = { n, parts, chunk: Math.ceil(n / parts), scale };
-  if (inner === 1) {
+  if (inner === 1 && !times) {
     return {
       kernel: "reduce_rows",
       constants: { OP: code },
@@ -70,9 +78,9 @@ function reduceLaunch({ x, y, code, outer, n, inner, scale }: Reduction, parts: 
   }
   return {
     kernel: "reduce_columns",
-    constants: { OP: code },
+    constants: { OP: code, HAS_TIMES: times ? 1 : 0 },
     params: { outer, inner, ...common },
-    inputs: [x],
+    inputs: [x, times ?? null],
     outputs: [y],
   };
 }
