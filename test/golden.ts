@@ -1,4 +1,7 @@
-/** Reads goldens: safetensors files with a list of cases in their metadata (written by `tools/golden.py`). */
+/**
+ * Reads goldens: safetensors files with a list of cases in their metadata (written by
+ * `tools/golden.py`).
+ */
 import { readFileSync } from "node:fs";
 import type { DType, TypedArray } from "../engine/tensor.ts";
 
@@ -8,7 +11,10 @@ export type Values = {
   readonly data: TypedArray;
 };
 
-/** One case of an op: how many inputs and outputs, which inputs have a gradient, and what to call the op with. */
+/**
+ * One case of an op: how many inputs and outputs, which inputs have a gradient, and what to call
+ * the op with.
+ */
 export type Case = {
   readonly name: string;
   readonly inputs: number;

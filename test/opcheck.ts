@@ -1,16 +1,16 @@
 /**
- * One check for every op: forward and every gradient, on every device, against the numpy golden; a fused op also against
- * its twin. A test is one line: `opcheck("softmax", ([x]) => softmax(x))`.
+ * One check for every op: forward and every gradient, on every device, against the numpy golden; a
+ * fused op also against its twin. A test is one line: `opcheck("softmax", ([x]) => softmax(x))`.
  */
 import { suite } from "uvu";
 import { read } from "../engine/compile.ts";
 import { type Device, openDevice } from "../engine/device.ts";
 import { NoDeviceError } from "../engine/errors.ts";
-import { ancestors, grad } from "../engine/grad.ts";
+import { grad } from "../engine/grad.ts";
 import { addN, mul } from "../engine/ops/elementwise.ts";
 import { sum } from "../engine/ops/reduce.ts";
 import { sameShape, show } from "../engine/shape.ts";
-import { type Node, type Tensor, type TypedArray, tensor } from "../engine/tensor.ts";
+import { ancestors, type Node, type Tensor, type TypedArray, tensor } from "../engine/tensor.ts";
 import { type Case, type Golden, readGolden, type Values } from "./golden.ts";
 
 /** Applies the op under test to a case's inputs. */
@@ -54,7 +54,9 @@ export function openDevices(): Promise<Device[]> {
 const listed = (result: Tensor | readonly Tensor[]): readonly Tensor[] =>
   "node" in result ? [result] : result;
 
-/** Values in (-1, 1) that depend on `seed` alone: an upstream gradient for comparing with a twin. */
+/**
+ * Values in (-1, 1) that depend on `seed` alone: an upstream gradient for comparing with a twin.
+ */
 function pseudoRandom(n: number, seed: number): Float32Array {
   let state = (seed * 2654435761 + 12345) >>> 0;
   return Float32Array.from({ length: n }, () => {
@@ -144,7 +146,10 @@ const largest = (data: TypedArray): number => {
   return m;
 };
 
-/** The first place where two arrays differ by more than `tolerance`; NaN agrees with NaN, infinity with itself. */
+/**
+ * The first place where two arrays differ by more than `tolerance`; NaN agrees with NaN, infinity
+ * with itself.
+ */
 function firstDifference(got: TypedArray, want: TypedArray, tolerance: number): number {
   for (let i = 0; i < want.length; i++) {
     if (Object.is(got[i], want[i]) || got[i] === want[i]) continue;
@@ -168,7 +173,8 @@ function judge(
   const tolerance = kind === "gradient" ? 1e-3 * top + 1e-6 * floor : forward;
   const at = firstDifference(values, want, tolerance);
   if (at < 0) return undefined;
-  return `${label}: element ${at} of ${show(got.shape)} is ${values[at]}, not ${want[at]} (tolerance ${tolerance})`;
+  const where = `element ${at} of ${show(got.shape)}`;
+  return `${label}: ${where} is ${values[at]}, not ${want[at]} (tolerance ${tolerance})`;
 }
 
 /** What is wrong with an op on a device, one line each; empty when it agrees with its golden. */
@@ -206,7 +212,9 @@ export async function failuresOf<A>(
   return failures;
 }
 
-/** Registers and runs the test of one op: `name` is its golden, `fn` applies it to a case's inputs. */
+/**
+ * Registers and runs the test of one op: `name` is its golden, `fn` applies it to a case's inputs.
+ */
 export function opcheck<A = Readonly<Record<string, unknown>>>(
   name: string,
   fn: OpFunction<A>,

@@ -3,7 +3,8 @@
     python3 tools/golden.py              every op
     python3 tools/golden.py sum softmax  only these
 
-Needs numpy alone. The same numpy gives the same bytes: each op's random numbers are seeded by its name.
+Needs numpy alone. The same numpy gives the same bytes: each op's random numbers are seeded by its
+name.
 """
 
 import importlib.util
@@ -27,5 +28,6 @@ for name in names:
     GOLDENS[name](made)
     size = made.write()
     total += size
-    print(f"{name:<16}{len(made.cases):>4} cases {size / 1024:>8.1f} KiB {time.time() - start:>6.1f} s")
+    seconds = time.time() - start
+    print(f"{name:<18}{len(made.cases):>4} cases {size / 1024:>8.1f} KiB {seconds:>6.1f} s")
 print(f"{len(names)} goldens, {total / 1024:.1f} KiB")

@@ -1,12 +1,14 @@
 """How a golden is made: float64 in, float64 through, central differences back.
 
-An op's golden is a list of cases. A case has inputs (rounded to what the device holds), the outputs of a plain numpy
-function of them, a random upstream gradient for each float output, and the gradient of every float32 input. Gradients
-come from central differences of that function, so no derivative is written down twice; where a caller gives them
-analytically, they are checked against a difference along a random direction.
+An op's golden is a list of cases. A case has inputs (rounded to what the device holds), the outputs
+of a plain numpy function of them, a random upstream gradient for each float output, and the
+gradient of every float32 input. Gradients come from central differences of that function, so no
+derivative is written down twice; where a caller gives them analytically, they are checked against a
+difference along a random direction.
 
-File: test/golden/ops/<op>.safetensors with "<case>.input.<i>", "<case>.output.<j>", "<case>.upstream.<j>",
-"<case>.grad.<i>" and, in __metadata__["cases"], JSON: [{"name", "inputs", "outputs", "grads": [i, ...], "attrs"}].
+File: test/golden/ops/<op>.safetensors with "<case>.input.<i>", "<case>.output.<j>",
+"<case>.upstream.<j>", "<case>.grad.<i>" and, in __metadata__["cases"], JSON:
+[{"name", "inputs", "outputs", "grads": [i, ...], "attrs"}].
 """
 
 import json
@@ -21,6 +23,13 @@ FOLDER = pathlib.Path(__file__).resolve().parent.parent / "test" / "golden" / "o
 GROUP = 64
 # around the size of a workgroup: one, just below, equal, just above, several and a rest
 LENGTHS = (1, GROUP - 1, GROUP, GROUP + 1, 3 * GROUP + 5)
+
+
+KINDS = {
+    "float64": ("F32", np.float32),
+    "uint32": ("U32", np.uint32),
+    "int32": ("I32", np.int32),
+}
 
 
 @dataclass
@@ -78,8 +87,9 @@ class Golden:
     def case(self, name, fn, inputs, grads=True, step=1e-4, **attrs):
         """Adds a case. `fn` maps the inputs' values to one output or a list of them.
 
-        grads: True differentiates numerically with respect to every float32 input; a list (one entry for each input,
-        None where there is no gradient) takes the result of `grads(*upstream)` when callable; False has none.
+        grads: True differentiates numerically with respect to every float32 input; a function takes
+        the upstream gradients and gives a list, one entry for each input, None where it has no
+        gradient; False has none.
         step: of the central differences, relative to max(1, |x|).
         """
         if any(c["name"] == name for c in self.cases):
@@ -118,7 +128,8 @@ class Golden:
             want = (moved[0] - moved[1]) / (2 * h)
             got = float((g * d).sum())
             if abs(want - got) > 1e-4 * (np.abs(g * d).sum() + 1e-6):
-                raise ValueError(f"{self.name}, {name}: the gradient of input {i} is wrong: {got} is not {want}")
+                what = f"{self.name}, {name}: the gradient of input {i}"
+                raise ValueError(f"{what} is wrong: {got} is not {want}")
 
     def put(self, key, x):
         if isinstance(x, Stored):
@@ -127,17 +138,17 @@ class Golden:
         x = np.asarray(x)
         if x.dtype == np.bool_:
             x = x.astype(np.uint32)
-        kinds = {"float64": ("F32", np.float32), "uint32": ("U32", np.uint32), "int32": ("I32", np.int32)}
-        if x.dtype.name not in kinds:
+        if x.dtype.name not in KINDS:
             raise ValueError(f"{self.name}: {key} is {x.dtype}; use float64, uint32, int32 or bool")
-        tag, kind = kinds[x.dtype.name]
+        tag, kind = KINDS[x.dtype.name]
         self.tensors[key] = (tag, x.astype(kind))
 
     def write(self):
         header, blobs, at = {"__metadata__": {"cases": json.dumps(self.cases)}}, [], 0
         for key, (tag, x) in self.tensors.items():
             blob = np.ascontiguousarray(x).tobytes()
-            header[key] = {"dtype": tag, "shape": list(x.shape), "data_offsets": [at, at + len(blob)]}
+            span = [at, at + len(blob)]
+            header[key] = {"dtype": tag, "shape": list(x.shape), "data_offsets": span}
             blobs.append(blob)
             at += len(blob)
         text = json.dumps(header, separators=(",", ":")).encode()
@@ -163,7 +174,8 @@ def numeric(fn, values, ups, i, step):
         up, down = x.copy(), x.copy()
         up[at] += h
         down[at] -= h
-        grad[at] = (loss(fn, values, ups, i, up) - loss(fn, values, ups, i, down)) / (up[at] - down[at])
+        change = loss(fn, values, ups, i, up) - loss(fn, values, ups, i, down)
+        grad[at] = change / (up[at] - down[at])
     return grad
 
 

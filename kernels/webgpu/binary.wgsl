@@ -1,7 +1,8 @@
-// y = a OP b, elementwise; a and b are read by strides (0 on broadcast axes), or RANK 0: all three alike.
+// y = a OP b, elementwise; a and b are read by strides (0 on broadcast axes), or RANK 0: all three
+// alike.
 // A workgroup of 64 threads makes 256 elements, four a thread.
-// Numerics: f32, i32 and u32 (integers wrap). A NaN operand makes max, min and arithmetic NaN, every comparison false and
-// `not equal` true; NaN is found by its bits.
+// Numerics: f32, i32 and u32 (integers wrap). A NaN operand makes max, min and arithmetic NaN,
+// every comparison false and `not equal` true; NaN is found by its bits.
 override OP: u32 = 0u;
 // 0: f32, 1: i32, 2: u32
 override TYPE: u32 = 0u;

@@ -1,7 +1,8 @@
 // y = x as another dtype.
 // A workgroup of 64 threads makes 256 elements, four a thread.
-// Numerics: floats become integers by dropping the fraction, saturate at the ends of the range, and NaN becomes 0; integers
-// become the nearest f32; i32 and u32 keep their bits. Decoding f16 and bf16 is exact.
+// Numerics: floats become integers by dropping the fraction, saturate at the ends of the range, and
+// NaN becomes 0; integers become the nearest f32; i32 and u32 keep their bits. Decoding f16 and
+// bf16 is exact.
 // 0: f32, 1: i32, 2: u32, 3: f16, 4: bf16
 override FROM: u32 = 0u;
 override TO: u32 = 0u;

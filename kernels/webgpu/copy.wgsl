@@ -1,5 +1,5 @@
-// y[yfrom + sum_k at_k t_k] = x[xfrom + sum_k at_k s_k] for each index `at` of a shape of up to five axes: permute, expand,
-// slices, and the pieces of a concat. RANK 0 copies n words in a row.
+// y[yfrom + sum_k at_k t_k] = x[xfrom + sum_k at_k s_k] for each index `at` of a shape of up to
+// five axes: permute, expand, slices, and the pieces of a concat. RANK 0 copies n words in a row.
 // A workgroup of 64 threads copies 256 elements, four a thread.
 // Numerics: 32-bit words are copied as they are, so any dtype of four bytes will do.
 override RANK: u32 = 0u;
@@ -23,14 +23,14 @@ fn main(
   for (var k = 0u; k < 4u; k++) {
     let i = base + k * 64u;
     if (i < p.n) {
-      var from = i;
-      var to = i;
+      var source = i;
+      var into = i;
       if (RANK > 0u) {
         let at = unravel(i, vec4u(p.d1, p.d2, p.d3, p.d4), RANK);
-        from = offset5(at, p.s0, vec4u(p.s1, p.s2, p.s3, p.s4));
-        to = offset5(at, p.t0, vec4u(p.t1, p.t2, p.t3, p.t4));
+        source = offset5(at, p.s0, vec4u(p.s1, p.s2, p.s3, p.s4));
+        into = offset5(at, p.t0, vec4u(p.t1, p.t2, p.t3, p.t4));
       }
-      y[p.yfrom + to] = x[p.xfrom + from];
+      y[p.yfrom + into] = x[p.xfrom + source];
     }
   }
 }

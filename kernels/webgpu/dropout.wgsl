@@ -1,5 +1,6 @@
-// y = x / (1 - p) where uniform < 1 - p, else 0. The uniforms of elements 4t .. 4t + 3 are the four words of Philox with key
-// (seed low, op index) and counter (t, step, micro-step, seed high), so backward draws the same ones: it is this kernel on dy.
+// y = x / (1 - p) where uniform < 1 - p, else 0. The uniforms of elements 4t .. 4t + 3 are the four
+// words of Philox with key (seed low, op index) and counter (t, step, micro-step, seed high), so
+// backward draws the same ones: it is this kernel on dy.
 // One thread makes four elements, 64 threads a workgroup.
 // Numerics: uniforms are multiples of 2^-24.
 struct Params { n: u32, op: u32, keep: f32, scale: f32 }

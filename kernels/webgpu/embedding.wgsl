@@ -1,7 +1,8 @@
-// y[r, :] = table[ids[r], :] for ids in [first, first + count), the rows of the table that are bound; an id beyond `vocab`
-// gives NaN, or 0 with ZERO_MISSING.
+// y[r, :] = table[ids[r], :] for ids in [first, first + count), the rows of the table that are
+// bound; an id beyond `vocab` gives NaN, or 0 with ZERO_MISSING.
 // A workgroup of 64 threads makes 256 elements, four a thread; n = rows * dim.
-// Numerics: 32-bit words are copied as they are; f16 and bf16 tables (FORMAT 1, 2) are decoded exactly to f32.
+// Numerics: 32-bit words are copied as they are; f16 and bf16 tables (FORMAT 1, 2) are decoded
+// exactly to f32.
 override FORMAT: u32 = 0u;
 override ZERO_MISSING: u32 = 0u;
 

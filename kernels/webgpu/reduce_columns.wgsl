@@ -1,5 +1,6 @@
-// y[o, s, i] = scale * OP over j in part s of x[o, j, i] (times w[o, j, i] with HAS_TIMES), x [outer, n, inner]; OP 0 sums,
-// 1 takes the maximum. Few columns with many rows are cut into `parts` pieces of `chunk` rows; a second launch joins them.
+// y[o, s, i] = scale * OP over j in part s of x[o, j, i] (times w[o, j, i] with HAS_TIMES), x [outer,
+// n, inner]; OP 0 sums, 1 takes the maximum. Few columns with many rows are cut into `parts` pieces
+// of `chunk` rows; a second launch joins them.
 // One thread an output, 64 a workgroup.
 // Numerics: f32, in the order of j; a NaN makes the maximum NaN.
 override OP: u32 = 0u;

@@ -1,5 +1,6 @@
-// y[o, s] = scale * OP over j in part s of x[o, j], x [outer, n]; OP 0 sums, 1 takes the maximum. Few rows with many columns
-// are cut into `parts` pieces of `chunk`; a second launch joins them. rows = outer * parts.
+// y[o, s] = scale * OP over j in part s of x[o, j], x [outer, n]; OP 0 sums, 1 takes the maximum.
+// Few rows with many columns are cut into `parts` pieces of `chunk`; a second launch joins them.
+// rows = outer * parts.
 // LANES threads share a row and join their results in a tree; ROWS rows a workgroup.
 // Numerics: f32; lane l takes j = l, l + LANES, ...; a NaN makes the maximum NaN.
 override OP: u32 = 0u;

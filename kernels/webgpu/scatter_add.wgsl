@@ -1,6 +1,8 @@
-// table[id, :] = the sum of dy[r, :] over the rows r with ids[r] = id, for ids in [first, first + count), the rows of the table
-// that are bound; ids beyond `vocab` add nothing. Rows of the table that no id names are not written.
-// One thread for each (row, column), 64 a workgroup, n = rows * dim; it works only where the id occurs for the first time.
+// table[id, :] = the sum of dy[r, :] over the rows r with ids[r] = id, for ids in [first, first +
+// count), the rows of the table that are bound; ids beyond `vocab` add nothing. Rows of the table
+// that no id names are not written.
+// One thread for each (row, column), 64 a workgroup, n = rows * dim; it works only where the id
+// occurs for the first time.
 // Numerics: f32, summed in the order of the rows, so the same bits each time; no atomics.
 struct Params { n: u32, rows: u32, dim: u32, vocab: u32, first: u32, count: u32 }
 @group(0) @binding(0) var<uniform> p: Params;

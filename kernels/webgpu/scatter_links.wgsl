@@ -1,5 +1,6 @@
-// For each r of `rows` ids: links[r] = the next row with the same id (rows if there is none), and heads[r] = 1 where the id
-// occurs for the first time. The rows of one id are thus a list in rising order, and no sort is needed.
+// For each r of `rows` ids: links[r] = the next row with the same id (rows if there is none), and
+// heads[r] = 1 where the id occurs for the first time. The rows of one id are thus a list in rising
+// order, and no sort is needed.
 // One thread a row, 64 a workgroup; both scans stop at the first match.
 // Numerics: integers only.
 struct Params { rows: u32 }

@@ -1,5 +1,7 @@
-// For each row of x [rows, cols]: the k largest values in falling order with their columns; the lowest column first on ties.
-// LANES threads share a row; each of k passes finds the best element behind the one before it. ROWS rows a workgroup.
+// For each row of x [rows, cols]: the k largest values in falling order with their columns; the
+// lowest column first on ties.
+// LANES threads share a row; each of k passes finds the best element behind the one before it. ROWS
+// rows a workgroup.
 // Numerics: values are copied as they are; NaN counts as less than everything, so it is found last.
 override LANES: u32 = 64u;
 override ROWS: u32 = 1u;

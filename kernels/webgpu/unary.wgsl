@@ -1,7 +1,7 @@
 // y = f(x), elementwise, f chosen by OP.
 // A workgroup of 64 threads makes 256 elements, four a thread.
-// Numerics: NaN passes through every f (found by its bits). tanh's argument is clamped to +-15, where f32 tanh is +-1;
-// log(x) = log(max(x, 1.2e-38)); gelu uses erf, not its tanh approximation.
+// Numerics: NaN passes through every f (found by its bits). tanh's argument is clamped to +-15,
+// where f32 tanh is +-1; log(x) = log(max(x, 1.2e-38)); gelu uses erf, not its tanh approximation.
 override OP: u32 = 0u;
 
 struct Params { n: u32 }

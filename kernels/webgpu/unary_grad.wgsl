@@ -1,4 +1,5 @@
-// dx = dy * f'(x), elementwise. r is what f' is cheapest in: y for exp, sqrt, rsqrt, reciprocal, tanh and sigmoid, else x.
+// dx = dy * f'(x), elementwise. r is what f' is cheapest in: y for exp, sqrt, rsqrt, reciprocal,
+// tanh and sigmoid, else x.
 // A workgroup of 64 threads makes 256 elements, four a thread.
 // Numerics: abs'(0) = 0; log'(x) = 0 below 1.2e-38, as log is constant there.
 override OP: u32 = 0u;

@@ -1,6 +1,8 @@
-// y = c ? a : b, elementwise; all three are read by strides (0 on broadcast axes), or RANK 0: all alike.
+// y = c ? a : b, elementwise; all three are read by strides (0 on broadcast axes), or RANK 0: all
+// alike.
 // A workgroup of 64 threads makes 256 elements, four a thread.
-// Numerics: 32-bit words are chosen as they are; what is not chosen cannot leak (no product with 0).
+// Numerics: 32-bit words are chosen as they are; what is not chosen cannot leak (no product with
+// 0).
 override RANK: u32 = 0u;
 // 1: the operand is the number in the parameters.
 override A_NUMBER: u32 = 0u;

@@ -1,7 +1,9 @@
-// Strided indices of up to five axes. Sizes and strides are right-aligned: the last axis is number 4.
+// Strided indices of up to five axes. Sizes and strides are right-aligned: the last axis is number
+// 4.
 struct Index5 { first: u32, rest: vec4u }
 
-// The coordinates of element i of a row-major array whose last four sizes are d; the first `5 - rank` axes have size 1.
+// The coordinates of element i of a row-major array whose last four sizes are d; the first `5 -
+// rank` axes have size 1.
 fn unravel(i: u32, d: vec4u, rank: u32) -> Index5 {
   var at = Index5(0u, vec4u(0u));
   var r = i;

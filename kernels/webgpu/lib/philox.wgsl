@@ -1,5 +1,6 @@
-// Philox4x32-10 (Salmon, Moraes, Dror, Shaw: Parallel random numbers: as easy as 1, 2, 3; SC 2011): 128 random bits from a
-// 128-bit counter and a 64-bit key, by ten rounds of two 32 x 32 -> 64 bit products.
+// Philox4x32-10 (Salmon, Moraes, Dror, Shaw: Parallel random numbers: as easy as 1, 2, 3; SC 2011):
+// 128 random bits from a 128-bit counter and a 64-bit key, by ten rounds of two 32 x 32 -> 64 bit
+// products.
 fn mul_wide(a: u32, b: u32) -> vec2u { // (high, low) word of a * b, from 16-bit halves
   let al = a & 0xffffu;
   let ah = a >> 16u;

@@ -1,0 +1,4 @@
+import { gelu } from "../../engine/ops/elementwise.ts";
+import { opcheck } from "../opcheck.ts";
+
+opcheck("gelu", ([x]) => gelu(x));

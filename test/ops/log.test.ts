@@ -1,0 +1,4 @@
+import { log } from "../../engine/ops/elementwise.ts";
+import { opcheck } from "../opcheck.ts";
+
+opcheck("log", ([x]) => log(x));
