@@ -111,10 +111,8 @@ export class NotFiniteError extends Error {
   override name = "NotFiniteError";
   readonly step: number;
   readonly term: string;
-  constructor(step: number, term: string, value: number, kept: string) {
-    super(
-      `[train] step ${step}: ${term} is ${value}; the weights were left as they were${kept}; try a smaller --lr`,
-    );
+  constructor(step: number, term: string, what: string) {
+    super(`[train] step ${step}: ${what}; try a smaller --lr`);
     this.step = step;
     this.term = term;
   }
@@ -191,7 +189,7 @@ class Loop<Item, Batch> {
     const step = compile(device, (batch: Batch, rng: Tensor, scalars: Tensor) => {
       const { loss, terms, watched } = problem.loss(batch, rng);
       const gradients = grad(loss, [...problem.parameters]);
-      const control = this.#optimizer.update(gradients, scalars, terms);
+      const control = this.#optimizer.update(gradients, scalars, [terms]);
       return { report: concat([control, terms, ...(watched ? [watched] : [])], 0) };
     });
     let next = p.step < total ? this.#batch(p.step) : undefined;
@@ -251,9 +249,16 @@ class Loop<Item, Batch> {
     const terms = figures.slice(0, problem.terms.length);
     if (taken !== 1) {
       const bad = terms.findIndex((value) => !Number.isFinite(value));
-      const term = bad < 0 ? "the gradient norm" : `the loss term ${problem.terms[bad]}`;
+      const what =
+        bad < 0
+          ? "a gradient is not finite"
+          : `the loss term ${problem.terms[bad]} is ${terms[bad]}`;
       const kept = folder ? `, the last good checkpoint is ${folder.last}` : "";
-      throw new NotFiniteError(step, term, bad < 0 ? norm : terms[bad], kept);
+      throw new NotFiniteError(
+        step,
+        problem.terms[bad] ?? "gradient",
+        `${what}; the weights were left as they were${kept}`,
+      );
     }
     p.step = step;
     p.epoch = done.epoch;

@@ -159,6 +159,8 @@ export interface TrainerOptions
   > {
   readonly system: System;
   readonly settings: TrainerSettings;
+  /** Asks the dev facts; one of its own when left out. */
+  readonly examiner?: Examiner | undefined;
 }
 
 /**
@@ -168,7 +170,7 @@ export interface TrainerOptions
 export async function trainPromptGen(options: TrainerOptions): Promise<Outcome> {
   const { device, system, settings, folder, signal } = options;
   const { alpha, ...loop } = settings;
-  const examiner = new Examiner(device, system, settings.batchSize);
+  const examiner = options.examiner ?? new Examiner(device, system, settings.batchSize);
   if (folder && !options.resume) await saveStart(device, system, folder);
   return train({
     ...options,

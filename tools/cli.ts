@@ -1,0 +1,175 @@
+/** What the command-line tools share: options that explain themselves, one-sentence errors, signals, a progress bar. */
+import { writeSync } from "node:fs";
+import { parseArgs, styleText } from "node:util";
+import { SingleBar } from "cli-progress";
+import type { Device, DeviceOptions } from "../engine/device.ts";
+import { openDevice } from "../engine/device.ts";
+
+/** A mistake of the person at the keyboard. */
+export class UsageError extends Error {
+  override name = "UsageError";
+}
+
+/** One option: how it is written in the help, what it means, its default. A `flag` takes no value. */
+export interface OptionSpec {
+  readonly value?: string;
+  readonly help: string;
+  readonly initial?: string;
+}
+
+/** The given options by name; a flag that was given is "true". Throws UsageError for what is not in `specs`. */
+export function readOptions<Name extends string>(
+  tool: string,
+  specs: Readonly<Record<Name, OptionSpec>>,
+  args: readonly string[],
+): { values: Partial<Record<Name, string>>; positionals: string[] } {
+  const options: Record<string, { type: "string" | "boolean"; short?: string }> = {};
+  for (const name of Object.keys(specs) as Name[]) {
+    options[name] = { type: specs[name].value === undefined ? "boolean" : "string" };
+  }
+  options.help = { type: "boolean", short: "h" };
+  try {
+    const { values, positionals } = parseArgs({ args: [...args], options, allowPositionals: true });
+    const given = Object.entries(values).map(([name, value]) => [name, String(value)]);
+    return { values: Object.fromEntries(given), positionals };
+  } catch (cause) {
+    const what = (cause as Error).message.split(/\. |\n/)[0];
+    throw new UsageError(`[${tool}] ${what}; see --help`, { cause });
+  }
+}
+
+/** The options as two columns. */
+export function optionHelp(specs: Readonly<Record<string, OptionSpec>>): string {
+  const rows = Object.entries(specs).map(([name, { value, help, initial }]) => ({
+    left: `  --${name}${value === undefined ? "" : ` ${value}`}`,
+    help: initial === undefined ? help : `${help} (default ${initial})`,
+  }));
+  const width = Math.max(...rows.map(({ left }) => left.length)) + 2;
+  return rows.map(({ left, help }) => left.padEnd(width) + wrap(help, width)).join("\n");
+}
+
+function wrap(text: string, indent: number): string {
+  const lines = [""];
+  for (const word of text.split(" ")) {
+    const last = lines[lines.length - 1];
+    if (last !== "" && last.length + word.length + 1 > 96 - indent) lines.push(word);
+    else lines[lines.length - 1] = last === "" ? word : `${last} ${word}`;
+  }
+  return lines.join(`\n${" ".repeat(indent)}`);
+}
+
+/** A number of an option. Throws UsageError when it is none, or outside `least` .. `most`. */
+export function numberOf(
+  tool: string,
+  name: string,
+  text: string,
+  { least, most = Number.MAX_SAFE_INTEGER, whole = false }: Limits,
+): number {
+  const value = text.trim() === "" ? Number.NaN : Number(text);
+  if (value >= least && value <= most && (!whole || Number.isSafeInteger(value))) return value;
+  const kind = whole ? "a whole number" : "a number";
+  const range =
+    most === Number.MAX_SAFE_INTEGER ? `of ${least} or more` : `from ${least} to ${most}`;
+  throw new UsageError(`[${tool}] --${name} is ${text}; give ${kind} ${range}`);
+}
+
+interface Limits {
+  readonly least: number;
+  readonly most?: number;
+  readonly whole?: boolean;
+}
+
+const DEVICES = ["auto", "gpu", "gpu:software"] as const;
+
+/** Opens the device of `--device`. */
+export function deviceOf(tool: string, name: string): Promise<Device> {
+  const device = DEVICES.find((known) => known === name);
+  if (device === undefined) {
+    throw new UsageError(`[${tool}] --device is ${name}; choose among ${DEVICES.join(", ")}`);
+  }
+  return openDevice({ device } satisfies DeviceOptions);
+}
+
+/** Aborts at the first Ctrl-C or SIGTERM, with the signal's name as the reason; a second one ends the process at once. */
+export function onSignals(): AbortSignal {
+  const controller = new AbortController();
+  for (const name of ["SIGINT", "SIGTERM"] as const) {
+    process.on(name, () => {
+      if (controller.signal.aborted) process.exit(exitCodeOf(name));
+      controller.abort(name);
+    });
+  }
+  return controller.signal;
+}
+
+/** 128 and the number of the signal, as shells do. */
+export const exitCodeOf = (signal: unknown): number => (signal === "SIGINT" ? 130 : 143);
+
+/** Runs a tool: an error becomes one sentence (with DEBUG, its stack too) and exit code 1. */
+export async function runTool(main: () => Promise<number>): Promise<never> {
+  let code = 1;
+  try {
+    code = await main();
+  } catch (error) {
+    const { message, stack } = error instanceof Error ? error : new Error(String(error));
+    const debug = process.env.DEBUG !== undefined && process.env.DEBUG !== "0";
+    const text = debug && stack ? stack : message;
+    writeSync(2, `${styleText("red", "error", { stream: process.stderr })} ${text}\n`);
+  }
+  // the graphics driver's threads need not end for the process to end
+  process.exit(code);
+}
+
+/** A progress bar on a terminal; elsewhere a line every tenth of the way. */
+export class Progress {
+  readonly #bar: SingleBar | undefined;
+  readonly #label: string;
+  readonly #total: number;
+  #printed = 0;
+
+  /** @param unit what is counted a second */
+  constructor(label: string, total: number, done: number, unit: string) {
+    this.#label = label;
+    this.#total = total;
+    if (!process.stderr.isTTY) return;
+    this.#bar = new SingleBar({
+      format: `${label} {bar} {percentage}% | {value}/{total} | {note} | {rate} ${unit} | {eta_formatted} left`,
+      barCompleteChar: "\u2588",
+      barIncompleteChar: "\u2591",
+      barsize: 24,
+      hideCursor: true,
+      etaBuffer: 50,
+    });
+    this.#bar.start(total, done, { note: "", rate: "-" });
+  }
+
+  update(done: number, note: string, rate: string): void {
+    if (this.#bar) {
+      this.#bar.update(done, { note, rate });
+      return;
+    }
+    const tenth = Math.floor((10 * done) / this.#total);
+    if (tenth <= this.#printed && done < this.#total) return;
+    this.#printed = tenth;
+    writeSync(2, `${this.#label} ${done}/${this.#total} ${note} ${rate}/s\n`);
+  }
+
+  /** Takes the bar away while something is printed. */
+  stop(): void {
+    this.#bar?.stop();
+  }
+}
+
+/** Items a second over the last steps. */
+export class Rate {
+  readonly #times: { at: number; items: number }[] = [];
+  add(items: number): string {
+    this.#times.push({ at: performance.now(), items });
+    if (this.#times.length > 20) this.#times.shift();
+    const [first] = this.#times;
+    const seconds = (performance.now() - first.at) / 1000;
+    if (seconds === 0) return "-";
+    const sum = this.#times.slice(1).reduce((total, step) => total + step.items, 0);
+    return (sum / seconds).toFixed(sum / seconds < 10 ? 1 : 0);
+  }
+}

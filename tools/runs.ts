@@ -1,0 +1,107 @@
+/** A run of tools/train.ts on disk: its options in run.json, and how it is loaded again. */
+import { existsSync } from "node:fs";
+import { copyFile, mkdir } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import type { Device } from "../engine/device.ts";
+import { hostData } from "../engine/tensor.ts";
+import { BartForConditionalGeneration } from "../models/bart.ts";
+import type { JsonObject, RunFolder } from "../promptgen/checkpoint.ts";
+import { FLOOR } from "../promptgen/objective.ts";
+import type { Sources, System } from "../promptgen/system.ts";
+import { embeddedWorld } from "../promptgen/world.ts";
+
+/** The options that decide a run, by their names on the command line. */
+export interface RunOptions {
+  /** Folders; "world" is what comes with the package. */
+  readonly generator: string;
+  readonly mlm: string;
+  readonly data: string;
+  /** Ids joined by commas; empty for all. */
+  readonly relations: string;
+  readonly alpha: number;
+  readonly m: number;
+  readonly n: number;
+  readonly lr: number;
+  readonly warmup: number;
+  readonly "weight-decay": number;
+  readonly "batch-size": number;
+  readonly epochs: number;
+  readonly seed: number;
+}
+
+/** run.json. */
+export interface RunFile {
+  readonly options: RunOptions;
+  readonly contents: System["contents"];
+  readonly choices: JsonObject;
+}
+
+/** What stands for a folder of the embedded world in run.json, so that a run can be moved. */
+export const WORLD = "world";
+
+/** Folders and prompt lengths of a run; `generator` replaces its own. */
+export function sourcesOf(options: RunOptions, generator = options.generator): Sources {
+  const world = embeddedWorld();
+  const folder = (given: string, embedded: string) => (given === WORLD ? embedded : resolve(given));
+  return {
+    data: folder(options.data, world.data),
+    generator: folder(generator, world.bart),
+    mlm: folder(options.mlm, world.bert),
+    relations: options.relations === "" ? undefined : options.relations.split(","),
+    m: options.m,
+    n: options.n,
+  };
+}
+
+/** What the paper leaves open and what was done here; part of run.json. */
+export const CHOICES: JsonObject = {
+  encoderInput: "the manual template with <mask> for the object",
+  decoderPrefix: "</s> <s> subject",
+  commonVocabulary:
+    "words that follow a space in BART and are whole words in BERT, and </s> with [SEP]",
+  earlyStop:
+    "an argmax of </s> ends the segment; later slots are masked, positions count live slots",
+  temperature: 1,
+  finalPeriod: false,
+  none: 'the same prompt with "None" for the subject, in the masked LM only',
+  floor: FLOOR,
+  dropout: "the generator's own in training, none in the masked LM",
+  optimizer:
+    "AdamW 0.9 0.999 1e-8, no decay on biases and LayerNorm, linear warm-up and decay, clip 1.0",
+  selection: "mean over relations on the dev facts, before the first step and three times an epoch",
+  answers: "argmax over the common words that are one token of the masked LM",
+};
+
+/** Reads run.json. */
+export async function readRun(folder: RunFolder): Promise<RunFile> {
+  const file = await folder.readJson("run.json");
+  if (typeof file.options !== "object" || typeof file.contents !== "object") {
+    throw new Error(`[run] ${folder.path} is no run of tools/train.ts; name the folder of one`);
+  }
+  return file as unknown as RunFile;
+}
+
+const TOKENIZER_FILES = ["tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt"];
+
+/** Makes best/ a complete checkpoint directory: the generator's tokenizer goes there. */
+export async function copyTokenizer(from: string, to: string): Promise<void> {
+  await mkdir(to, { recursive: true });
+  for (const name of TOKENIZER_FILES) {
+    if (existsSync(join(from, name))) await copyFile(join(from, name), join(to, name));
+  }
+}
+
+/** Puts the weights of a checkpoint directory into the system's generator. */
+export async function loadGenerator(
+  device: Device,
+  { bart }: System,
+  directory: string,
+): Promise<void> {
+  const loaded = await BartForConditionalGeneration.load(directory);
+  for (const kind of ["parameters", "buffers"] as const) {
+    for (const [name, target] of bart.weights[kind]) {
+      const source = loaded.weights[kind].get(name);
+      if (source) device.write(target, hostData(source));
+    }
+  }
+}
