@@ -77,6 +77,7 @@ export const BART_NAMES: Names = {
   },
   spellings: {},
   unread: ["model.encoder.version", "model.decoder.version"],
+  headless: { prefix: "model.", absent: ["final_logits_bias"] },
 };
 
 /** LayerNorm's epsilon, which is no field of the config. */

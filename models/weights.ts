@@ -30,6 +30,8 @@ export interface Names {
   readonly spellings: Readonly<Record<string, string>>;
   /** What a file may hold and the model does not read. */
   readonly unread: readonly string[];
+  /** How a file of the model without its head differs: its names lack a prefix, and some tensors (then 0) are not there. */
+  readonly headless?: { readonly prefix: string; readonly absent: readonly string[] };
 }
 
 /** How matrices are kept on the device; f16 and bf16 are for frozen models. */
@@ -188,7 +190,7 @@ function randomSource(seed: number, std: number): Source {
 }
 
 function fileSource({ where, file }: Checkpoint, names: Names, storage: Storage): Source {
-  const { entries, problems } = canonical(file.tensors, names);
+  const { entries, problems, absent } = canonical(file.tensors, names);
   const asked = new Set<string>();
   const list = { missing: [] as string[], shape: [] as string[], dtype: [] as string[] };
   const source = tables();
@@ -199,12 +201,13 @@ function fileSource({ where, file }: Checkpoint, names: Names, storage: Storage)
       const matrix = "normal" in init && !init.exact;
       asked.add(name);
       const entry = entries.get(name);
+      if (entry === undefined && absent.includes(name)) return zeros(shape);
       if (entry === undefined) list.missing.push(name);
       else if (!(entry.dtype in FLOATS)) list.dtype.push(`${name} is ${entry.dtype}`);
       else if (!sameShape(entry.shape, shape)) {
         list.shape.push(`${name} is ${show(entry.shape)}, config.json asks for ${show(shape)}`);
       } else return stored(entry, matrix ? storage : "f32");
-      return { data: new Float32Array(numel(shape)), dtype: "f32" };
+      return zeros(shape); // the model is built on, to find the rest
     },
     finish: (model) => {
       const unused = [...entries.keys()].filter((name) => !asked.has(name));
@@ -225,13 +228,18 @@ function fileSource({ where, file }: Checkpoint, names: Names, storage: Storage)
   };
 }
 
+const zeros = (shape: Shape) => ({ data: new Float32Array(numel(shape)), dtype: "f32" as const });
+
 const FLOATS = { F32: 1, F16: 1, BF16: 1, F64: 1 };
 
 /** The file's tensors under the model's names. */
 function canonical(tensors: ReadonlyMap<string, TensorEntry>, names: Names) {
   const entries = new Map<string, TensorEntry>();
   const problems: string[] = [];
-  for (const [given, entry] of tensors) {
+  const { prefix = "", absent = [] } = names.headless ?? {};
+  const headless = ![...tensors.keys()].some((name) => name.startsWith(prefix));
+  for (const [stored, entry] of tensors) {
+    const given = headless ? prefix + stored : stored;
     if (names.unread.includes(given)) continue;
     const old = Object.keys(names.spellings).find((end) => given.endsWith(`.${end}`));
     const spelled = old === undefined ? given : given.slice(0, -old.length) + names.spellings[old];
@@ -240,7 +248,7 @@ function canonical(tensors: ReadonlyMap<string, TensorEntry>, names: Names) {
     if (other === undefined) entries.set(name, entry);
     else if (!sameEntry(entry, other)) problems.push(`tied, but not equal: ${given} and ${name}`);
   }
-  return { entries, problems };
+  return { entries, problems, absent: headless ? absent : [] };
 }
 
 function sameEntry(a: TensorEntry, b: TensorEntry): boolean {

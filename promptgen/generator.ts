@@ -114,7 +114,7 @@ export class Generator {
   #begin(batch: Batch, training: Training | undefined): Walk {
     const { bart, m, n } = this;
     const { prefixIds: ids, prefixMask: mask, prefixPositions: positions } = batch;
-    const places = ids.shape[0] + m + 1 + n;
+    const places = ids.shape[0] + m + n; // the last slot is not fed back
     const limit = bart.config.max_position_embeddings;
     check(places <= limit, "generator", () => {
       return `a prefix of ${ids.shape[0]} with ${m + n} slots is more than the ${limit} positions of the model; use fewer slots`;

@@ -120,6 +120,20 @@ test("tied weights: once, under either name, or twice and equal", () => {
   assert.match(message, `tied, but not equal: ${tied} and ${WORDS}`);
 });
 
+test("a file of BART without its head", () => {
+  const checkpoint = changed("bart", (tensors, at) => {
+    for (const name of [...tensors.keys()]) {
+      if (name.startsWith("model.")) tensors.set(name.slice("model.".length), at(name));
+      tensors.delete(name);
+    }
+  });
+  const { parameters, buffers } = BartForConditionalGeneration.from(checkpoint).weights;
+  const whole = BartForConditionalGeneration.from(goldenCheckpoint("bart")).weights;
+  assert.equal([...parameters.keys()], [...whole.parameters.keys()]);
+  const bias = buffers.get("final_logits_bias");
+  assert.ok(bias && hostData(bias).every((v) => v === 0));
+});
+
 test("older spellings and heads that are not read", () => {
   const checkpoint = changed("bert", (tensors, at) => {
     for (const name of [...tensors.keys()]) {
