@@ -8,6 +8,7 @@ import { BartForConditionalGeneration } from "../models/bart.ts";
 import type { JsonObject, RunFolder } from "../promptgen/checkpoint.ts";
 import { FLOOR } from "../promptgen/objective.ts";
 import type { Sources, System } from "../promptgen/system.ts";
+import type { TrainerSettings } from "../promptgen/trainer.ts";
 import { embeddedWorld } from "../promptgen/world.ts";
 
 /** The options that decide a run, by their names on the command line. */
@@ -52,6 +53,23 @@ export function sourcesOf(options: RunOptions, generator = options.generator): S
     n: options.n,
   };
 }
+
+/** The options as the trainer takes them. */
+export const settingsOf = (options: RunOptions): TrainerSettings => ({
+  alpha: options.alpha,
+  epochs: options.epochs,
+  batchSize: options["batch-size"],
+  lr: options.lr,
+  warmup: options.warmup,
+  weightDecay: options["weight-decay"],
+  clip: 1,
+  seed: options.seed,
+  evaluationsPerEpoch: 3,
+});
+
+/** What a checkpoint must share with the run that goes on from it. */
+export const identityOf = (options: RunOptions, { contents }: System): string =>
+  JSON.stringify([options, contents]);
 
 /** What the paper leaves open and what was done here; part of run.json. */
 export const CHOICES: JsonObject = {

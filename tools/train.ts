@@ -23,10 +23,12 @@ import {
 import {
   CHOICES,
   copyTokenizer,
+  identityOf,
   loadGenerator,
   type RunFile,
   type RunOptions,
   readRun,
+  settingsOf,
   sourcesOf,
   WORLD,
 } from "./runs.ts";
@@ -89,6 +91,11 @@ const OPTIONS = {
   epochs: { value: "N", help: "passes over the training facts", initial: shown("epochs") },
   seed: { value: "N", help: "decides order and dropout", initial: shown("seed") },
   out: { value: "DIR", help: "folder of the run", initial: "a new one in runs/" },
+  "save-every": {
+    value: "N",
+    help: "steps between two saves of the last checkpoint, beside those at evaluations",
+    initial: "50",
+  },
   resume: {
     value: "RUN",
     help: "go on with a run that was stopped, with its own options; one that differs is refused",
@@ -216,6 +223,10 @@ async function main(): Promise<number> {
   if (positionals.length > 0) {
     throw new UsageError(`[${TOOL}] ${positionals[0]} is no option; see --help`);
   }
+  const every = numberOf(TOOL, "save-every", values["save-every"] ?? "50", {
+    least: 1,
+    whole: true,
+  });
   const { folder, saved, options } = await prepare(values);
   const sources = sourcesOf(options);
   const system = await loadSystem(sources);
@@ -234,15 +245,8 @@ async function main(): Promise<number> {
     await copyTokenizer(sources.generator, folder.best);
   }
   const examiner = new Examiner(device, system, options["batch-size"]);
-  const outcome = await trainAll(
-    device,
-    system,
-    options,
-    folder,
-    saved !== undefined,
-    signal,
-    examiner,
-  );
+  const resume = saved !== undefined;
+  const outcome = await trainAll(device, system, options, folder, resume, signal, examiner, every);
   const where = relative(process.cwd(), folder.path) || ".";
   if (!outcome.finished) {
     console.log(
@@ -265,6 +269,7 @@ async function trainAll(
   resume: boolean,
   signal: AbortSignal,
   examiner: Examiner,
+  saveEvery: number,
 ): Promise<Outcome> {
   const rate = new Rate();
   let bar: Progress | undefined;
@@ -277,18 +282,9 @@ async function trainAll(
       folder,
       resume,
       signal,
-      identity: JSON.stringify([options, system.contents]),
-      settings: {
-        alpha: options.alpha,
-        epochs: options.epochs,
-        batchSize: options["batch-size"],
-        lr: options.lr,
-        warmup: options.warmup,
-        weightDecay: options["weight-decay"],
-        clip: 1,
-        seed: options.seed,
-        evaluationsPerEpoch: 3,
-      },
+      identity: identityOf(options, system),
+      saveEvery,
+      settings: settingsOf(options),
       onStep({ step, steps, items, terms }) {
         bar ??= new Progress("training", steps, step - 1, "facts/s");
         const losses = `object ${terms.object.toFixed(2)} none ${terms.none.toFixed(2)}`;
