@@ -3,9 +3,11 @@ import { stripTypeScriptTypes } from "node:module";
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { build } from "../tools/build.ts";
 import { openPage } from "./page.ts";
 
 const test = suite("README");
+build();
 const root = join(import.meta.dirname, "..");
 const readme = readFileSync(join(root, "README.md"), "utf8");
 const blocks = [...readme.matchAll(/```(\w+)\n([\s\S]*?)```/g)].map(([, language, code]) => ({
