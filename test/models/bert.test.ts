@@ -85,6 +85,21 @@ test("soft embeddings: logits, loss and the gradient of the embeddings", async (
   }
 });
 
+test("a gradient through matrices in half precision", async () => {
+  for (const device of await openDevices()) {
+    for (const storage of ["f16", "bf16"] as const) {
+      const input = soft();
+      const loss = lossOf(load(storage), input, tensor(rows), tensor(targets));
+      const got = await valuesOf(device, {
+        grad: grad(loss, input.embeds ? [input.embeds] : [])[0],
+      });
+      const want = golden.floats("soft.grad");
+      const tolerance = storage === "f16" ? 0.01 : 0.05; // of the largest value
+      closeForward([{ name: storage, got: got.grad, want }], 0, tolerance);
+    }
+  }
+});
+
 test("ten AdamW losses", async () => {
   for (const device of await openDevices()) {
     const model = load();
