@@ -25,6 +25,10 @@ async function findGPU(): Promise<GPU> {
   return dawn;
 }
 
+/** The option, else the environment's DEBUG. */
+export const debugLevel = (options: DeviceOptions): number =>
+  options.debug ?? (Number(inNode() && process.env.DEBUG) || 0);
+
 /** A software rasteriser that implements Vulkan on the CPU. */
 const isSoftware = (info: GPUAdapterInfo): boolean =>
   /llvmpipe|lavapipe|swiftshader|software/i.test(
@@ -53,7 +57,7 @@ export async function openAdapter(options: DeviceOptions): Promise<Opened> {
     );
   }
   const features: GPUFeatureName[] = ["subgroups"];
-  if (options.profile) features.push("timestamp-query");
+  if (options.profile || debugLevel(options) > 0) features.push("timestamp-query");
   const { limits } = adapter;
   const device = await adapter.requestDevice({
     requiredFeatures: features.filter((f) => adapter.features.has(f)),

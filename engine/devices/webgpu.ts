@@ -4,7 +4,7 @@ import { check, DeviceLostError, EngineError, fail, OutOfMemoryError } from "../
 import type { Plan } from "../plan.ts";
 import { show } from "../shape.ts";
 import { hostData, stateName, stateOp, type Tensor, type TypedArray } from "../tensor.ts";
-import { openAdapter, paced } from "./adapter.ts";
+import { debugLevel, openAdapter, paced } from "./adapter.ts";
 import { type Pipeline, type Step, slotBytes, up, WebGPUExecutable } from "./executable.ts";
 import { type Profiler, profiler } from "./profiler.ts";
 import { kernelSource, packParams } from "./wgsl.ts";
@@ -58,8 +58,7 @@ export class WebGPUDevice implements Device {
     this.gpu = gpu;
     this.description = description;
     this.#budget = budget;
-    this.debug =
-      options.debug ?? Number((typeof process !== "undefined" && process.env.DEBUG) || 0);
+    this.debug = debugLevel(options);
     this.maxBinding = Math.min(
       options.maxBinding ?? Number.POSITIVE_INFINITY,
       gpu.limits.maxStorageBufferBindingSize,

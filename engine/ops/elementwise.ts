@@ -73,12 +73,12 @@ function binaryOp(name: string, code: number, rule: BinaryGrad | undefined, only
       const [a, b] = inputs;
       const side = node.attrs.side as Side;
       const shapes = { a: a.shape, b: side === 0 ? b.shape : a.shape };
-      const { rank, params } = broadcastParams(name, y.shape, shapes);
+      const { constants, params } = broadcastParams(name, y.shape, shapes);
       const value = side === 0 ? 0 : wordOf(node.attrs.number as number, a.dtype);
       return [
         {
           kernel: "binary",
-          constants: { OP: code, TYPE: types[a.dtype] ?? 0, RANK: rank, NUMBER: side },
+          constants: { OP: code, TYPE: types[a.dtype] ?? 0, NUMBER: side, ...constants },
           params: { n: y.size, ...params, value },
           inputs: [a, side === 0 ? b : null],
           outputs: [y],
@@ -275,12 +275,12 @@ export const whereOp: Op = {
     const b = right === undefined ? rest.shift() : undefined;
     const c = inputs[0];
     const shapes = { c: c.shape, a: (a ?? c).shape, b: (b ?? c).shape };
-    const { rank, params } = broadcastParams("where", y.shape, shapes);
+    const { constants, params } = broadcastParams("where", y.shape, shapes);
     const word = (value: unknown) => (value === undefined ? 0 : wordOf(value as number, y.dtype));
     return [
       {
         kernel: "where",
-        constants: { RANK: rank, A_NUMBER: a ? 0 : 1, B_NUMBER: b ? 0 : 1 },
+        constants: { ...constants, A_NUMBER: a ? 0 : 1, B_NUMBER: b ? 0 : 1 },
         params: { n: y.size, ...params, avalue: word(left), bvalue: word(right) },
         inputs: [c, a ?? null, b ?? null],
         outputs: [y],

@@ -24,11 +24,11 @@ type Window = { xfrom?: number; s?: readonly number[]; yfrom?: number; t?: reado
  */
 function copyStrided(op: string, x: Tensor, y: Tensor, shape: Shape, w: Window): Launch {
   const own = stridesOf(shape);
-  const { rank, params } = strided(op, shape, { s: w.s ?? own, t: w.t ?? own });
+  const { constants, params } = strided(op, shape, { s: w.s ?? own, t: w.t ?? own });
   const from = { xfrom: w.xfrom ?? 0, yfrom: w.yfrom ?? 0 };
   return {
     kernel: "copy",
-    constants: { RANK: rank },
+    constants,
     params: { n: numel(shape), ...params, ...from },
     inputs: [x],
     outputs: [y],

@@ -5,7 +5,10 @@ import { broadcastStrides, type Shape, show } from "../shape.ts";
  * A launch's strided part: RANK (0: every operand is read and written in order) and the d, s, t,
  * ... parameters.
  */
-export type Strided = { readonly rank: number; readonly params: Record<string, number> };
+export type Strided = {
+  readonly constants: { readonly RANK: number; readonly QUAD: number };
+  readonly params: Record<string, number>;
+};
 
 const maxRank = 5;
 
@@ -50,7 +53,9 @@ export function strided(
   for (const l of letters) {
     for (let k = 0; k < maxRank; k++) params[`${l}${k}`] = k < lead ? 0 : strides[l][k - lead];
   }
-  return { rank: flat ? 0 : sizes.length, params };
+  const rank = flat ? 0 : sizes.length;
+  const quad = rank > 1 && sizes[rank - 1] % 4 === 0;
+  return { constants: { RANK: rank, QUAD: quad ? 1 : 0 }, params };
 }
 
 /** `strided` for operands that are broadcast to `shape`. */
