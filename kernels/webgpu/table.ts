@@ -50,22 +50,30 @@ const quarter =
   (file: string): ChooseGeometry =>
   (params, constants) => ({ file, uses: [], constants, groups: Math.ceil(params.n / 256) });
 
-/** Queries (or keys) along a workgroup, as many (batch, head) pairs beside each other as fill it. */
+/**
+ * Queries (or keys) along a workgroup, as many (batch, head) pairs beside each other as fill it; on a software adapter with
+ * subgroups, a subgroup for several queries of one pair (2.5 to 5 times as fast on lavapipe).
+ */
 const attention =
   (file: string, items: "queries" | "keys"): ChooseGeometry =>
-  (params, constants, adapter) => {
-    const size = adapter.software ? 8 : 64;
-    const lanes = Math.min(size, 2 ** Math.ceil(Math.log2(params[items])));
-    const pairs = size / lanes;
+  (params, constants, { software, subgroupSize }) => {
+    const count = params[items];
+    const z = items === "keys" ? Math.ceil(params.chunks / 4) : 1;
+    if (software && [4, 8, 16].includes(subgroupSize) && 2 * params.queries >= subgroupSize) {
+      return {
+        file: `${file}_register`,
+        uses: [`lib/tile_lanes${subgroupSize}`],
+        constants,
+        groups: [Math.ceil(count / subgroupSize), params.pairs, z],
+      };
+    }
+    const size = software ? 8 : 64;
+    const lanes = Math.min(size, 2 ** Math.ceil(Math.log2(count)));
     return {
       file,
       uses: [],
-      constants: { ...constants, LANES: lanes, PAIRS: pairs },
-      groups: [
-        Math.ceil(params[items] / lanes),
-        Math.ceil(params.pairs / pairs),
-        items === "keys" ? Math.ceil(params.chunks / 4) : 1,
-      ],
+      constants: { ...constants, LANES: lanes, PAIRS: size / lanes },
+      groups: [Math.ceil(count / lanes), Math.ceil((params.pairs * lanes) / size), z],
     };
   };
 
