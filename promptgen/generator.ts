@@ -7,7 +7,7 @@
  */
 import { check } from "../engine/errors.ts";
 import { argmax } from "../engine/ops/argmax.ts";
-import { add, logicalAnd, mul, notEqual } from "../engine/ops/elementwise.ts";
+import { add, cast, equal, logicalAnd, mul, notEqual } from "../engine/ops/elementwise.ts";
 import { embedding } from "../engine/ops/embedding.ts";
 import { linear, matmul } from "../engine/ops/matmul.ts";
 import { concat, expand, reshape, slice } from "../engine/ops/shape.ts";
@@ -169,6 +169,14 @@ function nextSlot(hidden: Tensor, table: Tensor, bias: Tensor, end: number, befo
   const goesOn = notEqual(best, end);
   const live = before ? logicalAnd(before.live, goesOn) : goesOn;
   return { logits, distribution: softmax(logits), best, live };
+}
+
+/** The prompts with each soft word replaced by its most probable class: what a reader of the printed prompt would give BERT. */
+export function hardened(prompts: Prompts): Prompts {
+  const [slots, rows, size] = prompts.distributions.shape;
+  const classes = tensor(Uint32Array.from({ length: size }, (_, c) => c));
+  const chosen = equal(reshape(prompts.best, [slots, rows, 1]), classes);
+  return { ...prompts, distributions: cast(chosen, "f32") };
 }
 
 /** [T, B, d] -> [1, B, d]. */

@@ -21,7 +21,7 @@ import {
 } from "./batch.ts";
 import { groups } from "./buckets.ts";
 import type { Fact } from "./facts.ts";
-import type { Generator } from "./generator.ts";
+import { type Generator, hardened } from "./generator.ts";
 import type { Reader } from "./objective.ts";
 import type { Score } from "./report.ts";
 import { fill } from "./templates.ts";
@@ -75,6 +75,8 @@ export interface ProbeOptions {
   readonly allowed: Tensor;
   readonly layout: BatchLayout;
   readonly batchSize: number;
+  /** BERT reads the most probable words in place of the mixtures. Default: false. */
+  readonly hard?: boolean;
 }
 
 /** Generates prompts and asks BERT, without dropout. Plans are made once for each subject width and kept. */
@@ -97,7 +99,8 @@ export class PromptProbe {
     const { allowed } = options;
     const run = (batch: Batch) => {
       const prompts = generator.unroll(batch);
-      return { prompts, logits: reader.read(batch, prompts, generator.m) };
+      const read = options.hard ? hardened(prompts) : prompts;
+      return { prompts, logits: reader.read(batch, read, generator.m) };
     };
     const answer = compile(device, (batch: Batch) => {
       const { prompts, logits } = run(batch);

@@ -68,6 +68,26 @@ test("answers and prompts of generated prompts, in partial batches of two widths
   }
 });
 
+test("answers when BERT reads the most probable words", async () => {
+  for (const device of await openDevices()) {
+    const { generator, reader } = loadPair();
+    const options = { allowed: answerMask(allowedIds, V), layout, batchSize: 8, hard: true };
+    const probed = await new PromptProbe(device, generator, reader, options).probe(examples);
+    const probe = new TemplateProbe(device, reader.bert, options.allowed, settings.bert.pad, 8);
+    const { cls, mask, sep } = settings.bert;
+    const texts = examples.map(({ bert, object }, b) => {
+      const words = (part: readonly number[]) => part.map((c) => classes.bert[c]);
+      const { before, behind } = probed[b].prompt;
+      const head = [cls, ...bert, ...words(before)];
+      return { ids: [...head, mask, ...words(behind), sep], place: head.length, object };
+    });
+    assert.equal(
+      probed.map(({ answer }) => answer),
+      await probe.probe(texts),
+    );
+  }
+});
+
 test("answers of hard tokens, texts of different lengths", async () => {
   const bertGolden = new ModelGolden("bert");
   const [rows, length] = bertGolden.shape("input_ids");
