@@ -1,5 +1,5 @@
 // Register panel of the matmul_register kernels on 8-lane subgroups. LANES must equal the subgroup
 // size; PANEL is how many k a panel holds, a multiple of 4 * LANES. 64 is the most that one
-// software driver still unrolls whole; with fewer the copies of B and C weigh more.
+// software driver still unrolls whole at this width; with fewer the copies of B and C weigh more.
 const LANES: u32 = 8u;
 const PANEL: u32 = 64u;
