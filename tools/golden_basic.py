@@ -138,6 +138,7 @@ def where(g):
         g.case(f"length {n}", pick, [g.ids(2, n), g.normal(n), g.normal(n)])
     g.case("broadcast", pick, [g.ids(2, 3, 1, 5), g.normal(4, 5), g.normal(3, 1, 1)])
     g.case("condition is larger", pick, [g.ids(2, 7, 5), g.normal(5), g.normal(7, 1)])
+    g.case("last axis of 8", pick, [g.ids(2, 3, 8), g.normal(8), g.normal(3, 1)])
     shapes = (2, 1, 3, 1, 2), (2, 1, 2, 1), (2, 2, 1, 2, 1)
     g.case("five axes", pick, [g.ids(2, *shapes[0]), *(g.normal(*s) for s in shapes[1:])])
     c, x = g.ids(2, 65), g.normal(65)
@@ -279,8 +280,8 @@ def reduction(name, fn):
     @golden(name)
     def make(g):
         for n in LENGTHS:
-            g.case(f"rows of {n}", lambda x: fn(x, axis=-1), [g.normal(3, n)], axis=[-1])
-            g.case(f"columns of {n}", lambda x: fn(x, axis=0), [g.normal(n, 3)], axis=[0])
+            g.case(f"rows of {n}", lambda x: fn(x, axis=-1), [g.normal(2, n)], axis=[-1])
+            g.case(f"columns of {n}", lambda x: fn(x, axis=0), [g.normal(n, 2)], axis=[0])
         for shape, axis in [
             ((2, 3, 4), (1,)),
             ((2, 3, 4), (0, 2)),

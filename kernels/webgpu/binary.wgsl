@@ -7,6 +7,8 @@ override OP: u32 = 0u;
 // 0: f32, 1: i32, 2: u32
 override TYPE: u32 = 0u;
 override RANK: u32 = 0u;
+// 1: the last axis is a multiple of 4, so that a thread takes neighbours and divides once for all four.
+override QUAD: u32 = 0u;
 // 0: a and b are arrays; 1: b is the number `value`; 2: a is the number and the array is b.
 override NUMBER: u32 = 0u;
 
@@ -27,14 +29,17 @@ fn main(
   @builtin(num_workgroups) nwg: vec3u,
   @builtin(local_invocation_index) lane: u32,
 ) {
-  let base = (wg.x + wg.y * nwg.x) * 256u + lane;
+  let base = (wg.x + wg.y * nwg.x) * 256u;
+  var first = Index5(0u, vec4u(0u));
+  if (QUAD == 1u) { first = unravel(base + lane * 4u, vec4u(p.d1, p.d2, p.d3, p.d4), RANK); }
   for (var k = 0u; k < 4u; k++) {
-    let i = base + k * 64u;
+    let i = base + select(lane + k * 64u, lane * 4u + k, QUAD == 1u);
     if (i < p.n) {
       var ia = i;
       var ib = i;
       if (RANK > 0u) {
-        let at = unravel(i, vec4u(p.d1, p.d2, p.d3, p.d4), RANK);
+        var at = first;
+        if (QUAD == 1u) { at.rest.w += k; } else { at = unravel(i, vec4u(p.d1, p.d2, p.d3, p.d4), RANK); }
         ia = offset5(at, p.a0, vec4u(p.a1, p.a2, p.a3, p.a4));
         ib = offset5(at, p.b0, vec4u(p.b1, p.b2, p.b3, p.b4));
       }
