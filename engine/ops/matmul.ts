@@ -252,7 +252,13 @@ const geluBackwardOp: Op = {
   infer: ([pre]) => [{ shape: pre.shape, dtype: "f32" }],
   grad: nondifferentiable("second derivatives are not built"),
   launch: ({ inputs: [pre, dy], outputs: [dx] }) => [
-    { kernel: "gelu_backward", params: { n: pre.size }, inputs: [pre, dy], outputs: [dx] },
+    {
+      kernel: "unary_grad",
+      constants: { OP: 10 },
+      params: { n: pre.size },
+      inputs: [dy, pre],
+      outputs: [dx],
+    },
   ],
 };
 

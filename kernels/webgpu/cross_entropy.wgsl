@@ -4,7 +4,7 @@
 // the maximum and the sum for the same reason.
 struct Params { rows: u32, cols: u32 }
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read> x: array<Value>;
 @group(0) @binding(2) var<storage, read> targets: array<u32>;
 @group(0) @binding(3) var<storage, read_write> loss: array<f32>;
 @group(0) @binding(4) var<storage, read_write> stats: array<vec2f>;
@@ -18,16 +18,18 @@ fn main(
   @builtin(local_invocation_id) local: vec3u,
 ) {
   let row = (wg.x + wg.y * nwg.x) * ROWS + local.y;
-  let cols = select(0u, p.cols, row < p.rows);
-  let base = row * p.cols;
-  var largest = -3.4e38f;
-  for (var j = local.x; j < cols; j += LANES) { largest = max(largest, x[base + j]); }
-  largest = row_max(largest, local.x, local.y);
-  var sum = 0f;
-  for (var j = local.x; j < cols; j += LANES) { sum += exp(x[base + j] - largest); }
-  sum = row_sum(sum, local.x, local.y);
+  let cols = select(0u, p.cols / WIDTH, row < p.rows);
+  let base = row * (p.cols / WIDTH);
+  var highest = Value(-3.4e38f);
+  for (var j = local.x; j < cols; j += LANES) { highest = max(highest, x[base + j]); }
+  let largest = row_max(value_max(highest), local.x, local.y);
+  var sums = Value();
+  for (var j = local.x; j < cols; j += LANES) { sums += exp(x[base + j] - largest); }
+  let sum = row_sum(value_sum(sums), local.x, local.y);
   if (row < p.rows && local.x == 0u) {
-    loss[row] = largest - x[base + min(targets[row], p.cols - 1u)] + log(max(sum, 1e-37f));
+    let hit = min(targets[row], p.cols - 1u);
+    let picked = value_at(x[base + hit / WIDTH], hit % WIDTH);
+    loss[row] = largest - picked + log(max(sum, 1e-37f));
     stats[row] = vec2f(largest, sum);
   }
 }

@@ -3,11 +3,11 @@
 // Numerics: the same exponentials as the forward pass.
 struct Params { rows: u32, cols: u32 }
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read> x: array<Value>;
 @group(0) @binding(2) var<storage, read> targets: array<u32>;
 @group(0) @binding(3) var<storage, read> stats: array<vec2f>;
 @group(0) @binding(4) var<storage, read> dloss: array<f32>;
-@group(0) @binding(5) var<storage, read_write> dx: array<f32>;
+@group(0) @binding(5) var<storage, read_write> dx: array<Value>;
 override LANES: u32 = 64;
 override ROWS: u32 = 1;
 
@@ -19,12 +19,12 @@ fn main(
 ) {
   let row = (wg.x + wg.y * nwg.x) * ROWS + local.y;
   if (row >= p.rows) { return; }
-  let base = row * p.cols;
+  let base = row * (p.cols / WIDTH);
   let largest = stats[row].x;
   let g = dloss[row];
   let scale = g / stats[row].y;
   let hit = min(targets[row], p.cols - 1u);
-  for (var j = local.x; j < p.cols; j += LANES) {
-    dx[base + j] = exp(x[base + j] - largest) * scale - select(0f, g, j == hit);
+  for (var j = local.x; j < p.cols / WIDTH; j += LANES) {
+    dx[base + j] = exp(x[base + j] - largest) * scale - value_spike(g, hit - j * WIDTH);
   }
 }

@@ -4,12 +4,12 @@
 // mean costs no digits.
 struct Params { rows: u32, cols: u32, eps: f32 }
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read> residual: array<f32>;
-@group(0) @binding(3) var<storage, read> weight: array<f32>;
-@group(0) @binding(4) var<storage, read> bias: array<f32>;
-@group(0) @binding(5) var<storage, read_write> y: array<f32>;
-@group(0) @binding(6) var<storage, read_write> xhat: array<f32>;
+@group(0) @binding(1) var<storage, read> x: array<Value>;
+@group(0) @binding(2) var<storage, read> residual: array<Value>;
+@group(0) @binding(3) var<storage, read> weight: array<Value>;
+@group(0) @binding(4) var<storage, read> bias: array<Value>;
+@group(0) @binding(5) var<storage, read_write> y: array<Value>;
+@group(0) @binding(6) var<storage, read_write> xhat: array<Value>;
 @group(0) @binding(7) var<storage, read_write> rstd: array<f32>;
 override HAS_RESIDUAL: u32 = 0;
 override LANES: u32 = 64;
@@ -23,10 +23,10 @@ fn main(
   @builtin(local_invocation_id) local: vec3u,
 ) {
   let row = (wg.x + wg.y * nwg.x) * ROWS + local.y;
-  let cols = select(0u, p.cols, row < p.rows);
-  let base = row * p.cols;
+  let cols = select(0u, p.cols / WIDTH, row < p.rows);
+  let base = row * (p.cols / WIDTH);
   let count = f32(p.cols);
-  var sum = 0f;
+  var sum = Value();
   for (var j = local.x; j < cols; j += LANES) {
     var s = x[base + j];
     if (HAS_RESIDUAL == 1u) {
@@ -35,20 +35,20 @@ fn main(
     }
     sum += s;
   }
-  let mean = row_sum(sum, local.x, local.y) / count;
-  var rest = 0f;
-  var squares = 0f;
+  let mean = row_sum(value_sum(sum), local.x, local.y) / count;
+  var rest = Value();
+  var squares = Value();
   for (var j = local.x; j < cols; j += LANES) {
-    var s = 0f;
+    var s = Value();
     if (HAS_RESIDUAL == 1u) { s = xhat[base + j]; } else { s = x[base + j]; }
     rest += s - mean;
     squares += (s - mean) * (s - mean);
   }
-  let correction = row_sum(rest, local.x, local.y) / count;
-  let variance = row_sum(squares, local.x, local.y) / count - correction * correction;
+  let correction = row_sum(value_sum(rest), local.x, local.y) / count;
+  let variance = row_sum(value_sum(squares), local.x, local.y) / count - correction * correction;
   let scale = 1f / sqrt(max(variance, 0f) + p.eps);
   for (var j = local.x; j < cols; j += LANES) {
-    var s = 0f;
+    var s = Value();
     if (HAS_RESIDUAL == 1u) { s = xhat[base + j]; } else { s = x[base + j]; }
     let h = (s - mean - correction) * scale;
     xhat[base + j] = h;

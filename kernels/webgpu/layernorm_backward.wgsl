@@ -3,11 +3,11 @@
 // Numerics: f32 sums in a fixed order.
 struct Params { rows: u32, cols: u32 }
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> dy: array<f32>;
-@group(0) @binding(2) var<storage, read> xhat: array<f32>;
+@group(0) @binding(1) var<storage, read> dy: array<Value>;
+@group(0) @binding(2) var<storage, read> xhat: array<Value>;
 @group(0) @binding(3) var<storage, read> rstd: array<f32>;
-@group(0) @binding(4) var<storage, read> weight: array<f32>;
-@group(0) @binding(5) var<storage, read_write> dx: array<f32>;
+@group(0) @binding(4) var<storage, read> weight: array<Value>;
+@group(0) @binding(5) var<storage, read_write> dx: array<Value>;
 override LANES: u32 = 64;
 override ROWS: u32 = 1;
 
@@ -18,17 +18,17 @@ fn main(
   @builtin(local_invocation_id) local: vec3u,
 ) {
   let row = (wg.x + wg.y * nwg.x) * ROWS + local.y;
-  let cols = select(0u, p.cols, row < p.rows);
-  let base = row * p.cols;
-  var sum = 0f;
-  var dot = 0f;
+  let cols = select(0u, p.cols / WIDTH, row < p.rows);
+  let base = row * (p.cols / WIDTH);
+  var sum = Value();
+  var dot = Value();
   for (var j = local.x; j < cols; j += LANES) {
     let g = dy[base + j] * weight[j];
     sum += g;
     dot += g * xhat[base + j];
   }
-  let mean = row_sum(sum, local.x, local.y) / f32(p.cols);
-  let slope = row_sum(dot, local.x, local.y) / f32(p.cols);
+  let mean = row_sum(value_sum(sum), local.x, local.y) / f32(p.cols);
+  let slope = row_sum(value_sum(dot), local.x, local.y) / f32(p.cols);
   let scale = rstd[min(row, p.rows - 1u)];
   for (var j = local.x; j < cols; j += LANES) {
     dx[base + j] = scale * (dy[base + j] * weight[j] - mean - xhat[base + j] * slope);

@@ -3,7 +3,7 @@
 // Numerics: what is not finite is found by its bits (compilers fold x != x away) and left out of the sum.
 struct Params { n: u32, rows: u32, at: u32 }
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read> x: array<Value>;
 @group(0) @binding(2) var<storage, read_write> partials: array<vec2f>;
 override SQUARES: u32 = 1;
 override LANES: u32 = 64;
@@ -16,17 +16,19 @@ fn main(
   @builtin(local_invocation_id) local: vec3u,
 ) {
   let chunk = (wg.x + wg.y * nwg.x) * ROWS + local.y;
-  var sum = 0f;
-  var bad = 0f;
-  for (var i = chunk * 2048u + local.x; i < min((chunk + 1u) * 2048u, p.n); i += LANES) {
+  var sums = Value();
+  var bads = Value();
+  let last = min((chunk + 1u) * 2048u, p.n) / WIDTH;
+  for (var i = chunk * (2048u / WIDTH) + local.x; i < last; i += LANES) {
     let value = x[i];
-    if ((bitcast<u32>(value) & 0x7fffffffu) >= 0x7f800000u) {
-      bad += 1f;
-    } else if (SQUARES == 1u) {
-      sum += value * value;
+    let bad = value_bad(value);
+    bads += bad;
+    if (SQUARES == 1u) {
+      let good = select(value, Value(), bad > Value());
+      sums += good * good;
     }
   }
-  sum = row_sum(sum, local.x, local.y);
-  bad = row_sum(bad, local.x, local.y);
+  let sum = row_sum(value_sum(sums), local.x, local.y);
+  let bad = row_sum(value_sum(bads), local.x, local.y);
   if (chunk < p.rows && local.x == 0u) { partials[p.at + chunk] = vec2f(sum, bad); }
 }

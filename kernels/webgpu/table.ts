@@ -45,10 +45,14 @@ const rows =
     };
   };
 
-/** As `flat` for kernels whose elements are vectors of four. */
-const quarter =
-  (file: string): ChooseGeometry =>
-  (params, constants) => ({ file, uses: [], constants, groups: Math.ceil(params.n / 256) });
+/** Elements four at a time where they come in fours. */
+const valuesOf = (count: number): string => (count % 4 === 0 ? "lib/value4" : "lib/value1");
+
+/** As `rows` for kernels whose elements are Values. */
+const valueRows =
+  (file: string, count: "cols" | "n" = "cols"): ChooseGeometry =>
+  (params, constants, adapter) =>
+    rows(file, ["lib/reduce", valuesOf(params[count])])(params, constants, adapter);
 
 /**
  * Queries (or keys) along a workgroup, as many (batch, head) pairs beside each other as fill it; on a software adapter with
@@ -107,24 +111,27 @@ export const kernels: Readonly<Record<string, ChooseGeometry>> = {
   topk: rows("topk", ["lib/nan"]),
   copy_flat: flat("copy_flat"),
   matmul: chooseMatmul,
-  softmax: rows("softmax"),
-  softmax_backward: rows("softmax_backward"),
-  layernorm: rows("layernorm"),
-  layernorm_backward: rows("layernorm_backward"),
-  cross_entropy: rows("cross_entropy"),
-  cross_entropy_backward: rows("cross_entropy_backward"),
+  softmax: valueRows("softmax"),
+  softmax_backward: valueRows("softmax_backward"),
+  layernorm: valueRows("layernorm"),
+  layernorm_backward: valueRows("layernorm_backward"),
+  cross_entropy: valueRows("cross_entropy"),
+  cross_entropy_backward: valueRows("cross_entropy_backward"),
   column_sums: (params, constants) => ({
     file: "column_sums",
     uses: [],
     constants,
     groups: [Math.ceil(params.cols / 64), Math.ceil(params.rows / params.chunk), 1],
   }),
-  gelu_backward: flat("gelu_backward", ["lib/gelu"]),
   attention: attention("attention", "queries"),
   attention_dq: attention("attention_dq", "queries"),
   attention_dkv: attention("attention_dkv", "keys"),
-  adamw: (params, constants, adapter) =>
-    (params.n % 4 === 0 ? quarter("adamw4") : flat("adamw"))(params, constants, adapter),
-  square_sums: rows("square_sums"),
+  adamw: (params, constants) => ({
+    file: "adamw",
+    uses: [valuesOf(params.n)],
+    constants,
+    groups: Math.ceil(params.n / (params.n % 4 === 0 ? 256 : 64)),
+  }),
+  square_sums: valueRows("square_sums", "n"),
   grad_norm: rows("grad_norm"),
 };

@@ -1,0 +1,11 @@
+// What kernels call a Value when rows have any length: one element. See lib/value4.wgsl.
+alias Value = f32;
+const WIDTH: u32 = 1u;
+
+fn value_sum(v: Value) -> f32 { return v; }
+fn value_max(v: Value) -> f32 { return v; }
+fn value_at(v: Value, n: u32) -> f32 { return v; }
+fn value_spike(height: f32, n: u32) -> Value { return select(0f, height, n == 0u); }
+fn value_bad(v: Value) -> Value {
+  return select(0f, 1f, (bitcast<u32>(v) & 0x7fffffffu) >= 0x7f800000u);
+}
