@@ -30,6 +30,8 @@ export type Device = {
   readonly description: string;
   readonly stats: DeviceStats;
   load(plan: Plan): Promise<Executable>;
+  /** Resolves when few enough runs are under way for another: a fast host must not pile up work without end. */
+  ready(): Promise<void>;
   readStates(states: readonly Tensor[]): Promise<ArrayBuffer[]>;
   /** Overwrites a state from the host, between runs. */
   write(state: Tensor, data: TypedArray): void;

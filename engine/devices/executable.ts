@@ -161,8 +161,7 @@ export class WebGPUExecutable implements Executable {
         );
       });
     }
-    device.gpu.queue.submit([encoder.finish()]);
-    device.stats.submits++;
+    device.submit(encoder.finish());
     device.stats.launches += this.#steps.length;
     const finished = device.profiler?.finish(device.debug);
     return {

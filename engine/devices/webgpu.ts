@@ -10,6 +10,9 @@ import { type Profiler, profiler } from "./profiler.ts";
 import { kernelSource, packParams } from "./wgsl.ts";
 import { windows } from "./windows.ts";
 
+/** Runs that may be queued on the device at once. */
+const runsUnderWay = 3;
+
 export async function openWebGPU(options: DeviceOptions): Promise<Device> {
   const opened = await openAdapter(options);
   let budget = options.memoryBudget ?? Number.POSITIVE_INFINITY;
@@ -42,6 +45,8 @@ export class WebGPUDevice implements Device {
   #slots: GPUBuffer[] = [];
   /** Grows when a slot was reallocated: plans made before bind again. */
   slotsVersion = 0;
+  /** The ends of the runs under way, oldest first. */
+  #underWay: Promise<unknown>[] = [];
   #failure: EngineError | undefined;
   #staging: GPUBuffer | undefined;
   /** Settles when the staging buffer is free. */
@@ -239,6 +244,22 @@ export class WebGPUDevice implements Device {
       }),
     );
     return new WebGPUExecutable(this, plan, steps, params);
+  }
+
+  /** Submits one run. */
+  submit(commands: GPUCommandBuffer): void {
+    this.gpu.queue.submit([commands]);
+    this.stats.submits++;
+    const done = paced(this.gpu.queue.onSubmittedWorkDone()).catch(() => undefined);
+    this.#underWay.push(done);
+    done.then(() => {
+      this.#underWay = this.#underWay.filter((d) => d !== done);
+    });
+  }
+
+  async ready(): Promise<void> {
+    while (this.#underWay.length >= runsUnderWay) await this.#underWay[0];
+    this.assertHealthy();
   }
 
   /** Copies buffers to the host through one staging buffer that is kept; large ones in parts. */
