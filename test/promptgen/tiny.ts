@@ -1,0 +1,69 @@
+/** A run that is small in every way: a random pair of one layer, two relations of the embedded world, two buckets. */
+import { cpSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { type Device, openDevice } from "../../engine/device.ts";
+import { BartForConditionalGeneration } from "../../models/bart.ts";
+import { BertForMaskedLM } from "../../models/bert.ts";
+import { saveCheckpoint } from "../../models/weights.ts";
+import { embeddedWorld } from "../../promptgen/world.ts";
+import type { RunOptions } from "../../tools/runs.ts";
+
+export const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+
+/** A temporary folder with the pair in bart/ and bert/, and the device that made it. */
+export async function tinyPair(): Promise<{ home: string; device: Device }> {
+  const home = mkdtempSync(join(tmpdir(), "promptgen-"));
+  process.on("exit", () => rmSync(home, { recursive: true, force: true }));
+  const device = await openDevice();
+  const world = embeddedWorld();
+  const config = (folder: string) => JSON.parse(readFileSync(join(folder, "config.json"), "utf8"));
+  const bart = {
+    ...config(world.bart),
+    d_model: 16,
+    encoder_layers: 1,
+    decoder_layers: 1,
+    encoder_attention_heads: 2,
+    decoder_attention_heads: 2,
+    encoder_ffn_dim: 32,
+    decoder_ffn_dim: 32,
+    dropout: 0.1,
+    init_std: 0.3,
+  };
+  const bert = {
+    ...config(world.bert),
+    hidden_size: 16,
+    num_hidden_layers: 1,
+    num_attention_heads: 2,
+    intermediate_size: 32,
+    initializer_range: 0.3,
+  };
+  await saveCheckpoint(join(home, "bart"), device, BartForConditionalGeneration.random(bart, 1));
+  await saveCheckpoint(join(home, "bert"), device, BertForMaskedLM.random(bert, 2));
+  cpSync(join(world.bart, "tokenizer.json"), join(home, "bart", "tokenizer.json"));
+  cpSync(join(world.bert, "tokenizer.json"), join(home, "bert", "tokenizer.json"));
+  return { home, device };
+}
+
+export const tinyOptions = (home: string): RunOptions => ({
+  generator: join(home, "bart"),
+  mlm: join(home, "bert"),
+  data: "world",
+  relations: "P1303,P36",
+  alpha: 0.3,
+  m: 2,
+  n: 1,
+  lr: 3e-3,
+  warmup: 0.1,
+  "weight-decay": 1e-3,
+  "batch-size": 16,
+  epochs: 1,
+  seed: 7,
+});
+
+/** The same options for the command line. */
+export const asArguments = (options: RunOptions): string[] =>
+  Object.entries(options).flatMap(([name, value]) =>
+    value === "world" ? [] : [`--${name}`, String(value)],
+  );
