@@ -68,6 +68,7 @@ function checkInputs(inputs: readonly Tensor[], attrs: AttentionAttrs): Sizes {
     "attention",
     () => `${q.shape[2]} channels do not split into ${heads} heads`,
   );
+  check(Number.isFinite(attrs.scale), "attention", () => `the scale ${attrs.scale} must be finite`);
   check(
     !mask ||
       (mask.dtype === "u32" &&

@@ -158,6 +158,7 @@ function launch(products: Products, attrs: MatmulAttrs, t: Operands): Launch {
  */
 export const matmul = (a: Tensor, b: Tensor, options: MatmulOptions = {}): Tensor => {
   const { transA = false, transB = false, scale = 1 } = options;
+  check(Number.isFinite(scale), "matmul", () => `the scale ${scale} must be finite`);
   return apply1(matmulOp, [a, b], { transA, transB, scale });
 };
 

@@ -119,9 +119,13 @@ export const kernels: Readonly<Record<string, ChooseGeometry>> = {
   cross_entropy_backward: valueRows("cross_entropy_backward"),
   column_sums: (params, constants) => ({
     file: "column_sums",
-    uses: [],
+    uses: [valuesOf(params.cols)],
     constants,
-    groups: [Math.ceil(params.cols / 64), Math.ceil(params.rows / params.chunk), 1],
+    groups: [
+      Math.ceil(params.cols / (params.cols % 4 === 0 ? 256 : 64)),
+      Math.ceil(params.rows / params.chunk),
+      1,
+    ],
   }),
   attention: attention("attention", "queries"),
   attention_dq: attention("attention_dq", "queries"),

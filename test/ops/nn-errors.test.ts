@@ -1,0 +1,127 @@
+/** What a user of the neural-network ops reads after a mistake. */
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { adamw, gradNorm } from "../../engine/ops/adamw.ts";
+import { attention } from "../../engine/ops/attention.ts";
+import { crossEntropy } from "../../engine/ops/cross-entropy.ts";
+import { layerNorm } from "../../engine/ops/layernorm.ts";
+import { linear, matmul } from "../../engine/ops/matmul.ts";
+import { softmax } from "../../engine/ops/softmax.ts";
+import { type Tensor, tensor } from "../../engine/tensor.ts";
+
+const f32 = (...shape: number[]): Tensor =>
+  tensor(new Float32Array(shape.reduce((a, b) => a * b, 1)), shape);
+const u32 = (...shape: number[]): Tensor =>
+  tensor(new Uint32Array(shape.reduce((a, b) => a * b, 1)), shape);
+const half = (...shape: number[]): Tensor =>
+  tensor(new Uint16Array(shape.reduce((a, b) => a * b, 1)), shape, "f16");
+
+const heads = { heads: 2, scale: 1 };
+const adam = { beta1: 0.9, beta2: 0.999, eps: 1e-8, weightDecay: 0 };
+
+const mistakes: [what: string, run: () => unknown, message: string][] = [
+  [
+    "softmax of integers",
+    () => softmax(u32(2, 3)),
+    "[softmax] u32[2, 3] must be f32 with one axis or more and no empty one",
+  ],
+  [
+    "inner sizes",
+    () => matmul(f32(2, 3), f32(2, 3)),
+    "[matmul] [2, 3] x [2, 3]: the inner sizes 3 and 2 differ",
+  ],
+  [
+    "batches",
+    () => matmul(f32(4, 2, 3), f32(5, 3, 2)),
+    "[matmul] [4, 2, 3] x [5, 3, 2]: the batches must be equal, or one operand have none",
+  ],
+  ["vectors", () => matmul(f32(3), f32(3, 2)), "[matmul] [3] x [3, 2]: both need two axes or more"],
+  [
+    "half on the left",
+    () => matmul(half(2, 2), f32(2, 2)),
+    "[matmul] the left operand Tensor(constant, f16[2, 2]) must be f32; use cast()",
+  ],
+  [
+    "integers on the right",
+    () => matmul(f32(2, 2), u32(2, 2)),
+    "[matmul] the right operand Tensor(constant, u32[2, 2]) must be f32, f16 or bf16; use cast()",
+  ],
+  [
+    "infinite scale",
+    () => matmul(f32(2, 2), f32(2, 2), { scale: 1 / 0 }),
+    "[matmul] the scale Infinity must be finite",
+  ],
+  [
+    "weight",
+    () => linear(f32(2, 3), f32(3, 4)),
+    "[linear] the weight [3, 4] must be [N, 3] for x [2, 3]",
+  ],
+  [
+    "bias",
+    () => linear(f32(2, 3), f32(4, 3), f32(3)),
+    "[linear] the bias Tensor(constant, f32[3]) must be f32[4], the weight's first axis",
+  ],
+  [
+    "residual",
+    () => linear(f32(2, 3), f32(4, 3), undefined, { residual: f32(2, 3) }),
+    "[linear] the residual Tensor(constant, f32[2, 3]) must have the result's shape [2, 4]",
+  ],
+  [
+    "layernorm weight",
+    () => layerNorm(f32(2, 3), f32(2), f32(3), 1e-5),
+    "[layerNorm] the weight f32[2] must be f32[3], the last axis of x",
+  ],
+  [
+    "layernorm residual",
+    () => layerNorm(f32(2, 3), f32(3), f32(3), 1e-5, f32(3)),
+    "[layerNorm] the residual Tensor(constant, f32[3]) must have the shape of x, [2, 3]",
+  ],
+  [
+    "targets",
+    () => crossEntropy(f32(2, 3), u32(3)),
+    "[crossEntropy] the targets Tensor(constant, u32[3]) must be u32[2], one id for each row of [2, 3]",
+  ],
+  [
+    "keys of another batch",
+    () => attention(f32(2, 3, 4), f32(3, 2, 4), f32(3, 2, 4), undefined, heads),
+    "[attention] q [2, 3, 4], k [3, 2, 4], v [3, 2, 4] (btd, btd): k and v need one shape, and q's batch and channels",
+  ],
+  [
+    "heads",
+    () => attention(f32(2, 3, 5), f32(2, 3, 5), f32(2, 3, 5), undefined, heads),
+    "[attention] 5 channels do not split into 2 heads",
+  ],
+  [
+    "mask",
+    () => attention(f32(2, 3, 8), f32(2, 4, 8), f32(2, 4, 8), u32(2, 3), heads),
+    "[attention] the mask Tensor(constant, u32[2, 3]) must be u32[2, 4] or u32[2, 3, 4]",
+  ],
+  [
+    "gradient of another shape",
+    () => adamw(f32(2), f32(2), f32(2), f32(3), f32(8), f32(4), adam),
+    "[adamw] Tensor(constant, f32[3]) must be f32[2], as the parameter",
+  ],
+  [
+    "norm of integers",
+    () => gradNorm([u32(2)], [], 1),
+    "[gradNorm] Tensor(constant, u32[2]) must be f32",
+  ],
+  [
+    "negative norm",
+    () => gradNorm([f32(2)], [], -1),
+    "[gradNorm] the largest norm -1 must not be negative",
+  ],
+];
+
+for (const [what, run, message] of mistakes) {
+  test(what, () => {
+    try {
+      run();
+    } catch (error) {
+      assert.is((error as Error).message, message);
+      return;
+    }
+    assert.unreachable("nothing was thrown");
+  });
+}
+test.run();
