@@ -1,9 +1,9 @@
 import { check, fail } from "../errors.ts";
 import { endsGradient, type GradContext, type Launch, nondifferentiable, type Op } from "../op.ts";
-import { broadcastShapes, numel, sameShape, show } from "../shape.ts";
-import { apply1, type DType, Tensor, type TensorSpec } from "../tensor.ts";
+import { broadcastShapes, sameShape, show } from "../shape.ts";
+import { apply1, type DType, Tensor } from "../tensor.ts";
 import { sumTo } from "./reduce.ts";
-import { broadcastParams, wordOf } from "./strided.ts";
+import { addressable, broadcastParams, wordOf } from "./strided.ts";
 
 /** How a number takes part in a binary op: not at all, as the right operand, as the left one. */
 type Side = 0 | 1 | 2;
@@ -19,12 +19,6 @@ export type Operand = Tensor | number;
 
 const types: Partial<Record<DType, number>> = { f32: 0, i32: 1, u32: 2 };
 const codes = { f32: 0, i32: 1, u32: 2, f16: 3, bf16: 4 } as const;
-
-function checkCount(op: string, spec: TensorSpec): TensorSpec[] {
-  const n = numel(spec.shape);
-  check(n * 4 <= 0xffffffff, op, () => `${n} elements of shape ${show(spec.shape)} are too many`);
-  return [spec];
-}
 
 function checkType(op: string, x: Tensor, only?: DType): void {
   const allowed = only === undefined ? x.dtype in types : x.dtype === only;
@@ -56,7 +50,7 @@ function binaryOp(name: string, code: number, rule: BinaryGrad | undefined, only
         () => `${a.dtype}${show(a.shape)} and ${b.dtype}${show(b.shape)} do not mix; use cast()`,
       );
       const shape = broadcastShapes(name, ...inputs.map((x) => x.shape));
-      return checkCount(name, { shape, dtype: isTest ? "u32" : a.dtype });
+      return [addressable(name, { shape, dtype: isTest ? "u32" : a.dtype })];
     },
     grad: rule
       ? (ctx) => {
@@ -105,7 +99,7 @@ function asNumber(op: string, value: unknown): number {
   );
   // plans are cached by text, in which NaN and the infinities all read the same
   check(Number.isFinite(value), op, () => `the number ${value} is not finite; pass a tensor`);
-  return value;
+  return value === 0 ? 0 : value; // and so do 0 and -0
 }
 
 export const addOp = binaryOp("add", 0, (dy) => ({ a: () => dy, b: () => dy }));
@@ -190,7 +184,7 @@ function unaryOp(name: string, code: number, ref: "x" | "y"): Op {
     name,
     infer: ([x]) => {
       checkType(name, x, "f32");
-      return checkCount(name, { shape: x.shape, dtype: "f32" });
+      return [x];
     },
     grad: ({ inputs: [x], outputs: [y], upstream: [dy] }) => {
       if (!dy) return [];
@@ -258,7 +252,7 @@ export const whereOp: Op = {
       () => `${a.dtype}${show(a.shape)} and ${b.dtype}${show(b.shape)} do not mix; use cast()`,
     );
     const shape = broadcastShapes("where", ...inputs.map((x) => x.shape));
-    return checkCount("where", { shape, dtype: a?.dtype ?? "f32" });
+    return [addressable("where", { shape, dtype: a?.dtype ?? "f32" })];
   },
   grad: ({ node, inputs, needs, upstream: [dy] }) => {
     if (!dy) return [];
@@ -308,7 +302,7 @@ export const castOp: Op = {
     check(dtype in types, "cast", () => `${dtype} is a storage format; cast to f32, i32 or u32`);
     const half = x.dtype === "f16" || x.dtype === "bf16";
     check(!half || dtype === "f32", "cast", () => `${x} casts to f32 only`);
-    return checkCount("cast", { shape: x.shape, dtype });
+    return [{ shape: x.shape, dtype }];
   },
   grad: endsGradient("integers and frozen halves carry no gradient"),
   launch: ({ inputs: [x], outputs: [y] }) => [
@@ -345,7 +339,7 @@ export const addNOp: Op = {
         () => `shapes ${show(first.shape)} and ${show(x.shape)} differ; use add() to broadcast`,
       );
     }
-    return checkCount("addN", { shape: first.shape, dtype: "f32" });
+    return [first];
   },
   grad: ({ inputs, upstream: [dy] }) => inputs.map(() => dy),
   launch: ({ inputs, outputs: [y] }): Launch[] => {

@@ -3,6 +3,7 @@ import { nondifferentiable, type Op } from "../op.ts";
 import { show } from "../shape.ts";
 import { apply1, type DType, type Tensor } from "../tensor.ts";
 import { reshape } from "./shape.ts";
+import { addressable } from "./strided.ts";
 
 const formats: Readonly<Record<DType, number>> = { f32: 0, i32: 0, u32: 0, f16: 1, bf16: 2 };
 
@@ -26,7 +27,7 @@ export const embeddingOp: Op = {
       );
     }
     const dtype = table.dtype === "f16" || table.dtype === "bf16" ? "f32" : table.dtype;
-    return [{ shape: [...ids.shape, dim], dtype }];
+    return [addressable("embedding", { shape: [...ids.shape, dim], dtype })];
   },
   // d table[v] = the sum of dy over the places where ids = v
   grad: ({ inputs: [table, ids, inverse], upstream: [dy] }) => {

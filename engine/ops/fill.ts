@@ -1,13 +1,13 @@
 import { check } from "../errors.ts";
 import { nondifferentiable, type Op } from "../op.ts";
-import { numel, type Shape } from "../shape.ts";
+import type { Shape } from "../shape.ts";
 import { apply1, type DType, type Tensor, type TensorSpec } from "../tensor.ts";
-import { wordOf } from "./strided.ts";
+import { addressable, wordOf } from "./strided.ts";
 
 /** y[i] = value, made on the device. */
 export const fillOp: Op = {
   name: "fill",
-  infer: (_, { spec }) => [spec as TensorSpec],
+  infer: (_, { spec }) => [addressable("fill", spec as TensorSpec)],
   grad: nondifferentiable("it has no inputs"),
   launch: ({ node, outputs: [y] }) => [
     {
@@ -26,7 +26,6 @@ export function full(shape: Shape, value: number, dtype: DType = "f32"): Tensor 
     "fill",
     () => `${dtype} is a storage format; fill f32, i32 or u32`,
   );
-  check(numel(shape) * 4 <= 0xffffffff, "fill", () => `${numel(shape)} elements are too many`);
   return apply1(fillOp, [], { spec: { shape, dtype }, bits: wordOf(value, dtype) });
 }
 

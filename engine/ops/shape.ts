@@ -3,7 +3,7 @@ import { endsGradient, type Launch, type Op } from "../op.ts";
 import { normalizeAxis, numel, type Shape, sameShape, show, stridesOf } from "../shape.ts";
 import { apply1, type Tensor } from "../tensor.ts";
 import { sumTo } from "./reduce.ts";
-import { strided } from "./strided.ts";
+import { addressable, strided } from "./strided.ts";
 
 /** Bytes at which a view may start: the strictest storage offset alignment of WebGPU. */
 const alignment = 256;
@@ -162,7 +162,9 @@ export const concatOp: Op = {
       );
       size += x.shape[axis];
     }
-    return [{ shape: replaced(first.shape, axis, size), dtype: first.dtype }];
+    return [
+      addressable("concat", { shape: replaced(first.shape, axis, size), dtype: first.dtype }),
+    ];
   },
   grad: ({ node, inputs, needs, upstream: [dy] }) => {
     const axis = node.attrs.axis as number;
@@ -263,7 +265,7 @@ export const expandOp: Op = {
   name: "expand",
   infer: ([x], attrs) => {
     checkWords("expand", x);
-    return [{ shape: attrs.shape as Shape, dtype: x.dtype }];
+    return [addressable("expand", { shape: attrs.shape as Shape, dtype: x.dtype })];
   },
   grad: ({ inputs: [x], upstream: [dy] }) => [dy && sumTo(dy, x.shape)],
   launch: ({ inputs: [x], outputs: [y] }) => {

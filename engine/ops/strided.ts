@@ -1,5 +1,6 @@
-import { fail } from "../errors.ts";
-import { broadcastStrides, type Shape, show } from "../shape.ts";
+import { check, fail } from "../errors.ts";
+import { broadcastStrides, numel, type Shape, show } from "../shape.ts";
+import type { TensorSpec } from "../tensor.ts";
 
 /**
  * A launch's strided part: RANK (0: every operand is read and written in order) and the d, s, t,
@@ -68,6 +69,17 @@ export function broadcastParams(
     ([l, s]) => [l, broadcastStrides(s, shape)] as const,
   );
   return strided(op, shape, Object.fromEntries(strides));
+}
+
+/** The spec, if byte addresses in it fit 32 bits. */
+export function addressable(op: string, spec: TensorSpec): TensorSpec {
+  const n = numel(spec.shape);
+  check(
+    n * 4 <= 0xffffffff,
+    op,
+    () => `shape ${show(spec.shape)} has ${n} elements, at most 2^30 - 1 can be addressed`,
+  );
+  return spec;
 }
 
 /** A number's 32-bit word in the given dtype; integers wrap. */

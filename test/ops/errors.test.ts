@@ -191,6 +191,16 @@ const mistakes: [what: string, run: () => unknown, message: string][] = [
   ["argmax", () => argmax(f32()), "[argmax] shape [] has no last axis to search"],
   ["topK", () => topK(f32(3, 4), 5), "[topK] k = 5 is not in 1..4, the size of the last axis"],
   [
+    "too many elements",
+    () => e.add(f32(40000, 1), f32(1, 40000)),
+    "[add] shape [40000, 40000] has 1600000000 elements, at most 2^30 - 1 can be addressed",
+  ],
+  [
+    "too large a fill",
+    () => full([2 ** 16, 2 ** 14], 0),
+    "[fill] shape [65536, 16384] has 1073741824 elements, at most 2^30 - 1 can be addressed",
+  ],
+  [
     "fill",
     () => full([2], 1, "f16" satisfies DType),
     "[fill] f16 is a storage format; fill f32, i32 or u32",
