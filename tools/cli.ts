@@ -112,7 +112,7 @@ export async function runTool(main: () => Promise<number>): Promise<never> {
     code = await main();
   } catch (error) {
     const { message, stack } = error instanceof Error ? error : new Error(String(error));
-    const debug = process.env.DEBUG !== undefined && process.env.DEBUG !== "0";
+    const debug = (process.env.DEBUG ?? "0") !== "0" && process.env.DEBUG !== "";
     const text = debug && stack ? stack : message;
     writeSync(2, `${styleText("red", "error", { stream: process.stderr })} ${text}\n`);
   }
