@@ -34,8 +34,8 @@ export const columnSumsOp: Op = {
       inputs: [from, b ?? null],
       outputs: [to],
     });
-    // a second launch costs less than rows in a row, and the grid holds 65,535 chunks
-    if (rows <= 2 * chunk) return [sums(a, times, y, Math.max(1, rows))];
+    // a second launch costs more than a few rows more, and the grid holds 65,535 chunks
+    if (rows <= 4 * chunk) return [sums(a, times, y, Math.max(1, rows))];
     const take = Math.max(chunk, Math.ceil(rows / 65535));
     const parts = temp({ shape: [Math.ceil(rows / take), cols], dtype: "f32" });
     return [sums(a, times, parts, take), sums(parts, undefined, y, parts.shape[0])];
