@@ -25,7 +25,7 @@ def softmax(g):
     for n in LENGTHS:
         g.case(f"length {n}", softmax_of, [g.normal(3, n)])
     for rows in LENGTHS[1:]:
-        x = g.normal(rows, 5)
+        x = g.normal(rows, 3)
         g.case(f"{rows} rows", softmax_of, [x], grads=backward(x))
     g.case("mean 1e3", softmax_of, [g.normal(3, 65, mean=1e3)])
     g.case("wide spread", softmax_of, [g.normal(3, 65, spread=30.0)])
@@ -66,7 +66,7 @@ def layernorm(g):
     for n in LENGTHS[1:]:
         add(f"length {n}", (3, n))
     for rows in LENGTHS:
-        add(f"{rows} rows", (rows, 5), residual=rows == 65)
+        add(f"{rows} rows", (rows, 3), residual=rows == 65)
     add("mean 1e3", (3, 65), mean=1e3)
     add("residual", (2, 3, 65), residual=True)
     add("residual, mean 1e3", (2, 3, 33), mean=1e3, residual=True)
@@ -75,10 +75,10 @@ def layernorm(g):
 @golden("columnSums")
 def column_sums(g):
     g.case("one row", lambda a: a.sum(0), [g.normal(1, 5)], grads=False)
-    for rows, cols in [(63, 3), (257, 3), (321, 4), (66, 65), (5, 260)]:
+    for rows, cols in [(63, 3), (257, 3), (321, 4), (9, 65), (5, 260)]:
         g.case(f"{rows} rows", lambda a: a.sum(0), [g.normal(rows, cols)], grads=False)
-    for cols in (7, 4):
-        pair = [g.normal(260, cols), g.normal(260, cols)]
+    for cols in (3, 4):
+        pair = [g.normal(258, cols), g.normal(258, cols)]
         g.case(f"times, {cols} columns", lambda a, b: (a * b).sum(0), pair, grads=False)
 
 
@@ -118,13 +118,13 @@ def matmul(g):
         for tb in (False, True):
             both = f"{'T' if ta else 'N'}{'T' if tb else 'N'}"
             add(f"odd {both}", 7, 13, 9, ta=ta, tb=tb)
-            add(f"fours {both}", 12, 20, 36, ta=ta, tb=tb)
+            add(f"fours {both}", 8, 12, 36, ta=ta, tb=tb)
             add(f"batch {both}", 5, 7, 3, a=(2, 3), b=(2, 3), ta=ta, tb=tb, scale=0.5)
             add(f"left batch {both}", 5, 7, 3, a=(3,), ta=ta, tb=tb)
             add(f"right batch {both}", 5, 7, 3, b=(3,), ta=ta, tb=tb)
     add("one", 1, 1, 1)
     add("scaled, right of one matrix", 5, 7, 3, a=(2,), tb=True, scale=0.25)
-    for m, k, n in [(1, 64, 65), (63, 3, 64), (65, 65, 9), (5, 197, 6), (197, 3, 7)]:
+    for m, k, n in [(1, 64, 9), (63, 3, 8), (17, 65, 9), (5, 9, 66), (5, 197, 6), (197, 2, 3)]:
         add(f"{m} x {k} x {n}", m, k, n)
     add("f16", 5, 12, 8, a=(2,), b_half=g.f16)
     add("f16, transposed, odd", 5, 7, 9, tb=True, b_half=g.f16)
@@ -277,7 +277,7 @@ def cross_entropy(g):
     for n in LENGTHS:
         add(f"{n} classes", (3, n))
     for rows in LENGTHS[1:]:
-        add(f"{rows} rows", (rows, 5))
+        add(f"{rows} rows", (rows, 3))
     add("mean 1e3", (3, 65), mean=1e3)
     add("wide spread", (5, 65), spread=30.0)
     add("two axes of rows", (2, 3, 7))
