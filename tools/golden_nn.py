@@ -27,8 +27,10 @@ def softmax(g):
     for rows in LENGTHS[1:]:
         x = g.normal(rows, 3)
         g.case(f"{rows} rows", softmax_of, [x], grads=backward(x))
-    g.case("mean 1e3", softmax_of, [g.normal(3, 65, mean=1e3)])
-    g.case("wide spread", softmax_of, [g.normal(3, 65, spread=30.0)])
+    x = g.normal(3, 65, mean=1e3)
+    g.case("mean 1e3", softmax_of, [x], grads=backward(x), step=1e-7)
+    x = g.normal(3, 65, spread=30.0)
+    g.case("wide spread", softmax_of, [x], grads=backward(x), step=1e-6)
     g.case("one axis", softmax_of, [g.normal(7)])
     g.case("four axes", softmax_of, [g.normal(2, 1, 3, 6)])
 
@@ -272,7 +274,7 @@ def cross_entropy(g):
         def rule(dloss):
             return [(softmax_of(x) - (np.arange(shape[-1]) == ids[..., None])) * dloss[..., None], None]
 
-        g.case(name, f, [x, ids], grads=rule)
+        g.case(name, f, [x, ids], grads=rule, step=1e-7 if mean else 1e-4)
 
     for n in LENGTHS:
         add(f"{n} classes", (3, n))

@@ -109,7 +109,7 @@ export const kernels: Readonly<Record<string, ChooseGeometry>> = {
   dropout: flat4("dropout", ["lib/philox"]),
   random_bits: flat("random_bits", ["lib/philox"]),
   topk: rows("topk", ["lib/nan"]),
-  copy_flat: flat("copy_flat"),
+  copy_flat: flat4("copy_flat"),
   matmul: chooseMatmul,
   softmax: valueRows("softmax"),
   softmax_backward: valueRows("softmax_backward"),
