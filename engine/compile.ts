@@ -225,6 +225,7 @@ export function compile<A extends unknown[], R>(
     }
     const executable = await compiled.executable;
     await device.ready();
+    await executable.ready();
     touch(device, compiled);
     const run = executable.run(inputs.map(hostData));
     const { outputs, shape } = compiled;
@@ -275,6 +276,7 @@ export async function read(device: Device, tensors: readonly Tensor[]): Promise<
   }
   const executable = await loading;
   await device.ready();
+  await executable.ready();
   touch(device, loading);
   const run = executable.run(constants.map(hostData));
   return Promise.all(tensors.map(async (t, i) => typed(await run.read(i), t.dtype)));

@@ -10,6 +10,8 @@ export type Run = {
 /** A plan that is loaded on a device. */
 export type Executable = {
   readonly bindGroups: number;
+  /** Resolves when nobody is reading the results that the next run will overwrite. */
+  ready(): Promise<void>;
   run(inputs: readonly TypedArray[]): Run;
   destroy(): void;
 };
@@ -51,6 +53,8 @@ export type DeviceOptions = {
   memoryBudget?: number;
   /** The largest storage binding, in bytes, to emulate a smaller adapter. */
   maxBinding?: number;
+  /** Which form of the kernels runs; by default that of the adapter. Tests run both on a software adapter. */
+  geometry?: "hardware" | "software";
   /** Times every kernel. Runs slower. */
   profile?: boolean;
   /** 0: silent; 1: launches with their times; 2: shapes and bytes; 3: the WGSL. Default: the environment's DEBUG. */

@@ -51,6 +51,11 @@ export function openDevices(): Promise<Device[]> {
   return opened;
 }
 
+/** The devices, and the same with the kernels' hardware form: a software adapter runs both. */
+async function openForms(): Promise<Device[]> {
+  return [...(await openDevices()), await openDevice({ geometry: "hardware" })];
+}
+
 const listed = (result: Tensor | readonly Tensor[]): readonly Tensor[] =>
   "node" in result ? [result] : result;
 
@@ -220,9 +225,9 @@ export function opcheck<A = Readonly<Record<string, unknown>>>(
   fn: OpFunction<A>,
 ): void {
   const test = suite(`opcheck ${name}`);
-  test("agrees with numpy on every device", async () => {
+  test("agrees with numpy on every device, in both forms of the kernels", async () => {
     const golden = readGolden(name);
-    for (const device of await openDevices()) {
+    for (const device of await openForms()) {
       const failures = await failuresOf(device, golden, fn);
       if (failures.length > 0) {
         const shown = failures.slice(0, 8).map((f) => `\n  ${f}`);

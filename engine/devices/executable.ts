@@ -26,12 +26,12 @@ export type Step = {
 };
 
 type ResultSlot = {
+  /** Each run copies its results here, in its own submit; the host maps it. */
   buffer: GPUBuffer;
-  staging: GPUBuffer;
   run: number;
   bytes?: Promise<ArrayBuffer>;
-  /** Settles when the staging buffer is free again. */
-  staged: Promise<unknown>;
+  /** Settles when the buffer is not mapped. */
+  free: Promise<unknown>;
 };
 
 /** A plan with its buffers and bind groups, replayed by encoding its launches into one pass. */
@@ -66,13 +66,9 @@ export class WebGPUExecutable implements Executable {
       bytes += up(out.byteLength, slotBytes);
     }
     for (let i = 0; i < ringSlots && bytes > 0; i++) {
-      const { COPY_DST, COPY_SRC, MAP_READ } = GPUBufferUsage;
-      this.#ring.push({
-        buffer: device.createBuffer(bytes, COPY_DST | COPY_SRC, "the results of a plan"),
-        staging: device.createBuffer(bytes, COPY_DST | MAP_READ, "the results of a plan"),
-        run: -1,
-        staged: Promise.resolve(),
-      });
+      const usage = GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ;
+      const buffer = device.createBuffer(bytes, usage, "the results of a plan");
+      this.#ring.push({ buffer, run: -1, free: Promise.resolve() });
     }
     for (const t of plan.states) device.state(t);
     device.reserve(plan.slots);
@@ -120,6 +116,10 @@ export class WebGPUExecutable implements Executable {
         entries: resources.map((resource, binding) => ({ binding, resource })),
       });
     });
+  }
+
+  async ready(): Promise<void> {
+    await this.#ring[this.#runs % ringSlots]?.free;
   }
 
   run(inputs: readonly TypedArray[]): Run {
@@ -186,33 +186,27 @@ export class WebGPUExecutable implements Executable {
   async #read(slot: ResultSlot, run: number, index: number): Promise<ArrayBuffer> {
     assertCurrent(slot, run);
     if (!slot.bytes) {
-      const bytes = slot.staged.then(() => this.#map(slot, run));
-      slot.bytes = bytes;
-      slot.staged = bytes.catch(() => undefined);
+      slot.bytes = this.#map(slot);
+      slot.free = slot.bytes.catch(() => undefined);
     }
     const bytes = await slot.bytes;
     const { byteLength } = this.#plan.outputs[index];
     return bytes.slice(this.#offsets[index], this.#offsets[index] + byteLength);
   }
 
-  /** All results of a run come to the host in one copy. */
-  async #map(slot: ResultSlot, run: number): Promise<ArrayBuffer> {
-    const device = this.#device;
-    assertCurrent(slot, run);
-    device.assertHealthy();
-    const encoder = device.gpu.createCommandEncoder();
-    encoder.copyBufferToBuffer(slot.buffer, 0, slot.staging, 0, slot.buffer.size);
-    device.gpu.queue.submit([encoder.finish()]);
-    await paced(slot.staging.mapAsync(GPUMapMode.READ));
-    const bytes = slot.staging.getMappedRange().slice(0);
-    slot.staging.unmap();
-    device.assertHealthy();
+  /** All results of a run come to the host at once. */
+  async #map(slot: ResultSlot): Promise<ArrayBuffer> {
+    this.#device.assertHealthy();
+    await paced(slot.buffer.mapAsync(GPUMapMode.READ));
+    const bytes = slot.buffer.getMappedRange().slice(0);
+    slot.buffer.unmap();
+    this.#device.assertHealthy();
     return bytes;
   }
 
   destroy(): void {
     const buffers = [this.#params, ...this.#inputs, ...this.#constants.values()];
-    for (const slot of this.#ring) buffers.push(slot.buffer, slot.staging);
+    for (const slot of this.#ring) buffers.push(slot.buffer);
     for (const buffer of buffers) this.#device.destroyBuffer(buffer);
     this.#steps = [];
   }

@@ -69,7 +69,7 @@ export class WebGPUDevice implements Device {
       gpu.limits.maxStorageBufferBindingSize,
     );
     this.adapter = {
-      software,
+      software: options.geometry ? options.geometry === "software" : software,
       subgroupSize: gpu.features.has("subgroups") ? (gpu.adapterInfo.subgroupMinSize ?? 0) : 0,
       maxWorkgroupStorage: gpu.limits.maxComputeWorkgroupStorageSize,
     };

@@ -65,6 +65,7 @@ type Rule = (launch: PlanLaunch, maxBinding: number) => PlanLaunch[] | undefined
 const flat: Rule = (launch, maxBinding) => {
   const { n } = launch.params;
   if ((launch.constants.RANK ?? 0) !== 0) return undefined;
+  if (launch.kernel === "cast" && launch.constants.FROM >= 3) return undefined; // halves are not cut
   const cut = roles(launch).filter((role) => operand(launch, role)?.byteLength === n * 4);
   return pieces(launch.op, n, [4], maxBinding).map(([from, to]) =>
     narrow(

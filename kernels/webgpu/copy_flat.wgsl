@@ -1,5 +1,5 @@
 // y[i] = x[i], 32-bit words.
-// One thread copies one word; 64 words a workgroup.
+// A workgroup of 64 threads copies 256 words, four a thread.
 // Numerics: bits are kept.
 struct Params { n: u32 }
 @group(0) @binding(0) var<uniform> p: Params;
@@ -12,8 +12,11 @@ fn main(
   @builtin(num_workgroups) nwg: vec3u,
   @builtin(local_invocation_index) lane: u32,
 ) {
-  let i = (wg.x + wg.y * nwg.x) * 64u + lane;
-  if (i < p.n) {
-    y[i] = x[i];
+  let base = (wg.x + wg.y * nwg.x) * 256u + lane;
+  for (var k = 0u; k < 4u; k++) {
+    let i = base + k * 64u;
+    if (i < p.n) {
+      y[i] = x[i];
+    }
   }
 }
