@@ -258,6 +258,8 @@ def attention_shared(g):
 
     q1, q2, k, v = g.normal(b, 3, c), g.normal(b, 3, c), g.normal(b, tk, c), g.normal(b, tk, c)
     g.case("k and v", f, [q1, q2, k, v], elsewhere=False)
+    step1, step2 = g.normal(b, 1, c), g.normal(b, 1, c)
+    g.case("one query each", f, [step1, step2, k, v], elsewhere=False)
     g.case("k used elsewhere", lambda *t: f(*t) * t[2].sum(), [q1, q2, k, v], elsewhere=True)
 
 

@@ -129,7 +129,15 @@ export const kernels: Readonly<Record<string, ChooseGeometry>> = {
   }),
   attention: attention("attention", "queries"),
   attention_dq: attention("attention_dq", "queries"),
-  attention_dkv: attention("attention_dkv", "keys"),
+  attention_dkv: (params, constants, adapter) =>
+    params.queries > 1
+      ? attention("attention_dkv", "keys")(params, constants, adapter)
+      : {
+          file: "attention_dkv_step",
+          uses: [],
+          constants,
+          groups: Math.ceil((params.pairs * params.chunks) / 64),
+        },
   adamw: (params, constants) => ({
     file: "adamw",
     uses: [valuesOf(params.n)],
