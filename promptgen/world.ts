@@ -9,7 +9,6 @@ import { fileURLToPath } from "node:url";
 import type { Fact, Relation } from "./facts.ts";
 import { Random } from "./random.ts";
 import { readRows } from "./rows.ts";
-import { checkTemplate, fill } from "./templates.ts";
 
 /** Folders of the world. */
 export interface World {
@@ -25,13 +24,21 @@ export function embeddedWorld(): World {
   return { data, bert: join(data, "bert"), bart: join(data, "bart") };
 }
 
-/** Patterns by relation: sentences with [X] and [Y], one `{"relation", "pattern"}` a line of patterns.jsonl. */
+/**
+ * Patterns by relation, one `{"relation", "pattern"}` a line of patterns.jsonl: sentences with [X] and [Y]; unlike a template, a
+ * pattern may name one of them twice.
+ */
 export async function loadPatterns(data: string): Promise<Map<string, string[]>> {
   const path = join(data, "patterns.jsonl");
   const patterns = new Map<string, string[]>();
   for (const { row, line } of await readRows(path, ["relation", "pattern"])) {
-    const pattern = checkTemplate(row.pattern, `${path}:${line}`);
-    patterns.set(row.relation, [...(patterns.get(row.relation) ?? []), pattern]);
+    const { relation, pattern } = row;
+    if (!pattern.includes("[X]") || !pattern.includes("[Y]")) {
+      throw new Error(
+        `[world] ${path}:${line} lacks [X] or [Y]: ${pattern}; name subject and object`,
+      );
+    }
+    patterns.set(relation, [...(patterns.get(relation) ?? []), pattern]);
   }
   return patterns;
 }
@@ -90,7 +97,8 @@ export function epochSentences(
 }
 
 const sentence = (pattern: string, fact: Fact, relation: Relation, manual: boolean): Sentence => ({
-  text: fill(pattern, fact.subject, fact.object),
+  // one pass: a subject may itself hold "[Y]"
+  text: pattern.replace(/\[[XY]\]/g, (slot) => (slot === "[X]" ? fact.subject : fact.object)),
   fact,
   relation,
   manual,
