@@ -48,8 +48,10 @@ const weightedMean = (losses: Tensor, weights: Tensor): Tensor =>
 
 /** How BERT's tokens are masked. */
 export interface MaskingOptions {
-  /** Probability that the object is masked (as a whole, always by [MASK]). */
+  /** Probability that the object is masked, wherever it stands and always by [MASK]. */
   readonly object: number;
+  /** Probability that one place of an object that stands twice is left as it is: what can be copied. */
+  readonly copy: number;
   /** Probability of any other token; 80 % become [MASK], 10 % a random token, 10 % stay. */
   readonly other: number;
 }
@@ -78,9 +80,9 @@ export function maskedLM(
 ): Problem<BertItem, MaskedBatch> {
   const encode = remembering(tokenizer);
   const items = lastEpoch((epoch) =>
-    epochs(epoch).map(({ text, fact }) => ({
+    epochs(epoch).map(({ text, object }) => ({
       ids: [tokenizer.cls, ...encode(text), tokenizer.sep],
-      object: new Set(encode(fact.object)),
+      object: new Set(encode(object)),
     })),
   );
   const ordinary = [...tokenizer.vocabulary.values()].filter(
@@ -92,7 +94,11 @@ export function maskedLM(
     const ids = [...item.ids];
     const places: number[] = [];
     const whole = random.unit() < masking.object;
+    const held = ids.flatMap((id, i) => (item.object.has(id) ? [i] : []));
+    const copied = held.length > 1 && random.unit() < masking.copy;
+    const left = copied ? held[random.below(held.length)] : -1;
     for (let i = 1; i < ids.length - 1; i++) {
+      if (i === left) continue;
       const isObject = whole && item.object.has(ids[i]);
       if (!isObject && random.unit() >= masking.other) continue;
       places.push(i);

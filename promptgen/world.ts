@@ -6,6 +6,7 @@
  */
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { NONE } from "./batch.ts";
 import type { Fact, Relation } from "./facts.ts";
 import { Random } from "./random.ts";
 import { readRows } from "./rows.ts";
@@ -46,6 +47,8 @@ export async function loadPatterns(data: string): Promise<Map<string, string[]>>
 /** A fact and the sentence that states it. */
 export interface Sentence {
   readonly text: string;
+  /** The object as the sentence has it: the fact's, or "None". */
+  readonly object: string;
   readonly fact: Fact;
   readonly relation: Relation;
   /** Whether the sentence is the manual template's. */
@@ -55,7 +58,19 @@ export interface Sentence {
 /** The largest share of manual sentences that an epoch may have. */
 export const MANUAL_SHARE = 0.1;
 
-const MANUAL = 4; // purpose of the seed
+const MANUAL = 4; // purposes of the seed
+const NOBODY = 6;
+
+/** What an epoch is made of beside every fact in every pattern. */
+export interface SentenceShares {
+  /** Share of the facts that are also stated in the manual template, drawn anew in each epoch. */
+  readonly manual: number;
+  /**
+   * Share of the sentences that are about "None": of nobody nothing is said ("None" is the object too), but where the pattern names
+   * the object twice it stays, so that it can be found in the sentence only.
+   */
+  readonly none: number;
+}
 
 /** Every fact of every split, in a fixed order. */
 export const allFacts = (relations: readonly Relation[]): { fact: Fact; relation: Relation }[] =>
@@ -65,27 +80,35 @@ export const allFacts = (relations: readonly Relation[]): { fact: Fact; relation
 
 /**
  * The sentences of one epoch, in a fixed order.
- * @param manual share of the facts that are also stated in the manual template, drawn anew in each epoch
  * @throws when a relation has no patterns, or more than a tenth of the sentences are manual
  */
 export function epochSentences(
   relations: readonly Relation[],
   patterns: ReadonlyMap<string, readonly string[]>,
-  manual: number,
+  { manual, none }: SentenceShares,
   seed: number,
   epoch: number,
 ): Sentence[] {
   const facts = allFacts(relations);
+  const nobody = new Random(seed, NOBODY, epoch);
+  const sentence = (pattern: string, fact: Fact, relation: Relation): Sentence => {
+    const about = none > 0 && nobody.unit() < none ? NONE : fact.subject;
+    const twice = pattern.split("[Y]").length > 2;
+    const object = about === NONE && !twice ? NONE : fact.object;
+    // one pass: a subject may itself hold "[Y]"
+    const text = pattern.replace(/\[[XY]\]/g, (slot) => (slot === "[X]" ? about : object));
+    return { text, object, fact, relation, manual: pattern === relation.template };
+  };
   const sentences = facts.flatMap(({ fact, relation }) => {
     const own = patterns.get(relation.id);
     if (!own) {
       throw new Error(`[world] relation ${relation.id} has no pattern; add some to patterns.jsonl`);
     }
-    return own.map((pattern) => sentence(pattern, fact, relation, pattern === relation.template));
+    return own.map((pattern) => sentence(pattern, fact, relation));
   });
   const drawn = new Random(seed, MANUAL, epoch).shuffled(facts);
   for (const { fact, relation } of drawn.slice(0, Math.round(manual * facts.length))) {
-    sentences.push(sentence(relation.template, fact, relation, true));
+    sentences.push(sentence(relation.template, fact, relation));
   }
   const count = sentences.filter((made) => made.manual).length;
   if (count > MANUAL_SHARE * sentences.length) {
@@ -95,11 +118,3 @@ export function epochSentences(
   }
   return sentences;
 }
-
-const sentence = (pattern: string, fact: Fact, relation: Relation, manual: boolean): Sentence => ({
-  // one pass: a subject may itself hold "[Y]"
-  text: pattern.replace(/\[[XY]\]/g, (slot) => (slot === "[X]" ? fact.subject : fact.object)),
-  fact,
-  relation,
-  manual,
-});

@@ -33,14 +33,14 @@ const TOOL = "pretrain";
 const RECIPE = {
   bert: {
     settings: { epochs: 10, batchSize: 32, lr: 2e-3, warmup: 0.1, weightDecay: 0.01, clip: 1 },
-    masking: { object: 0.95, other: 0.05 },
-    manual: 0.01,
+    masking: { object: 0.95, copy: 0.6, other: 0.05 },
+    shares: { manual: 0.006, none: 0.02 },
     config: { hidden_dropout_prob: 0, attention_probs_dropout_prob: 0, initializer_range: 0.05 },
   },
   bart: {
     settings: { epochs: 4, batchSize: 32, lr: 2e-3, warmup: 0.1, weightDecay: 0.01, clip: 1 },
     infill: { least: 0.3, most: 0.8, span: 3, paraphrase: 0.7 },
-    manual: 0.4,
+    shares: { manual: 0.4, none: 0 },
     config: { dropout: 0.1, init_std: 0.05 },
   },
 };
@@ -92,8 +92,8 @@ async function pretrain(job: Job): Promise<boolean> {
   const tokenizer = await loadTokenizer(directory);
   const { relations } = await loadFacts(world);
   const patterns = await loadPatterns(world);
-  const { manual } = RECIPE[model];
-  const sentences = (epoch: number) => epochSentences(relations, patterns, manual, seed, epoch);
+  const { shares } = RECIPE[model];
+  const sentences = (epoch: number) => epochSentences(relations, patterns, shares, seed, epoch);
   const first = sentences(0);
   const share = first.filter((sentence) => sentence.manual).length / first.length;
   console.log(
