@@ -69,10 +69,11 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id) local: v
     weights[w0 + groups + g] = dw;
   }
   let delta = deltas.x + deltas.y + deltas.z + deltas.w;
+  // a masked key has w = 0, but where all keys of a query are masked: their scores are constants
+  let slope = select(p.scale, 0f, top <= -1e30f);
   for (var g = 0u; g < groups; g++) {
-    let j = min(vec4u(g * 4u) + vec4u(0u, 1u, 2u, 3u), vec4u(last));
-    let ds = weights[w0 + g] * (weights[w0 + groups + g] - delta) * p.scale;
-    weights[w0 + groups + g] = select(vec4f(), ds, visible4(b, i, j));
+    let at = w0 + groups + g;
+    weights[at] = weights[w0 + g] * (weights[at] - delta) * slope;
   }
   for (var c = 0u; c < p.chunks; c += 4u) {
     let c4 = min(vec4u(c) + vec4u(0u, 1u, 2u, 3u), vec4u(p.chunks - 1u));

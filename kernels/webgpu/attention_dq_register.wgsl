@@ -76,23 +76,11 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lane:
       }
     }
   }
-  for (var j0 = 0u; j0 < p.keys; j0 += LANES) {
-    let key = min(j0 + lane, p.keys - 1u);
-    var word = 0u;
-    if (MASK == 1u && p.maskRow == 0u) { word = mask[b * p.maskBatch + key]; }
-    for (var t = 0u; t < LANES; t += 4u) {
-      let seen = vec4<bool>(
-        visible(b, i, j0 + t, subgroupShuffle(word, t)),
-        visible(b, i, j0 + t + 1u, subgroupShuffle(word, t + 1u)),
-        visible(b, i, j0 + t + 2u, subgroupShuffle(word, t + 2u)),
-        visible(b, i, j0 + t + 3u, subgroupShuffle(word, t + 3u)),
-      );
-      if (j0 + t < p.keys && query < p.queries) {
-        let g = w0 + (j0 + t) / 4u;
-        let ds = weights[g] * (weights[g + groups] - delta) * p.scale;
-        weights[g + groups] = select(vec4f(), ds, seen);
-      }
-    }
+  // a masked key has w = 0, but where all keys of a query are masked: their scores are constants
+  let slope = select(p.scale, 0f, top <= -1e30f);
+  for (var g = 0u; g < groups; g++) {
+    let at = w0 + groups + g;
+    if (query < p.queries) { weights[at] = weights[w0 + g] * (weights[at] - delta) * slope; }
   }
   for (var c = 0u; c < p.chunks; c += 4u) {
     let c4 = min(vec4u(c) + vec4u(0u, 1u, 2u, 3u), vec4u(p.chunks - 1u));
