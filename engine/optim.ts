@@ -3,8 +3,7 @@ import { check } from "./errors.ts";
 import { adamw, gradNorm } from "./ops/adamw.ts";
 import { add, mul } from "./ops/elementwise.ts";
 import { expand } from "./ops/shape.ts";
-import { numel } from "./shape.ts";
-import { scalar, state, stateName, type Tensor } from "./tensor.ts";
+import { scalar, stateName, type Tensor, zeroState } from "./tensor.ts";
 
 export type AdamWOptions = {
   /** Decay rates of the two moments; default 0.9 and 0.999. */
@@ -23,8 +22,7 @@ export type AdamWOptions = {
 export const decaysByName = (name: string): boolean =>
   !/(^|[._])bias$|layer_?norm/i.test(name.replace("final_logits_bias", "bias"));
 
-const zeros = (name: string, like: Tensor): Tensor =>
-  state(name, new Float32Array(numel(like.shape)), like.shape);
+const zeros = (name: string, like: Tensor): Tensor => zeroState(name, like.shape);
 
 /**
  * Adam with decoupled weight decay (Loshchilov and Hutter, 2019), in place on the device. The learning rate and the

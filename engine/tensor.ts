@@ -110,8 +110,8 @@ export function tensor(data: TypedArray | number[], shape?: Shape, dtype?: DType
 
 export const scalar = (value: number): Tensor => tensor(Float32Array.of(value), []);
 
-/** What a state holds until a device takes it over. */
-export type StateInit = { name: string; data: TypedArray };
+/** What a state holds until a device takes it over; no data is zeros. */
+export type StateInit = { name: string; data: TypedArray | undefined };
 
 /** A tensor with memory of its own that outlives a run; `assign` inside `compile` changes it. */
 export function state(name: string, data: TypedArray, shape: Shape, dtype?: DType): Tensor {
@@ -120,14 +120,24 @@ export function state(name: string, data: TypedArray, shape: Shape, dtype?: DTyp
   return apply1(stateOp, [], { spec, state: { name, data } satisfies StateInit });
 }
 
+/** An f32 state of zeros, for which the host holds nothing. */
+export function zeroState(name: string, shape: Shape): Tensor {
+  const init: StateInit = { name, data: undefined };
+  return apply1(stateOp, [], { spec: { shape, dtype: "f32" }, state: init });
+}
+
 export function stateName(t: Tensor): string {
   return t.node.op === stateOp ? (t.node.attrs.state as StateInit).name : t.toString();
 }
 
+/** The host's data of a constant or of a state as it was made; undefined for a state of zeros. */
+export function initialData(t: Tensor): TypedArray | undefined {
+  return t.node.op === stateOp ? (t.node.attrs.state as StateInit).data : hostData(t);
+}
+
+/** The data of a constant. */
 export function hostData(t: Tensor): TypedArray {
-  const attrs = t.node.attrs;
-  if (t.node.op === constantOp) return attrs.data as TypedArray;
-  if (t.node.op === stateOp) return (attrs.state as StateInit).data;
+  if (t.node.op === constantOp) return t.node.attrs.data as TypedArray;
   return fail("tensor", `${t} has no host data`);
 }
 

@@ -3,7 +3,7 @@ import type { Device, DeviceOptions, DeviceStats, Executable, ProfileRow } from 
 import { check, DeviceLostError, EngineError, fail, OutOfMemoryError } from "../errors.ts";
 import type { Plan } from "../plan.ts";
 import { show } from "../shape.ts";
-import { hostData, stateName, stateOp, type Tensor, type TypedArray } from "../tensor.ts";
+import { initialData, stateName, stateOp, type Tensor, type TypedArray } from "../tensor.ts";
 import { debugLevel, openAdapter, paced } from "./adapter.ts";
 import { type Pipeline, type Step, slotBytes, up, WebGPUExecutable } from "./executable.ts";
 import { type Profiler, profiler } from "./profiler.ts";
@@ -133,7 +133,8 @@ export class WebGPUDevice implements Device {
     let buffer = this.#states.get(t);
     if (!buffer) {
       buffer = this.storage(t.bytes, stateName(t));
-      this.upload(buffer, hostData(t));
+      const data = initialData(t); // a new buffer is zeros
+      if (data) this.upload(buffer, data);
       this.#states.set(t, buffer);
     }
     return buffer;

@@ -97,6 +97,43 @@ test("a tied embedding trains the same in windows", async () => {
   close(await train(small), await train(whole), "losses");
 });
 
+test("an embedding of BART-large's size (206 MB) is read, multiplied and trained", async () => {
+  const [vocab, width, rows] = [50265, 1024, 3];
+  const { maxBinding } = whole as unknown as { maxBinding: number };
+  const device = maxBinding < vocab * width * 4 ? whole : await openDevice({ maxBinding: 2 ** 27 });
+  const data = new Float32Array(vocab * width);
+  for (let i = 0; i < data.length; i++) data[i] = ((i * 7919) % 2003) / 2003 - 0.5;
+  const table = state("shared.weight", data, [vocab, width]);
+  const optimizer = new AdamW([table], { weightDecay: 0 });
+  const step = compile(device, (ids: Tensor, targets: Tensor, scalars: Tensor) => {
+    const hidden = embedding(table, ids);
+    const logits = linear(hidden, table);
+    const loss = mean(crossEntropy(logits, targets));
+    optimizer.update(grad(loss, [table]), scalars, [loss]);
+    return { hidden, logits, loss };
+  });
+  const ids = Uint32Array.of(5, 40_000, 50_264);
+  const targets = Uint32Array.of(0, 33_000, 50_264);
+  const first = await step(ids, targets, optimizer.scalars(1, 1e-2));
+  const [hidden, logits] = [await first.hidden.read(), await first.logits.read()];
+  ids.forEach((id, r) => {
+    assert.equal(
+      hidden.subarray(r * width, (r + 1) * width),
+      data.subarray(id * width, (id + 1) * width),
+    );
+    for (const v of [0, 1, 32_767, 32_768, 33_000, 50_264]) {
+      let dot = 0;
+      for (let k = 0; k < width; k++) dot += data[id * width + k] * data[v * width + k];
+      const ours = logits[r * vocab + v];
+      assert.ok(Math.abs(ours - dot) < 1e-3, `row ${r}, word ${v}: ${ours} for ${dot}`);
+    }
+  });
+  assert.is(logits.length, rows * vocab);
+  const before = await first.loss.item();
+  const second = await step(ids, targets, optimizer.scalars(2, 1e-2));
+  assert.ok((await second.loss.item()) < before, "the loss falls");
+});
+
 test("an op without a windowed form is refused at plan time, by name", async () => {
   let message = "";
   try {
