@@ -13,7 +13,7 @@ const help = `npm run bench -- [options]
 
   --device D     auto, gpu or gpu:software (default auto)
   --peer jax-js  runs jax-js 0.1.25 on the same adapter in the same run (installed into .bench/ on first use)
-  --only LIST    of matmul, rows, forward, training (default all)
+  --only LIST    of matmul, rows, forward, training, promptgen (default all)
   --rounds N     rounds, libraries in turn (default 3); the median of the rounds' medians of 7 is printed
   --cold         each process starts with an empty shader cache, and the first call counts
   --json FILE    also writes every row there`;
@@ -43,7 +43,9 @@ if (args.peer && !existsSync(join(bench, "node_modules/@jax-js/jax"))) {
   mkdirSync(bench, { recursive: true });
   writeFileSync(join(bench, "package.json"), '{ "private": true }\n');
   console.log("installing @jax-js/jax 0.1.25 into .bench/ ...");
-  const npm = spawnSync("npm", ["install", "--no-audit", "--no-fund", "@jax-js/jax@0.1.25"], { cwd: bench });
+  const npm = spawnSync("npm", ["install", "--no-audit", "--no-fund", "@jax-js/jax@0.1.25"], {
+    cwd: bench,
+  });
   if (npm.status !== 0) throw new Error(`[bench] npm could not install jax-js: ${npm.stderr}`);
 }
 
@@ -89,7 +91,8 @@ for (let round = 0; round < Number(args.rounds); round++) {
   }
 }
 
-const cell = (ms: number | undefined): string => (ms === undefined ? "-" : ms.toFixed(ms < 10 ? 2 : 1));
+const cell = (ms: number | undefined): string =>
+  ms === undefined ? "-" : ms.toFixed(ms < 10 ? 2 : 1);
 const flops: Record<string, number> = {
   "matmul 256": 2 * 256 ** 3,
   "matmul 512": 2 * 512 ** 3,
@@ -99,7 +102,9 @@ const flops: Record<string, number> = {
 };
 console.log(
   `${"".padEnd(20)}${"ours ms".padStart(10)}${"GFLOPS".padStart(9)}${"first".padStart(10)}` +
-    (args.peer ? `${"jax-js ms".padStart(12)}${"first".padStart(10)}${"ratio".padStart(8)}${"first".padStart(8)}` : ""),
+    (args.peer
+      ? `${"jax-js ms".padStart(12)}${"first".padStart(10)}${"ratio".padStart(8)}${"first".padStart(8)}`
+      : ""),
 );
 for (const [name, byName] of collected) {
   const of = (side: string, key: "median" | "first"): number | undefined => {

@@ -11,6 +11,10 @@ import { reshape, slice } from "../../engine/ops/shape.ts";
 import { softmax } from "../../engine/ops/softmax.ts";
 import { AdamW } from "../../engine/optim.ts";
 import { state, type Tensor } from "../../engine/tensor.ts";
+import { Random } from "../../promptgen/random.ts";
+import { loadSystem } from "../../promptgen/system.ts";
+import { promptProblem } from "../../promptgen/trainer.ts";
+import { embeddedWorld } from "../../promptgen/world.ts";
 import { stack, stackInput, stackWeights, time, uniform } from "./workload.ts";
 
 const [choice, only] = process.argv.slice(2);
@@ -77,6 +81,25 @@ function forward(input: Tensor): Tensor {
   return x;
 }
 
+/** Times training steps and notes what one of them asks of the device. */
+async function training(name: string, step: (t: number) => Promise<number>): Promise<void> {
+  let t = 0;
+  let note = "";
+  await time(
+    name,
+    async () => {
+      const before = { ...device.stats };
+      const loss = await step(++t);
+      const { launches, submits, buffersCreated } = device.stats;
+      note =
+        `${launches - before.launches} launches, ${submits - before.submits} submit, ` +
+        `${buffersCreated - before.buffersCreated} buffers created`;
+      return loss;
+    },
+    () => note,
+  );
+}
+
 const x = state("x", stackInput(), [batch, sequence, hidden]);
 if (wanted("forward")) await kernel("stack forward", () => forward(x));
 if (wanted("training")) {
@@ -87,21 +110,24 @@ if (wanted("training")) {
     optimizer.update(grad(loss, parameters), scalars, [loss]);
     return mul(loss, 1);
   });
-  let t = 0;
-  let before = { ...device.stats };
-  let note = "";
-  await time(
-    "stack training",
-    async () => {
-      before = { ...device.stats };
-      const loss = await (await step(optimizer.scalars(++t, 1e-3))).item();
-      const { stats } = device;
-      note =
-        `${stats.launches - before.launches} launches, ${stats.submits - before.submits} submit, ` +
-        `${stats.buffersCreated - before.buffersCreated} buffers created`;
-      return loss;
-    },
-    () => note,
+  await training("stack training", async (t) => (await step(optimizer.scalars(t, 1e-3))).item());
+}
+if (wanted("promptgen")) {
+  const world = embeddedWorld();
+  const sources = { data: world.data, generator: world.bart, mlm: world.bert, m: 10, n: 5 };
+  const system = await loadSystem(sources);
+  const problem = promptProblem(system, 0.3);
+  const width = problem.buckets[problem.buckets.length - 1];
+  const items = problem.items(0).slice(0, 32);
+  const batch = problem.collate(items, width, 32, new Random(1, 0, 0));
+  const optimizer = new AdamW(problem.parameters, { maxNorm: 1 });
+  const step = compile(device, (b: typeof batch, rng: Tensor, scalars: Tensor) => {
+    const { loss, terms } = problem.loss(b, rng);
+    optimizer.update(grad(loss, problem.parameters), scalars, [terms]);
+    return loss;
+  });
+  await training("PromptGen step", async (t) =>
+    (await step(batch, Uint32Array.of(1, 0, t, 0), optimizer.scalars(t, 1e-5))).item(),
   );
 }
 process.exit(0);
