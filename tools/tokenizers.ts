@@ -317,8 +317,7 @@ function main(): void {
   write("bert/config.json", JSON.stringify(bertConfig(size(bert)), null, 2));
   write("bart/tokenizer.json", JSON.stringify(bart, null, 1));
   write("bart/config.json", JSON.stringify(bartConfig(size(bart)), null, 2));
-  const common = sorted.filter((word) => word !== "None");
-  write("common_vocabs/common_vocab_cased.txt", common.join("\n"));
+  write("common_vocabs/common_vocab_cased.txt", sorted.join("\n"));
   console.log(`${facts.length} facts, ${words.size} words, ${size(bert)} BERT, ${size(bart)} BART`);
 }
 
