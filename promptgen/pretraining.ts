@@ -161,8 +161,9 @@ export interface InfillOptions {
   readonly most: number;
   /** Mean length of a span (Poisson). */
   readonly span: number;
-  /** Probability that the input is another sentence of the same fact. */
+  /** Probability that the input is a statement of the same fact that is drawn anew from `statements`. */
   readonly paraphrase: number;
+  readonly statements: (sentence: Sentence) => readonly string[];
 }
 
 interface BartItem {
@@ -224,13 +225,12 @@ export function denoising(
 ): Problem<BartItem, InfillBatch> {
   const encode = remembering(tokenizer);
   const items = lastEpoch((epoch) => {
-    const sentences = epochs(epoch);
-    const byFact = Map.groupBy(sentences, ({ fact }) => fact);
     const draws = random(PARAPHRASE, epoch);
-    return sentences.map(({ text, fact }) => {
-      const same = byFact.get(fact) ?? [];
-      const other = draws.unit() < options.paraphrase ? same[draws.below(same.length)].text : text;
-      return { source: encode(other), target: encode(text) };
+    return epochs(epoch).map((sentence) => {
+      const target = encode(sentence.text);
+      if (draws.unit() >= options.paraphrase) return { source: target, target };
+      const same = options.statements(sentence);
+      return { source: encode(same[draws.below(same.length)]), target };
     });
   });
   const width = ({ source, target }: BartItem) => 2 + Math.max(source.length, target.length);

@@ -78,6 +78,19 @@ export const allFacts = (relations: readonly Relation[]): { fact: Fact; relation
     [...relation.train, ...relation.dev, ...relation.test].map((fact) => ({ fact, relation })),
   );
 
+/** A fact in every pattern of its relation and in the manual template. */
+export const statements = (
+  { fact, relation }: Pick<Sentence, "fact" | "relation">,
+  patterns: ReadonlyMap<string, readonly string[]>,
+): string[] =>
+  [...(patterns.get(relation.id) ?? []), relation.template].map((pattern) =>
+    stated(pattern, fact.subject, fact.object),
+  );
+
+/** One pass: a subject may itself hold "[Y]". */
+const stated = (pattern: string, subject: string, object: string): string =>
+  pattern.replace(/\[[XY]\]/g, (slot) => (slot === "[X]" ? subject : object));
+
 /**
  * The sentences of one epoch, in a fixed order.
  * @throws when a relation has no patterns, or more than a tenth of the sentences are manual
@@ -95,8 +108,7 @@ export function epochSentences(
     const about = none > 0 && nobody.unit() < none ? NONE : fact.subject;
     const twice = pattern.split("[Y]").length > 2;
     const object = about === NONE && !twice ? NONE : fact.object;
-    // one pass: a subject may itself hold "[Y]"
-    const text = pattern.replace(/\[[XY]\]/g, (slot) => (slot === "[X]" ? about : object));
+    const text = stated(pattern, about, object);
     return { text, object, fact, relation, manual: pattern === relation.template };
   };
   const sentences = facts.flatMap(({ fact, relation }) => {
