@@ -138,6 +138,11 @@ export class RunFolder {
     }
   }
 
+  /** Replaces the weights of best/. */
+  async saveBest(weights: Uint8Array): Promise<void> {
+    await writeWhole(join(this.best, "model.safetensors"), weights);
+  }
+
   async saveLast(tensors: HostTensors, state: JsonObject): Promise<void> {
     const entries = new Map<string, TensorEntry>();
     for (const [name, { shape, data }] of tensors) {

@@ -8,7 +8,7 @@ import { concat, reshape } from "../engine/ops/shape.ts";
 import { saveCheckpoint, serializeWeights } from "../models/weights.ts";
 import { assemble, type Batch, subjectWidth } from "./batch.ts";
 import { bucketOf } from "./buckets.ts";
-import { type JsonObject, type RunFolder, writeWhole } from "./checkpoint.ts";
+import type { JsonObject, RunFolder } from "./checkpoint.ts";
 import type { Fact, Relation } from "./facts.ts";
 import {
   type Evaluation,
@@ -171,7 +171,8 @@ export async function trainPromptGen(options: TrainerOptions): Promise<Outcome> 
   const { device, system, settings, folder, signal } = options;
   const { alpha, ...loop } = settings;
   const examiner = options.examiner ?? new Examiner(device, system, settings.batchSize);
-  if (folder && !options.resume) await saveStart(device, system, folder);
+  // the untrained generator is the first best one
+  if (folder && !options.resume) await saveCheckpoint(folder.best, device, system.bart);
   return train({
     ...options,
     settings: loop,
@@ -181,9 +182,7 @@ export async function trainPromptGen(options: TrainerOptions): Promise<Outcome> 
       return measured && { score: measured.accuracy, figures: figuresOf(measured) };
     },
     async saveBest() {
-      if (!folder) return;
-      const bytes = await serializeWeights(device, system.bart.weights);
-      await writeWhole(`${folder.best}/model.safetensors`, bytes);
+      await folder?.saveBest(await serializeWeights(device, system.bart.weights));
     },
   });
 }
@@ -194,8 +193,3 @@ const figuresOf = ({ accuracy, noneAccuracy, distinct, items }: Measured): JsonO
   distinctPrompts: distinct,
   devFacts: items.length,
 });
-
-/** The untrained generator is the first best one. */
-async function saveStart(device: Device, system: System, folder: RunFolder): Promise<void> {
-  await saveCheckpoint(folder.best, device, system.bart);
-}
