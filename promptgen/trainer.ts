@@ -8,7 +8,7 @@ import { concat, reshape } from "../engine/ops/shape.ts";
 import { saveCheckpoint, serializeWeights } from "../models/weights.ts";
 import { assemble, type Batch, subjectWidth } from "./batch.ts";
 import { bucketOf } from "./buckets.ts";
-import type { JsonObject, RunFolder } from "./checkpoint.ts";
+import type { JsonObject } from "./checkpoint.ts";
 import type { Fact, Relation } from "./facts.ts";
 import {
   type Evaluation,
