@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { copyFile, mkdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { Device } from "../engine/device.ts";
-import { hostData } from "../engine/tensor.ts";
+import { initialData } from "../engine/tensor.ts";
 import { BartForConditionalGeneration } from "../models/bart.ts";
 import type { JsonObject, RunFolder } from "../promptgen/checkpoint.ts";
 import { FLOOR } from "../promptgen/objective.ts";
@@ -119,7 +119,8 @@ export async function loadGenerator(
   for (const kind of ["parameters", "buffers"] as const) {
     for (const [name, target] of bart.weights[kind]) {
       const source = loaded.weights[kind].get(name);
-      if (source) device.write(target, hostData(source));
+      const data = source && initialData(source);
+      if (data) device.write(target, data);
     }
   }
 }
