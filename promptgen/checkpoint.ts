@@ -47,6 +47,25 @@ export async function writeWhole(path: string, data: Uint8Array | string): Promi
   await flushFolder(folder);
 }
 
+const READ_CHUNK = 2 ** 28; // bytes; one call of the system reads less than 2 GiB
+
+/** All bytes of a file; `readFile` refuses 2 GiB, which a large model's moments pass. */
+async function readWhole(path: string): Promise<Uint8Array> {
+  const file = await open(path, "r");
+  try {
+    const bytes = new Uint8Array((await file.stat()).size);
+    for (let at = 0; at < bytes.length; ) {
+      const length = Math.min(READ_CHUNK, bytes.length - at);
+      const { bytesRead } = await file.read(bytes, at, length, at);
+      if (bytesRead === 0) return bytes.subarray(0, at);
+      at += bytesRead;
+    }
+    return bytes;
+  } finally {
+    await file.close();
+  }
+}
+
 async function flushFolder(folder: string): Promise<void> {
   if (process.platform === "win32") return; // a directory cannot be opened there
   const handle = await open(folder, "r");
@@ -156,7 +175,7 @@ export class RunFolder {
   async loadLast(): Promise<{ tensors: HostTensors; state: JsonObject }> {
     let bytes: Uint8Array;
     try {
-      bytes = await readFile(this.last);
+      bytes = await readWhole(this.last);
     } catch (cause) {
       throw new Error(
         `[resume] ${this.last} cannot be read: the run was stopped before its first checkpoint; start it again without --resume`,
