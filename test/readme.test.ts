@@ -3,7 +3,7 @@ import { stripTypeScriptTypes } from "node:module";
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { build } from "../tools/build.ts";
+import { build } from "../tools/commands/build.ts";
 import { openPage } from "./page.ts";
 
 const test = suite("README");

@@ -8,7 +8,7 @@ import type { Outcome } from "../../promptgen/loop.ts";
 import { Random } from "../../promptgen/random.ts";
 import { loadSystem } from "../../promptgen/system.ts";
 import { Examiner, trainPromptGen } from "../../promptgen/trainer.ts";
-import { CHOICES, identityOf, settingsOf, sourcesOf } from "../../tools/runs.ts";
+import { CHOICES, identityOf, settingsOf, sourcesOf } from "../../tools/commands/runs.ts";
 import { asArguments, ROOT, tinyOptions, tinyPair } from "./tiny.ts";
 
 const test = suite("resume");

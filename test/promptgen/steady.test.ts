@@ -9,7 +9,7 @@ import { type Evaluation, train } from "../../promptgen/loop.ts";
 import { dropoutState, Random } from "../../promptgen/random.ts";
 import { loadSystem, type System } from "../../promptgen/system.ts";
 import { Examiner, promptProblem } from "../../promptgen/trainer.ts";
-import { settingsOf, sourcesOf } from "../../tools/runs.ts";
+import { settingsOf, sourcesOf } from "../../tools/commands/runs.ts";
 import { tinyOptions, tinyPair } from "./tiny.ts";
 
 const test = suite("steady");

@@ -8,7 +8,7 @@ import { BartForConditionalGeneration } from "../../models/bart.ts";
 import { BertForMaskedLM } from "../../models/bert.ts";
 import { saveCheckpoint } from "../../models/weights.ts";
 import { embeddedWorld } from "../../promptgen/world.ts";
-import type { RunOptions } from "../../tools/runs.ts";
+import type { RunOptions } from "../../tools/commands/runs.ts";
 
 export const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 

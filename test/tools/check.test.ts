@@ -6,7 +6,7 @@ import {
   lengthProblems,
   skipProblems,
   specifiers,
-} from "../../tools/check.ts";
+} from "../../tools/commands/check.ts";
 
 test("finds every kind of import, and none in comments or strings", () => {
   const text = `

@@ -2,9 +2,9 @@ import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { judge, verdicts } from "../../tools/test.ts";
+import { judge, verdicts } from "../../tools/commands/test.ts";
 
-const RUNNER = fileURLToPath(new URL("../../tools/test.ts", import.meta.url));
+const RUNNER = fileURLToPath(new URL("../../tools/commands/test.ts", import.meta.url));
 const summary = (total: number, passed: number, skipped = 0) =>
   `\n  Total:     ${total}\n  Passed:    ${passed}\n  Skipped:   ${skipped}\n  Duration:  1.00ms\n\n`;
 const ended = { code: 0, signal: null, timedOut: false };

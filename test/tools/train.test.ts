@@ -8,7 +8,7 @@ import { NotFiniteError } from "../../promptgen/loop.ts";
 import { loadSystem } from "../../promptgen/system.ts";
 import { Examiner, trainPromptGen } from "../../promptgen/trainer.ts";
 import { embeddedWorld } from "../../promptgen/world.ts";
-import { CHOICES, identityOf, settingsOf, sourcesOf } from "../../tools/runs.ts";
+import { CHOICES, identityOf, settingsOf, sourcesOf } from "../../tools/commands/runs.ts";
 import { asArguments, ROOT, tinyOptions, tinyPair } from "../promptgen/tiny.ts";
 
 const test = suite("train");

@@ -8,7 +8,7 @@ import { cpSync, existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-const ROOT = fileURLToPath(new URL("..", import.meta.url));
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const FOLDERS = ["engine", "kernels", "models", "promptgen"];
 /** What the compiler writes itself, and what is for readers of the source. */
 const NOT_COPIED = /\.ts$|\.md$|(?:^|[\\/])tsconfig[^\\/]*\.json$/;

@@ -2,8 +2,8 @@
 import { writeSync } from "node:fs";
 import { parseArgs, styleText } from "node:util";
 import { SingleBar } from "cli-progress";
-import type { Device, DeviceOptions } from "../engine/device.ts";
-import { openDevice } from "../engine/device.ts";
+import type { Device, DeviceOptions } from "../../engine/device.ts";
+import { openDevice } from "../../engine/device.ts";
 
 /** A mistake of the person at the keyboard. */
 export class UsageError extends Error {

@@ -125,7 +125,7 @@ function readSources(root: string): Source[] {
 }
 
 function main(): void {
-  const sources = readSources(fileURLToPath(new URL("..", import.meta.url)));
+  const sources = readSources(fileURLToPath(new URL("../..", import.meta.url)));
   const { arrows, problems } = importGraph(sources);
   problems.push(...lengthProblems(sources), ...skipProblems(sources));
   for (const folder of Object.keys(ARROWS)) {

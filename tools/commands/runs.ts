@@ -2,14 +2,14 @@
 import { existsSync } from "node:fs";
 import { copyFile, mkdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import type { Device } from "../engine/device.ts";
-import { initialData } from "../engine/tensor.ts";
-import { BartForConditionalGeneration } from "../models/bart.ts";
-import type { JsonObject, RunFolder } from "../promptgen/checkpoint.ts";
-import { FLOOR } from "../promptgen/objective.ts";
-import type { Sources, System } from "../promptgen/system.ts";
-import type { TrainerSettings } from "../promptgen/trainer.ts";
-import { embeddedWorld } from "../promptgen/world.ts";
+import type { Device } from "../../engine/device.ts";
+import { initialData } from "../../engine/tensor.ts";
+import { BartForConditionalGeneration } from "../../models/bart.ts";
+import type { JsonObject, RunFolder } from "../../promptgen/checkpoint.ts";
+import { FLOOR } from "../../promptgen/objective.ts";
+import type { Sources, System } from "../../promptgen/system.ts";
+import type { TrainerSettings } from "../../promptgen/trainer.ts";
+import { embeddedWorld } from "../../promptgen/world.ts";
 
 /** The options that decide a run, by their names on the command line. */
 export interface RunOptions {

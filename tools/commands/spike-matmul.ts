@@ -1,14 +1,14 @@
 /**
- * `node tools/spike-matmul.ts [--only REGEX]`: times the matmul kernels alone on this machine's adapter, shape by shape, with an
+ * `npx node tools/commands/spike-matmul.ts [--only REGEX]`: times the matmul kernels alone on this machine's adapter, shape by shape, with an
  * empty shader cache. Prints the table of docs/performance.md.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { openAdapter, paced } from "../engine/devices/adapter.ts";
-import { kernelSource, packParams } from "../engine/devices/wgsl.ts";
-import { chooseMatmul } from "../kernels/webgpu/matmul.ts";
+import { openAdapter, paced } from "../../engine/devices/adapter.ts";
+import { kernelSource, packParams } from "../../engine/devices/wgsl.ts";
+import { chooseMatmul } from "../../kernels/webgpu/matmul.ts";
 
 const { values: args } = parseArgs({ options: { only: { type: "string", default: "" } } });
 

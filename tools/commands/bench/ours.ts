@@ -1,20 +1,20 @@
 /** The benchmark's work on our engine, in a process of its own: `node tools/bench/ours.ts DEVICE [NAMES]`. */
-import { compile } from "../../engine/compile.ts";
-import { type DeviceOptions, openDevice } from "../../engine/device.ts";
-import { grad } from "../../engine/grad.ts";
-import { attention } from "../../engine/ops/attention.ts";
-import { mul, square } from "../../engine/ops/elementwise.ts";
-import { layerNorm } from "../../engine/ops/layernorm.ts";
-import { linear, matmul } from "../../engine/ops/matmul.ts";
-import { mean } from "../../engine/ops/reduce.ts";
-import { reshape, slice } from "../../engine/ops/shape.ts";
-import { softmax } from "../../engine/ops/softmax.ts";
-import { AdamW } from "../../engine/optim.ts";
-import { state, type Tensor } from "../../engine/tensor.ts";
-import { Random } from "../../promptgen/random.ts";
-import { loadSystem } from "../../promptgen/system.ts";
-import { promptProblem } from "../../promptgen/trainer.ts";
-import { embeddedWorld } from "../../promptgen/world.ts";
+import { compile } from "../../../engine/compile.ts";
+import { type DeviceOptions, openDevice } from "../../../engine/device.ts";
+import { grad } from "../../../engine/grad.ts";
+import { attention } from "../../../engine/ops/attention.ts";
+import { mul, square } from "../../../engine/ops/elementwise.ts";
+import { layerNorm } from "../../../engine/ops/layernorm.ts";
+import { linear, matmul } from "../../../engine/ops/matmul.ts";
+import { mean } from "../../../engine/ops/reduce.ts";
+import { reshape, slice } from "../../../engine/ops/shape.ts";
+import { softmax } from "../../../engine/ops/softmax.ts";
+import { AdamW } from "../../../engine/optim.ts";
+import { state, type Tensor } from "../../../engine/tensor.ts";
+import { Random } from "../../../promptgen/random.ts";
+import { loadSystem } from "../../../promptgen/system.ts";
+import { promptProblem } from "../../../promptgen/trainer.ts";
+import { embeddedWorld } from "../../../promptgen/world.ts";
 import { stack, stackInput, stackWeights, time, uniform } from "./workload.ts";
 
 const [choice, only] = process.argv.slice(2);

@@ -1,0 +1,211 @@
+/** Pre-trains the tiny BERT and BART of a world on sentences made from all of its facts: `node tools/pretrain.ts`. */
+import { readFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import type { Device } from "../../engine/device.ts";
+import { BartForConditionalGeneration } from "../../models/bart.ts";
+import { BertForMaskedLM } from "../../models/bert.ts";
+import { loadTokenizer } from "../../models/tokenizer.ts";
+import { type ModelWeights, serializeWeights } from "../../models/weights.ts";
+import { RunFolder, writeWhole } from "../../promptgen/checkpoint.ts";
+import { loadFacts } from "../../promptgen/facts.ts";
+import { type LoopSettings, type Problem, train } from "../../promptgen/loop.ts";
+import { denoising, maskedLM } from "../../promptgen/pretraining.ts";
+import { Random } from "../../promptgen/random.ts";
+import {
+  embeddedWorld,
+  epochSentences,
+  loadPatterns,
+  MANUAL_SHARE,
+  type Sentence,
+  statements,
+} from "../../promptgen/world.ts";
+import {
+  deviceOf,
+  exitCodeOf,
+  numberOf,
+  type OptionSpec,
+  onSignals,
+  optionHelp,
+  Progress,
+  Rate,
+  readOptions,
+  runTool,
+  UsageError,
+} from "./cli.ts";
+import { linePlot } from "./plot.ts";
+
+const TOOL = "pretrain";
+
+/** What was found to work; see docs/training.md. */
+const RECIPE = {
+  bert: {
+    settings: { epochs: 6, batchSize: 32, lr: 2e-3, warmup: 0.1, weightDecay: 0.01, clip: 1 },
+    masking: { object: 0.95, copy: 0.6, other: 0.05 },
+    shares: { manual: 0.005, none: 0.1 },
+  },
+  bart: {
+    settings: { epochs: 4, batchSize: 32, lr: 2e-3, warmup: 0.1, weightDecay: 0.01, clip: 1 },
+    infill: { least: 0.3, most: 0.8, span: 3, paraphrase: 0.7 },
+    shares: { manual: 0.4, none: 0 },
+  },
+};
+
+const MODELS = ["bert", "bart"] as const;
+type Model = (typeof MODELS)[number];
+
+const OPTIONS = {
+  world: { value: "DIR", help: "folder of the world", initial: "the embedded one" },
+  only: { value: "MODEL", help: "bert or bart", initial: "both" },
+  out: { value: "DIR", help: "folder of checkpoints and logs", initial: "runs/pretrain" },
+  curves: { value: "DIR", help: "folder of the loss curves", initial: "docs/pretraining" },
+  epochs: { value: "N", help: "passes over the sentences", initial: "6 for bert, 4 for bart" },
+  seed: { value: "N", help: "decides weights, order and masks", initial: "1" },
+  device: { value: "NAME", help: "auto, gpu or gpu:software", initial: "auto" },
+  resume: { help: "go on from the last checkpoint in --out" },
+} satisfies Record<string, OptionSpec>;
+
+const HELP = `Pre-trains the tiny BERT (masked LM) and BART (span in-filling) of a world on sentences made from ALL of its facts,
+test facts too: a masked LM that was never told a fact cannot be asked for it. The manual template is one of the
+patterns, in at most a tenth of the sentences. Weights are written as f16 into the world's bert/ and bart/.
+
+  npx node tools/pretrain.ts                repeats what is in the repository
+  npx node tools/pretrain.ts --only bart    one of the two
+  npx node tools/pretrain.ts --resume       after Ctrl-C
+
+Options
+${optionHelp(OPTIONS)}
+`;
+
+interface Job {
+  readonly model: Model;
+  readonly world: string;
+  readonly folder: RunFolder;
+  readonly curves: string;
+  readonly seed: number;
+  readonly epochs: number;
+  readonly resume: boolean;
+  readonly device: Device;
+  readonly signal: AbortSignal;
+}
+
+/** Trains one model; false when the signal came. */
+async function pretrain(job: Job): Promise<boolean> {
+  const { model, world, seed } = job;
+  const directory = join(world, model);
+  const config = JSON.parse(await readFile(join(directory, "config.json"), "utf8"));
+  const tokenizer = await loadTokenizer(directory);
+  const { relations } = await loadFacts(world);
+  const patterns = await loadPatterns(world);
+  const { shares } = RECIPE[model];
+  const sentences = (epoch: number) => epochSentences(relations, patterns, shares, seed, epoch);
+  const first = sentences(0);
+  const share = first.filter((sentence) => sentence.manual).length / first.length;
+  console.log(
+    `${model}: ${first.length} sentences an epoch, ${(100 * share).toFixed(1)} % of the manual templates (at most ${100 * MANUAL_SHARE} %)`,
+  );
+  if (model === "bert") {
+    const bert = BertForMaskedLM.random(config, seed);
+    const problem = maskedLM(bert, tokenizer, sentences, RECIPE.bert.masking);
+    return fit(job, problem, bert.weights, directory);
+  }
+  const bart = BartForConditionalGeneration.random(config, seed);
+  const random = (purpose: number, epoch: number) => new Random(seed, purpose, epoch);
+  const infill = { ...RECIPE.bart.infill, statements: (s: Sentence) => statements(s, patterns) };
+  const problem = denoising(bart, tokenizer, sentences, infill, random);
+  return fit(job, problem, bart.weights, directory);
+}
+
+async function fit<Item, Batch>(
+  job: Job,
+  problem: Problem<Item, Batch>,
+  weights: ModelWeights,
+  directory: string,
+): Promise<boolean> {
+  const { model, folder, seed, epochs, resume, device, signal } = job;
+  const settings: LoopSettings = {
+    ...RECIPE[model].settings,
+    epochs,
+    seed,
+    evaluationsPerEpoch: 5,
+  };
+  const identity = JSON.stringify({ ...RECIPE[model], settings });
+  if (!resume) await folder.begin({ model, recipe: identity });
+  const rate = new Rate();
+  let bar: Progress | undefined;
+  const outcome = await train({
+    device,
+    problem,
+    settings,
+    folder,
+    resume,
+    signal,
+    identity,
+    saveEvery: 200,
+    onStep({ step, steps, items, terms }) {
+      bar ??= new Progress(model, steps, step - 1, "sentences/s");
+      bar.update(step, `loss ${terms.loss.toFixed(3)}`, rate.add(items));
+    },
+  });
+  bar?.stop();
+  if (!outcome.finished) return false;
+  const bytes = await serializeWeights(device, weights, "F16");
+  await writeWhole(join(directory, "model.safetensors"), bytes);
+  const curve = await writeCurve(job);
+  console.log(`${model}: final loss ${curve.toFixed(3)}, ${bytes.length} bytes in ${directory}`);
+  return true;
+}
+
+/** Writes the losses as CSV and SVG; gives the last. */
+async function writeCurve({ model, folder, curves }: Job): Promise<number> {
+  const rows = (await folder.readLog()).filter((row) => typeof row.loss === "number");
+  const points = rows.map((row) => [row.step, Number(row.loss)] as const);
+  const lines = points.map(([step, loss]) => `${step},${loss.toFixed(4)}`);
+  await writeWhole(join(curves, `${model}.csv`), `step,loss\n${lines.join("\n")}\n`);
+  const title = model === "bert" ? "Tiny BERT, masked LM" : "Tiny BART, span in-filling";
+  const plot = linePlot(`${title}: training loss`, "step", "nats a token", [
+    { label: "mean since the last point", color: "#1f5fa8", points },
+  ]);
+  await writeWhole(join(curves, `${model}.svg`), plot);
+  return points[points.length - 1][1];
+}
+
+async function main(): Promise<number> {
+  const { values, positionals } = readOptions(TOOL, OPTIONS, process.argv.slice(2));
+  if ("help" in values) {
+    process.stdout.write(HELP);
+    return 0;
+  }
+  if (positionals.length > 0) {
+    throw new UsageError(`[${TOOL}] ${positionals[0]} is no option; see --help`);
+  }
+  const only = MODELS.find((model) => model === values.only);
+  if (values.only !== undefined && only === undefined) {
+    throw new UsageError(`[${TOOL}] --only is ${values.only}; choose bert or bart`);
+  }
+  const seed = numberOf(TOOL, "seed", values.seed ?? "1", { least: 0, whole: true });
+  const out = resolve(values.out ?? "runs/pretrain");
+  const device = await deviceOf(TOOL, values.device ?? "auto");
+  console.log(device.description);
+  const signal = onSignals();
+  for (const model of only ? [only] : MODELS) {
+    const initial = String(RECIPE[model].settings.epochs);
+    const epochs = numberOf(TOOL, "epochs", values.epochs ?? initial, { least: 1, whole: true });
+    const done = await pretrain({
+      model,
+      world: resolve(values.world ?? embeddedWorld().data),
+      folder: new RunFolder(join(out, model)),
+      curves: resolve(values.curves ?? "docs/pretraining"),
+      seed,
+      epochs,
+      resume: "resume" in values,
+      device,
+      signal,
+    });
+    if (done) continue;
+    console.log(`stopped by ${signal.reason}; go on with: npx node tools/pretrain.ts --resume`);
+    return exitCodeOf(signal.reason);
+  }
+  return 0;
+}
+
+await runTool(main);

@@ -1,0 +1,324 @@
+// Makes the tokenizers, the configurations and the common vocabulary of an embedded world from its
+// facts and patterns. Same input, same bytes.
+//
+//   node tools/tokenizers.ts [WORLD]      WORLD defaults to promptgen/world
+//
+// BERT gets a cased WordPiece vocabulary, BART a byte-level BPE one; every word of the world is one
+// token in both. Words outside the world fall into a few learned pieces and then into characters
+// (WordPiece) or bytes (BPE).
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+
+/** Pieces learned for words outside the world. */
+const PIECES = 100;
+const POSITIONS = 128;
+
+interface Fact {
+  readonly relation: string;
+  readonly subject: string;
+  readonly object: string;
+}
+
+/** The rows of a JSON-lines file as string records; a broken line is named by file and number. */
+function jsonLines(path: string): Record<string, string>[] {
+  const rows: Record<string, string>[] = [];
+  for (const [index, line] of readFileSync(path, "utf8").split("\n").entries()) {
+    if (line.trim() === "") continue;
+    try {
+      rows.push(JSON.parse(line) as Record<string, string>);
+    } catch {
+      throw new Error(`[tokenizers] ${path}:${index + 1} is not JSON; mend or remove the line`);
+    }
+  }
+  return rows;
+}
+
+function readFacts(world: string): Fact[] {
+  const files: string[] = [];
+  const data = join(world, "autoprompt_data");
+  for (const relation of readdirSync(data).sort()) {
+    for (const split of ["train", "dev"]) files.push(join(data, relation, `${split}.jsonl`));
+  }
+  const tests = join(world, "LAMA-TREx");
+  for (const name of readdirSync(tests).sort()) files.push(join(tests, name));
+  return files.flatMap((file) =>
+    jsonLines(file).map((row) => ({
+      relation: row.predicate_id,
+      subject: row.sub_label,
+      object: row.obj_label,
+    })),
+  );
+}
+
+/** Words as both tokenizers cut the world's text: runs of letters or digits, else one character. */
+const wordsOf = (text: string): string[] => text.match(/[\p{L}\p{N}]+|[^\s\p{L}\p{N}]/gu) ?? [];
+
+/**
+ * Byte-pair merges over the distinct words, by frequency, ties in alphabetical order (Sennrich et
+ * al. 2016). A merge never reaches a whole word's length of one; only inner pieces are wanted.
+ */
+function learnMerges(words: readonly string[], count: number): [string, string][] {
+  const split = words.map((word) => [...word]);
+  const merges: [string, string][] = [];
+  while (merges.length < count) {
+    const seen = new Map<string, number>();
+    for (const pieces of split) {
+      for (let i = 0; i + 1 < pieces.length; i++) {
+        const key = `${pieces[i]} ${pieces[i + 1]}`;
+        seen.set(key, (seen.get(key) ?? 0) + 1);
+      }
+    }
+    let best = "";
+    let most = 1;
+    for (const [key, times] of seen) {
+      if (times > most || (times === most && best !== "" && key < best)) {
+        best = key;
+        most = times;
+      }
+    }
+    if (best === "") break;
+    const [left, right] = best.split(" ");
+    merges.push([left, right]);
+    for (const pieces of split) {
+      for (let i = 0; i + 1 < pieces.length; i++) {
+        if (pieces[i] === left && pieces[i + 1] === right) pieces.splice(i, 2, left + right);
+      }
+    }
+  }
+  return merges;
+}
+
+/** The printable character that stands for each byte in byte-level BPE (Radford et al. 2019). */
+function byteCharacters(): string[] {
+  const printable = (byte: number): boolean =>
+    (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || (byte >= 174 && byte <= 255);
+  let spare = 256;
+  return Array.from({ length: 256 }, (_, byte) =>
+    String.fromCodePoint(printable(byte) ? byte : spare++),
+  );
+}
+
+function ids(tokens: readonly string[]): Record<string, number> {
+  return Object.fromEntries([...new Set(tokens)].map((token, id) => [token, id]));
+}
+
+const special = (id: number, content: string, lstrip = false): object => ({
+  id,
+  content,
+  single_word: false,
+  lstrip,
+  rstrip: false,
+  normalized: false,
+  special: true,
+});
+
+function wordPiece(words: readonly string[], pieces: readonly string[]): object {
+  const specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
+  const characters = Array.from({ length: 94 }, (_, i) => String.fromCharCode(33 + i));
+  const inner = [...characters.filter((c) => /[A-Za-z0-9]/.test(c)), ...pieces];
+  const vocab = ids([
+    ...specials,
+    ...characters,
+    ...pieces,
+    ...inner.map((piece) => `##${piece}`),
+    ...words,
+  ]);
+  const token = (id: string): object => ({ id, ids: [vocab[id]], tokens: [id] });
+  const sequence = (id: "A" | "B", type_id: number): object => ({ Sequence: { id, type_id } });
+  const mark = (id: string, type_id: number): object => ({ SpecialToken: { id, type_id } });
+  const single = [mark("[CLS]", 0), sequence("A", 0), mark("[SEP]", 0)];
+  return {
+    version: "1.0",
+    truncation: null,
+    padding: null,
+    added_tokens: specials.map((content, id) => special(id, content)),
+    normalizer: {
+      type: "BertNormalizer",
+      clean_text: true,
+      handle_chinese_chars: true,
+      strip_accents: null,
+      lowercase: false,
+    },
+    pre_tokenizer: { type: "BertPreTokenizer" },
+    post_processor: {
+      type: "TemplateProcessing",
+      single,
+      pair: [...single, sequence("B", 1), mark("[SEP]", 1)],
+      special_tokens: { "[CLS]": token("[CLS]"), "[SEP]": token("[SEP]") },
+    },
+    decoder: { type: "WordPiece", prefix: "##", cleanup: true },
+    model: {
+      type: "WordPiece",
+      unk_token: "[UNK]",
+      continuing_subword_prefix: "##",
+      max_input_chars_per_word: 100,
+      vocab,
+    },
+  };
+}
+
+/** `ignore_merges`: a word of the vocabulary is taken whole, so it needs no chain of merges. */
+function byteLevel(
+  words: readonly string[],
+  openers: readonly string[],
+  merges: readonly [string, string][],
+): object {
+  const specials = ["<s>", "<pad>", "</s>", "<unk>"];
+  const vocab = ids([
+    ...specials,
+    ...byteCharacters(),
+    ...merges.map((pair) => pair.join("")),
+    ...openers,
+    ...words.map((word) => `Ġ${word}`),
+    "<mask>",
+  ]);
+  const mask = vocab["<mask>"];
+  return {
+    version: "1.0",
+    truncation: null,
+    padding: null,
+    added_tokens: [
+      ...specials.map((content, id) => special(id, content)),
+      special(mask, "<mask>", true),
+    ],
+    normalizer: null,
+    pre_tokenizer: {
+      type: "ByteLevel",
+      add_prefix_space: false,
+      trim_offsets: true,
+      use_regex: true,
+    },
+    post_processor: {
+      type: "RobertaProcessing",
+      sep: ["</s>", 2],
+      cls: ["<s>", 0],
+      trim_offsets: true,
+      add_prefix_space: false,
+    },
+    decoder: { type: "ByteLevel", add_prefix_space: true, trim_offsets: true, use_regex: true },
+    model: {
+      type: "BPE",
+      dropout: null,
+      unk_token: null,
+      continuing_subword_prefix: "",
+      end_of_word_suffix: "",
+      fuse_unk: false,
+      byte_fallback: false,
+      ignore_merges: true,
+      vocab,
+      merges,
+    },
+  };
+}
+
+function bertConfig(vocabulary: number): object {
+  return {
+    architectures: ["BertForMaskedLM"],
+    model_type: "bert",
+    vocab_size: vocabulary,
+    hidden_size: 128,
+    num_hidden_layers: 2,
+    num_attention_heads: 2,
+    intermediate_size: 256,
+    hidden_act: "gelu",
+    hidden_dropout_prob: 0,
+    attention_probs_dropout_prob: 0,
+    max_position_embeddings: POSITIONS,
+    type_vocab_size: 2,
+    initializer_range: 0.05,
+    layer_norm_eps: 1e-12,
+    pad_token_id: 0,
+    tie_word_embeddings: true,
+  };
+}
+
+function bartConfig(vocabulary: number): object {
+  return {
+    architectures: ["BartForConditionalGeneration"],
+    model_type: "bart",
+    vocab_size: vocabulary,
+    d_model: 128,
+    encoder_layers: 2,
+    decoder_layers: 2,
+    encoder_attention_heads: 2,
+    decoder_attention_heads: 2,
+    encoder_ffn_dim: 256,
+    decoder_ffn_dim: 256,
+    activation_function: "gelu",
+    dropout: 0.1,
+    attention_dropout: 0,
+    activation_dropout: 0,
+    max_position_embeddings: POSITIONS,
+    init_std: 0.05,
+    scale_embedding: false,
+    bos_token_id: 0,
+    pad_token_id: 1,
+    eos_token_id: 2,
+    decoder_start_token_id: 2,
+    forced_eos_token_id: 2,
+    is_encoder_decoder: true,
+    tie_word_embeddings: true,
+  };
+}
+
+function main(): void {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: { help: { type: "boolean", short: "h" } },
+  });
+  if (values.help) {
+    console.log("node tools/tokenizers.ts [WORLD]   writes WORLD/{bert,bart} and common_vocabs");
+    return;
+  }
+  const home = fileURLToPath(new URL("../../promptgen/world", import.meta.url));
+  const world = positionals[0] ?? home;
+  if (!existsSync(join(world, "patterns.jsonl"))) {
+    throw new Error(`[tokenizers] ${world} holds no patterns.jsonl; name the folder of a world`);
+  }
+  const facts = readFacts(world);
+  const templates = [
+    ...jsonLines(join(world, "patterns.jsonl")).map((row) => [row.relation, row.pattern]),
+    ...jsonLines(join(world, "relation_metainfo", "LAMA_relations.jsonl")).map((row) => [
+      row.relation,
+      row.template,
+    ]),
+  ];
+  const words = new Set(["None"]);
+  const openers = new Set(["None"]); // words that open a text have no space before them
+  for (const [relation, template] of templates) {
+    for (const fact of facts) {
+      if (fact.relation !== relation) continue;
+      const text = template.replaceAll("[X]", fact.subject).replaceAll("[Y]", fact.object);
+      const found = wordsOf(text);
+      openers.add(found[0]);
+      openers.add(wordsOf(fact.subject)[0]);
+      for (const word of found) words.add(word);
+    }
+  }
+  const sorted = [...words].sort();
+  const merges = learnMerges(
+    sorted.filter((word) => /^[A-Za-z]+$/.test(word)),
+    PIECES,
+  );
+  const pieces = merges.map((pair) => pair.join(""));
+  const write = (name: string, text: string): void => {
+    const path = join(world, name);
+    mkdirSync(join(path, ".."), { recursive: true });
+    writeFileSync(path, `${text}\n`);
+    console.log(`wrote ${relative(process.cwd(), path)}`);
+  };
+  const size = (tokenizer: object): number =>
+    Object.keys((tokenizer as { model: { vocab: object } }).model.vocab).length;
+  const bert = wordPiece(sorted, pieces);
+  const bart = byteLevel(sorted, [...openers].sort(), merges);
+  write("bert/tokenizer.json", JSON.stringify(bert, null, 1));
+  write("bert/config.json", JSON.stringify(bertConfig(size(bert)), null, 2));
+  write("bart/tokenizer.json", JSON.stringify(bart, null, 1));
+  write("bart/config.json", JSON.stringify(bartConfig(size(bart)), null, 2));
+  write("common_vocabs/common_vocab_cased.txt", sorted.join("\n"));
+  console.log(`${facts.length} facts, ${words.size} words, ${size(bert)} BERT, ${size(bart)} BART`);
+}
+
+main();
