@@ -41,7 +41,7 @@ const PAPER = {
   alpha: 0.3,
   m: 10,
   n: 5,
-  lr: 5e-5,
+  lr: 1e-4,
   warmup: 0.1,
   "weight-decay": 1e-3,
   "batch-size": 32,
@@ -50,7 +50,7 @@ const PAPER = {
 };
 
 /** What suits the embedded world; the rest is as in the paper. */
-const SMALL: Partial<typeof PAPER> = { epochs: 12 };
+const SMALL: Partial<typeof PAPER> = { lr: 1e-4, epochs: 12 };
 
 const shown = (name: keyof typeof PAPER): string =>
   name in SMALL ? `${PAPER[name]}; with --world ${SMALL[name]}` : String(PAPER[name]);
