@@ -41,7 +41,7 @@ const PAPER = {
   alpha: 0.3,
   m: 10,
   n: 5,
-  lr: 1e-4,
+  lr: 5e-5,
   warmup: 0.1,
   "weight-decay": 1e-3,
   "batch-size": 32,
