@@ -130,16 +130,15 @@ export function stateName(t: Tensor): string {
   return t.node.op === stateOp ? (t.node.attrs.state as StateInit).name : t.toString();
 }
 
-/** The host's data of a constant or of a state as it was made; undefined for a state of zeros. */
+/** The data of a constant, or of a state as it was made; undefined for a state of zeros. */
 export function initialData(t: Tensor): TypedArray | undefined {
-  return t.node.op === stateOp ? (t.node.attrs.state as StateInit).data : hostData(t);
-}
-
-/** The data of a constant. */
-export function hostData(t: Tensor): TypedArray {
   if (t.node.op === constantOp) return t.node.attrs.data as TypedArray;
+  if (t.node.op === stateOp) return (t.node.attrs.state as StateInit).data;
   return fail("tensor", `${t} has no host data`);
 }
+
+/** As `initialData`, with the zeros written out. */
+export const hostData = (t: Tensor): TypedArray => initialData(t) ?? new Float32Array(t.size);
 
 export const sameSpec = (a: TensorSpec, b: TensorSpec): boolean =>
   a.dtype === b.dtype && sameShape(a.shape, b.shape);
