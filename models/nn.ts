@@ -1,13 +1,13 @@
 /** The layers that BERT and BART share: parameters and what is done with them. */
-import { attention } from "../engine/ops/attention.ts";
+import { type AttentionOptions, attention, type Layout } from "../engine/ops/attention.ts";
 import { dropout } from "../engine/ops/dropout.ts";
-import { logicalAnd, where } from "../engine/ops/elementwise.ts";
 import { embedding } from "../engine/ops/embedding.ts";
 import { layerNorm } from "../engine/ops/layernorm.ts";
-import { linear, matmul } from "../engine/ops/matmul.ts";
-import { permute, reshape } from "../engine/ops/shape.ts";
-import { softmax } from "../engine/ops/softmax.ts";
-import { type Tensor, tensor } from "../engine/tensor.ts";
+import { linear } from "../engine/ops/matmul.ts";
+import { reshape } from "../engine/ops/shape.ts";
+import type { Tensor } from "../engine/tensor.ts";
+
+export type { AttentionOptions, Layout };
 
 /** Present while training: dropout is on and draws from `rng`, u32[4] (see `dropout`). */
 export interface Training {
@@ -71,17 +71,6 @@ export function gatherRows(x: Tensor, rows: Tensor): Tensor {
   return embedding(reshape(x, [-1, x.shape[x.shape.length - 1]]), rows);
 }
 
-/** "btd": batch first, [B, T, H*D]; "tbd": step-major, [T, B, H*D]. */
-export type Layout = "btd" | "tbd";
-
-export interface AttentionOptions {
-  readonly heads: number;
-  readonly scale: number;
-  readonly causal?: boolean;
-  readonly queryLayout?: Layout;
-  readonly keyLayout?: Layout;
-}
-
 /**
  * Multi-head attention, softmax(scale q kᵀ) v for each head, with dropout of rate `p` on the probabilities while training.
  *
@@ -99,36 +88,8 @@ export function multiHeadAttention(
   training?: Training,
 ): Tensor {
   if (training === undefined || p === 0) return attention(q, k, v, mask, options);
-  const { heads, scale, causal, queryLayout = "btd", keyLayout = "btd" } = options;
-  const [query, key, value] = [
-    splitHeads(q, heads, queryLayout), // [B, H, Tq, D]
-    splitHeads(k, heads, keyLayout), // [B, H, Tk, D]
-    splitHeads(v, heads, keyLayout),
-  ];
-  const [tq, tk] = [query.shape[2], key.shape[2]];
-  let visible =
-    mask &&
-    (mask.shape.length === 2 ? reshape(mask, [-1, 1, 1, tk]) : reshape(mask, [-1, 1, tq, tk]));
-  if (causal && tq > 1) {
-    const past = causalMask(tq, tk);
-    visible = visible ? logicalAnd(visible, past) : past;
-  }
-  const scores = matmul(query, key, { transB: true, scale }); // [B, H, Tq, Tk]
-  const probabilities = softmax(visible ? where(visible, scores, -1e30) : scores);
-  const mixed = matmul(dropout(probabilities, p, training.rng), value); // [B, H, Tq, D]
-  const order = queryLayout === "btd" ? [0, 2, 1, 3] : [2, 0, 1, 3];
-  return reshape(permute(mixed, order), q.shape);
-}
-
-function splitHeads(x: Tensor, heads: number, layout: Layout): Tensor {
-  const [first, second, width] = x.shape;
-  const split = reshape(x, [first, second, heads, width / heads]);
-  return permute(split, layout === "btd" ? [0, 2, 1, 3] : [1, 2, 0, 3]); // [B, H, T, D]
-}
-
-/** u32 [1, 1, Tq, Tk]: key j is visible to query i when j <= i + Tk - Tq. */
-function causalMask(tq: number, tk: number): Tensor {
-  const visible = new Uint32Array(tq * tk);
-  for (let i = 0; i < tq; i++) visible.fill(1, i * tk, i * tk + i + tk - tq + 1);
-  return tensor(visible, [1, 1, tq, tk]);
+  return attention(q, k, v, mask, {
+    ...options,
+    probabilities: (x) => dropout(x, p, training.rng),
+  });
 }

@@ -15,7 +15,7 @@ const ringSlots = 2;
 /** `bytes` rounded up to a multiple of `to`. */
 export const up = (bytes: number, to: number): number => Math.ceil(bytes / to) * to;
 
-export type Pipeline = { pipeline: GPUComputePipeline; layout: GPUBindGroupLayout; code: string };
+export type Pipeline = { pipeline: GPUComputePipeline; layout: GPUBindGroupLayout };
 
 /** A launch that is ready to encode but for its bind group. */
 export type Step = {

@@ -213,7 +213,7 @@ export class WebGPUDevice implements Device {
     try {
       const pipeline = await paced(compiling);
       this.stats.pipelines++;
-      return { pipeline, layout, code: source.code };
+      return { pipeline, layout };
     } catch (cause) {
       const { messages } = await paced(module.getCompilationInfo());
       const why = messages.map((m) => `line ${m.lineNum}: ${m.message}`).join("; ");

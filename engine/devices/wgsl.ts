@@ -11,7 +11,6 @@ export type KernelSource = {
   readonly bindings: readonly ("read" | "read_write")[];
   readonly rng: boolean;
   readonly overrides: ReadonlySet<string>;
-  readonly features: readonly string[];
 };
 
 const sources = new Map<string, Promise<KernelSource>>();
@@ -43,8 +42,7 @@ function parse(file: string, code: string): KernelSource {
   }
   const rng = new RegExp(`@binding\\(${bindings.length + 1}\\)\\s+var<uniform> rng`).test(code);
   const overrides = new Set([...code.matchAll(/override\s+(\w+)/g)].map((m) => m[1]));
-  const features = [...code.matchAll(/^enable\s+(\w+);/gm)].map((m) => m[1]);
-  return { code, params, bindings, rng, overrides, features };
+  return { code, params, bindings, rng, overrides };
 }
 
 /** Writes a launch's parameters in the struct's order; a missing or unknown name throws. */

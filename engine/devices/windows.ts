@@ -196,7 +196,6 @@ const rules: Readonly<Record<string, Rule>> = {
   where: flat,
   cast: flat,
   add_n: flat,
-  gelu_backward: flat,
   adamw: flat,
   softmax: byRows(),
   softmax_backward: byRows(),

@@ -18,9 +18,11 @@ export type AttentionOptions = {
   readonly causal?: boolean;
   readonly queryLayout?: Layout;
   readonly keyLayout?: Layout;
+  /** What happens to the probabilities [B, H, Tq, Tk] before they meet v (dropout); takes the slower way in primitive ops. */
+  readonly probabilities?: (p: Tensor) => Tensor;
 };
 
-type AttentionAttrs = Required<AttentionOptions>;
+type AttentionAttrs = Required<Omit<AttentionOptions, "probabilities">>;
 
 type Sizes = {
   readonly batch: number;
@@ -231,7 +233,11 @@ function toHeads(x: Tensor, heads: number, layout: Layout): Tensor {
 }
 
 /** The same in matmul, where and softmax. */
-function attentionOfPrimitives(inputs: readonly Tensor[], attributes: Attrs): Tensor {
+function attentionOfPrimitives(
+  inputs: readonly Tensor[],
+  attributes: Attrs,
+  probabilities: (p: Tensor) => Tensor = (p) => p,
+): Tensor {
   const attrs = attributes as AttentionAttrs;
   const [q, k, v, mask] = inputs;
   const { heads, scale, causal, queryLayout, keyLayout } = attrs;
@@ -247,7 +253,7 @@ function attentionOfPrimitives(inputs: readonly Tensor[], attributes: Attrs): Te
     visible = visible ? logicalAnd(visible, triangle) : triangle;
   }
   if (visible) s = where(visible, s, -1e30);
-  const o = matmul(softmax(s), toHeads(v, heads, keyLayout)); // [B, H, Tq, D]
+  const o = matmul(probabilities(softmax(s)), toHeads(v, heads, keyLayout)); // [B, H, Tq, D]
   return reshape(permute(o, queryLayout === "btd" ? [0, 2, 1, 3] : [2, 0, 1, 3]), q.shape);
 }
 
@@ -265,11 +271,14 @@ export function attention(
   k: Tensor,
   v: Tensor,
   mask: Tensor | undefined,
-  { heads, scale, causal = false, queryLayout = "btd", keyLayout = "btd" }: AttentionOptions,
+  options: AttentionOptions,
 ): Tensor {
+  const { heads, scale, causal = false, queryLayout = "btd", keyLayout = "btd" } = options;
   const inputs = mask ? [q, k, v, mask] : [q, k, v];
   const attrs: AttentionAttrs = { heads, scale, causal, queryLayout, keyLayout };
   const { dim } = checkInputs(inputs, attrs);
-  if (dim % 4 !== 0) return attentionOfPrimitives(inputs, attrs);
+  if (dim % 4 !== 0 || options.probabilities) {
+    return attentionOfPrimitives(inputs, attrs, options.probabilities);
+  }
   return apply(attentionOp, inputs, attrs)[0];
 }
