@@ -1,0 +1,119 @@
+/**
+ * Compiles the CPU kernels (`kernels/cpu/*.ts`, AssemblyScript) to WebAssembly: `npm run kernels`, also part of
+ * `npm ci` and `npm run build`. There is one module for each pair of (with or without relaxed SIMD, shared memory or
+ * not); all hold the same kernels. What the engine must know of their parameters goes along as a custom section.
+ */
+import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import asc from "assemblyscript/asc";
+
+const FOLDER = fileURLToPath(new URL("../../kernels/cpu", import.meta.url));
+
+/** 4 GiB: what 32-bit addresses reach. */
+const MAXIMUM_PAGES = 65536;
+
+type Field = readonly [name: string, type: "u32" | "i32" | "f32" | "usize"];
+
+/** Kernel name -> the fields of its parameter class, read from the sources. */
+export function kernelFields(texts: readonly string[]): Record<string, Field[]> {
+  const kernels: Record<string, Field[]> = {};
+  for (const text of texts) {
+    const code = text.replace(/\/\/.*$/gm, "");
+    for (const [, kernel, type] of code.matchAll(/export function (\w+)\(p: (\w+), task: u32/g)) {
+      const body = new RegExp(`class ${type}\\s*\\{([^}]*)\\}`).exec(code)?.[1];
+      if (body === undefined) throw new Error(`[kernels] ${kernel}: there is no class ${type}`);
+      const fields = [...body.matchAll(/(\w+)\s*:\s*(\w+)\s*;/g)];
+      kernels[kernel] = fields.map(([, name, kind]) => {
+        if (kind === "u32" || kind === "i32" || kind === "f32" || kind === "usize") {
+          return [name, kind];
+        }
+        throw new Error(`[kernels] ${kernel}.${name} is ${kind}; use u32, i32, f32 or usize`);
+      });
+    }
+  }
+  return kernels;
+}
+
+/** An unsigned LEB128 number. */
+function leb(value: number): number[] {
+  const bytes: number[] = [];
+  for (let rest = value; ; rest >>>= 7) {
+    if (rest < 128) return [...bytes, rest];
+    bytes.push((rest & 127) | 128);
+  }
+}
+
+/** A WebAssembly custom section: id 0, size, name, content. */
+function customSection(name: string, content: string): Uint8Array {
+  const encoder = new TextEncoder();
+  const label = encoder.encode(name);
+  const body = [...leb(label.length), ...label, ...encoder.encode(content)];
+  return Uint8Array.from([0, ...leb(body.length), ...body]);
+}
+
+async function compileModule(
+  entry: string,
+  relaxed: boolean,
+  shared: boolean,
+): Promise<Uint8Array> {
+  let wasm: Uint8Array | undefined;
+  const features = ["simd", ...(relaxed ? ["relaxed-simd"] : []), ...(shared ? ["threads"] : [])];
+  const { error, stderr } = await asc.main(
+    [
+      "index.ts",
+      ...["--outFile", "out.wasm", "--runtime", "stub", "-O3", "--noAssert", "--importMemory"],
+      ...features.flatMap((f) => ["--enable", f]),
+      ...["--initialMemory", "1", "--maximumMemory", `${MAXIMUM_PAGES}`],
+      ...(shared ? ["--sharedMemory"] : []),
+      ...["--disableWarning"],
+    ],
+    {
+      readFile: (name, base) => {
+        if (name === "index.ts") return entry;
+        try {
+          return readFileSync(join(base.startsWith(FOLDER) ? base : FOLDER, name), "utf8");
+        } catch {
+          return null;
+        }
+      },
+      writeFile: (name, contents) => {
+        if (name === "out.wasm" && typeof contents !== "string") wasm = contents;
+      },
+      listFiles: () => [],
+    },
+  );
+  if (error || !wasm) throw new Error(`[kernels] the compiler reports errors:\n${stderr}`);
+  return wasm;
+}
+
+/** Writes kernels/cpu/build/*.wasm. */
+export async function buildKernels(): Promise<void> {
+  const sources = readdirSync(FOLDER).filter((name) => name.endsWith(".ts"));
+  const fields = kernelFields(sources.map((name) => readFileSync(join(FOLDER, name), "utf8")));
+  const section = customSection("kernels", JSON.stringify(fields));
+  const entry = sources.map((name) => `export * from "./${name.replace(/\.ts$/, "")}";`).join("\n");
+  mkdirSync(join(FOLDER, "build"), { recursive: true });
+  for (const relaxed of [true, false]) {
+    for (const shared of [true, false]) {
+      const module = await compileModule(entry, relaxed, shared);
+      const name = `${relaxed ? "relaxed" : "plain"}${shared ? "-shared" : ""}.wasm`;
+      const path = join(FOLDER, "build", name);
+      writeFileSync(`${path}.part`, Buffer.concat([module, section]));
+      renameSync(`${path}.part`, path);
+    }
+  }
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const start = performance.now();
+  try {
+    await buildKernels();
+    console.error(
+      `[kernels] kernels/cpu/build is written in ${((performance.now() - start) / 1000).toFixed(1)} s`,
+    );
+  } catch (error) {
+    console.error(error instanceof Error ? error.message : error);
+    process.exitCode = 1;
+  }
+}
