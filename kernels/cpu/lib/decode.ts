@@ -1,0 +1,67 @@
+// f16 and bf16 storage to f32. A format is 0: f32, 1: f16, 2: bf16, as in the launches; halves are
+// u16, two a 32-bit word, little endian.
+// Numerics: exact for every bit pattern, subnormals, infinities and NaN (with its payload) included:
+// both formats are subsets of f32. No f32 subnormal arises on the way; they cost a hundred cycles.
+export const F32: u32 = 0;
+export const F16: u32 = 1;
+export const BF16: u32 = 2;
+
+// Four halves in the low 16 bits of each lane.
+@inline export function f16x4ToF32(halves: v128): v128 {
+  const magnitude = v128.and(halves, i32x4.splat(0x7fff));
+  const sign = i32x4.shl(v128.and(halves, i32x4.splat(0x8000)), 16);
+  // the exponent's bias goes from 15 to 127; that of infinity and NaN from 31 to 255
+  const rebias = i32x4.splat(112 << 23);
+  const special = v128.and(i32x4.gt_s(magnitude, i32x4.splat(0x7bff)), rebias);
+  const normal = i32x4.add(i32x4.add(i32x4.shl(magnitude, 13), rebias), special);
+  // below 2^-14: a multiple of 2^-24
+  const small = f32x4.mul(f32x4.convert_i32x4_s(magnitude), f32x4.splat(5.9604644775390625e-8));
+  const isSmall = i32x4.lt_s(magnitude, i32x4.splat(0x400));
+  return v128.or(v128.bitselect(small, normal, isSmall), sign);
+}
+
+// The f16 in the low 16 bits.
+@inline export function f16ToF32(half: u32): f32 {
+  const magnitude = half & 0x7fff;
+  const sign = (half & 0x8000) << 16;
+  let bits = (magnitude << 13) + (112 << 23);
+  if (magnitude > 0x7bff) bits += 112 << 23;
+  if (magnitude < 0x400) bits = reinterpret<u32>(<f32>magnitude * <f32>5.9604644775390625e-8);
+  return reinterpret<f32>(bits | sign);
+}
+
+// The bf16 in the low 16 bits.
+@inline export function bf16ToF32(half: u32): f32 {
+  return reinterpret<f32>(half << 16);
+}
+
+// Bytes of an element.
+@inline export function sizeOf(format: u32): usize {
+  return format == F32 ? 4 : 2;
+}
+
+// Four elements at `at`; needs 2-byte alignment. A constant format leaves one branch.
+@inline export function decode4(at: usize, format: u32): v128 {
+  if (format == F16) return f16x4ToF32(v128.load16x4_u(at));
+  if (format == BF16) {
+    const halves = v128.load64_zero(at);
+    return i16x8.shuffle(i32x4.splat(0), halves, 0, 8, 0, 9, 0, 10, 0, 11);
+  }
+  return v128.load(at);
+}
+
+// One element at `at`.
+@inline export function decode1(at: usize, format: u32): f32 {
+  if (format == F16) return f16ToF32(<u32>load<u16>(at));
+  if (format == BF16) return bf16ToF32(<u32>load<u16>(at));
+  return load<f32>(at);
+}
+
+// The first `count` (1, 2 or 3) of four elements at `at`, zeros behind them; reads nothing else.
+@inline export function decodePartial(at: usize, format: u32, count: u32): v128 {
+  const size = sizeOf(format);
+  let v = f32x4.replace_lane(f32x4.splat(0), 0, decode1(at, format));
+  if (count > 1) v = f32x4.replace_lane(v, 1, decode1(at + size, format));
+  if (count > 2) v = f32x4.replace_lane(v, 2, decode1(at + 2 * size, format));
+  return v;
+}
