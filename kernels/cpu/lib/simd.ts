@@ -1,0 +1,57 @@
+// Four lanes of f32: what every kernel needs and no instruction gives.
+
+/** a * b + c, rounded once where the build may fuse (relaxed SIMD), twice in the plain one. */
+// @ts-ignore: decorator
+@inline
+export function madd(a: v128, b: v128, c: v128): v128 {
+  if (ASC_FEATURE_RELAXED_SIMD) return f32x4.relaxed_madd(a, b, c);
+  return f32x4.add(f32x4.mul(a, b), c);
+}
+
+/** c - a * b, rounded as in madd. */
+// @ts-ignore: decorator
+@inline
+export function nmadd(a: v128, b: v128, c: v128): v128 {
+  if (ASC_FEATURE_RELAXED_SIMD) return f32x4.relaxed_nmadd(a, b, c);
+  return f32x4.sub(c, f32x4.mul(a, b));
+}
+
+/** (v0 + v1) + (v2 + v3) */
+// @ts-ignore: decorator
+@inline
+export function sum4(v: v128): f32 {
+  return (
+    f32x4.extract_lane(v, 0) +
+    f32x4.extract_lane(v, 1) +
+    (f32x4.extract_lane(v, 2) + f32x4.extract_lane(v, 3))
+  );
+}
+
+/** The largest of four; NaN if one is. */
+// @ts-ignore: decorator
+@inline
+export function max4(v: v128): f32 {
+  return max<f32>(
+    max<f32>(f32x4.extract_lane(v, 0), f32x4.extract_lane(v, 1)),
+    max<f32>(f32x4.extract_lane(v, 2), f32x4.extract_lane(v, 3)),
+  );
+}
+
+/** The first n of four words, 0 < n < 4; the other lanes are those of `rest`. Reads nothing else. */
+// @ts-ignore: decorator
+@inline
+export function loadPart(from: usize, n: u32, rest: v128): v128 {
+  let v = v128.load_lane<f32>(from, rest, 0, 0);
+  if (n > 1) v = v128.load_lane<f32>(from, v, 1, 4);
+  if (n > 2) v = v128.load_lane<f32>(from, v, 2, 8);
+  return v;
+}
+
+/** Writes the first n of four lanes, 0 < n < 4, and nothing else. */
+// @ts-ignore: decorator
+@inline
+export function storePart(to: usize, v: v128, n: u32): void {
+  v128.store_lane<f32>(to, v, 0, 0);
+  if (n > 1) v128.store_lane<f32>(to, v, 1, 4);
+  if (n > 2) v128.store_lane<f32>(to, v, 2, 8);
+}
