@@ -6,10 +6,10 @@ export const F32: u32 = 0;
 export const F16: u32 = 1;
 export const BF16: u32 = 2;
 
-// Four halves in the low 16 bits of each lane.
+// Four halves, sign-extended to 32 bits each.
 @inline export function f16x4ToF32(halves: v128): v128 {
   const magnitude = v128.and(halves, i32x4.splat(0x7fff));
-  const sign = i32x4.shl(v128.and(halves, i32x4.splat(0x8000)), 16);
+  const sign = v128.and(halves, i32x4.splat(0x80000000));
   // the exponent's bias goes from 15 to 127; that of infinity and NaN from 31 to 255
   const rebias = i32x4.splat(112 << 23);
   const special = v128.and(i32x4.gt_s(magnitude, i32x4.splat(0x7bff)), rebias);
@@ -42,11 +42,8 @@ export const BF16: u32 = 2;
 
 // Four elements at `at`; needs 2-byte alignment. A constant format leaves one branch.
 @inline export function decode4(at: usize, format: u32): v128 {
-  if (format == F16) return f16x4ToF32(v128.load16x4_u(at));
-  if (format == BF16) {
-    const halves = v128.load64_zero(at);
-    return i16x8.shuffle(i32x4.splat(0), halves, 0, 8, 0, 9, 0, 10, 0, 11);
-  }
+  if (format == F16) return f16x4ToF32(v128.load16x4_s(at));
+  if (format == BF16) return i32x4.shl(v128.load16x4_u(at), 16);
   return v128.load(at);
 }
 
