@@ -1,0 +1,193 @@
+// C[b] (M x N) = epilogue(alpha * A'[b] (M x K) * B'[b] (K x N)), any size.
+// A' = A or A^T, B' = B or B^T; epilogue(x) = activation(x + bias) + residual; ACCUMULATE starts
+// from what C holds.
+//
+// A task owns a block of C, or several small products of the batch: for each block of k it packs its
+// rows of A', and 32 columns of B' at a time (decoding f16 and bf16), into scratch, and multiplies
+// them in register tiles. `panels` is all of B' packed already (pack_panels).
+//
+// Numerics: f32 sums strictly in order of k: the bits of an element depend on its row and column of
+// data alone. alpha scales the finished sum.
+import { sizeOf } from "./lib/decode";
+import { gelu } from "./lib/math";
+import { loadPart, storePart } from "./lib/simd";
+import { packA, packB, packedRows, PANEL_BYTES, stripHeight, tile4, tile6, TILE_BYTES } from "./lib/gemm";
+
+@unmanaged export class Matmul {
+  M: u32; N: u32; K: u32;
+  lda: u32; ldb: u32; ldc: u32;
+  aOffset: u32; bOffset: u32; cOffset: u32;
+  batch: u32; aBatchStride: u32; bBatchStride: u32; cBatchStride: u32;
+  batch2: u32; aBatchStride2: u32; bBatchStride2: u32; cBatchStride2: u32;
+  alpha: f32;
+  TRANS_A: u32; TRANS_B: u32;
+  BIAS: u32; ACTIVATION: u32; RESIDUAL: u32; ACCUMULATE: u32;
+  B_DTYPE: u32;
+  a: usize; b: usize; bias: usize; residual: usize; c: usize; pre: usize;
+  panels: usize;
+}
+
+/** Multiply-adds a task is worth. */
+const GRAIN: u64 = 1 << 19;
+/** More tasks than this only pack more. */
+const MOST: u64 = 64;
+/** A block: at most so many rows, steps of k, and elements of C (its sums wait in scratch). */
+const ROWS: u32 = 192;
+const DEPTH: u32 = 512;
+const ELEMENTS: u32 = 65536;
+/** Columns of B' packed at once. */
+const GROUP: u32 = 32;
+
+/** Scratch: strips of A', panels of B', sums. */
+const B_AT: usize = (ROWS + 8) * DEPTH * 4;
+const SUMS_AT: usize = B_AT + GROUP * DEPTH * 4;
+
+/** Rows and columns of a block, two halves of a word: a function of the shape alone. */
+function block(p: Matmul): u64 {
+  let rows = p.M;
+  let columns = p.N;
+  let tasks = <u64>p.batch;
+  // fewer than 8 rows cost as much as 8: reading B
+  const work = <u64>max(p.M, 8) * p.N * p.K * p.batch;
+  const wanted = min(MOST, work / GRAIN);
+  while (true) {
+    const tall = rows > ROWS;
+    const large = <u64>max(rows, 8) * columns > ELEMENTS;
+    if (!tall && !large && tasks >= wanted) break;
+    // a cut through the rows packs B' once more, one through the columns A'
+    const cutRows = rows > 12 && (tall || (p.panels != 0 ? columns <= rows : columns < rows));
+    if (cutRows) rows = ((rows + 1) / 2 + 5) / 6 * 6;
+    else if (columns > 16) columns = ((columns + 1) / 2 + 7) & ~7;
+    else if (rows > 12) rows = ((rows + 1) / 2 + 5) / 6 * 6;
+    else break;
+    tasks = <u64>p.batch * blocks(p.M, rows) * blocks(p.N, columns);
+  }
+  return (<u64>rows << 32) | columns;
+}
+
+@inline function blocks(size: u32, step: u32): u32 {
+  return (size + step - 1) / step;
+}
+
+/** Products a task makes where one is too small. */
+function productsPerTask(p: Matmul): u32 {
+  const work = <u64>p.M * p.N * p.K;
+  if (work >= GRAIN / 2) return 1;
+  return <u32>min<u64>(p.batch, GRAIN / max<u64>(work, 1024));
+}
+
+export function matmul_tasks(p: Matmul): u32 {
+  const products = productsPerTask(p);
+  if (products > 1) return blocks(p.batch, products);
+  const size = block(p);
+  return p.batch * blocks(p.M, <u32>(size >> 32)) * blocks(p.N, <u32>size);
+}
+
+export function matmul(p: Matmul, task: u32, scratch: usize): void {
+  const products = productsPerTask(p);
+  if (products > 1) {
+    const end = min(p.batch, (task + 1) * products);
+    for (let z = task * products; z < end; z++) multiply(p, z, 0, p.M, 0, p.N, scratch);
+    return;
+  }
+  const size = block(p);
+  const rows = <u32>(size >> 32);
+  const columns = <u32>size;
+  const down = blocks(p.M, rows);
+  const across = blocks(p.N, columns);
+  const m = task % down * rows;
+  const n = task / down % across * columns;
+  const z = task / (down * across);
+  multiply(p, z, m, min(p.M, m + rows), n, min(p.N, n + columns), scratch);
+}
+
+/** Rows m0..m1 and columns n0..n1 (n0 a multiple of 8) of product z. */
+function multiply(p: Matmul, z: u32, m0: u32, m1: u32, n0: u32, n1: u32, scratch: usize): void {
+  const outer = z / p.batch2;
+  const inner = z % p.batch2;
+  const K = p.K;
+  const lda = <usize>p.lda << 2;
+  const size = sizeOf(p.B_DTYPE);
+  const ldb = p.ldb * size;
+  const a = p.a + ((p.aOffset + outer * p.aBatchStride + inner * p.aBatchStride2) << 2);
+  const b = p.b + (p.bOffset + outer * p.bBatchStride + inner * p.bBatchStride2) * size;
+  const c0 = p.cOffset + outer * p.cBatchStride + inner * p.cBatchStride2;
+
+  const depth = (blocks(K, max(1, blocks(K, DEPTH))) + 3) & ~3;
+  let k0: u32 = 0;
+  do {
+    const k = min(depth, K - k0);
+    const first = k0 == 0;
+    const last = k0 + k >= K;
+    const keep = first && last ? 0 : TILE_BYTES;
+    packA(scratch, a + (p.TRANS_A ? k0 * lda + (m0 << 2) : m0 * lda + (k0 << 2)), lda, p.TRANS_A, m1 - m0, k);
+    let sums = scratch + SUMS_AT;
+    for (let group = n0; group < n1; group += GROUP) {
+      const end = min(n1, group + GROUP);
+      let panel: usize;
+      let stride: usize;
+      if (p.panels != 0) {
+        stride = K * PANEL_BYTES;
+        panel = p.panels + (group >> 3) * stride + k0 * PANEL_BYTES;
+      } else {
+        stride = k * PANEL_BYTES;
+        panel = scratch + B_AT;
+        const from = b + (p.TRANS_B ? group * ldb + k0 * size : k0 * ldb + group * size);
+        packB(panel, stride, from, ldb, p.TRANS_B, p.B_DTYPE, end - group, k);
+      }
+      for (let n = group; n < end; n += 8) {
+        let strip = scratch;
+        for (let m = m0; m < m1; ) {
+          const height = stripHeight(m1 - m);
+          if (height == 6) tile6(strip, panel, k, sums, first);
+          else tile4(strip, panel, k, sums, first);
+          if (last) finishTile(p, sums, c0 + m * p.ldc + n, n, min(height, m1 - m), min(8, n1 - n));
+          strip += (height << 2) * k;
+          sums += keep;
+          m += height;
+        }
+        panel += stride;
+      }
+    }
+    k0 += k;
+  } while (k0 < K);
+}
+
+/** Writes a tile's sums [6][8] to C: rows <= 6, columns <= 8; `at` is its first element in C, n its column. */
+function finishTile(p: Matmul, sums: usize, at: u32, n: u32, rows: u32, columns: u32): void {
+  const alpha = f32x4.splat(p.alpha);
+  const plain = (p.ACCUMULATE | p.BIAS | p.ACTIVATION | p.RESIDUAL) == 0;
+  let byte: usize = at << 2;
+  for (let r: u32 = 0; r < rows; r++) {
+    if (plain && columns == 8) {
+      v128.store(p.c + byte, f32x4.mul(alpha, v128.load(sums)));
+      v128.store(p.c + byte, f32x4.mul(alpha, v128.load(sums, 16)), 16);
+    } else {
+      finish(p, f32x4.mul(alpha, v128.load(sums)), byte, n, min(4, columns));
+      if (columns > 4) finish(p, f32x4.mul(alpha, v128.load(sums, 16)), byte + 16, n + 4, columns - 4);
+    }
+    sums += PANEL_BYTES;
+    byte += p.ldc << 2;
+  }
+}
+
+function finish(p: Matmul, x: v128, byte: usize, n: u32, lanes: u32): void {
+  let y = x;
+  if (p.ACCUMULATE) y = f32x4.add(y, take(p.c + byte, lanes));
+  if (p.BIAS) y = f32x4.add(y, take(p.bias + (n << 2), lanes));
+  if (p.ACTIVATION) {
+    put(p.pre + byte, y, lanes);
+    y = gelu(y);
+  }
+  if (p.RESIDUAL) y = f32x4.add(y, take(p.residual + byte, lanes));
+  put(p.c + byte, y, lanes);
+}
+
+@inline function take(from: usize, lanes: u32): v128 {
+  return lanes == 4 ? v128.load(from) : loadPart(from, lanes, f32x4.splat(0));
+}
+
+@inline function put(to: usize, x: v128, lanes: u32): void {
+  if (lanes == 4) v128.store(to, x);
+  else storePart(to, x, lanes);
+}
