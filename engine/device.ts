@@ -1,3 +1,4 @@
+import { fail } from "./errors.ts";
 import type { Plan } from "./plan.ts";
 import type { Tensor, TypedArray } from "./tensor.ts";
 
@@ -46,10 +47,23 @@ export type Device = {
 
 export type ProfileRow = { kernel: string; launches: number; milliseconds: number };
 
+export const deviceNames = ["auto", "cpu", "gpu", "gpu:software"] as const;
+export type DeviceName = (typeof deviceNames)[number];
+
 export type DeviceOptions = {
-  /** `gpu`: a hardware adapter; `gpu:software`: a software Vulkan adapter; `auto`: the first that is there. */
-  device?: "auto" | "gpu" | "gpu:software";
-  /** The most bytes that may be allocated. Default: no limit on hardware, 60 % of the host's memory on software. */
+  /**
+   * `cpu`: WebAssembly; `gpu`: a hardware adapter; `gpu:software`: a software Vulkan adapter; `auto`: a hardware adapter if
+   * there is one, else the CPU.
+   */
+  device?: DeviceName;
+  /** CPU only: worker threads. Default: one for each core. One where memory cannot be shared. */
+  threads?: number;
+  /** CPU only: `plain` leaves relaxed SIMD unused even where the host has it. Default: `relaxed` where it has it. */
+  simd?: "relaxed" | "plain";
+  /**
+   * The most bytes that may be allocated. Default: no limit on hardware, 60 % of the host's memory on
+   * software adapters, 4 GiB on the CPU.
+   */
   memoryBudget?: number;
   /** The largest storage binding, in bytes, to emulate a smaller adapter. */
   maxBinding?: number;
@@ -61,8 +75,19 @@ export type DeviceOptions = {
   debug?: number;
 };
 
-/** Opens a device and says which it took. Throws `NoDeviceError` with the remedy where there is none. */
+/**
+ * Opens a device; its description says which was taken and why. Without a choice it is a hardware GPU or the CPU, never a
+ * software adapter. Throws `NoDeviceError` with the remedy where what was asked for is not there.
+ */
 export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
+  const wanted = options.device ?? "auto";
+  if (!deviceNames.includes(wanted)) {
+    fail("openDevice", `there is no device ${wanted}; choose among ${deviceNames.join(", ")}`);
+  }
+  const { openCPU } = await import("./devices/cpu/device.ts");
+  if (wanted === "cpu") return openCPU(options, "as asked");
   const { openWebGPU } = await import("./devices/webgpu.ts");
-  return openWebGPU(options);
+  const { findHardware } = await import("./devices/adapter.ts");
+  if (wanted !== "auto" || (await findHardware())) return openWebGPU(options);
+  return openCPU(options, "no hardware GPU was found");
 }

@@ -13,7 +13,7 @@ async function findGPU(): Promise<GPU> {
   if (typeof navigator !== "undefined" && navigator.gpu) return navigator.gpu;
   if (!inNode()) {
     throw new NoDeviceError(
-      "[openDevice] this browser has no WebGPU; use one that has (Chrome 113+)",
+      "[openDevice] this browser has no WebGPU; use one that has (Chrome 113+), or the device cpu",
     );
   }
   if (!dawn) {
@@ -31,19 +31,33 @@ export const debugLevel = (options: DeviceOptions): number =>
 
 /** A software rasteriser that implements Vulkan on the CPU. */
 const isSoftware = (info: GPUAdapterInfo): boolean =>
+  info.isFallbackAdapter ||
   /llvmpipe|lavapipe|swiftshader|software/i.test(
     `${info.vendor} ${info.architecture} ${info.device} ${info.description}`,
   );
 
 const noAdapter =
   "[openDevice] no WebGPU adapter: install a Vulkan driver, on Debian or Ubuntu `sudo bash tools/setup.sh` " +
-  "(a software one will do), elsewhere your GPU's own driver";
+  "(a software one will do), elsewhere your GPU's own driver; or ask for cpu, which needs nothing";
+
+const highPerformance = (gpu: GPU): Promise<GPUAdapter | null> =>
+  gpu.requestAdapter({ powerPreference: "high-performance" });
+
+/** Whether there is a hardware adapter. */
+export async function findHardware(): Promise<boolean> {
+  try {
+    const adapter = await highPerformance(await findGPU());
+    return adapter !== null && !isSoftware(adapter.info);
+  } catch {
+    return false; // no WebGPU, or no build of it for this system
+  }
+}
 
 /** Finds an adapter and opens it with its own limits and the optional features that kernels can use. */
 export async function openAdapter(options: DeviceOptions): Promise<Opened> {
   const gpu = await findGPU();
   const wanted = options.device ?? "auto";
-  let adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
+  let adapter = await highPerformance(gpu);
   if (wanted === "gpu:software" && (!adapter || !isSoftware(adapter.info))) {
     adapter = await gpu.requestAdapter({ forceFallbackAdapter: true });
   }
@@ -51,9 +65,9 @@ export async function openAdapter(options: DeviceOptions): Promise<Opened> {
   const software = isSoftware(adapter.info);
   const name =
     adapter.info.description || `${adapter.info.vendor} ${adapter.info.architecture}`.trim();
-  if (wanted === "gpu" && software) {
+  if (wanted !== "gpu:software" && software) {
     throw new NoDeviceError(
-      `[openDevice] the only adapter is software (${name}); install your GPU's driver, or ask for gpu:software`,
+      `[openDevice] the only adapter is software (${name}); install your GPU's driver, or ask for cpu or gpu:software`,
     );
   }
   const features: GPUFeatureName[] = ["subgroups"];
@@ -68,11 +82,7 @@ export async function openAdapter(options: DeviceOptions): Promise<Opened> {
       maxComputeWorkgroupStorageSize: limits.maxComputeWorkgroupStorageSize,
     },
   });
-  const why = software
-    ? wanted === "gpu:software"
-      ? "a software adapter, as asked"
-      : "a software adapter; no hardware GPU was found"
-    : "a hardware GPU";
+  const why = software ? "a software adapter, as asked" : "a hardware GPU";
   return {
     device,
     software,

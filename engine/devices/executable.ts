@@ -1,16 +1,14 @@
 import type { Executable, Run } from "../device.ts";
-import { EngineError } from "../errors.ts";
 import type { Memory, Plan, PlanLaunch, Region } from "../plan.ts";
 import { show } from "../shape.ts";
 import { hostData, type Tensor, type TypedArray } from "../tensor.ts";
 import { paced } from "./adapter.ts";
 import type { Profiler } from "./profiler.ts";
+import { assertCurrent, ringSlots } from "./results.ts";
 import type { WebGPUDevice } from "./webgpu.ts";
 
 /** Bytes of one launch's parameter block in the uniform buffer of its plan. */
 export const slotBytes = 256;
-/** Result slots of a plan: a result is readable until the second run after it. */
-const ringSlots = 2;
 
 /** `bytes` rounded up to a multiple of `to`. */
 export const up = (bytes: number, to: number): number => Math.ceil(bytes / to) * to;
@@ -163,7 +161,7 @@ export class WebGPUExecutable implements Executable {
     }
     device.submit(encoder.finish());
     device.stats.launches += this.#steps.length;
-    const finished = device.profiler?.finish(device.debug);
+    const finished = device.profiler?.finish();
     return {
       read: async (index) => {
         await finished;
@@ -184,7 +182,7 @@ export class WebGPUExecutable implements Executable {
   }
 
   async #read(slot: ResultSlot, run: number, index: number): Promise<ArrayBuffer> {
-    assertCurrent(slot, run);
+    assertCurrent(slot.run, run);
     if (!slot.bytes) {
       slot.bytes = this.#map(slot);
       slot.free = slot.bytes.catch(() => undefined);
@@ -210,13 +208,6 @@ export class WebGPUExecutable implements Executable {
     for (const buffer of buffers) this.#device.destroyBuffer(buffer);
     this.#steps = [];
   }
-}
-
-function assertCurrent(slot: ResultSlot, run: number): void {
-  if (slot.run === run) return;
-  throw new EngineError(
-    `[read] the result of run ${run} was reused by run ${slot.run}; read it before the second run after it`,
-  );
 }
 
 const bytesOf = (spec: Plan["inputs"][number]): number =>

@@ -3,22 +3,46 @@ import type { PlanLaunch } from "../plan.ts";
 import { show } from "../shape.ts";
 import { paced } from "./adapter.ts";
 
+/** Adds up the time of each kernel; prints each launch when `debug` asks for it. */
+export class LaunchTimes {
+  #totals = new Map<string, ProfileRow>();
+  #debug: number;
+  constructor(debug: number) {
+    this.#debug = debug;
+  }
+  /** Milliseconds of each launch, in the same order. */
+  add(launches: readonly PlanLaunch[], times: ArrayLike<number>): void {
+    launches.forEach((launch, i) => {
+      const { kernel } = launch;
+      const row = this.#totals.get(kernel);
+      if (row) {
+        row.launches++;
+        row.milliseconds += times[i];
+      } else this.#totals.set(kernel, { kernel, launches: 1, milliseconds: times[i] });
+      if (this.#debug > 0) console.error(describe(launch, times[i], this.#debug));
+    });
+  }
+  rows(): ProfileRow[] {
+    return [...this.#totals.values()].sort((a, b) => b.milliseconds - a.milliseconds);
+  }
+}
+
 /** Times each launch with timestamp queries, one compute pass for each. */
 export type Profiler = {
   pass(launch: PlanLaunch): GPUComputePassDescriptor;
   resolve(encoder: GPUCommandEncoder): void;
-  /** Reads the timestamps of what was submitted; prints each launch when `debug` asks for it. */
-  finish(debug: number): Promise<void>;
+  /** Reads the timestamps of what was submitted. */
+  finish(): Promise<void>;
   rows(): ProfileRow[];
 };
 
 const capacity = 4096;
 
 /** A profiler, or undefined where the adapter has no timestamp queries. */
-export function profiler(gpu: GPUDevice): Profiler | undefined {
+export function profiler(gpu: GPUDevice, debug: number): Profiler | undefined {
   if (!gpu.features.has("timestamp-query")) return undefined;
   const querySet = gpu.createQuerySet({ type: "timestamp", count: capacity });
-  const totals = new Map<string, ProfileRow>();
+  const totals = new LaunchTimes(debug);
   let launches: PlanLaunch[] = [];
   let resolved: { buffer: GPUBuffer; launches: PlanLaunch[] } | undefined;
   return {
@@ -41,24 +65,19 @@ export function profiler(gpu: GPUDevice): Profiler | undefined {
       resolved = { buffer, launches };
       launches = [];
     },
-    async finish(debug) {
+    async finish() {
       const mine = resolved;
       resolved = undefined;
       if (!mine) return;
       await paced(mine.buffer.mapAsync(GPUMapMode.READ));
       const times = new BigUint64Array(mine.buffer.getMappedRange().slice(0));
       mine.buffer.destroy();
-      mine.launches.forEach((launch, i) => {
-        const milliseconds = Number(times[2 * i + 1] - times[2 * i]) / 1e6;
-        const row = totals.get(launch.kernel);
-        if (row) {
-          row.launches++;
-          row.milliseconds += milliseconds;
-        } else totals.set(launch.kernel, { kernel: launch.kernel, launches: 1, milliseconds });
-        if (debug > 0) console.error(describe(launch, milliseconds, debug));
-      });
+      const milliseconds = mine.launches.map(
+        (_, i) => Number(times[2 * i + 1] - times[2 * i]) / 1e6,
+      );
+      totals.add(mine.launches, milliseconds);
     },
-    rows: () => [...totals.values()].sort((a, b) => b.milliseconds - a.milliseconds),
+    rows: () => totals.rows(),
   };
 }
 

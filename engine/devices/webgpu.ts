@@ -73,7 +73,7 @@ export class WebGPUDevice implements Device {
       subgroupSize: gpu.features.has("subgroups") ? (gpu.adapterInfo.subgroupMinSize ?? 0) : 0,
       maxWorkgroupStorage: gpu.limits.maxComputeWorkgroupStorageSize,
     };
-    if (options.profile || this.debug > 0) this.profiler = profiler(gpu);
+    if (options.profile || this.debug > 0) this.profiler = profiler(gpu, this.debug);
     gpu.addEventListener("uncapturederror", (e) => {
       this.#failure ??= new DeviceLostError(`[webgpu] ${e.error.message}`);
     });

@@ -1,21 +1,28 @@
 /**
- * The benchmark's work on jax-js, in a process of its own: `node tools/bench/jax.ts FOLDER webgpu [NAMES]`.
- * FOLDER holds node_modules/@jax-js/jax. Its values are reference-counted: an argument is consumed unless passed as `.ref`.
+ * The benchmark's work on jax-js, in a process of its own: on its wasm backend for the device cpu, else on its webgpu backend.
+ * Its values are reference-counted: an argument is consumed unless passed as `.ref`.
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { create, globals } from "webgpu";
-import { stack, stackInput, stackWeights, time, uniform } from "./workload.ts";
+import { about, job, time } from "./process.ts";
+import { provideWorkers } from "./workers.ts";
+import { matmulSizes, operands, rows, stack, stackInput, stackWeights } from "./workload.ts";
 
-const [folder, backend, only] = process.argv.slice(2);
-const wanted = (name: string): boolean => !only || only.split(",").includes(name);
+const { device, threads, folder, wanted, products } = job();
+const backend = device === "cpu" ? "wasm" : "webgpu";
+if (backend === "wasm") provideWorkers(threads);
+else await provideWebGPU();
 
-Object.assign(globalThis, globals);
-const gpu = create([]);
-Object.defineProperty(globalThis, "__dawn", { value: gpu });
-Object.defineProperty(navigator, "gpu", { value: gpu, configurable: true });
-pace();
+/** Dawn, as a browser would offer it. */
+async function provideWebGPU(): Promise<void> {
+  const { create, globals } = await import("webgpu");
+  Object.assign(globalThis, globals);
+  const gpu = create([]);
+  Object.defineProperty(globalThis, "__dawn", { value: gpu });
+  Object.defineProperty(navigator, "gpu", { value: gpu, configurable: true });
+  pace();
+}
 
 /** The same nap between Dawn's polls that the engine takes, so that the adapter has both cores. */
 function pace(): void {
@@ -86,14 +93,22 @@ const jax = (await import(pathToFileURL(join(home, entry)).href)) as Jax;
 const { numpy: np, nn, tree, blockUntilReady } = jax;
 await jax.init(backend);
 jax.defaultDevice(backend);
+about(`jax-js ${manifest.version}, ${backend}${backend === "wasm" ? `, ${threads} threads` : ""}`);
 
 const value = (data: Float32Array, shape: readonly number[]): Value =>
   np.array(data).reshape(shape);
-const run = async (f: () => Value): Promise<undefined> => {
-  const out = f();
-  await blockUntilReady(out);
-  tree.dispose(out);
-};
+/** Times `f` until its result is there, then checks the result's mean square. */
+const kernel = (name: string, f: () => Value): Promise<void> =>
+  time(
+    name,
+    async () => {
+      const y = f();
+      await blockUntilReady(y);
+      tree.dispose(y);
+      return undefined;
+    },
+    { check: async () => (await np.square(f()).mean().data())[0] },
+  );
 
 function layerNorm(x: Value, weight: Value, bias: Value): Value {
   const mean = x.ref.mean(-1, { keepdims: true });
@@ -106,20 +121,20 @@ function layerNorm(x: Value, weight: Value, bias: Value): Value {
 }
 
 if (wanted("matmul")) {
-  for (const n of [256, 512, 1024]) {
-    const a = value(uniform(n * n, 1, 1), [n, n]);
-    const b = value(uniform(n * n, 1, 2), [n, n]);
-    await time(`matmul ${n}`, () => run(() => np.matmul(a.ref, b.ref)));
+  for (const n of matmulSizes) {
+    const [a, b] = operands.matmul(n).map((x) => value(x, [n, n]));
+    for (const name of products(n)) await kernel(name, () => np.matmul(a.ref, b.ref));
   }
 }
 if (wanted("rows")) {
-  const x = value(uniform(2048 * 512, 3, 3), [2048, 512]);
+  const x = value(operands.softmax(), rows.softmax);
   const softmax = jax.jit((v: Value) => nn.softmax(v, -1));
-  await time("softmax 2048x512", () => run(() => softmax(x.ref)));
-  const y = value(uniform(2048 * 768, 3, 4), [2048, 768]);
-  const [g, b] = [value(uniform(768, 1, 5), [768]), value(uniform(768, 1, 6), [768])];
+  await kernel("softmax 2048x512", () => softmax(x.ref));
+  const parts = operands.layernorm();
+  const y = value(parts.x, rows.layernorm);
+  const [g, b] = [parts.weight, parts.bias].map((w) => value(w, [w.length]));
   const norm = jax.jit(layerNorm);
-  await time("layernorm 2048x768", () => run(() => norm(y.ref, g.ref, b.ref)));
+  await kernel("layernorm 2048x768", () => norm(y.ref, g.ref, b.ref));
 }
 
 const { batch, sequence, heads, hidden, layers } = stack;
@@ -144,7 +159,7 @@ let p: Values = Object.fromEntries(stackWeights().map((w) => [w.name, value(w.da
 const x = value(stackInput(), [batch * sequence, hidden]);
 if (wanted("forward")) {
   const f = jax.jit(forward);
-  await time("stack forward", () => run(() => f(tree.ref(p), x.ref)));
+  await kernel("stack forward", () => f(tree.ref(p), x.ref));
 }
 if (wanted("training")) {
   const lossAndGrad = jax.valueAndGrad((w: Values, v: Value) => np.square(forward(w, v)).mean());

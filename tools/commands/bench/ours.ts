@@ -1,4 +1,4 @@
-/** The benchmark's work on our engine, in a process of its own: `node tools/bench/ours.ts DEVICE [NAMES]`. */
+/** The benchmark's work on our engine, in a process of its own. */
 import { compile } from "../../../engine/compile.ts";
 import { type DeviceOptions, openDevice } from "../../../engine/device.ts";
 import { grad } from "../../../engine/grad.ts";
@@ -15,38 +15,40 @@ import { Random } from "../../../promptgen/random.ts";
 import { loadSystem } from "../../../promptgen/system.ts";
 import { promptProblem } from "../../../promptgen/trainer.ts";
 import { embeddedWorld } from "../../../promptgen/world.ts";
-import { stack, stackInput, stackWeights, time, uniform } from "./workload.ts";
+import { about, job, repacked, time } from "./process.ts";
+import { matmulSizes, operands, rows, stack, stackInput, stackWeights } from "./workload.ts";
 
-const [choice, only] = process.argv.slice(2);
-const wanted = (name: string): boolean => !only || only.split(",").includes(name);
-const device = await openDevice({ device: choice as NonNullable<DeviceOptions["device"]> });
+const { device: choice, threads, wanted } = job();
+const options = choice === "cpu" ? { device: choice, threads } : { device: choice };
+const device = await openDevice(options as DeviceOptions);
+about(device.description);
 
-/** A matrix that stays on the device. */
-const resident = (n: number, m: number, seed: number): Tensor =>
-  state(`x${seed}`, uniform(n * m, 1, seed), [n, m]);
 /** Times `f` on resident data until it is done; one value of the result comes to the host. */
-async function kernel(name: string, f: () => Tensor): Promise<void> {
-  const call = compile(device, () => {
-    const y = f();
-    return slice(reshape(y, [-1]), 0, 0, 1);
-  });
-  await time(name, async () => {
-    await (await call()).item();
-    return undefined;
+async function kernel(name: string, f: () => Tensor, note?: string): Promise<void> {
+  const call = compile(device, () => slice(reshape(f(), [-1]), 0, 0, 1));
+  const check = compile(device, () => mean(square(f())));
+  await time(name, async () => (await call()).item(), {
+    check: async () => (await check()).item(),
+    ...(note ? { note: () => note } : {}),
   });
 }
 
 if (wanted("matmul")) {
-  for (const n of [256, 512, 1024]) {
-    const [a, b] = [resident(n, n, 1), resident(n, n, 2)];
+  for (const n of matmulSizes) {
+    const [a, b] = operands.matmul(n).map((x, i) => state("ab"[i], x, [n, n]));
     await kernel(`matmul ${n}`, () => matmul(a, b));
+    if (device.kind === "cpu") {
+      const note = "b is no parameter but the product b * 1, which is in the time";
+      await kernel(repacked(n), () => matmul(a, mul(b, 1)), note);
+    }
   }
 }
 if (wanted("rows")) {
-  const x = resident(2048, 512, 3);
+  const x = state("x", operands.softmax(), rows.softmax);
   await kernel("softmax 2048x512", () => softmax(x));
-  const y = resident(2048, 768, 4);
-  const [g, b] = [5, 6].map((seed) => state("w", uniform(768, 1, seed), [768]));
+  const norm = operands.layernorm();
+  const y = state("y", norm.x, rows.layernorm);
+  const [g, b] = [norm.weight, norm.bias].map((w) => state("w", w, [w.length]));
   await kernel("layernorm 2048x768", () => layerNorm(y, g, b, 1e-12));
 }
 
@@ -96,7 +98,7 @@ async function training(name: string, step: (t: number) => Promise<number>): Pro
         `${buffersCreated - before.buffersCreated} buffers created`;
       return loss;
     },
-    () => note,
+    { note: () => note },
   );
 }
 

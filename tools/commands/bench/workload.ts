@@ -11,6 +11,21 @@ export const stack = {
   sequence: 32,
 } as const;
 
+export const matmulSizes = [256, 512, 1024] as const;
+/** Softmax runs over the rows of the first, layer normalisation over those of the second. */
+export const rows = { softmax: [2048, 512], layernorm: [2048, 768] } as const;
+
+/** Operands of the kernels. */
+export const operands = {
+  matmul: (n: number) => [uniform(n * n, 1, 1), uniform(n * n, 1, 2)],
+  softmax: () => uniform(2048 * 512, 3, 3),
+  layernorm: () => ({
+    x: uniform(2048 * 768, 3, 4),
+    weight: uniform(768, 1, 5),
+    bias: uniform(768, 1, 6),
+  }),
+} as const;
+
 const tokens = stack.batch * stack.sequence;
 /** Floating-point operations of one forward pass; a training step does three times as many. */
 export const stackFlops =
@@ -63,32 +78,3 @@ export function stackWeights(): Weight[] {
 }
 
 export const stackInput = (): Float32Array<ArrayBuffer> => uniform(tokens * stack.hidden, 1, 999);
-
-export const median = (values: readonly number[]): number =>
-  [...values].sort((a, b) => a - b)[values.length >> 1];
-
-/** One line of a benchmark process; times in milliseconds. */
-export type Row = { name: string; first: number; median: number; note?: string; value?: number };
-
-/** First call, then warm-up, then the median of 7 calls; prints one JSON line. */
-export async function time(
-  name: string,
-  call: () => Promise<number | undefined>,
-  note?: () => string,
-): Promise<void> {
-  const clock = async (): Promise<number> => {
-    const start = performance.now();
-    await call();
-    return performance.now() - start;
-  };
-  const start = performance.now();
-  const value = await call();
-  const first = performance.now() - start;
-  for (let i = 0; i < 2; i++) await call();
-  const times: number[] = [];
-  for (let i = 0; i < 7; i++) times.push(await clock());
-  const row: Row = { name, first, median: median(times) };
-  if (note) row.note = note();
-  if (value !== undefined) row.value = value;
-  console.log(JSON.stringify(row));
-}

@@ -1,0 +1,312 @@
+import type { Device, DeviceOptions, DeviceStats, Executable, ProfileRow } from "../../device.ts";
+import { check } from "../../errors.ts";
+import type { Plan } from "../../plan.ts";
+import { show } from "../../shape.ts";
+import {
+  byteLength,
+  hostData,
+  initialData,
+  stateName,
+  stateOp,
+  type Tensor,
+  type TypedArray,
+} from "../../tensor.ts";
+import { debugLevel } from "../adapter.ts";
+import { LaunchTimes } from "../profiler.ts";
+import { CPUExecutable } from "./executable.ts";
+import { addressable, Heap } from "./heap.ts";
+import { hasRelaxedSimd, type Kernels, loadKernels } from "./module.ts";
+import { type CPULaunch, type Pack, type Panels, Program, panelsOf } from "./program.ts";
+import { heapAt } from "./protocol.ts";
+import { Workers } from "./workers.ts";
+
+/** Runs that may be queued on the leader at once. */
+const runsUnderWay = 3;
+/** More threads than this gain nothing at the sizes that 32-bit addresses hold. */
+const mostThreads = 16;
+
+type State = {
+  /** Where the values lie as they are; absent while only panels are kept. */
+  at?: number;
+  /** Some plan or the host wants the values as they are. */
+  plain: boolean;
+  /** Counts changes. */
+  version: number;
+  readonly panels: Map<string, Panels>;
+};
+
+async function threadsOf(options: DeviceOptions, shared: boolean): Promise<number> {
+  const { threads } = options;
+  if (threads !== undefined) {
+    check(
+      Number.isInteger(threads) && threads >= 1 && threads <= 64,
+      "openDevice",
+      () => `threads is ${threads}; give a whole number from 1 to 64`,
+    );
+  }
+  if (!shared) return 1;
+  if (threads !== undefined) return threads;
+  const inNode = typeof process !== "undefined" && process.versions?.node;
+  const cores = inNode
+    ? (await import("node:os")).availableParallelism()
+    : navigator.hardwareConcurrency;
+  return Math.max(1, Math.min(mostThreads, cores));
+}
+
+/** Opens the CPU: worker threads where memory can be shared, one worker elsewhere. */
+export async function openCPU(options: DeviceOptions, why: string): Promise<Device> {
+  const inNode = typeof process !== "undefined" && process.versions?.node !== undefined;
+  const shared = inNode || globalThis.crossOriginIsolated === true;
+  const relaxed = (options.simd ?? "relaxed") === "relaxed" && hasRelaxedSimd();
+  const threads = await threadsOf(options, shared);
+  const kernels = await loadKernels(relaxed, shared);
+  const memory = shared
+    ? new WebAssembly.Memory({
+        initial: Math.ceil(heapAt(threads) / 65536) + 16,
+        maximum: 65536,
+        shared: true,
+      })
+    : undefined;
+  const workers = await Workers.start(kernels, memory, threads);
+  const count = threads === 1 ? "1 thread" : `${threads} threads`;
+  const alone = shared ? "" : ", for the page is not cross-origin isolated";
+  const simd = relaxed ? "relaxed SIMD" : "SIMD";
+  const description = `CPU with ${count} (${simd}${alone}; ${why})`;
+  return new CPUDevice(workers, kernels, heapAt(threads), description, options);
+}
+
+export class CPUDevice implements Device {
+  readonly kind = "cpu";
+  readonly description: string;
+  readonly stats: DeviceStats = {
+    buffersCreated: 0,
+    bytes: 0,
+    submits: 0,
+    launches: 0,
+    pipelines: 0,
+  };
+  readonly workers: Workers;
+  readonly times: LaunchTimes | undefined;
+  #kernels: Kernels;
+  #heap: Heap;
+  /** What the workers' memory reaches. */
+  #reached = 0;
+  #states = new Map<Tensor, State>();
+  #slots: { at: number; bytes: number }[] = [];
+  /** Grows when something moved: programs made before are written again. */
+  layout = 0;
+  #underWay: Promise<unknown>[] = [];
+
+  constructor(
+    workers: Workers,
+    kernels: Kernels,
+    start: number,
+    description: string,
+    options: DeviceOptions,
+  ) {
+    this.workers = workers;
+    this.#kernels = kernels;
+    this.#heap = new Heap(start, options.memoryBudget ?? addressable);
+    this.description = description;
+    const debug = debugLevel(options);
+    if (options.profile || debug > 0) this.times = new LaunchTimes(debug);
+  }
+
+  allocate(bytes: number, what: string): number {
+    const at = this.#heap.allocate(bytes, what);
+    if (this.#heap.end > this.#reached) {
+      this.#reached = this.#heap.end;
+      this.workers.post({ kind: "grow", bytes: this.#reached });
+    }
+    this.stats.buffersCreated++;
+    this.stats.bytes = this.#heap.bytes;
+    return at;
+  }
+
+  free(at: number): void {
+    this.#heap.free(at);
+    this.stats.bytes = this.#heap.bytes;
+  }
+
+  upload(at: number, data: TypedArray): void {
+    const copy = data.slice();
+    this.workers.post({ kind: "write", at, data: copy.buffer }, [copy.buffer]);
+  }
+
+  #state(t: Tensor): State {
+    let state = this.#states.get(t);
+    if (!state) {
+      state = { plain: false, version: 0, panels: new Map() };
+      this.#states.set(t, state);
+    }
+    return state;
+  }
+
+  /** Where a state's values lie; they are uploaded when they are not there. */
+  stateAt(t: Tensor): number {
+    const state = this.#state(t);
+    if (state.at === undefined) {
+      state.at = this.allocate(t.bytes, stateName(t));
+      this.layout++;
+      const data = initialData(t);
+      if (data) this.upload(state.at, data);
+      else this.workers.post({ kind: "zero", at: state.at, bytes: t.bytes });
+    }
+    return state.at;
+  }
+
+  /** As `stateAt`, but 0 for values that only panels hold. */
+  stateOrNone(t: Tensor): number {
+    return this.#state(t).at ?? 0;
+  }
+
+  /** Panels of which the state has changed since they were packed. The next run packs them. */
+  stale(panels: readonly Panels[]): number[] {
+    return panels.flatMap((p, i) => {
+      const { version } = this.#state(p.state);
+      if (p.version === version) return [];
+      p.version = version;
+      return [i];
+    });
+  }
+
+  /** A run changed these states. */
+  touch(states: Iterable<Tensor>): void {
+    for (const t of states) this.#state(t).version++;
+  }
+
+  reserve(slots: readonly number[]): void {
+    slots.forEach((bytes, i) => {
+      const old = this.#slots[i];
+      if (old && old.bytes >= bytes) return;
+      if (old) {
+        this.free(old.at);
+        this.layout++;
+      }
+      this.#slots[i] = { at: this.allocate(bytes, "an intermediate"), bytes };
+    });
+  }
+
+  slotAt(index: number): number {
+    return this.#slots[index].at;
+  }
+
+  /** What a plan would add to the memory, in bytes of each block. */
+  #needs(plan: Plan, plain: ReadonlySet<Tensor>, fresh: readonly number[]): number[] {
+    const states = [...plain].flatMap((t) =>
+      this.#states.get(t)?.at === undefined ? [t.bytes] : [],
+    );
+    const slots = plan.slots.map((bytes, i) => Math.max(0, bytes - (this.#slots[i]?.bytes ?? 0)));
+    return [...states, ...slots, ...fresh, ...plan.inputs.map(byteLength)];
+  }
+
+  async load(plan: Plan): Promise<Executable> {
+    this.workers.assertHealthy();
+    const packs = plan.launches.map((launch) => ({ launch, pack: panelsOf(launch) }));
+    const plain = new Set<Tensor>();
+    for (const { launch, pack } of packs) {
+      const { inputs, inouts, outputs, rng } = launch;
+      [...inputs, ...inouts, ...outputs, rng].forEach((r, i) => {
+        if (r?.memory.kind === "state" && !(pack && i === 1)) plain.add(r.memory.state);
+      });
+    }
+    for (const r of plan.outputs) if (r.memory.kind === "state") plain.add(r.memory.state);
+    const fresh = new Map<string, number>();
+    for (const { pack } of packs) {
+      if (!pack || this.#states.get(pack.state)?.panels.has(pack.key)) continue;
+      fresh.set(`${pack.state.node.id} ${pack.key}`, pack.bytes);
+    }
+    this.#heap.require(this.#needs(plan, plain, [...fresh.values()]), "the plan");
+    for (const t of plain) {
+      this.#state(t).plain = true;
+      this.stateAt(t);
+    }
+    const launches: CPULaunch[] = [];
+    for (const { launch, pack } of packs) {
+      launches.push({ launch, panels: pack && (await this.#panels(pack)) });
+    }
+    const program = new Program(launches, this.#kernels, this.times !== undefined);
+    return new CPUExecutable(this, plan, program);
+  }
+
+  /** The panels of a parameter. Where nobody wants its values as they are, they are packed now and not kept. */
+  async #panels(pack: Pack): Promise<Panels> {
+    const state = this.#state(pack.state);
+    const made = state.panels.get(pack.key);
+    if (made) return made;
+    const at = this.allocate(pack.bytes, `${stateName(pack.state)}, packed`);
+    const panels: Panels = { ...pack, at, version: -1 };
+    state.panels.set(pack.key, panels);
+    if (state.plain) return panels;
+    const program = Program.packing(panels, this.#kernels);
+    const values = this.stateAt(pack.state);
+    const here = this.allocate(4 * program.words, "the program of a plan");
+    const words = program.write(
+      here,
+      () => 0,
+      () => values,
+    );
+    this.workers.post({ kind: "program", at: here, words }, [words.buffer]);
+    const run = { program: here, stale: [0], inputs: [], outputs: [], profile: false };
+    const done = this.workers.call({ kind: "run", ...run });
+    panels.version = state.version;
+    this.free(here);
+    this.free(values);
+    delete state.at;
+    await done; // one parameter at a time: what is posted takes memory too
+    return panels;
+  }
+
+  /** Notes a run until it is done. */
+  submitted(run: Promise<unknown>): void {
+    this.stats.submits++;
+    const done = run.catch(() => undefined);
+    this.#underWay.push(done);
+    done.then(() => {
+      this.#underWay = this.#underWay.filter((d) => d !== done);
+    });
+  }
+
+  async ready(): Promise<void> {
+    while (this.#underWay.length >= runsUnderWay) await this.#underWay[0];
+    this.workers.assertHealthy();
+  }
+
+  async readStates(states: readonly Tensor[]): Promise<ArrayBuffer[]> {
+    const halves = (t: Tensor): boolean => t.dtype === "f16" || t.dtype === "bf16";
+    const ranges = states.map((t) => {
+      const at = this.#states.get(t)?.at;
+      return at === undefined ? undefined : ([at, halves(t) ? t.size * 2 : t.bytes] as const);
+    });
+    const here = ranges.flatMap((r) => (r ? [r] : []));
+    const { results = [] } = await this.workers.call({ kind: "read", ranges: here });
+    let next = 0;
+    // a state that is not there was never changed
+    return ranges.map((r, i) => (r ? results[next++] : hostData(states[i]).slice().buffer));
+  }
+
+  write(t: Tensor, data: TypedArray): void {
+    check(t.node.op === stateOp, "write", () => `${t} is not a state`);
+    check(
+      data.length === t.size,
+      "write",
+      () => `${data.length} values do not fill ${stateName(t)} ${show(t.shape)}`,
+    );
+    const state = this.#state(t);
+    state.plain = true;
+    this.upload(this.stateAt(t), data);
+    state.version++;
+  }
+
+  profile(): ProfileRow[] {
+    return this.times?.rows() ?? [];
+  }
+
+  async synchronize(): Promise<void> {
+    await this.workers.call({ kind: "read", ranges: [] });
+  }
+
+  destroy(): void {
+    this.workers.terminate();
+  }
+}

@@ -1,0 +1,94 @@
+import { OutOfMemoryError } from "../../errors.ts";
+
+/** Bytes that 32-bit addresses reach, less the last page: no pointer one past the end wraps to 0. */
+export const addressable = 2 ** 32 - 2 ** 16;
+
+/** Every block starts at a multiple of this, in bytes. */
+const alignment = 256;
+
+const up = (bytes: number): number => Math.ceil(Math.max(bytes, 1) / alignment) * alignment;
+
+/** Hands out ranges of one growing memory; knows numbers only and touches no byte. */
+export class Heap {
+  /** Address -> size of what is in use. */
+  #used = new Map<number, number>();
+  /** Holes below the end, by address; no two touch. */
+  #free: { at: number; size: number }[] = [];
+  #end: number;
+  #limit: number;
+  #bytes = 0;
+
+  /** Addresses below `start` are the caller's; at most `budget` bytes are handed out. */
+  constructor(start: number, budget: number) {
+    this.#end = start;
+    this.#limit = Math.min(budget, addressable - start);
+  }
+
+  /** Bytes in use. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+  /** What the memory must reach. */
+  get end(): number {
+    return this.#end;
+  }
+
+  /** Throws before anything is allocated when blocks of these sizes do not fit. */
+  require(sizes: readonly number[], what: string): void {
+    const need = sizes.reduce((sum, size) => sum + up(size), 0);
+    if (this.#bytes + need <= this.#limit) return;
+    throw new OutOfMemoryError(
+      `[cpu] ${what} needs ${need} bytes beside ${this.#bytes} in use, but the limit is ${this.#limit} bytes` +
+        `${this.#limit < addressable / 2 ? "" : " (32-bit addresses)"}; use a smaller batch or model, ` +
+        "half-precision frozen weights, or a GPU",
+    );
+  }
+
+  allocate(bytes: number, what: string): number {
+    this.require([bytes], what);
+    const size = up(bytes);
+    let best = -1;
+    this.#free.forEach((hole, i) => {
+      if (hole.size >= size && (best < 0 || hole.size < this.#free[best].size)) best = i;
+    });
+    let at = this.#end;
+    if (best >= 0) {
+      const hole = this.#free[best];
+      at = hole.at;
+      if (hole.size === size) this.#free.splice(best, 1);
+      else this.#free[best] = { at: at + size, size: hole.size - size };
+    } else {
+      if (at + size > addressable) {
+        throw new OutOfMemoryError(
+          `[cpu] ${what} needs ${size} bytes in one piece, but ${addressable - at} are left beyond ` +
+            `${this.#bytes} in use; use a smaller batch or model, or a GPU`,
+        );
+      }
+      this.#end += size;
+    }
+    this.#used.set(at, size);
+    this.#bytes += size;
+    return at;
+  }
+
+  free(at: number): void {
+    const size = this.#used.get(at);
+    if (size === undefined) throw new Error(`[cpu] nothing is allocated at ${at}`);
+    this.#used.delete(at);
+    this.#bytes -= size;
+    let i = this.#free.findIndex((hole) => hole.at > at);
+    if (i < 0) i = this.#free.length;
+    this.#free.splice(i, 0, { at, size });
+    for (const j of [i, i - 1]) {
+      const [left, right] = [this.#free[j], this.#free[j + 1]];
+      if (left && right && left.at + left.size === right.at) {
+        this.#free.splice(j, 2, { at: left.at, size: left.size + right.size });
+      }
+    }
+    const last = this.#free.at(-1);
+    if (last && last.at + last.size === this.#end) {
+      this.#free.pop();
+      this.#end = last.at;
+    }
+  }
+}

@@ -1,0 +1,154 @@
+import { fail } from "../../errors.ts";
+import type { PlanLaunch, Region } from "../../plan.ts";
+import type { Tensor } from "../../tensor.ts";
+import { type Kernels, writeRecord } from "./module.ts";
+import { header, launchRow, segmentRow } from "./protocol.ts";
+import { type Segment, schedule } from "./schedule.ts";
+
+/** The right operand of a product, packed in panels of eight columns; made anew when the state has changed. */
+export type Panels = {
+  readonly state: Tensor;
+  readonly at: number;
+  readonly bytes: number;
+  readonly params: Readonly<Record<string, number>>;
+  readonly constants: Readonly<Record<string, number>>;
+  /** The state's version that the panels hold; -1: none yet. */
+  version: number;
+};
+
+/** How a parameter is packed; `key` is the same for the same packing. */
+export type Pack = Omit<Panels, "at" | "version"> & { readonly key: string };
+
+/** A launch and, for a product with a parameter, its packed right operand. */
+export type CPULaunch = { readonly launch: PlanLaunch; readonly panels: Panels | undefined };
+
+const panelColumns = 8;
+
+/** How the right operand of a product would be packed; undefined where it is not one whole f32 parameter. */
+export function panelsOf({ kernel, params, constants, inputs }: PlanLaunch): Pack | undefined {
+  const b = inputs[1];
+  if (kernel !== "matmul" || b?.memory.kind !== "state" || constants.B_DTYPE !== 0)
+    return undefined;
+  if (params.bBatchStride !== 0 || params.bBatchStride2 !== 0 || b.byteOffset !== 0)
+    return undefined;
+  const { K, N, ldb, bOffset } = params;
+  const selected = { TRANS_B: constants.TRANS_B };
+  return {
+    state: b.memory.state,
+    bytes: Math.ceil(N / panelColumns) * panelColumns * K * 4,
+    params: { K, N, ldb, bOffset },
+    constants: selected,
+    key: JSON.stringify([K, N, ldb, bOffset, selected]),
+  };
+}
+
+/** A plan in the order in which the CPU runs it; addresses come later, by `write`. */
+export class Program {
+  readonly launches: readonly CPULaunch[];
+  readonly panels: readonly Panels[];
+  readonly #segments: readonly Segment[];
+  readonly #kernels: Kernels;
+  readonly #records: readonly number[];
+  readonly words: number;
+
+  /** `apart`: every launch is a segment of its own, so that it can be timed. */
+  constructor(
+    launches: readonly CPULaunch[],
+    kernels: Kernels,
+    apart: boolean,
+    more: readonly Panels[] = [],
+  ) {
+    this.launches = launches;
+    this.#kernels = kernels;
+    const used = launches.flatMap(({ panels }) => (panels ? [panels] : []));
+    this.panels = [...new Set([...used, ...more])];
+    this.#segments = schedule(
+      launches.map((l) => l.launch),
+      apart,
+    );
+    const count = this.panels.length + launches.length;
+    const segments = this.panels.length + this.#segments.length;
+    let at = header.words + segments * segmentRow.words + count * launchRow.words;
+    const names = [
+      ...this.panels.map(() => "pack_panels"),
+      ...this.#segments.flatMap((s) => s.launches.map((i) => launches[i].launch.kernel)),
+    ];
+    this.#records = names.map((name) => {
+      const record = at;
+      at += this.#fields(name).length;
+      return record;
+    });
+    this.words = at;
+  }
+
+  /** A program that packs and does nothing else. */
+  static packing(panels: Panels, kernels: Kernels): Program {
+    return new Program([], kernels, false, [panels]);
+  }
+
+  /** Launches in the order in which they run. */
+  get order(): PlanLaunch[] {
+    return this.#segments.flatMap((s) => s.launches.map((i) => this.launches[i].launch));
+  }
+
+  #fields(kernel: string) {
+    const fields = this.#kernels.fields.get(kernel);
+    if (!fields) return fail(kernel, "there is no CPU kernel of this name; run npm run kernels");
+    return fields;
+  }
+
+  /** The program's words for address `base`, given where the operands are. */
+  write(
+    base: number,
+    address: (region: Region) => number,
+    stateAt: (state: Tensor) => number,
+  ): Uint32Array<ArrayBuffer> {
+    const words = new Uint32Array(this.words);
+    const packs = this.panels.length;
+    const count = packs + this.launches.length;
+    words[header.packs] = packs;
+    words[header.segments] = packs + this.#segments.length;
+    words[header.launches] = count;
+    words[header.shared] = this.#segments.filter((s) => !s.serial).length;
+    const rows = header.words + words[header.segments] * segmentRow.words;
+    let row = 0;
+    const push = (
+      kernel: string,
+      params: Readonly<Record<string, number>>,
+      constants: Readonly<Record<string, number>>,
+      operands: readonly number[],
+    ): void => {
+      const at = rows + row * launchRow.words;
+      const record = this.#records[row++];
+      words[at + launchRow.kernel] = this.#kernels.names.indexOf(kernel);
+      words[at + launchRow.record] = base + 4 * record;
+      const fields = this.#fields(kernel);
+      const view = new DataView(words.buffer, 4 * record, 4 * fields.length);
+      writeRecord(kernel, fields, params, constants, operands, view);
+    };
+    const segment = (i: number, first: number, end: number, serial: boolean): void => {
+      const at = header.words + i * segmentRow.words;
+      words[at + segmentRow.first] = first;
+      words[at + segmentRow.end] = end;
+      words[at + segmentRow.serial] = serial ? 1 : 0;
+    };
+    this.panels.forEach((p, i) => {
+      segment(i, i, i + 1, false);
+      push("pack_panels", p.params, p.constants, [stateAt(p.state), p.at]);
+    });
+    const maybe = (r: Region | null): number => (r ? address(r) : 0);
+    this.#segments.forEach(({ launches, serial }, i) => {
+      segment(packs + i, row, row + launches.length, serial);
+      for (const index of launches) {
+        const { launch, panels } = this.launches[index];
+        const { inputs, inouts, outputs, rng } = launch;
+        const operands = [...inputs, ...inouts, ...outputs, ...(rng ? [rng] : [])].map(maybe);
+        if (launch.kernel === "matmul") operands.push(panels?.at ?? 0);
+        // the unpacked parameter may be gone
+        if (panels) operands[1] = 0;
+        push(launch.kernel, launch.params, launch.constants, operands);
+      }
+    });
+    return words;
+  }
+}

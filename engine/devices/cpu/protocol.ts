@@ -1,0 +1,90 @@
+/**
+ * What the main thread and the workers say to each other. The first worker is the leader: it takes messages in order, as
+ * a queue, and runs programs together with the helpers, which follow it through shared memory and take no messages.
+ */
+
+/** Where the control block stands in memory, in bytes; below it is the module's own data. */
+export const controlAt = 65536;
+
+/** Words of the control block, a cache line apart. */
+export const control = {
+  /** Counts runs; helpers sleep on it. */
+  run: 0,
+  /** Address of the running program's tables. */
+  program: 16,
+  /** Counts programs that were written, so that a helper sees that a table changed. */
+  version: 32,
+  /** The next task of the running segment. */
+  next: 48,
+  /** Threads that have reached the barrier. */
+  arrived: 64,
+  /** Counts barriers; threads wait on it. */
+  barrier: 80,
+  /** Threads that sleep in the barrier. */
+  sleeping: 96,
+  /** 1 after a kernel trapped in a helper. */
+  failed: 112,
+  words: 128,
+} as const;
+
+/** Bytes that a kernel may use as it likes, for each thread. */
+export const scratchBytes = 2 ** 20;
+export const scratchAt = controlAt + 4096;
+export const heapAt = (threads: number): number => scratchAt + threads * scratchBytes;
+
+/** First message to every worker. */
+export type Open = {
+  readonly kind: "open";
+  readonly module: WebAssembly.Module;
+  /** Kernel names in the order of their numbers. */
+  readonly kernels: readonly string[];
+  /** Shared by all workers; undefined where memory cannot be shared: then the one worker makes its own. */
+  readonly memory: WebAssembly.Memory | undefined;
+  readonly thread: number;
+  readonly threads: number;
+};
+
+export type Run = {
+  readonly kind: "run";
+  /** Address of the program. */
+  readonly program: number;
+  /** Which packing segments at the start of the program to run. */
+  readonly stale: readonly number[];
+  readonly inputs: readonly (readonly [at: number, data: ArrayBuffer])[];
+  readonly outputs: readonly (readonly [at: number, bytes: number])[];
+  /** Time each launch; every launch must be a segment. */
+  readonly profile: boolean;
+};
+
+export type Request =
+  | Open
+  | Run
+  /** The memory must reach `bytes`. */
+  | { readonly kind: "grow"; readonly bytes: number }
+  | { readonly kind: "write"; readonly at: number; readonly data: ArrayBuffer }
+  | { readonly kind: "zero"; readonly at: number; readonly bytes: number }
+  /** Words of a program for address `at`; the leader counts the tasks and fills them in. */
+  | { readonly kind: "program"; readonly at: number; readonly words: Uint32Array<ArrayBuffer> }
+  | { readonly kind: "read"; readonly ranges: readonly (readonly [at: number, bytes: number])[] };
+
+/** A request with a number is answered under that number. */
+export type Message = { readonly id?: number; readonly request: Request };
+
+export type Answer = {
+  /** Absent when a message that wants no answer failed. */
+  readonly id?: number;
+  readonly results?: ArrayBuffer[];
+  /** Milliseconds for each launch. */
+  readonly times?: Float64Array<ArrayBuffer>;
+  readonly error?: string;
+};
+
+/**
+ * A program is words: a header (`shared`: segments that want several threads), one row for each segment, one for each
+ * launch, then the launches' records.
+ * Segments run one after the other; the launches of a parallel segment touch nothing in common.
+ */
+export const header = { packs: 0, segments: 1, launches: 2, shared: 3, words: 4 } as const;
+export const segmentRow = { first: 0, end: 1, tasks: 2, serial: 3, words: 4 } as const;
+/** `tasks` of all launches of the segment before this one come first. */
+export const launchRow = { kernel: 0, record: 1, tasks: 2, before: 3, words: 4 } as const;

@@ -1,0 +1,81 @@
+import type { Memory, PlanLaunch, Region } from "../../plan.ts";
+
+/** Launches that run at once, or, where they are too small to share, one after the other on one thread. */
+export type Segment = { readonly launches: readonly number[]; readonly serial: boolean };
+
+type Access = { from: number; to: number; level: number; write: boolean };
+
+/** Below this a segment is not worth waking the other threads for, in nanoseconds of one thread. */
+const tooSmallToShare = 4000;
+
+const operandsOf = (l: PlanLaunch): { region: Region; write: boolean }[] => {
+  const reads = [...l.inputs, l.rng ?? null].flatMap((region) =>
+    region ? [{ region, write: false }] : [],
+  );
+  const writes = [...l.inouts, ...l.outputs].flatMap((region) =>
+    region ? [{ region, write: true }] : [],
+  );
+  return [...reads, ...writes];
+};
+
+const keyOf = (memory: Memory): unknown => {
+  if (memory.kind === "state") return memory.state;
+  if (memory.kind === "constant") return memory.tensor;
+  return `${memory.kind}${memory.index}`;
+};
+
+/** Nanoseconds on one thread, roughly: enough to tell a crumb from work. */
+export function cost({ kernel, params, inputs, inouts, outputs }: PlanLaunch): number {
+  let bytes = 0;
+  for (const r of [...inouts, ...outputs]) bytes += r?.byteLength ?? 0;
+  const written = bytes;
+  for (const r of inputs) bytes += r?.byteLength ?? 0;
+  if (kernel === "embedding") bytes = 2 * written;
+  if (kernel === "matmul") {
+    return bytes / 8 + (params.M * params.N * params.K * params.batch) / 20;
+  }
+  if (kernel.startsWith("attention")) {
+    return (params.pairs * params.queries * params.keys * params.chunks) / 2;
+  }
+  return bytes / 4;
+}
+
+/**
+ * Orders launches into levels: a launch comes one level after the last one that it shares memory with, where either
+ * writes. Levels that are too small to share among threads run on one, without a barrier between them.
+ */
+export function schedule(launches: readonly PlanLaunch[], apart: boolean): Segment[] {
+  if (apart) return launches.map((_, i) => ({ launches: [i], serial: false }));
+  const accesses = new Map<unknown, Access[]>();
+  const levels: number[][] = [];
+  launches.forEach((launch, i) => {
+    const operands = operandsOf(launch);
+    let level = 0;
+    for (const { region, write } of operands) {
+      const [from, to] = [region.byteOffset, region.byteOffset + region.byteLength];
+      for (const a of accesses.get(keyOf(region.memory)) ?? []) {
+        if (a.from < to && from < a.to && (write || a.write)) level = Math.max(level, a.level + 1);
+      }
+    }
+    for (const { region, write } of operands) {
+      const [from, to] = [region.byteOffset, region.byteOffset + region.byteLength];
+      const key = keyOf(region.memory);
+      const before = accesses.get(key) ?? [];
+      // whoever comes after a write comes after all that the write came after
+      const kept = write ? before.filter((a) => a.from < from || a.to > to) : before;
+      kept.push({ from, to, level, write });
+      accesses.set(key, kept);
+    }
+    const row = levels[level];
+    if (row) row.push(i);
+    else levels[level] = [i];
+  });
+  const segments: { launches: number[]; serial: boolean }[] = [];
+  for (const row of levels) {
+    const serial = row.reduce((sum, i) => sum + cost(launches[i]), 0) < tooSmallToShare;
+    const last = segments.at(-1);
+    if (serial && last?.serial) last.launches.push(...row);
+    else segments.push({ launches: [...row], serial });
+  }
+  return segments;
+}

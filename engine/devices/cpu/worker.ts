@@ -1,0 +1,296 @@
+/** The program of a worker: the leader (thread 0) takes messages, the helpers follow it through shared memory. */
+import {
+  type Answer,
+  control,
+  controlAt,
+  header,
+  launchRow,
+  type Message,
+  type Open,
+  type Request,
+  type Run,
+  scratchAt,
+  scratchBytes,
+  segmentRow,
+} from "./protocol.ts";
+
+type Kernel = (record: number, task: number, scratch: number) => void;
+type Count = (record: number) => number;
+
+/** Looks at the barrier this often before sleeping: about 20 microseconds. */
+const spins = 4000;
+const pageBytes = 65536;
+
+class Thread {
+  readonly #thread: number;
+  readonly #all: number;
+  /** Threads that take part in this run: nobody is woken for crumbs. */
+  #threads: number;
+  readonly #scratch: number;
+  readonly #kernels: Kernel[];
+  readonly #counts: Count[];
+  /** Reads a word of memory. A view of a thread that did not grow the memory may be too short. */
+  readonly #peek: (at: number) => number;
+  readonly memory: WebAssembly.Memory;
+  /** The control block. Shared memory keeps this view valid when it grows; other memory needs a new one. */
+  #control: Int32Array;
+  /** Tables of the programs by address; emptied whenever a program was written. */
+  #programs = new Map<number, Uint32Array>();
+  #version = 0;
+
+  constructor({ module, kernels, memory, thread, threads }: Open) {
+    this.memory = memory ?? new WebAssembly.Memory({ initial: 64, maximum: 65536 });
+    this.#thread = thread;
+    this.#all = threads;
+    this.#threads = threads;
+    this.#scratch = scratchAt + thread * scratchBytes;
+    const abort = (): void => {
+      throw new Error("a kernel was aborted");
+    };
+    const { exports } = new WebAssembly.Instance(module, { env: { memory: this.memory, abort } });
+    this.#kernels = kernels.map((name) => exports[name] as Kernel);
+    this.#counts = kernels.map((name) => exports[`${name}_tasks`] as Count);
+    const peek = exports.peek as (at: number) => number;
+    this.#peek = (at) => peek(at) >>> 0;
+    this.#control = this.#controlView();
+  }
+
+  #controlView(): Int32Array {
+    return new Int32Array(this.memory.buffer, controlAt, control.words);
+  }
+
+  grow(bytes: number): void {
+    const pages = Math.ceil((bytes - this.memory.buffer.byteLength) / pageBytes);
+    if (pages <= 0) return;
+    this.memory.grow(pages);
+    this.#control = this.#controlView();
+  }
+
+  /** Puts a program into memory with the number of tasks of each launch. */
+  install(at: number, words: Uint32Array): void {
+    const packs = words[header.packs];
+    const rows = header.words + words[header.segments] * segmentRow.words;
+    const here = new Uint32Array(this.memory.buffer, at, words.length);
+    here.set(words);
+    for (let s = 0; s < words[header.segments]; s++) {
+      const segment = header.words + s * segmentRow.words;
+      let tasks = 0;
+      for (let l = here[segment + segmentRow.first]; l < here[segment + segmentRow.end]; l++) {
+        const row = rows + l * launchRow.words;
+        const record = here[row + launchRow.record];
+        const count = this.#counts[here[row + launchRow.kernel]](record) >>> 0;
+        here[row + launchRow.before] = tasks;
+        here[row + launchRow.tasks] = count;
+        tasks += count;
+      }
+      here[segment + segmentRow.tasks] = tasks;
+      if (s < packs) here[segment + segmentRow.serial] = 0;
+    }
+    this.#programs.clear();
+    Atomics.add(this.#control, control.version, 1);
+  }
+
+  #program(at: number): Uint32Array {
+    let words = this.#programs.get(at);
+    if (!words) {
+      const segments = this.#peek(at + 4 * header.segments);
+      const launches = this.#peek(at + 4 * header.launches);
+      words = new Uint32Array(
+        header.words + segments * segmentRow.words + launches * launchRow.words,
+      );
+      for (let i = 0; i < words.length; i++) words[i] = this.#peek(at + 4 * i);
+      this.#programs.set(at, words);
+    }
+    return words;
+  }
+
+  /** The leader's side of a run. */
+  lead({ program, stale, profile }: Run): Float64Array<ArrayBuffer> | undefined {
+    const words = this.#program(program);
+    const packs = new Uint32Array(this.memory.buffer, program, words.length);
+    for (let s = 0; s < words[header.packs]; s++) {
+      packs[header.words + s * segmentRow.words + segmentRow.serial] = stale.includes(s) ? 0 : 1;
+    }
+    const times = profile ? new Float64Array(words[header.segments]) : undefined;
+    const c = this.#control;
+    this.#threads = stale.length === 0 && words[header.shared] === 0 ? 1 : this.#all;
+    Atomics.store(c, control.next, 0);
+    Atomics.store(c, control.failed, 0);
+    if (this.#threads > 1) {
+      Atomics.store(c, control.program, program | 0);
+      Atomics.add(c, control.run, 1);
+      Atomics.notify(c, control.run);
+    }
+    this.#execute(program, words, times);
+    if (Atomics.load(c, control.failed) !== 0) throw new Error("a kernel failed in a helper");
+    return times?.slice(words[header.packs]);
+  }
+
+  /** The life of a helper: never returns. */
+  follow(): never {
+    let run = 0;
+    for (;;) {
+      for (let i = 0; i < spins && Atomics.load(this.#control, control.run) === run; i++);
+      Atomics.wait(this.#control, control.run, run);
+      const now = Atomics.load(this.#control, control.run);
+      if (now === run) continue;
+      run = now;
+      const version = Atomics.load(this.#control, control.version);
+      if (version !== this.#version) this.#programs.clear();
+      this.#version = version;
+      const program = Atomics.load(this.#control, control.program) >>> 0;
+      this.#execute(program, this.#program(program), undefined);
+    }
+  }
+
+  #execute(program: number, words: Uint32Array, times: Float64Array | undefined): void {
+    const packs = words[header.packs];
+    for (let s = 0; s < words[header.segments]; s++) {
+      const segment = header.words + s * segmentRow.words;
+      const first = words[segment + segmentRow.first];
+      const end = words[segment + segmentRow.end];
+      if (s < packs && this.#peek(program + 4 * (segment + segmentRow.serial)) !== 0) continue;
+      const start = times ? performance.now() : 0;
+      try {
+        if (s >= packs && words[segment + segmentRow.serial] !== 0) {
+          if (this.#thread === 0) this.#runAll(words, first, end);
+        } else this.#share(words, first, end, words[segment + segmentRow.tasks]);
+      } catch (error) {
+        Atomics.store(this.#control, control.failed, 1);
+        if (this.#thread === 0) this.#failure = error;
+      }
+      this.#barrier();
+      if (times) times[s] = performance.now() - start;
+    }
+    const failure = this.#failure;
+    this.#failure = undefined;
+    if (failure) throw failure;
+  }
+
+  #failure: unknown;
+
+  #runAll(words: Uint32Array, first: number, end: number): void {
+    const rows = header.words + words[header.segments] * segmentRow.words;
+    for (let l = first; l < end; l++) {
+      const row = rows + l * launchRow.words;
+      const kernel = this.#kernels[words[row + launchRow.kernel]];
+      const record = words[row + launchRow.record];
+      const tasks = words[row + launchRow.tasks];
+      for (let task = 0; task < tasks; task++) kernel(record, task, this.#scratch);
+    }
+  }
+
+  /** Takes the next task until none is left. */
+  #share(words: Uint32Array, first: number, end: number, tasks: number): void {
+    if (this.#threads === 1) {
+      this.#runAll(words, first, end);
+      return;
+    }
+    const rows = header.words + words[header.segments] * segmentRow.words;
+    let row = rows + first * launchRow.words;
+    for (;;) {
+      const next = Atomics.add(this.#control, control.next, 1);
+      if (next >= tasks) return;
+      while (next >= words[row + launchRow.before] + words[row + launchRow.tasks]) {
+        row += launchRow.words;
+      }
+      const kernel = this.#kernels[words[row + launchRow.kernel]];
+      kernel(words[row + launchRow.record], next - words[row + launchRow.before], this.#scratch);
+    }
+  }
+
+  /** Waits until all threads are here. The last one makes the next segment's tasks available. */
+  #barrier(): void {
+    if (this.#threads === 1) return;
+    const c = this.#control;
+    const now = Atomics.load(c, control.barrier);
+    if (Atomics.add(c, control.arrived, 1) === this.#threads - 1) {
+      Atomics.store(c, control.arrived, 0);
+      Atomics.store(c, control.next, 0);
+      Atomics.add(c, control.barrier, 1);
+      if (Atomics.load(c, control.sleeping) > 0) Atomics.notify(c, control.barrier);
+      return;
+    }
+    for (let i = 0; i < spins; i++) if (Atomics.load(c, control.barrier) !== now) return;
+    Atomics.add(c, control.sleeping, 1);
+    Atomics.wait(c, control.barrier, now);
+    Atomics.sub(c, control.sleeping, 1);
+  }
+}
+
+let current: Thread | undefined;
+
+function opened(): Thread {
+  if (!current) throw new Error("the worker was not opened");
+  return current;
+}
+
+function serve(request: Request): Answer {
+  if (request.kind === "open") {
+    current = new Thread(request);
+    return {};
+  }
+  const thread = opened();
+  const { memory } = thread;
+  const copyOut = (ranges: readonly (readonly [number, number])[]): ArrayBuffer[] =>
+    ranges.map(([at, bytes]) => {
+      const out = new ArrayBuffer(bytes);
+      new Uint8Array(out).set(new Uint8Array(memory.buffer, at, bytes));
+      return out;
+    });
+  const put = (at: number, data: ArrayBuffer): void =>
+    new Uint8Array(memory.buffer, at, data.byteLength).set(new Uint8Array(data));
+  switch (request.kind) {
+    case "grow":
+      thread.grow(request.bytes);
+      return {};
+    case "write":
+      put(request.at, request.data);
+      return {};
+    case "zero":
+      new Uint8Array(memory.buffer, request.at, request.bytes).fill(0);
+      return {};
+    case "program":
+      thread.install(request.at, request.words);
+      return {};
+    case "read":
+      return { results: copyOut(request.ranges) };
+    case "run": {
+      for (const [at, data] of request.inputs) put(at, data);
+      const times = thread.lead(request);
+      const results = copyOut(request.outputs);
+      return times ? { results, times } : { results };
+    }
+  }
+}
+
+/** Posts an answer; array buffers are handed over, not copied. */
+type Post = (answer: Answer, transfer: ArrayBuffer[]) => void;
+
+function handle({ id, request }: Message, post: Post): void {
+  let answer: Answer;
+  try {
+    answer = serve(request);
+  } catch (error) {
+    answer = { error: error instanceof Error ? error.message : String(error) };
+  }
+  if (id !== undefined) post({ ...answer, id }, answer.results ?? []);
+  else if (answer.error !== undefined) post(answer, []);
+  if (request.kind === "open" && request.thread > 0 && current) setTimeout(() => opened().follow());
+}
+
+if (typeof process !== "undefined" && process.versions?.node) {
+  import("node:worker_threads").then(({ parentPort }) => {
+    parentPort?.on("message", (m: Message) => {
+      handle(m, (answer, transfer) => parentPort.postMessage(answer, transfer));
+    });
+  });
+} else {
+  // a page's worker; the compiler's `self` is a window
+  const scope = globalThis as unknown as {
+    onmessage: (e: MessageEvent<Message>) => void;
+    postMessage(answer: Answer, transfer: ArrayBuffer[]): void;
+  };
+  scope.onmessage = (e) =>
+    handle(e.data, (answer, transfer) => scope.postMessage(answer, transfer));
+}
