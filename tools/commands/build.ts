@@ -1,6 +1,6 @@
 /**
  * Builds what the package ships: `npm run build` writes dist/ with JavaScript, types, and every
- * file that is read at run time (.wgsl, and the embedded facts, tokenizers and weights), in the
+ * file that is read at run time (.wgsl, .wasm, and the embedded facts, tokenizers and weights), in the
  * folders of the source.
  */
 import { spawnSync } from "node:child_process";
@@ -15,6 +15,12 @@ const NOT_COPIED = /\.ts$|\.md$|(?:^|[\\/])tsconfig[^\\/]*\.json$/;
 
 /** Writes dist/ anew and returns the number of data files in it. Throws what the compiler says. */
 export function build(): number {
+  const kernels = spawnSync(
+    process.execPath,
+    [join(ROOT, "tools/commands/kernels.ts"), "--if-needed"],
+    { cwd: ROOT, encoding: "utf8" },
+  );
+  if (kernels.status !== 0) throw new Error(kernels.stderr.trim());
   rmSync(join(ROOT, "dist"), { recursive: true, force: true });
   const tsc = spawnSync(
     process.execPath,

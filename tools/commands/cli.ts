@@ -2,8 +2,7 @@
 import { writeSync } from "node:fs";
 import { parseArgs, styleText } from "node:util";
 import { SingleBar } from "cli-progress";
-import type { Device, DeviceOptions } from "../../engine/device.ts";
-import { openDevice } from "../../engine/device.ts";
+import { type Device, deviceNames, openDevice } from "../../engine/device.ts";
 
 /** A mistake of the person at the keyboard. */
 export class UsageError extends Error {
@@ -79,15 +78,30 @@ interface Limits {
   readonly whole?: boolean;
 }
 
-const DEVICES = ["auto", "gpu", "gpu:software"] as const;
+/** Where a command computes. */
+export const DEVICE_OPTIONS = {
+  device: {
+    value: "NAME",
+    help: "cpu (WebAssembly), gpu (a hardware adapter), gpu:software (a software Vulkan adapter) or auto: a hardware adapter if there is one, else the CPU",
+    initial: "auto",
+  },
+  threads: { value: "N", help: "worker threads of the CPU device", initial: "one a core" },
+} satisfies Record<string, OptionSpec>;
 
-/** Opens the device of `--device`. */
-export function deviceOf(tool: string, name: string): Promise<Device> {
-  const device = DEVICES.find((known) => known === name);
+/** Opens the device of `--device` and `--threads`. */
+export async function deviceOf(
+  tool: string,
+  values: { readonly device?: string; readonly threads?: string },
+): Promise<Device> {
+  const name = values.device ?? "auto";
+  const device = deviceNames.find((known) => known === name);
   if (device === undefined) {
-    throw new UsageError(`[${tool}] --device is ${name}; choose among ${DEVICES.join(", ")}`);
+    throw new UsageError(`[${tool}] --device is ${name}; choose among ${deviceNames.join(", ")}`);
   }
-  return openDevice({ device } satisfies DeviceOptions);
+  const { threads } = values;
+  if (threads === undefined) return openDevice({ device });
+  const limits = { least: 1, most: 64, whole: true };
+  return openDevice({ device, threads: numberOf(tool, "threads", threads, limits) });
 }
 
 /** Aborts at the first Ctrl-C or SIGTERM, with the signal's name as the reason; a second one ends the process at once. */

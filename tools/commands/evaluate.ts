@@ -16,6 +16,7 @@ import { loadSystem, type System } from "../../promptgen/system.ts";
 import { loadTemplates, type TemplateSet } from "../../promptgen/templates.ts";
 import { Examiner, templateScores } from "../../promptgen/trainer.ts";
 import {
+  DEVICE_OPTIONS,
   deviceOf,
   type OptionSpec,
   optionHelp,
@@ -31,7 +32,7 @@ import { table } from "./summary.ts";
 const TOOL = "evaluate";
 
 const OPTIONS = {
-  device: { value: "NAME", help: "auto, gpu or gpu:software", initial: "auto" },
+  ...DEVICE_OPTIONS,
 } satisfies Record<string, OptionSpec>;
 
 const HELP = `Asks the test facts with the best generator of each run, and prints the paper's Tables 1, 2 and 4: what was
@@ -180,7 +181,7 @@ async function main(): Promise<number> {
   }
   const sources = sourcesOf(first.run.options, first.folder.best);
   const system = await loadSystem(sources);
-  const device = await deviceOf(TOOL, values.device ?? "auto");
+  const device = await deviceOf(TOOL, values);
   console.log(`device: ${device.description}`);
   for (const remark of system.remarks) console.log(remark);
   const fixed = await fixedResults(device, system, sources.data);

@@ -3,7 +3,15 @@
  * `npm ci` and `npm run build`. There is one module for each pair of (with or without relaxed SIMD, shared memory or
  * not); all hold the same kernels. What the engine must know of their parameters goes along as a custom section.
  */
-import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import asc from "assemblyscript/asc";
@@ -87,28 +95,43 @@ async function compileModule(
   return wasm;
 }
 
-/** Writes kernels/cpu/build/*.wasm. */
-export async function buildKernels(): Promise<void> {
+const variants = [true, false].flatMap((relaxed) =>
+  [true, false].map((shared) => ({
+    relaxed,
+    shared,
+    path: join(FOLDER, "build", `${relaxed ? "relaxed" : "plain"}${shared ? "-shared" : ""}.wasm`),
+  })),
+);
+
+/** Whether every module is newer than every source and than this file. */
+function upToDate(): boolean {
+  const sources = readdirSync(FOLDER, { recursive: true, encoding: "utf8" })
+    .filter((name) => name.endsWith(".ts"))
+    .map((name) => join(FOLDER, name));
+  const time = (path: string): number => (existsSync(path) ? statSync(path).mtimeMs : 0);
+  const newest = Math.max(...[...sources, fileURLToPath(import.meta.url)].map(time));
+  return variants.every(({ path }) => time(path) > newest);
+}
+
+/** Writes kernels/cpu/build/*.wasm; with `ifNeeded`, only when a source has changed. */
+export async function buildKernels({ ifNeeded = false } = {}): Promise<void> {
+  if (ifNeeded && upToDate()) return;
   const sources = readdirSync(FOLDER).filter((name) => name.endsWith(".ts"));
   const fields = kernelFields(sources.map((name) => readFileSync(join(FOLDER, name), "utf8")));
   const section = customSection("kernels", JSON.stringify(fields));
   const entry = sources.map((name) => `export * from "./${name.replace(/\.ts$/, "")}";`).join("\n");
   mkdirSync(join(FOLDER, "build"), { recursive: true });
-  for (const relaxed of [true, false]) {
-    for (const shared of [true, false]) {
-      const module = await compileModule(entry, relaxed, shared);
-      const name = `${relaxed ? "relaxed" : "plain"}${shared ? "-shared" : ""}.wasm`;
-      const path = join(FOLDER, "build", name);
-      writeFileSync(`${path}.part`, Buffer.concat([module, section]));
-      renameSync(`${path}.part`, path);
-    }
+  for (const { relaxed, shared, path } of variants) {
+    const module = await compileModule(entry, relaxed, shared);
+    writeFileSync(`${path}.part`, Buffer.concat([module, section]));
+    renameSync(`${path}.part`, path);
   }
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const start = performance.now();
   try {
-    await buildKernels();
+    await buildKernels({ ifNeeded: process.argv.includes("--if-needed") });
     console.error(
       `[kernels] kernels/cpu/build is written in ${((performance.now() - start) / 1000).toFixed(1)} s`,
     );

@@ -20,6 +20,7 @@ import {
   statements,
 } from "../../promptgen/world.ts";
 import {
+  DEVICE_OPTIONS,
   deviceOf,
   exitCodeOf,
   numberOf,
@@ -60,7 +61,7 @@ const OPTIONS = {
   curves: { value: "DIR", help: "folder of the loss curves", initial: "docs/pretraining" },
   epochs: { value: "N", help: "passes over the sentences", initial: "7 for bert, 4 for bart" },
   seed: { value: "N", help: "decides weights, order and masks", initial: "1" },
-  device: { value: "NAME", help: "auto, gpu or gpu:software", initial: "auto" },
+  ...DEVICE_OPTIONS,
   resume: { help: "go on from the last checkpoint in --out" },
 } satisfies Record<string, OptionSpec>;
 
@@ -184,7 +185,7 @@ async function main(): Promise<number> {
   }
   const seed = numberOf(TOOL, "seed", values.seed ?? "1", { least: 0, whole: true });
   const out = resolve(values.out ?? "runs/pretrain");
-  const device = await deviceOf(TOOL, values.device ?? "auto");
+  const device = await deviceOf(TOOL, values);
   console.log(device.description);
   const signal = onSignals();
   for (const model of only ? [only] : MODELS) {

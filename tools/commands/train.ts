@@ -8,6 +8,7 @@ import { majorityScores } from "../../promptgen/report.ts";
 import { loadSystem, type System } from "../../promptgen/system.ts";
 import { Examiner, templateScores, trainPromptGen } from "../../promptgen/trainer.ts";
 import {
+  DEVICE_OPTIONS,
   deviceOf,
   exitCodeOf,
   numberOf,
@@ -100,11 +101,7 @@ const OPTIONS = {
     value: "RUN",
     help: "go on with a run that was stopped, with its own options; one that differs is refused",
   },
-  device: {
-    value: "NAME",
-    help: "auto, gpu (a hardware adapter) or gpu:software",
-    initial: "auto",
-  },
+  ...DEVICE_OPTIONS,
 } satisfies Record<string, OptionSpec>;
 
 const HELP = `Trains PromptGen: a BART writes m + n soft words around [MASK] for each fact, a frozen BERT reads them and names the object.
@@ -232,7 +229,7 @@ async function main(): Promise<number> {
   const system = await loadSystem(sources);
   if (saved) checkContents(saved, system);
   const signal = onSignals();
-  const device = await deviceOf(TOOL, values.device ?? "auto");
+  const device = await deviceOf(TOOL, values);
   console.log(`device: ${device.description}`);
   for (const remark of system.remarks) console.log(remark);
   const { train, dev, test } = system.items;

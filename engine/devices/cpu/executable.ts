@@ -8,7 +8,6 @@ import type { Program } from "./program.ts";
 
 /** A plan with its program in the workers' memory. */
 export class CPUExecutable implements Executable {
-  readonly bindGroups = 0;
   #device: CPUDevice;
   #plan: Plan;
   #program: Program;
@@ -53,6 +52,11 @@ export class CPUExecutable implements Executable {
 
   #address(region: Region): number {
     return this.#base(region.memory) + region.byteOffset;
+  }
+
+  /** As on a GPU, the least recently run plans go when there are too many launches. */
+  get bindGroups(): number {
+    return this.#program.launches.length;
   }
 
   async ready(): Promise<void> {}
