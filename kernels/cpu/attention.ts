@@ -1,11 +1,13 @@
-// o[i] = sum_j e[j] v[j] / sum_j e[j], e[j] = exp(s[j] - max s), s[j] = scale * q[i] . k[j], or -1e30 where j is masked;
-// stats[i] = (max s, sum e). Layouts are strides: q and o by (qBatch, qRow), k and v by (kBatch, kRow), in units of four floats,
+// o[i] = sum_j e[j] v[j] / sum_j e[j], e[j] = exp(s[j] - max s),
+// s[j] = scale * q[i] . k[j], or -1e30 where j is masked; stats[i] = (max s, sum e).
+// Layouts are strides: q and o by (qBatch, qRow), k and v by (kBatch, kRow), in units of four floats,
 // as is `chunks`, the size of a head. Key j is causally visible to query i iff j <= i + offset.
-// A task owns several (batch, head) pairs, or some queries of one. Tiles: see lib/attention.ts; `weights` holds the scores of
-// queries that go one by one, and nothing otherwise.
-// Numerics: a fully masked row is uniform; f32 sums in order of j.
+// A task owns several (batch, head) pairs, or some queries of one; tiles: see lib/attention.ts.
+// `weights` is the room of queries that go one by one; nobody reads it.
+// Numerics: a fully masked row is uniform; f32 sums in order of j. Keys behind the last visible one
+// are left out: their weights are zeros.
 import {
-  BLOCK, HIDDEN, ceilDiv, combine, hide, keyLimit, packQueries, pairsPerTask, rowsPerTask, scores, useTiles,
+  BLOCK, HIDDEN, combine, hide, keyLimit, packQueries, rowsPerTask, scores, taskCount, useTiles,
 } from "./lib/attention";
 import { dots, hideKeys, inRange, weigh } from "./lib/attention_step";
 import { expLow } from "./lib/math";
@@ -20,37 +22,31 @@ import { max4, sum4 } from "./lib/simd";
   o: usize; stats: usize; weights: usize;
 }
 
-@inline function queryCost(p: Attention): u64 {
-  return <u64>p.keys * p.chunks * 4;
-}
-
 export function attention_tasks(p: Attention): u32 {
   const tiled = useTiles(p.queries, p.keys);
-  const rows = rowsPerTask(p.queries, queryCost(p), tiled);
-  if (rows < p.queries) return p.pairs * ceilDiv(p.queries, rows);
-  return ceilDiv(p.pairs, pairsPerTask(queryCost(p) * p.queries, tiled));
+  return taskCount(p.pairs, p.queries, <u64>p.keys * p.chunks * 8, tiled, 8);
 }
 
 export function attention(p: Attention, task: u32, scratch: usize): void {
-  const tiled = useTiles(p.queries, p.keys);
-  const rows = rowsPerTask(p.queries, queryCost(p), tiled);
-  if (rows < p.queries) {
-    const blocks = ceilDiv(p.queries, rows);
-    const first = (task % blocks) * rows;
-    some(p, task / blocks, first, min(first + rows, p.queries), tiled, scratch);
+  const count = attention_tasks(p);
+  if (count > p.pairs) {
+    const parts = count / p.pairs;
+    const rows = rowsPerTask(p.queries, parts, 8);
+    const first = (task % parts) * rows;
+    some(p, task / parts, first, min(first + rows, p.queries), scratch);
   } else {
-    const pairs = pairsPerTask(queryCost(p) * p.queries, tiled);
-    const end = min((task + 1) * pairs, p.pairs);
-    for (let pair = task * pairs; pair < end; pair++) some(p, pair, 0, p.queries, tiled, scratch);
+    const end = p.pairs * (task + 1) / count;
+    const first = p.pairs * task / count;
+    for (let pair = first; pair < end; pair++) some(p, pair, 0, p.queries, scratch);
   }
 }
 
-function some(p: Attention, pair: u32, first: u32, end: u32, tiled: bool, scratch: usize): void {
-  if (!tiled) {
+function some(p: Attention, pair: u32, first: u32, end: u32, scratch: usize): void {
+  if (useTiles(p.queries, p.keys)) {
+    for (let i = first; i < end; i += 8) tile(p, pair, i, min(i + 8, end), scratch);
+  } else {
     for (let i = first; i < end; i++) one(p, pair, i);
-    return;
   }
-  for (let i = first; i < end; i += 8) tile(p, pair, i, min(i + 8, end), scratch);
 }
 
 // Queries first to end - 1, at most 8.
@@ -68,14 +64,17 @@ function tile(p: Attention, pair: u32, first: u32, end: u32, scratch: usize): vo
   const s = scratch + (d << 5);
   packQueries(scratch, p.q + q, qRow, first, end - 1, d, lanes, p.scale);
 
-  let limit = keyLimit(p.CAUSAL, first, end, p.offset, p.keys);
+  const shared = p.maskRow == 0 ? mask : 0;
+  let limit = keyLimit(p.CAUSAL, first, end, p.offset, shared, p.keys);
   for (;;) {
     scores(s, half, p.k + k, kRow, limit, d, scratch, lanes);
     let blind = false;
     for (let lane: u32 = 0; lane < lanes; lane += 4) {
       const at = s + (lane ? half : 0);
       const i = first + lane;
-      if (p.MASK | p.CAUSAL) hide(at, limit, i, end - 1, p.CAUSAL, p.offset, mask, p.maskRow);
+      if (p.MASK | p.CAUSAL) {
+        hide(at, limit, i, end - 1, p.CAUSAL, p.offset, mask, p.maskRow);
+      }
       const top = normalize(at, limit, p.stats + (<usize>(pair * p.queries + i) << 3), end - i);
       if (v128.any_true(f32x4.le(top, f32x4.splat(HIDDEN)))) blind = true;
     }
@@ -93,7 +92,8 @@ function tile(p: Attention, pair: u32, first: u32, end: u32, scratch: usize): vo
   }
 }
 
-// s[n, 4] becomes its softmax down the lanes; stats of the first `count` lanes are written. Returns the maxima.
+// s[n, 4] becomes its softmax down the lanes; stats of the first `count` lanes are written. Returns
+// the maxima.
 function normalize(s: usize, n: u32, stats: usize, count: u32): v128 {
   const end = s + (<usize>n << 4);
   let top = f32x4.splat(-3.4e38);
@@ -116,7 +116,6 @@ function normalize(s: usize, n: u32, stats: usize, count: u32): v128 {
 function one(p: Attention, pair: u32, i: u32): void {
   const b = pair / p.heads;
   const d = p.chunks << 2;
-  const n = p.keys;
   const head = (pair % p.heads) * p.chunks;
   const q = <usize>(b * p.qBatch + i * p.qRow + head) << 4;
   const k = <usize>(b * p.kBatch + head) << 4;
@@ -124,7 +123,8 @@ function one(p: Attention, pair: u32, i: u32): void {
   const mask = p.MASK ? p.mask + (<usize>(b * p.maskBatch + i * p.maskRow) << 2) : 0;
   const scale = f32x4.splat(p.scale);
   const bound = <i32>i + p.offset;
-  const w = p.weights + (<usize>(pair * p.queries + i) * (n + 3 & ~3) << 2);
+  const n = keyLimit(p.CAUSAL, i, i + 1, p.offset, mask, p.keys);
+  const w = p.weights + (<usize>(pair * p.queries + i) * (p.keys + 3 & ~3) << 2);
   let largest = f32x4.splat(-3.4e38);
   for (let j: u32 = 0; j < n; j += 4) {
     let s = f32x4.mul(dots(p.q + q, p.k + k, kRow, j, n, d), scale);

@@ -1,10 +1,12 @@
-// w[j] = exp(s[j] - max s) / sum; dw[j] = do[i] . v[j]; ds[j] = w[j] (dw[j] - sum_j w[j] dw[j]) * scale, 0 where j is masked;
-// dq[i] = sum_j ds[j] k[j]. Both w and ds of a query are left in `weights` for the gradients of k and v: [pairs, queries, 2,
+// w[j] = exp(s[j] - max s) / sum; dw[j] = do[i] . v[j];
+// ds[j] = w[j] (dw[j] - sum_j w[j] dw[j]) * scale, 0 where j is masked; dq[i] = sum_j ds[j] k[j].
+// Both w and ds of a query are left in `weights` for the gradients of k and v: [pairs, queries, 2,
 // keys rounded up to 4], zeros behind the last key.
 // Parameters, layouts, tasks and tiles as in attention.ts.
-// Numerics: scores are computed again, with the forward pass's maximum and sum; f32 sums in order of j.
+// Numerics: scores are computed again, with the forward pass's maximum and sum; f32 sums in order
+// of j.
 import {
-  BLOCK, HIDDEN, ceilDiv, combine, hide, keyLimit, packQueries, pairsPerTask, rowsPerTask, scores, useTiles,
+  BLOCK, HIDDEN, combine, hide, keyLimit, packQueries, rowsPerTask, scores, taskCount, useTiles,
 } from "./lib/attention";
 import { dots, hideKeys, inRange, weigh } from "./lib/attention_step";
 import { expLow } from "./lib/math";
@@ -19,37 +21,31 @@ import { madd, sum4 } from "./lib/simd";
   dq: usize; weights: usize;
 }
 
-@inline function queryCost(p: AttentionDq): u64 {
-  return <u64>p.keys * p.chunks * 6;
-}
-
 export function attention_dq_tasks(p: AttentionDq): u32 {
   const tiled = useTiles(p.queries, p.keys);
-  const rows = rowsPerTask(p.queries, queryCost(p), tiled);
-  if (rows < p.queries) return p.pairs * ceilDiv(p.queries, rows);
-  return ceilDiv(p.pairs, pairsPerTask(queryCost(p) * p.queries, tiled));
+  return taskCount(p.pairs, p.queries, <u64>p.keys * p.chunks * 12, tiled, 8);
 }
 
 export function attention_dq(p: AttentionDq, task: u32, scratch: usize): void {
-  const tiled = useTiles(p.queries, p.keys);
-  const rows = rowsPerTask(p.queries, queryCost(p), tiled);
-  if (rows < p.queries) {
-    const blocks = ceilDiv(p.queries, rows);
-    const first = (task % blocks) * rows;
-    some(p, task / blocks, first, min(first + rows, p.queries), tiled, scratch);
+  const count = attention_dq_tasks(p);
+  if (count > p.pairs) {
+    const parts = count / p.pairs;
+    const rows = rowsPerTask(p.queries, parts, 8);
+    const first = (task % parts) * rows;
+    some(p, task / parts, first, min(first + rows, p.queries), scratch);
   } else {
-    const pairs = pairsPerTask(queryCost(p) * p.queries, tiled);
-    const end = min((task + 1) * pairs, p.pairs);
-    for (let pair = task * pairs; pair < end; pair++) some(p, pair, 0, p.queries, tiled, scratch);
+    const end = p.pairs * (task + 1) / count;
+    const first = p.pairs * task / count;
+    for (let pair = first; pair < end; pair++) some(p, pair, 0, p.queries, scratch);
   }
 }
 
-function some(p: AttentionDq, pair: u32, first: u32, end: u32, tiled: bool, scratch: usize): void {
-  if (!tiled) {
+function some(p: AttentionDq, pair: u32, first: u32, end: u32, scratch: usize): void {
+  if (useTiles(p.queries, p.keys)) {
+    for (let i = first; i < end; i += 8) tile(p, pair, i, min(i + 8, end), scratch);
+  } else {
     for (let i = first; i < end; i++) one(p, pair, i);
-    return;
   }
-  for (let i = first; i < end; i += 8) tile(p, pair, i, min(i + 8, end), scratch);
 }
 
 // Queries first to end - 1, at most 8.
@@ -67,10 +63,13 @@ function tile(p: AttentionDq, pair: u32, first: u32, end: u32, scratch: usize): 
   const s = scratch + (d << 5);
   const dw = s + 2 * half;
 
-  let limit = keyLimit(p.CAUSAL, first, end, p.offset, p.keys);
+  const shared = p.maskRow == 0 ? mask : 0;
+  let limit = keyLimit(p.CAUSAL, first, end, p.offset, shared, p.keys);
   if (limit < p.keys) {
     const tops = p.stats + (<usize>(pair * p.queries) << 3);
-    for (let i = first; i < end; i++) if (load<f32>(tops + (<usize>i << 3)) <= HIDDEN) limit = p.keys;
+    for (let i = first; i < end; i++) {
+      if (load<f32>(tops + (<usize>i << 3)) <= HIDDEN) limit = p.keys;
+    }
   }
   packQueries(scratch, p.q + q, qRow, first, end - 1, d, lanes, p.scale);
   scores(s, half, p.k + k, kRow, limit, d, scratch, lanes);
@@ -79,7 +78,9 @@ function tile(p: AttentionDq, pair: u32, first: u32, end: u32, scratch: usize): 
   for (let lane: u32 = 0; lane < lanes; lane += 4) {
     const at = lane ? half : 0;
     const i = first + lane;
-    if (p.MASK | p.CAUSAL) hide(s + at, limit, i, end - 1, p.CAUSAL, p.offset, mask, p.maskRow);
+    if (p.MASK | p.CAUSAL) {
+      hide(s + at, limit, i, end - 1, p.CAUSAL, p.offset, mask, p.maskRow);
+    }
     slopes(p, s + at, dw + at, limit, pair, i, end - 1);
   }
   for (let j: u32 = 0; j < limit; j += BLOCK) {
@@ -153,17 +154,17 @@ function spill(to: usize, row: usize, s: usize, n: u32, count: u32): void {
 function one(p: AttentionDq, pair: u32, i: u32): void {
   const b = pair / p.heads;
   const d = p.chunks << 2;
-  const n = p.keys;
   const head = (pair % p.heads) * p.chunks;
   const q = <usize>(b * p.qBatch + i * p.qRow + head) << 4;
   const k = <usize>(b * p.kBatch + head) << 4;
   const kRow = <usize>p.kRow << 4;
   const mask = p.MASK ? p.mask + (<usize>(b * p.maskBatch + i * p.maskRow) << 2) : 0;
   const bound = <i32>i + p.offset;
+  const n = keyLimit(p.CAUSAL, i, i + 1, p.offset, mask, p.keys);
   const stats = p.stats + (<usize>(pair * p.queries + i) << 3);
   const top = load<f32>(stats);
   const scale = f32x4.splat(1 / load<f32>(stats, 4));
-  const size = <usize>(n + 3 & ~3) << 2;
+  const size = <usize>(p.keys + 3 & ~3) << 2;
   const w = p.weights + <usize>(pair * p.queries + i) * (2 * size);
   const ds = w + size;
   let deltas = f32x4.splat(0);
@@ -179,9 +180,14 @@ function one(p: AttentionDq, pair: u32, i: u32): void {
   }
   const delta = f32x4.splat(sum4(deltas));
   const slope = f32x4.splat(top <= HIDDEN ? 0 : p.scale);
-  for (let at: usize = 0; at < size; at += 16) {
+  const used = <usize>(n + 3 & ~3) << 2;
+  for (let at: usize = 0; at < used; at += 16) {
     const x = f32x4.mul(v128.load(w + at), f32x4.sub(v128.load(ds + at), delta));
     v128.store(ds + at, f32x4.mul(x, slope));
+  }
+  for (let at = used; at < size; at += 16) {
+    v128.store(w + at, f32x4.splat(0));
+    v128.store(ds + at, f32x4.splat(0));
   }
   weigh(p.dq + q, ds, p.k + k, kRow, n, d, 1);
 }

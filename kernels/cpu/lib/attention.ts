@@ -1,36 +1,41 @@
-// What the attention kernels share: operands of one (batch, head) pair, the split into tasks, and the small products.
-// A tile is four or eight queries of one pair, a query a lane: scores stand as [keys, 4] (eight queries: two of them), so that
-// softmax runs down the lanes and a row of four scores is the left operand of the next product. Rows of K, V, Q are read where
-// they lie; only a tile's queries are packed, to [d, lanes]. Fewer than four queries go one by one, keys (or channels) in lanes.
-// Strides and sizes here are bytes and floats: `row` is the step between two rows of a matrix in bytes, d the size of a head.
+// What the attention kernels share: the split into tasks, visibility, and the small products.
+// A tile is four or eight queries of one (batch, head) pair, a query a lane. Scores stand as
+// [keys, 4] (eight queries: two of them), so that softmax runs down the lanes, and a row of four
+// weights is the left operand of the next product. Rows of K, V and Q are read where they lie; only
+// a tile's queries are packed, to [d, lanes]. Fewer than four queries go one by one, vectors along
+// keys or channels: see attention_step.ts.
+// `row` is the step between two rows of a matrix in bytes, d the size of a head in floats.
 import { madd } from "./simd";
 
 export const HIDDEN: f32 = -1e30;
-// Multiply-adds of one product that make a task: 15 to 40 us.
-const WORK: u64 = 1 << 17;
-const STEP_WORK: u64 = 1 << 15;
-// Longer sequences don't fit the scratch and take the way of single queries.
+// Multiply-adds of a task: 20 to 40 us.
+const WORK: u64 = 1 << 19;
+const STEP_WORK: u64 = 1 << 17;
+// Longer sequences don't fit the scratch and go query by query.
 const MAX_KEYS: u32 = 8192;
-// Rows of V (K, Q) that are combined at a time: they stay in the first cache while a tile's columns pass.
+// Rows of V (K, Q) that are combined at a time: they stay in the first cache while columns pass.
 export const BLOCK: u32 = 64;
 
 export function useTiles(queries: u32, keys: u32): bool {
   return queries >= 4 && keys <= MAX_KEYS;
 }
 
-// How many (batch, head) pairs a task takes, given the multiply-adds of one.
-export function pairsPerTask(cost: u64, tiled: bool): u32 {
-  return <u32>max<u64>(1, (tiled ? WORK : STEP_WORK) / cost);
-}
-
-// How many queries (keys) of one pair a task takes, given the multiply-adds of one: all, or a multiple of 8.
-export function rowsPerTask(rows: u32, cost: u64, tiled: bool): u32 {
-  const fit = (tiled ? WORK : STEP_WORK) / cost;
-  return fit >= rows ? rows : max<u32>(8, <u32>fit & ~7);
-}
-
-export function ceilDiv(a: u32, b: u32): u32 {
+@inline export function ceilDiv(a: u32, b: u32): u32 {
   return (a + b - 1) / b;
+}
+
+// A task is several pairs, or, where there are more tasks than pairs, some rows (queries or keys)
+// of one, at least `unit`. cost: multiply-adds of a row.
+export function taskCount(pairs: u32, rows: u32, cost: u64, tiled: bool, unit: u32): u32 {
+  const fit = (tiled ? WORK : STEP_WORK) / cost;
+  if (fit >= rows) return ceilDiv(pairs, <u32>min<u64>(fit / rows, pairs));
+  const least = max(<u32>fit, unit);
+  return pairs * ceilDiv(rows, rowsPerTask(rows, ceilDiv(rows, least), unit));
+}
+
+// Rows in each of `parts` parts, a multiple of `unit`.
+export function rowsPerTask(rows: u32, parts: u32, unit: u32): u32 {
+  return ceilDiv(ceilDiv(rows, parts), unit) * unit;
 }
 
 // to[c, lane] = scale * rows[min(first + lane, last), c], [d, lanes]; lanes 4 or 8.
@@ -68,8 +73,11 @@ export function packQueries(
   }
 }
 
-// s[j, lane] = rows[j] . packed[., lane] for n rows and 8 lanes: [n rounded up to 4, 4] at `low`, and at `high`.
-function scores8(low: usize, high: usize, rows: usize, row: usize, n: u32, d: u32, packed: usize): void {
+// s[j, lane] = rows[j] . packed[., lane] for n rows and 8 lanes: lanes 0 to 3 at `low`, the others
+// at `high`, [n rounded up to 4, 4] each.
+function scores8(
+  low: usize, high: usize, rows: usize, row: usize, n: u32, d: u32, packed: usize,
+): void {
   const end = packed + (d << 5);
   for (let j: u32 = 0; j < n; j += 4) {
     let r0 = rows + j * row;
@@ -167,7 +175,8 @@ export function scores(
   else scores4(to, rows, row, n, d, packed);
 }
 
-// s[j, lane] = HIDDEN where query min(first + lane, last) doesn't see key j; mask is that of the item, 0 for none.
+// s[j, lane] = HIDDEN where query min(first + lane, last) doesn't see key j; mask is that of the
+// batch's item, 0 for none.
 export function hide(
   s: usize, n: u32, first: u32, last: u32, causal: u32, offset: i32, mask: usize, maskRow: u32,
 ): void {
@@ -187,7 +196,8 @@ export function hide(
       if (row == 0) words = i32x4.splat(load<i32>(at));
       else {
         words = lanes4(
-          load<u32>(at + i0 * row), load<u32>(at + i1 * row), load<u32>(at + i2 * row), load<u32>(at + i3 * row),
+          load<u32>(at + i0 * row), load<u32>(at + i1 * row),
+          load<u32>(at + i2 * row), load<u32>(at + i3 * row),
         );
       }
       seen = v128.and(seen, i32x4.ne(words, i32x4.splat(0)));
@@ -197,21 +207,29 @@ export function hide(
   }
 }
 
-@inline export function lanes4(a: u32, b: u32, c: u32, d: u32): v128 {
+@inline function lanes4(a: u32, b: u32, c: u32, d: u32): v128 {
   return i32x4.replace_lane(i32x4.replace_lane(i32x4.replace_lane(i32x4.splat(a), 1, b), 2, c), 3, d);
 }
 
-// How many keys a tile's scores are needed for: those behind the last visible one weigh nothing, unless a query sees none.
-export function keyLimit(causal: u32, first: u32, end: u32, offset: i32, keys: u32): u32 {
-  if (!causal || <i32>first + offset < 0) return keys;
-  return min(keys, <u32>(<i32>end + offset));
+// How many keys queries first to end - 1 need: those behind the last visible one weigh nothing, but
+// where a query sees none: it weighs all alike. `shared` is a mask that all queries share, or 0.
+export function keyLimit(
+  causal: u32, first: u32, end: u32, offset: i32, shared: usize, keys: u32,
+): u32 {
+  let limit = keys;
+  if (causal) {
+    if (<i32>first + offset < 0) return keys;
+    limit = min(keys, <u32>(<i32>end + offset));
+  }
+  if (shared) while (limit > 0 && load<u32>(shared + ((limit - 1) << 2)) == 0) limit--;
+  return limit > 0 ? limit : keys;
 }
 
 @inline function put(at: usize, offset: usize, v: v128, add: bool): void {
   store<v128>(at + offset, add ? f32x4.add(load<v128>(at + offset), v) : v);
 }
 
-// to[r, c] = sum_t a[t, r] b[t, c] for r < count <= 4, t < n, c < d, or added to it; a is [n, 4], packed.
+// to[r, c] = sum_t a[t, r] b[t, c], or added to it; r < count <= 4, t < n, c < d; a is [n, 4].
 export function combine(
   to: usize, toRow: usize, a: usize, b: usize, row: usize, n: u32, count: u32, d: u32, add: bool,
 ): void {

@@ -1,6 +1,7 @@
-// Products of a single query with all keys of a (batch, head) pair: no packing, vectors along the channels.
-import { madd } from "./simd";
+// Products of a single query with all keys of a (batch, head) pair: no packing, vectors along the
+// channels. Names as in attention.ts.
 import { HIDDEN } from "./attention";
+import { madd } from "./simd";
 
 // x . rows[j] for four keys from j on, of n; beyond the last: the last again.
 @inline export function dots(x: usize, rows: usize, row: usize, j: u32, n: u32, d: u32): v128 {
@@ -28,8 +29,11 @@ import { HIDDEN } from "./attention";
   return i32x4.lt_s(i32x4.add(i32x4.splat(j), i32x4(0, 1, 2, 3)), i32x4.splat(n));
 }
 
-// HIDDEN in the lanes that query i may not see; mask is the query's row, 0 for none. Reads no mask beyond n.
-@inline export function hideKeys(s: v128, j: u32, n: u32, causal: u32, bound: i32, mask: usize): v128 {
+// HIDDEN in the lanes that query i doesn't see, bound = i + offset; mask is the query's row, 0 for
+// none.
+@inline export function hideKeys(
+  s: v128, j: u32, n: u32, causal: u32, bound: i32, mask: usize,
+): v128 {
   const hidden = f32x4.splat(HIDDEN);
   if (causal) {
     const seen = i32x4.le_s(i32x4.add(i32x4.splat(j), i32x4(0, 1, 2, 3)), i32x4.splat(bound));
@@ -50,7 +54,9 @@ import { HIDDEN } from "./attention";
 }
 
 // to[c] = factor * sum_j w[j] rows[j, c] for n keys and d channels.
-export function weigh(to: usize, w: usize, rows: usize, row: usize, n: u32, d: u32, factor: f32): void {
+export function weigh(
+  to: usize, w: usize, rows: usize, row: usize, n: u32, d: u32, factor: f32,
+): void {
   const f = f32x4.splat(factor);
   const end = w + (n << 2);
   let c: u32 = 0;
@@ -114,13 +120,20 @@ export function weigh(to: usize, w: usize, rows: usize, row: usize, n: u32, d: u
 }
 
 // to[j, c] = w[j] x[c] for n keys and d channels, or added to it.
-export function spread(to: usize, row: usize, w: usize, x: usize, n: u32, d: u32, add: u32): void {
+export function spread(
+  to: usize, row: usize, w: usize, x: usize, n: u32, d: u32, add: bool,
+): void {
   const end = w + (n << 2);
   const size = <usize>d << 2;
-  for (let at = w; at < end; at += 4) {
-    const f = v128.load_splat<f32>(at);
-    if (add) for (let c: usize = 0; c < size; c += 16) v128.store(to + c, madd(f, v128.load(x + c), v128.load(to + c)));
-    else for (let c: usize = 0; c < size; c += 16) v128.store(to + c, f32x4.mul(f, v128.load(x + c)));
+  for (; w < end; w += 4) {
+    const f = v128.load_splat<f32>(w);
+    if (!add) {
+      for (let c: usize = 0; c < size; c += 16) v128.store(to + c, f32x4.mul(f, v128.load(x + c)));
+    } else if (load<f32>(w) != 0) {
+      for (let c: usize = 0; c < size; c += 16) {
+        v128.store(to + c, madd(f, v128.load(x + c), v128.load(to + c)));
+      }
+    }
     to += row;
   }
 }
