@@ -1,7 +1,8 @@
 // o[i] = sum_j e[j] v[j] / sum_j e[j], e[j] = exp(s[j] - max s),
 // s[j] = scale * q[i] . k[j], or -1e30 where j is masked; stats[i] = (max s, sum e).
-// Layouts are strides: q and o by (qBatch, qRow), k and v by (kBatch, kRow), in units of four floats,
-// as is `chunks`, the size of a head. Key j is causally visible to query i iff j <= i + offset.
+// Layouts are strides: q and o by (qBatch, qRow), k and v by (kBatch, kRow), counted in groups of
+// four floats, as is `chunks`, the size of a head. Key j is causally visible to query i iff
+// j <= i + offset.
 // A task owns several (batch, head) pairs, or some queries of one; tiles: see lib/attention.ts.
 // `weights` is the room of queries that go one by one; nobody reads it.
 // Numerics: a fully masked row is uniform; f32 sums in order of j. Keys behind the last visible one

@@ -208,7 +208,8 @@ export function hide(
 }
 
 @inline function lanes4(a: u32, b: u32, c: u32, d: u32): v128 {
-  return i32x4.replace_lane(i32x4.replace_lane(i32x4.replace_lane(i32x4.splat(a), 1, b), 2, c), 3, d);
+  const ab = i32x4.replace_lane(i32x4.splat(a), 1, b);
+  return i32x4.replace_lane(i32x4.replace_lane(ab, 2, c), 3, d);
 }
 
 // How many keys queries first to end - 1 need: those behind the last visible one weigh nothing, but
