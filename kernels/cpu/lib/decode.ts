@@ -2,22 +2,29 @@
 // u16, two a 32-bit word, little endian.
 // Numerics: exact for every bit pattern, subnormals, infinities and NaN (with its payload) included:
 // both formats are subsets of f32. No f32 subnormal arises on the way; they cost a hundred cycles.
+import { constant, constantWord } from "./simd";
+
 export const F32: u32 = 0;
 export const F16: u32 = 1;
 export const BF16: u32 = 2;
 
+const SIGN = constantWord(0x80000000);
+const MAGNITUDE = constantWord(0x7fff);
+const LARGEST = constantWord(0x7bff);
+const REBIAS = constantWord(112 << 23);
+const NORMAL = constantWord(0x400);
+const UNIT = constant(5.9604644775390625e-8); // 2^-24
+
 // Four halves, sign-extended to 32 bits each.
 @inline export function f16x4ToF32(halves: v128): v128 {
-  const magnitude = v128.and(halves, i32x4.splat(0x7fff));
-  const sign = v128.and(halves, i32x4.splat(0x80000000));
+  const magnitude = v128.and(halves, MAGNITUDE);
+  const sign = v128.and(halves, SIGN);
   // the exponent's bias goes from 15 to 127; that of infinity and NaN from 31 to 255
-  const rebias = i32x4.splat(112 << 23);
-  const special = v128.and(i32x4.gt_s(magnitude, i32x4.splat(0x7bff)), rebias);
-  const normal = i32x4.add(i32x4.add(i32x4.shl(magnitude, 13), rebias), special);
+  const special = v128.and(i32x4.gt_s(magnitude, LARGEST), REBIAS);
+  const normal = i32x4.add(i32x4.add(i32x4.shl(magnitude, 13), REBIAS), special);
   // below 2^-14: a multiple of 2^-24
-  const small = f32x4.mul(f32x4.convert_i32x4_s(magnitude), f32x4.splat(5.9604644775390625e-8));
-  const isSmall = i32x4.lt_s(magnitude, i32x4.splat(0x400));
-  return v128.or(v128.bitselect(small, normal, isSmall), sign);
+  const small = f32x4.mul(f32x4.convert_i32x4_s(magnitude), UNIT);
+  return v128.or(v128.bitselect(small, normal, i32x4.lt_s(magnitude, NORMAL)), sign);
 }
 
 // The f16 in the low 16 bits.
