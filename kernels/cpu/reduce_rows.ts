@@ -1,0 +1,54 @@
+// y[o, s] = scale * OP over j in part s of x[o, j], x [outer, n]; OP 0 sums, 1 takes the maximum.
+// Few rows with many columns are cut into `parts` pieces of `chunk`; a second launch joins them.
+// rows = outer * parts; a task does some of them.
+// Numerics: f32; 16 lanes take every 16th element each; a NaN makes the maximum NaN.
+import { lastRow, rowsOfTask, tasksOfRows, wholeEnd } from "./lib/rows";
+import { loadPart, max4, sum4 } from "./lib/simd";
+
+@unmanaged export class ReduceRows {
+  rows: u32; n: u32; parts: u32; chunk: u32; scale: f32; OP: u32;
+  x: usize; y: usize;
+}
+
+export function reduce_rows_tasks(p: ReduceRows): u32 {
+  return tasksOfRows(p.rows, p.chunk);
+}
+
+// @ts-ignore: decorator
+@inline
+function join(op: u32, a: v128, b: v128): v128 {
+  return op == 0 ? f32x4.add(a, b) : f32x4.max(a, b);
+}
+
+// @ts-ignore: decorator
+@inline
+function reduceRow(op: u32, x: usize, cols: u32): f32 {
+  const start = op == 0 ? f32x4.splat(0) : v128.load32_splat(x);
+  const end = wholeEnd(x, cols);
+  let a = start;
+  let b = start;
+  let c = start;
+  let d = start;
+  for (; x + 64 <= end; x += 64) {
+    a = join(op, a, v128.load(x));
+    b = join(op, b, v128.load(x, 16));
+    c = join(op, c, v128.load(x, 32));
+    d = join(op, d, v128.load(x, 48));
+  }
+  for (; x < end; x += 16) a = join(op, a, v128.load(x));
+  if (cols & 3) b = join(op, b, loadPart(x, cols & 3, start));
+  const all = join(op, join(op, a, b), join(op, c, d));
+  return op == 0 ? sum4(all) : max4(all);
+}
+
+export function reduce_rows(p: ReduceRows, task: u32, scratch: usize): void {
+  const last = lastRow(task, p.rows, p.chunk);
+  for (let row = task * rowsOfTask(p.chunk); row < last; row++) {
+    const o = row / p.parts;
+    const first = (row - o * p.parts) * p.chunk;
+    const x = p.x + ((o * p.n + first) << 2);
+    const cols = min<u32>(p.chunk, p.n - first);
+    const total = p.OP == 0 ? reduceRow(0, x, cols) : reduceRow(1, x, cols);
+    store<f32>(p.y + (row << 2), total * p.scale);
+  }
+}
