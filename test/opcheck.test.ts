@@ -7,8 +7,9 @@ import { equal, mul, mulOp, neg, tanh } from "../engine/ops/elementwise.ts";
 import { sumTo } from "../engine/ops/reduce.ts";
 import { reshape, stopGradient } from "../engine/ops/shape.ts";
 import { apply1, type Tensor } from "../engine/tensor.ts";
+import { openDevices } from "./devices.ts";
 import { type Golden, readGolden } from "./golden.ts";
-import { failuresOf, type OpFunction, openDevices } from "./opcheck.ts";
+import { failuresOf, type OpFunction } from "./opcheck.ts";
 
 type Sides = { left?: number; right?: number };
 

@@ -5,12 +5,12 @@
 import { suite } from "uvu";
 import { read } from "../engine/compile.ts";
 import { type Device, openDevice } from "../engine/device.ts";
-import { NoDeviceError } from "../engine/errors.ts";
 import { grad } from "../engine/grad.ts";
 import { addN, mul } from "../engine/ops/elementwise.ts";
 import { sum } from "../engine/ops/reduce.ts";
 import { sameShape, show } from "../engine/shape.ts";
 import { ancestors, type Node, type Tensor, type TypedArray, tensor } from "../engine/tensor.ts";
+import { allDevices } from "./devices.ts";
 import { type Case, type Golden, readGolden, type Values } from "./golden.ts";
 
 /** Applies the op under test to a case's inputs. */
@@ -29,31 +29,24 @@ type Comparison = {
   readonly group: string;
 };
 
-const kinds = ["gpu", "gpu:software"] as const;
-let opened: Promise<Device[]> | undefined;
+/** A device and the form of the kernels that it runs, for people. */
+type Form = { readonly name: string; readonly device: Device };
 
-/** Every device of this machine. No device is an error: nothing is skipped. */
-export function openDevices(): Promise<Device[]> {
-  opened ??= (async () => {
-    const found: Device[] = [];
-    const reasons: string[] = [];
-    for (const device of kinds) {
-      try {
-        found.push(await openDevice({ device }));
-      } catch (error) {
-        if (!(error instanceof NoDeviceError)) throw error;
-        reasons.push(error.message);
-      }
+/** Each device with every form of its kernels: a software adapter runs those for hardware too. */
+async function openForms(): Promise<Form[]> {
+  const forms: Form[] = [];
+  for (const { name, device } of await allDevices()) {
+    forms.push({ name: `on ${name}`, device });
+    if (name === "cpu") {
+      const plain = await openDevice({ device: "cpu", threads: 2, simd: "plain" });
+      forms.push({ name: `without relaxed SIMD on ${name}`, device: plain });
     }
-    if (found.length === 0) throw new Error(`no device to test on: ${reasons.join("; ")}`);
-    return found;
-  })();
-  return opened;
-}
-
-/** The devices, and the same with the kernels' hardware form: a software adapter runs both. */
-async function openForms(): Promise<Device[]> {
-  return [...(await openDevices()), await openDevice({ geometry: "hardware" })];
+    if (name === "gpu:software") {
+      const hardware = await openDevice({ device: name, geometry: "hardware" });
+      forms.push({ name: `in the hardware form on ${name}`, device: hardware });
+    }
+  }
+  return forms;
 }
 
 const listed = (result: Tensor | readonly Tensor[]): readonly Tensor[] =>
@@ -218,23 +211,23 @@ export async function failuresOf<A>(
 }
 
 /**
- * Registers and runs the test of one op: `name` is its golden, `fn` applies it to a case's inputs.
+ * Registers and runs the tests of one op, one for each device and form of its kernels: `name` is its golden, `fn` applies
+ * it to a case's inputs.
  */
-export function opcheck<A = Readonly<Record<string, unknown>>>(
+export async function opcheck<A = Readonly<Record<string, unknown>>>(
   name: string,
   fn: OpFunction<A>,
-): void {
-  const test = suite(`opcheck ${name}`);
-  test("agrees with numpy on every device, in both forms of the kernels", async () => {
-    const golden = readGolden(name);
-    for (const device of await openForms()) {
-      const failures = await failuresOf(device, golden, fn);
-      if (failures.length > 0) {
-        const shown = failures.slice(0, 8).map((f) => `\n  ${f}`);
-        const more = failures.length > 8 ? `\n  and ${failures.length - 8} more` : "";
-        throw new Error(`[${name}] on ${device.description}:${shown.join("")}${more}`);
-      }
-    }
-  });
-  test.run();
+): Promise<void> {
+  const golden = readGolden(name);
+  for (const form of await openForms()) {
+    const test = suite(`opcheck ${name} ${form.name}`);
+    test("agrees with numpy", async () => {
+      const failures = await failuresOf(form.device, golden, fn);
+      if (failures.length === 0) return;
+      const shown = failures.slice(0, 8).map((f) => `\n  ${f}`);
+      const more = failures.length > 8 ? `\n  and ${failures.length - 8} more` : "";
+      throw new Error(`[${name}] on ${form.device.description}:${shown.join("")}${more}`);
+    });
+    test.run();
+  }
 }

@@ -1,7 +1,5 @@
-import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { assign, compile, read } from "../../engine/compile.ts";
-import { openDevice } from "../../engine/device.ts";
 import { grad } from "../../engine/grad.ts";
 import { add, exp, mul, sub } from "../../engine/ops/elementwise.ts";
 import { matmul } from "../../engine/ops/matmul.ts";
@@ -9,9 +7,9 @@ import { mean, sum } from "../../engine/ops/reduce.ts";
 import { concat, slice } from "../../engine/ops/shape.ts";
 import { AdamW, GradientAccumulator } from "../../engine/optim.ts";
 import { state, type Tensor, tensor } from "../../engine/tensor.ts";
+import { onDevices } from "../devices.ts";
 
-const test = suite("compile");
-const device = await openDevice();
+const test = await onDevices("compile");
 
 const throws = async (run: () => unknown, pattern: RegExp): Promise<void> => {
   let message = "";
@@ -23,7 +21,7 @@ const throws = async (run: () => unknown, pattern: RegExp): Promise<void> => {
   assert.match(message, pattern);
 };
 
-test("arguments and results keep their structure", async () => {
+test("arguments and results keep their structure", async (device) => {
   const f = compile(device, ({ x, list }: { x: Tensor; list: Tensor[] }) => ({
     double: mul(x, 2),
     sums: list.map((t) => sum(t)),
@@ -34,7 +32,7 @@ test("arguments and results keep their structure", async () => {
   assert.is(await out.sums[1].item(), 4);
 });
 
-test("a new length traces again, an old one does not", async () => {
+test("a new length traces again, an old one does not", async (device) => {
   let traces = 0;
   const f = compile(device, (x: Tensor) => {
     traces++;
@@ -44,13 +42,13 @@ test("a new length traces again, an old one does not", async () => {
   assert.is(traces, 2);
 });
 
-test("a number or boolean argument is refused", async () => {
+test("a number or boolean argument is refused", async (device) => {
   const f = compile(device, (x: Tensor) => x) as unknown as (x: unknown) => Promise<unknown>;
   await throws(() => f(3), /frozen into the plan/);
   await throws(() => f(true), /frozen into the plan/);
 });
 
-test("assign is an effect that reads see only in the next run", async () => {
+test("assign is an effect that reads see only in the next run", async (device) => {
   const s = state("s", Float32Array.of(1, 2), [2]);
   const f = compile(device, (x: Tensor) => {
     assign(s, add(s, x));
@@ -63,7 +61,7 @@ test("assign is an effect that reads see only in the next run", async () => {
   assert.equal([...(await read(device, [s]))[0]], [3, 4]);
 });
 
-test("states can be exchanged", async () => {
+test("states can be exchanged", async (device) => {
   const a = state("a", Float32Array.of(1), [1]);
   const b = state("b", Float32Array.of(2), [1]);
   const swap = compile(device, () => {
@@ -75,7 +73,7 @@ test("states can be exchanged", async () => {
   assert.equal([x[0], y[0]], [2, 1]);
 });
 
-test("assign outside compile, twice, or to what is no state is refused", async () => {
+test("assign outside compile, twice, or to what is no state is refused", async (device) => {
   const s = state("twice", Float32Array.of(1), [1]);
   await throws(() => assign(s, s), /only works inside compile/);
   const twice = compile(device, () => {
@@ -87,7 +85,7 @@ test("assign outside compile, twice, or to what is no state is refused", async (
   await throws(() => other(Float32Array.of(1)), /is not a state/);
 });
 
-test("device.write changes a state between runs", async () => {
+test("device.write changes a state between runs", async (device) => {
   const s = state("w", Float32Array.of(1, 2), [2]);
   const f = compile(device, () => sum(s));
   assert.is(await (await f()).item(), 3);
@@ -96,7 +94,7 @@ test("device.write changes a state between runs", async () => {
   await throws(() => device.write(s, Float32Array.of(1)), /1 values do not fill w/);
 });
 
-test("a result is readable one run later, and names both runs when it was reused", async () => {
+test("a result is readable one run later, and names both runs when it was reused", async (device) => {
   const f = compile(device, (x: Tensor) => sum(x));
   const first = await f(Float32Array.of(1));
   await f(Float32Array.of(2));
@@ -108,7 +106,7 @@ test("a result is readable one run later, and names both runs when it was reused
   assert.is(await late.item(), 5);
 });
 
-test("a learning rate re-traces nothing and changes the result", async () => {
+test("a learning rate re-traces nothing and changes the result", async (device) => {
   const run = async (lr: number): Promise<number> => {
     const w = state("w", Float32Array.of(1, -1), [2]);
     const optimizer = new AdamW([w], { weightDecay: 0 });
@@ -128,7 +126,7 @@ test("a learning rate re-traces nothing and changes the result", async () => {
   assert.ok(Math.abs(1 - large - 6e-2) < 1e-4, `${large}`);
 });
 
-test("a step whose loss or gradient is not finite writes nothing", async () => {
+test("a step whose loss or gradient is not finite writes nothing", async (device) => {
   const w = state("w", Float32Array.of(2), [1]);
   const optimizer = new AdamW([w]);
   const step = compile(device, (x: Tensor, scalars: Tensor) => {
@@ -144,7 +142,7 @@ test("a step whose loss or gradient is not finite writes nothing", async () => {
   assert.ok((await read(device, [w]))[0][0] < 2);
 });
 
-test("accumulated micro-batches equal one large batch", async () => {
+test("accumulated micro-batches equal one large batch", async (device) => {
   const data = [Float32Array.of(1, 2), Float32Array.of(3, -1)];
   const train = async (micro: boolean): Promise<number[]> => {
     const w = state("w", Float32Array.of(0.5, 0.25), [2]);
@@ -173,7 +171,7 @@ test("accumulated micro-batches equal one large batch", async () => {
   for (let i = 0; i < 2; i++) assert.ok(Math.abs(a[i] - b[i]) < 1e-6, `${a} ${b}`);
 });
 
-test("a chain of stacks that gradients flow through", async () => {
+test("a chain of stacks that gradients flow through", async (device) => {
   // h_t = W (h_{t-1} + sum of the cache); the cache grows by a row of 64 at each step
   const w = state(
     "w",
@@ -206,7 +204,7 @@ test("a chain of stacks that gradients flow through", async () => {
   }
 });
 
-test("a whole read plans on the spot", async () => {
+test("a whole read plans on the spot", async (device) => {
   const x = tensor(
     Float32Array.from({ length: 200 }, (_, i) => i),
     [200],

@@ -1,5 +1,4 @@
 /** Training with every kind of dropout: the same random state gives the same bits, and gradients are those of the loss it gave. */
-import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { compile } from "../../engine/compile.ts";
 import type { Device } from "../../engine/device.ts";
@@ -11,8 +10,10 @@ import { BartForConditionalGeneration } from "../../models/bart.ts";
 import { BertForMaskedLM } from "../../models/bert.ts";
 import { gatherRows, type Training } from "../../models/nn.ts";
 import type { Checkpoint } from "../../models/weights.ts";
-import { openDevices } from "../opcheck.ts";
+import { onDevices } from "../devices.ts";
 import { batchFirst, goldenCheckpoint, labelled, ModelGolden } from "./parity.ts";
+
+const test = await onDevices("dropout");
 
 const STEP = 2e-3; // along the gradient, relative to the length of the weights
 
@@ -64,50 +65,46 @@ async function check(
   }
 }
 
-test("BERT", async () => {
+test("BERT", async (device) => {
   const golden = new ModelGolden("bert");
   const { rows, targets } = labelled(golden.integers("labels"));
   const rates = { hidden_dropout_prob: 0.1, attention_probs_dropout_prob: 0.2 };
-  for (const device of await openDevices()) {
-    const model = BertForMaskedLM.from(withDropout("bert", rates));
-    const input = { ids: golden.tensor("input_ids"), mask: golden.tensor("attention_mask") };
-    const names = [
-      "bert.embeddings.word_embeddings.weight",
-      "bert.encoder.layer.0.attention.self.query.weight",
-      "bert.encoder.layer.1.attention.self.value.weight",
-      "bert.encoder.layer.1.output.dense.bias",
-    ];
-    await check(device, model.weights.parameters, names, (training) => {
-      const hidden = model.encode(input, { training });
-      return mean(crossEntropy(model.logits(gatherRows(hidden, tensor(rows))), tensor(targets)));
-    });
-  }
+  const model = BertForMaskedLM.from(withDropout("bert", rates));
+  const input = { ids: golden.tensor("input_ids"), mask: golden.tensor("attention_mask") };
+  const names = [
+    "bert.embeddings.word_embeddings.weight",
+    "bert.encoder.layer.0.attention.self.query.weight",
+    "bert.encoder.layer.1.attention.self.value.weight",
+    "bert.encoder.layer.1.output.dense.bias",
+  ];
+  await check(device, model.weights.parameters, names, (training) => {
+    const hidden = model.encode(input, { training });
+    return mean(crossEntropy(model.logits(gatherRows(hidden, tensor(rows))), tensor(targets)));
+  });
 });
 
-test("BART", async () => {
+test("BART", async (device) => {
   const golden = new ModelGolden("bart");
   const [B, T] = golden.shape("decoder_input_ids");
   const stepMajor = (name: string) => batchFirst(golden.integers(name), B, T);
   const { rows, targets } = labelled(stepMajor("labels"));
   const rates = { dropout: 0.1, attention_dropout: 0.2, activation_dropout: 0.1 };
-  for (const device of await openDevices()) {
-    const model = BartForConditionalGeneration.from(withDropout("bart", rates));
-    const names = [
-      "model.shared.weight",
-      "model.encoder.layers.0.self_attn.k_proj.weight",
-      "model.decoder.layers.1.self_attn.q_proj.weight",
-      "model.decoder.layers.0.encoder_attn.v_proj.weight",
-      "model.decoder.layers.1.fc1.weight",
-    ];
-    await check(device, model.weights.parameters, names, (training) => {
-      const mask = golden.tensor("attention_mask");
-      const encoded = model.encode({ ids: golden.tensor("input_ids"), mask }, { training });
-      const ids = tensor(Uint32Array.from(stepMajor("decoder_input_ids")), [T, B]);
-      const decoder = { ids, mask: golden.tensor("decoder_attention_mask") };
-      const { hidden } = model.decode(decoder, model.start(encoded, mask), { training });
-      return mean(crossEntropy(model.logits(gatherRows(hidden, tensor(rows))), tensor(targets)));
-    });
-  }
+  const model = BartForConditionalGeneration.from(withDropout("bart", rates));
+  const names = [
+    "model.shared.weight",
+    "model.encoder.layers.0.self_attn.k_proj.weight",
+    "model.decoder.layers.1.self_attn.q_proj.weight",
+    "model.decoder.layers.0.encoder_attn.v_proj.weight",
+    "model.decoder.layers.1.fc1.weight",
+  ];
+  await check(device, model.weights.parameters, names, (training) => {
+    const mask = golden.tensor("attention_mask");
+    const encoded = model.encode({ ids: golden.tensor("input_ids"), mask }, { training });
+    const ids = tensor(Uint32Array.from(stepMajor("decoder_input_ids")), [T, B]);
+    const decoder = { ids, mask: golden.tensor("decoder_attention_mask") };
+    const { hidden } = model.decode(decoder, model.start(encoded, mask), { training });
+    return mean(crossEntropy(model.logits(gatherRows(hidden, tensor(rows))), tensor(targets)));
+  });
 });
 
 test.run();

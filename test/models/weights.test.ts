@@ -15,9 +15,10 @@ import {
   toFloat32,
 } from "../../models/safetensors.ts";
 import { type Checkpoint, encodeBfloat16, saveCheckpoint } from "../../models/weights.ts";
-import { openDevices } from "../opcheck.ts";
+import { onDevices } from "../devices.ts";
 import { goldenCheckpoint } from "./parity.ts";
 
+const each = await onDevices("weights");
 const WORDS = "bert.embeddings.word_embeddings.weight";
 const SHARED = "model.shared.weight";
 
@@ -197,8 +198,7 @@ test("random weights: by the config, by the seed", () => {
   assert.ok(of(a, "model.decoder.layers.0.fc1.bias").every((v) => v === 0));
 });
 
-test("a saved model is the same model, in f32 to the bit and in f16 rounded", async () => {
-  const [device] = await openDevices();
+each("a saved model is the same model, in f32 to the bit and in f16 rounded", async (device) => {
   for (const folder of ["bert", "bart"] as const) {
     const checkpoint = goldenCheckpoint(folder);
     const load = folder === "bert" ? BertForMaskedLM : BartForConditionalGeneration;
@@ -244,3 +244,4 @@ test("a directory without a checkpoint", async () => {
 });
 
 test.run();
+each.run();

@@ -1,24 +1,24 @@
 /** Dropout inside `compile`: which mask is drawn when, how often elements fall out, the gradient. */
-import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { compile, type Result } from "../../engine/compile.ts";
+import type { Device } from "../../engine/device.ts";
 import { grad } from "../../engine/grad.ts";
 import { dropout } from "../../engine/ops/dropout.ts";
 import { ones } from "../../engine/ops/fill.ts";
 import { sum } from "../../engine/ops/reduce.ts";
 import { type Tensor, tensor } from "../../engine/tensor.ts";
-import { openDevices } from "../opcheck.ts";
+import { onDevices } from "../devices.ts";
 
+const test = await onDevices("randomness");
 const n = 40_001;
 const state = (...words: number[]): Tensor => tensor(Uint32Array.from(words), [4]);
-const [device] = await openDevices();
 
-const run = compile(device, (x: Tensor, rng: Tensor) => {
+const trace = (x: Tensor, rng: Tensor) => {
   const first = dropout(x, 0.25, rng);
   const second = dropout(x, 0.25, rng);
   const [dx] = grad(sum(first), [x]);
   return { first, second, dx };
-});
+};
 
 type Draw = { first: Result; second: Result; dx: Result };
 const values = async (draw: Promise<Draw>): Promise<{ [K in keyof Draw]: Float32Array }> => {
@@ -28,10 +28,15 @@ const values = async (draw: Promise<Draw>): Promise<{ [K in keyof Draw]: Float32
 };
 
 const x = tensor(new Float32Array(n).fill(3), [n]);
-const draw = (...words: number[]) => values(run(x, state(...words)));
+/** What a random state gives on a device. */
+const drawOn = (device: Device) => {
+  const run = compile(device, trace);
+  return (...words: number[]) => values(run(x, state(...words)));
+};
 const same = (a: Float32Array, b: Float32Array): number => a.filter((v, i) => v === b[i]).length;
 
-test("a quarter falls out, the rest grows by 4 / 3", async () => {
+test("a quarter falls out, the rest grows by 4 / 3", async (device) => {
+  const draw = drawOn(device);
   const { first } = await draw(1, 2, 3, 4);
   const kept = first.filter((v) => v !== 0);
   assert.ok(kept.every((v) => Math.abs(v - 4) < 1e-6));
@@ -39,19 +44,22 @@ test("a quarter falls out, the rest grows by 4 / 3", async () => {
   assert.ok(Math.abs(kept.length / n - 0.75) < 5 * Math.sqrt((0.25 * 0.75) / n));
 });
 
-test("the gradient falls out with its element", async () => {
+test("the gradient falls out with its element", async (device) => {
+  const draw = drawOn(device);
   const { first, dx } = await draw(1, 2, 3, 4);
   assert.ok(dx.every((v, i) => Math.abs(v - first[i] / 3) < 1e-6));
 });
 
-test("the same state draws the same mask", async () => {
+test("the same state draws the same mask", async (device) => {
+  const draw = drawOn(device);
   const a = await draw(1, 2, 3, 4);
   const b = await draw(1, 2, 3, 4);
   assert.is(same(a.first, b.first), n);
   assert.is(same(a.second, b.second), n);
 });
 
-test("another op, seed, step or micro-step draws an independent mask", async () => {
+test("another op, seed, step or micro-step draws an independent mask", async (device) => {
+  const draw = drawOn(device);
   const { first, second } = await draw(1, 2, 3, 4);
   const others = [second];
   for (const words of [

@@ -5,9 +5,11 @@ import { read } from "../../engine/compile.ts";
 import { type Tensor, tensor } from "../../engine/tensor.ts";
 import { Generator, inverseOf } from "../../promptgen/generator.ts";
 import { diagnose, objective, positionsOf } from "../../promptgen/objective.ts";
+import { onDevices } from "../devices.ts";
 import { closeForward } from "../models/parity.ts";
-import { openDevices } from "../opcheck.ts";
 import { batchOf, classes, examples, loadPair, settings } from "./golden-step.ts";
+
+const each = await onDevices("objective");
 
 test("slots, alpha, classes and lengths that cannot be", () => {
   const { generator } = loadPair();
@@ -26,40 +28,39 @@ test("slots, alpha, classes and lengths that cannot be", () => {
   assert.throws(() => inverseOf(Uint32Array.of(5), 5), /outside the 5 embeddings/);
 });
 
-test("means are over the weights, and the floor cuts the second term", async () => {
+each("means are over the weights, and the floor cuts the second term", async (device) => {
   // two rows with the subject, two with "None", three words; log P of word 0 is -log(1 + 2 exp(-a))
   const height = [2, 1, 3, -30];
   const logits = tensor(Float32Array.from(height.flatMap((a) => [a, 0, 0])), [4, 3]);
   const logP = height.map((a) => -Math.log1p(2 * Math.exp(-a)));
   const objects = tensor(Uint32Array.of(0, 0));
-  for (const device of await openDevices()) {
-    for (const [w0, w1] of [
-      [1, 1],
-      [1, 0],
-      [0, 1],
-    ]) {
-      const { loss, object, none } = objective(logits, { objects, weights: tensor([w0, w1]) }, 0.3);
-      const got = await read(device, [loss, object, none]);
-      const want = -(w0 * logP[0] + w1 * logP[1]) / (w0 + w1);
-      const second = (w0 * logP[2] + w1 * Math.max(logP[3], -20)) / (w0 + w1);
-      closeForward([
-        { name: "loss", got: got[0], want: [want + 0.3 * second] },
-        { name: "object", got: got[1], want: [want] },
-        { name: "none", got: got[2], want: [second] },
-      ]);
-    }
+  for (const [w0, w1] of [
+    [1, 1],
+    [1, 0],
+    [0, 1],
+  ]) {
+    const { loss, object, none } = objective(logits, { objects, weights: tensor([w0, w1]) }, 0.3);
+    const got = await read(device, [loss, object, none]);
+    const want = -(w0 * logP[0] + w1 * logP[1]) / (w0 + w1);
+    const second = (w0 * logP[2] + w1 * Math.max(logP[3], -20)) / (w0 + w1);
+    closeForward([
+      { name: "loss", got: got[0], want: [want + 0.3 * second] },
+      { name: "object", got: got[1], want: [want] },
+      { name: "none", got: got[2], want: [second] },
+    ]);
   }
 });
 
-test("positions count live places; diagnostics count live slots of rows that weigh", async () => {
-  const mask = tensor(Uint32Array.of(1, 0, 0, 1, 1, 1, 1, 1, 0, 1), [2, 5]);
-  const p = [0.5, 0.25, 0.25, 1, 0, 0, 0.25, 0.25, 0.5, 0.1, 0.1, 0.8]; // [2 slots, 2 rows, 3]
-  const u32 = (...list: number[]): Tensor => tensor(Uint32Array.from(list), [2, 2]);
-  const prompts = (live: Tensor) => {
-    const distributions = tensor(Float32Array.from(p), [2, 2, 3]);
-    return { distributions, live, logits: distributions, best: live };
-  };
-  for (const device of await openDevices()) {
+each(
+  "positions count live places; diagnostics count live slots of rows that weigh",
+  async (device) => {
+    const mask = tensor(Uint32Array.of(1, 0, 0, 1, 1, 1, 1, 1, 0, 1), [2, 5]);
+    const p = [0.5, 0.25, 0.25, 1, 0, 0, 0.25, 0.25, 0.5, 0.1, 0.1, 0.8]; // [2 slots, 2 rows, 3]
+    const u32 = (...list: number[]): Tensor => tensor(Uint32Array.from(list), [2, 2]);
+    const prompts = (live: Tensor) => {
+      const distributions = tensor(Float32Array.from(p), [2, 2, 3]);
+      return { distributions, live, logits: distributions, best: live };
+    };
     const one = diagnose(prompts(u32(1, 1, 1, 0)), tensor([1, 0]));
     const all = diagnose(prompts(u32(1, 1, 0, 1)), tensor([1, 1]));
     const dead = diagnose(prompts(u32(0, 0, 0, 0)), tensor([1, 1]));
@@ -77,7 +78,8 @@ test("positions count live places; diagnostics count live slots of rows that wei
       { name: "top of none", got: got[5], want: [0] },
       { name: "entropy of none", got: got[6], want: [0] },
     ]);
-  }
-});
+  },
+);
 
 test.run();
+each.run();

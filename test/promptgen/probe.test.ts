@@ -12,9 +12,11 @@ import {
   scoresOf,
   TemplateProbe,
 } from "../../promptgen/probe.ts";
+import { onDevices } from "../devices.ts";
 import { closeForward, goldenCheckpoint, labelled, ModelGolden } from "../models/parity.ts";
-import { openDevices } from "../opcheck.ts";
 import { classes, examples, golden, layout, loadPair, settings } from "./golden-step.ts";
+
+const each = await onDevices("probe");
 
 const { m, n } = settings;
 const V = golden.shape("mask_logits")[1];
@@ -35,8 +37,9 @@ function wanted(b: number, from: number, to: number): number[] {
     .map((slot) => best(p.subarray(slot * classes.size, (slot + 1) * classes.size), all, 1)[0]);
 }
 
-test("answers and prompts of generated prompts, in partial batches of two widths", async () => {
-  for (const device of await openDevices()) {
+each(
+  "answers and prompts of generated prompts, in partial batches of two widths",
+  async (device) => {
     const { generator, reader } = loadPair();
     const allowed = answerMask(allowedIds, V);
     const options = { allowed, layout: { ...layout, buckets: [2, 6] }, batchSize: 3 };
@@ -65,30 +68,28 @@ test("answers and prompts of generated prompts, in partial batches of two widths
       const want = answers.map(({ id }) => Math.exp(logits[id]) / total);
       closeForward([{ name: "p", got: answers.map((a) => a.probability), want }], 1e-5);
     });
-  }
+  },
+);
+
+each("answers when BERT reads the most probable words", async (device) => {
+  const { generator, reader } = loadPair();
+  const options = { allowed: answerMask(allowedIds, V), layout, batchSize: 8, hard: true };
+  const probed = await new PromptProbe(device, generator, reader, options).probe(examples);
+  const probe = new TemplateProbe(device, reader.bert, options.allowed, settings.bert.pad, 8);
+  const { cls, mask, sep } = settings.bert;
+  const texts = examples.map(({ bert, object }, b) => {
+    const words = (part: readonly number[]) => part.map((c) => classes.bert[c]);
+    const { before, behind } = probed[b].prompt;
+    const head = [cls, ...bert, ...words(before)];
+    return { ids: [...head, mask, ...words(behind), sep], place: head.length, object };
+  });
+  assert.equal(
+    probed.map(({ answer }) => answer),
+    await probe.probe(texts),
+  );
 });
 
-test("answers when BERT reads the most probable words", async () => {
-  for (const device of await openDevices()) {
-    const { generator, reader } = loadPair();
-    const options = { allowed: answerMask(allowedIds, V), layout, batchSize: 8, hard: true };
-    const probed = await new PromptProbe(device, generator, reader, options).probe(examples);
-    const probe = new TemplateProbe(device, reader.bert, options.allowed, settings.bert.pad, 8);
-    const { cls, mask, sep } = settings.bert;
-    const texts = examples.map(({ bert, object }, b) => {
-      const words = (part: readonly number[]) => part.map((c) => classes.bert[c]);
-      const { before, behind } = probed[b].prompt;
-      const head = [cls, ...bert, ...words(before)];
-      return { ids: [...head, mask, ...words(behind), sep], place: head.length, object };
-    });
-    assert.equal(
-      probed.map(({ answer }) => answer),
-      await probe.probe(texts),
-    );
-  }
-});
-
-test("answers of hard tokens, texts of different lengths", async () => {
+each("answers of hard tokens, texts of different lengths", async (device) => {
   const bertGolden = new ModelGolden("bert");
   const [rows, length] = bertGolden.shape("input_ids");
   const [ids, mask] = ["input_ids", "attention_mask"].map((name) => bertGolden.integers(name));
@@ -102,14 +103,12 @@ test("answers of hard tokens, texts of different lengths", async () => {
     const live = Array.from(row).filter((_, i) => mask[b * length + i] === 1);
     return { ids: live, place: at % length, object: 0 };
   });
-  for (const device of await openDevices()) {
-    const model = BertForMaskedLM.from(goldenCheckpoint("bert"));
-    const probe = new TemplateProbe(device, model, answerMask(candidates, size), 0, 4);
-    assert.equal(
-      await probe.probe(texts),
-      places.map((at) => best(logits.subarray(at * size, (at + 1) * size), candidates, 1)[0]),
-    );
-  }
+  const model = BertForMaskedLM.from(goldenCheckpoint("bert"));
+  const probe = new TemplateProbe(device, model, answerMask(candidates, size), 0, 4);
+  assert.equal(
+    await probe.probe(texts),
+    places.map((at) => best(logits.subarray(at * size, (at + 1) * size), candidates, 1)[0]),
+  );
 });
 
 test("a template as BERT reads it", async () => {
@@ -141,3 +140,4 @@ test("scores, distinct prompts, prompts in words", () => {
 });
 
 test.run();
+each.run();

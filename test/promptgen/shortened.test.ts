@@ -1,5 +1,4 @@
 /** A padded batch with early stops equals each of its sequences alone, with its dead slots physically removed. */
-import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { read } from "../../engine/compile.ts";
 import type { Device } from "../../engine/device.ts";
@@ -9,8 +8,8 @@ import { concat, reshape, slice } from "../../engine/ops/shape.ts";
 import { softmax } from "../../engine/ops/softmax.ts";
 import { type Tensor, tensor } from "../../engine/tensor.ts";
 import type { Example } from "../../promptgen/batch.ts";
+import { onDevices } from "../devices.ts";
 import { closeForward } from "../models/parity.ts";
-import { openDevices } from "../opcheck.ts";
 import {
   batchOf,
   classes,
@@ -21,6 +20,7 @@ import {
   stepOf,
 } from "./golden-step.ts";
 
+const test = await onDevices("shortened");
 const { m, n } = settings;
 const B = examples.length;
 const C = classes.size;
@@ -144,8 +144,6 @@ async function check(device: Device): Promise<void> {
   assert.ok(stopped.size >= 4, `rows stop at ${stopped.size} different places only`);
 }
 
-test("each row alone, physically shortened, gives the same to 1e-5", async () => {
-  for (const device of await openDevices()) await check(device);
-});
+test("each row alone, physically shortened, gives the same to 1e-5", check);
 
 test.run();

@@ -1,0 +1,88 @@
+/** The devices that tests run on, and suites that run on each of them. */
+import { suite } from "uvu";
+import { type Device, type DeviceOptions, openDevice } from "../engine/device.ts";
+import { NoDeviceError } from "../engine/errors.ts";
+
+export type TestDevice = "cpu" | "gpu" | "gpu:software";
+export type Opened = { readonly name: TestDevice; readonly device: Device };
+
+const webgpu = ["gpu", "gpu:software"] as const;
+/** More than one, so that work is shared and waited for, whatever machine this is. */
+const threads = 2;
+
+/**
+ * What PROMPTGEN_TEST_DEVICES, the runner's --device, asks for. Unset: what this machine has. `all`: the CPU and a
+ * software adapter, either of which must be there.
+ */
+function asked(): "here" | "all" | TestDevice {
+  const value = process.env.PROMPTGEN_TEST_DEVICES ?? "";
+  if (value === "") return "here";
+  if (value === "all" || value === "cpu" || value === "gpu" || value === "gpu:software")
+    return value;
+  throw new Error(
+    `PROMPTGEN_TEST_DEVICES is ${value}; choose cpu, gpu, gpu:software or all, or unset it`,
+  );
+}
+
+async function openWebGPU(more: DeviceOptions): Promise<Opened[]> {
+  const wanted = asked();
+  const found: Opened[] = [];
+  for (const name of webgpu) {
+    if (wanted !== name && wanted !== "here" && wanted !== "all") continue;
+    try {
+      found.push({ name, device: await openDevice({ ...more, device: name }) });
+    } catch (error) {
+      const may = wanted === "here" || (wanted === "all" && name === "gpu");
+      if (!may || !(error instanceof NoDeviceError)) throw error;
+    }
+  }
+  return found;
+}
+
+/** Opens every device that is asked for. Throws where one that was named is missing. */
+export async function openEach(more: DeviceOptions = {}): Promise<Opened[]> {
+  const wanted = asked();
+  const cpu = wanted === "here" || wanted === "all" || wanted === "cpu";
+  const first: Opened[] = cpu
+    ? [{ name: "cpu", device: await openDevice({ threads, ...more, device: "cpu" }) }]
+    : [];
+  return [...first, ...(await openWebGPU(more))];
+}
+
+let opened: Promise<Opened[]> | undefined;
+
+/** The same devices for the whole process. */
+export function allDevices(): Promise<Opened[]> {
+  opened ??= openEach();
+  return opened;
+}
+
+export async function openDevices(): Promise<Device[]> {
+  return (await allDevices()).map(({ device }) => device);
+}
+
+/** The WebGPU device of a test that is about WebGPU: hardware, else software. */
+export async function anyWebGPU(): Promise<Opened> {
+  const [first] = (await allDevices()).filter(({ name }) => name !== "cpu");
+  if (!first) throw new Error("no WebGPU adapter; `bash tools/setup.sh` installs a software one");
+  return first;
+}
+
+/** Registers a test that runs on each device. */
+export type OnDevices = {
+  (name: string, run: (device: Device, name: TestDevice) => Promise<void> | void): void;
+  run(): void;
+};
+
+/** One suite for each device. The runner counts by the suites' names, which end in "on DEVICE". */
+export async function onDevices(name: string, devices = allDevices()): Promise<OnDevices> {
+  const each = (await devices).map((o) => ({ ...o, test: suite(`${name} on ${o.name}`) }));
+  const register = (what: string, run: Parameters<OnDevices>[1]): void => {
+    for (const { name, device, test } of each) test(what, () => run(device, name));
+  };
+  return Object.assign(register, {
+    run: () => {
+      for (const { test } of each) test.run();
+    },
+  });
+}
