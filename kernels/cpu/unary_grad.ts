@@ -1,0 +1,84 @@
+// dx = dy * f'(x), elementwise. r is what f' is cheapest in: y for exp, sqrt, rsqrt, reciprocal,
+// tanh and sigmoid, else x.
+// A task makes GRAIN elements.
+// Numerics: a NaN in r gives NaN; abs'(0) = 0; log'(x) = 0 below 1.2e-38, as log is constant there.
+import { geluGrad } from "./lib/math";
+import { constant, constantWord, loadPart, storePart } from "./lib/simd";
+
+const GRAIN: u32 = 8192;
+const ONE = constant(1);
+const HALF = constant(0.5);
+const MINUS_HALF = constant(-0.5);
+const TINY = constant(1.17549435e-38);
+const SIGN = constantWord(0x80000000);
+
+@unmanaged export class UnaryGrad {
+  n: u32;
+  OP: u32;
+  dy: usize;
+  r: usize;
+  dx: usize;
+}
+
+export function unary_grad_tasks(p: UnaryGrad): u32 {
+  return (p.n + GRAIN - 1) / GRAIN;
+}
+
+export function unary_grad(p: UnaryGrad, task: u32, scratch: usize): void {
+  const first = task * GRAIN;
+  const n = min(GRAIN, p.n - first);
+  const dy = p.dy + (first << 2);
+  const r = p.r + (first << 2);
+  const dx = p.dx + (first << 2);
+  switch (p.OP) {
+    case 1: return run(1, dy, r, dx, n);
+    case 2: return run(2, dy, r, dx, n);
+    case 3: return run(3, dy, r, dx, n);
+    case 4: return run(4, dy, r, dx, n);
+    case 5: return run(5, dy, r, dx, n);
+    case 6: return run(6, dy, r, dx, n);
+    case 7: return run(7, dy, r, dx, n);
+    case 8: return run(8, dy, r, dx, n);
+    case 9: return run(9, dy, r, dx, n);
+    default: return run(10, dy, r, dx, n);
+  }
+}
+
+@inline function run(op: u32, dy: usize, r: usize, dx: usize, n: u32): void {
+  for (; n >= 8; n -= 8) {
+    const a = f32x4.mul(v128.load(dy), slope(op, v128.load(r)));
+    const b = f32x4.mul(v128.load(dy, 16), slope(op, v128.load(r, 16)));
+    v128.store(dx, a);
+    v128.store(dx, b, 16);
+    dy += 32;
+    r += 32;
+    dx += 32;
+  }
+  if (n >= 4) {
+    v128.store(dx, f32x4.mul(v128.load(dy), slope(op, v128.load(r))));
+    dy += 16;
+    r += 16;
+    dx += 16;
+    n -= 4;
+  }
+  if (n > 0) {
+    const d = loadPart(dy, n, ONE);
+    storePart(dx, f32x4.mul(d, slope(op, loadPart(r, n, ONE))), n);
+  }
+}
+
+@inline function slope(op: u32, v: v128): v128 {
+  if (op == 1) return v;
+  if (op == 2) return v128.andnot(f32x4.div(ONE, v), f32x4.lt(v, TINY));
+  if (op == 3) return f32x4.div(HALF, v);
+  if (op == 4) return f32x4.mul(f32x4.mul(f32x4.mul(MINUS_HALF, v), v), v);
+  if (op == 5) return f32x4.neg(f32x4.mul(v, v));
+  if (op == 6) return f32x4.sub(ONE, f32x4.mul(v, v));
+  if (op == 7) return f32x4.add(v, v);
+  if (op == 8) {
+    const isSigned = f32x4.gt(f32x4.abs(v), f32x4.splat(0)); // not 0 nor NaN, which stay
+    return v128.bitselect(v128.or(v128.and(v, SIGN), ONE), v, isSigned);
+  }
+  if (op == 9) return f32x4.mul(v, f32x4.sub(ONE, v));
+  return geluGrad(v);
+}
