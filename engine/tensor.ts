@@ -110,13 +110,24 @@ export function tensor(data: TypedArray | number[], shape?: Shape, dtype?: DType
 
 export const scalar = (value: number): Tensor => tensor(Float32Array.of(value), []);
 
+/** Values that a device reads piece by piece when it first needs them, and again after it let them go. */
+export type StateSource = {
+  /** The values from element `first` up to `end`, in the state's dtype. */
+  read(first: number, end: number): Promise<TypedArray>;
+};
+
 /** What a state holds until a device takes it over; no data is zeros. */
-export type StateInit = { name: string; data: TypedArray | undefined };
+export type StateInit = { name: string; data: TypedArray | StateSource | undefined };
 
 /** A tensor with memory of its own that outlives a run; `assign` inside `compile` changes it. */
-export function state(name: string, data: TypedArray, shape: Shape, dtype?: DType): Tensor {
-  checkData(name, data, shape);
-  const spec = { shape, dtype: dtype ?? dtypeOf(data) };
+export function state(
+  name: string,
+  data: TypedArray | StateSource,
+  shape: Shape,
+  dtype?: DType,
+): Tensor {
+  if (ArrayBuffer.isView(data)) checkData(name, data, shape);
+  const spec = { shape, dtype: dtype ?? (ArrayBuffer.isView(data) ? dtypeOf(data) : "f32") };
   return apply1(stateOp, [], { spec, state: { name, data } satisfies StateInit });
 }
 
@@ -130,11 +141,35 @@ export function stateName(t: Tensor): string {
   return t.node.op === stateOp ? (t.node.attrs.state as StateInit).name : t.toString();
 }
 
-/** The data of a constant, or of a state as it was made; undefined for a state of zeros. */
+/**
+ * The data of a constant, or of a state as it was made; undefined for a state of zeros. Throws for a state whose values come
+ * from a `StateSource`.
+ */
 export function initialData(t: Tensor): TypedArray | undefined {
   if (t.node.op === constantOp) return t.node.attrs.data as TypedArray;
-  if (t.node.op === stateOp) return (t.node.attrs.state as StateInit).data;
+  if (t.node.op === stateOp) {
+    const { data } = t.node.attrs.state as StateInit;
+    if (data === undefined || ArrayBuffer.isView(data)) return data;
+  }
   return fail("tensor", `${t} has no host data`);
+}
+
+/** Elements that are read and uploaded at once. */
+const pieceOf = 4 * 2 ** 20;
+
+/** The first values of a state in pieces, in order; nothing for a state of zeros. */
+export async function* initialPieces(t: Tensor): AsyncGenerator<TypedArray> {
+  const { data } = t.node.attrs.state as StateInit;
+  if (data === undefined) return;
+  for (let first = 0; first < t.size; first += pieceOf) {
+    const end = Math.min(t.size, first + pieceOf);
+    if (ArrayBuffer.isView(data)) yield data.subarray(first, end);
+    else {
+      const piece = await data.read(first, end);
+      checkData(stateName(t), piece, [end - first]);
+      yield piece;
+    }
+  }
 }
 
 /** As `initialData`, with the zeros written out. */

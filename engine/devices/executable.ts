@@ -68,7 +68,6 @@ export class WebGPUExecutable implements Executable {
       const buffer = device.createBuffer(bytes, usage, "the results of a plan");
       this.#ring.push({ buffer, run: -1, free: Promise.resolve() });
     }
-    for (const t of plan.states) device.state(t);
     device.reserve(plan.slots);
     this.#bind();
   }

@@ -3,7 +3,7 @@ import type { Device, DeviceOptions, DeviceStats, Executable, ProfileRow } from 
 import { check, DeviceLostError, EngineError, fail, OutOfMemoryError } from "../errors.ts";
 import type { Plan } from "../plan.ts";
 import { show } from "../shape.ts";
-import { initialData, stateName, stateOp, type Tensor, type TypedArray } from "../tensor.ts";
+import { initialPieces, stateName, stateOp, type Tensor, type TypedArray } from "../tensor.ts";
 import { debugLevel, openAdapter, paced } from "./adapter.ts";
 import { type Pipeline, type Step, slotBytes, up, WebGPUExecutable } from "./executable.ts";
 import { type Profiler, profiler } from "./profiler.ts";
@@ -42,6 +42,8 @@ export class WebGPUDevice implements Device {
   #pipelines = new Map<string, Promise<Pipeline>>();
   #layouts = new Map<string, GPUBindGroupLayout>();
   #states = new Map<Tensor, GPUBuffer>();
+  /** Settles when no state is being uploaded. */
+  #preparing: Promise<void> = Promise.resolve();
   #slots: GPUBuffer[] = [];
   /** Grows when a slot was reallocated: plans made before bind again. */
   slotsVersion = 0;
@@ -114,30 +116,45 @@ export class WebGPUDevice implements Device {
     return this.createBuffer(size, STORAGE | COPY_SRC | COPY_DST | UNIFORM, what);
   }
 
-  upload(buffer: GPUBuffer, data: TypedArray): void {
+  /** Writes `data` at byte `offset`. */
+  upload(buffer: GPUBuffer, data: TypedArray, offset = 0): void {
     const bytes = new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset, data.byteLength);
     const chunk = 16 * 2 ** 20; // large writes stage slowly
     const whole = bytes.length - (bytes.length % 4);
     for (let at = 0; at < whole; at += chunk) {
-      this.gpu.queue.writeBuffer(buffer, at, bytes, at, Math.min(chunk, whole - at));
+      this.gpu.queue.writeBuffer(buffer, offset + at, bytes, at, Math.min(chunk, whole - at));
     }
     if (whole < bytes.length) {
       const tail = new Uint8Array(4);
       tail.set(bytes.subarray(whole));
-      this.gpu.queue.writeBuffer(buffer, whole, tail);
+      this.gpu.queue.writeBuffer(buffer, offset + whole, tail);
     }
   }
 
-  /** The buffer of a state; its host data is uploaded at first use. */
+  /** The buffer of a state that `prepare` has uploaded. */
   state(t: Tensor): GPUBuffer {
-    let buffer = this.#states.get(t);
-    if (!buffer) {
-      buffer = this.storage(t.bytes, stateName(t));
-      const data = initialData(t); // a new buffer is zeros
-      if (data) this.upload(buffer, data);
-      this.#states.set(t, buffer);
-    }
-    return buffer;
+    const buffer = this.#states.get(t);
+    return buffer ?? fail("webgpu", `${stateName(t)} was not uploaded`);
+  }
+
+  /** Uploads the states that are not there, piece by piece. */
+  prepare(states: readonly Tensor[]): Promise<void> {
+    const made = this.#preparing.then(async () => {
+      for (const t of states) {
+        if (this.#states.has(t)) continue;
+        const buffer = this.storage(t.bytes, stateName(t)); // zeros
+        let at = 0;
+        for await (const piece of initialPieces(t)) {
+          this.upload(buffer, piece, at);
+          at += piece.byteLength;
+        }
+        // the host may have written it meanwhile
+        if (this.#states.has(t)) this.destroyBuffer(buffer);
+        else this.#states.set(t, buffer);
+      }
+    });
+    this.#preparing = made.catch(() => undefined);
+    return made;
   }
 
   /** Makes every slot at least as large as asked. */
@@ -244,6 +261,7 @@ export class WebGPUDevice implements Device {
         return { launch, pipeline: await this.pipeline(geometry), groups: fold(geometry.groups) };
       }),
     );
+    await this.prepare(plan.states);
     return new WebGPUExecutable(this, plan, steps, params);
   }
 
@@ -295,7 +313,8 @@ export class WebGPUDevice implements Device {
     return out;
   }
 
-  readStates(states: readonly Tensor[]): Promise<ArrayBuffer[]> {
+  async readStates(states: readonly Tensor[]): Promise<ArrayBuffer[]> {
+    await this.prepare(states);
     const sources = states.map((t) => ({
       buffer: this.state(t),
       bytes: t.dtype === "f16" || t.dtype === "bf16" ? t.size * 2 : t.bytes,
@@ -313,7 +332,12 @@ export class WebGPUDevice implements Device {
       "write",
       () => `${data.length} values do not fill ${stateName(state)} ${show(state.shape)}`,
     );
-    this.upload(this.state(state), data);
+    let buffer = this.#states.get(state);
+    if (!buffer) {
+      buffer = this.storage(state.bytes, stateName(state));
+      this.#states.set(state, buffer);
+    }
+    this.upload(buffer, data);
   }
 
   profile(): ProfileRow[] {

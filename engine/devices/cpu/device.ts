@@ -4,8 +4,7 @@ import type { Plan } from "../../plan.ts";
 import { show } from "../../shape.ts";
 import {
   byteLength,
-  hostData,
-  initialData,
+  initialPieces,
   stateName,
   stateOp,
   type Tensor,
@@ -96,6 +95,7 @@ export class CPUDevice implements Device {
   /** Grows when something moved: programs made before are written again. */
   layout = 0;
   #underWay: Promise<unknown>[] = [];
+  #loading: Promise<unknown> = Promise.resolve();
 
   constructor(
     workers: Workers,
@@ -142,22 +142,28 @@ export class CPUDevice implements Device {
     return state;
   }
 
-  /** Where a state's values lie; they are uploaded when they are not there. */
+  /** Where a state's values lie; 0 for values that only panels hold. */
   stateAt(t: Tensor): number {
-    const state = this.#state(t);
-    if (state.at === undefined) {
-      state.at = this.allocate(t.bytes, stateName(t));
-      this.layout++;
-      const data = initialData(t);
-      if (data) this.upload(state.at, data);
-      else this.workers.post({ kind: "zero", at: state.at, bytes: t.bytes });
-    }
-    return state.at;
+    return this.#state(t).at ?? 0;
   }
 
-  /** As `stateAt`, but 0 for values that only panels hold. */
-  stateOrNone(t: Tensor): number {
-    return this.#state(t).at ?? 0;
+  /** Uploads a state's first values, piece by piece, where they are not there. */
+  async #fetch(t: Tensor): Promise<number> {
+    const state = this.#state(t);
+    if (state.at !== undefined) return state.at;
+    const start = this.allocate(t.bytes, stateName(t));
+    state.at = start;
+    this.layout++;
+    let at = start;
+    const { version } = state;
+    for await (const piece of initialPieces(t)) {
+      if (state.version !== version) return start; // the host has written it meanwhile
+      this.upload(at, piece);
+      at += piece.byteLength;
+      if (at < start + t.bytes) await this.synchronize(); // what is posted takes memory too
+    }
+    if (at === start) this.workers.post({ kind: "zero", at, bytes: t.bytes });
+    return start;
   }
 
   /** Panels of which the state has changed since they were packed. The next run packs them. */
@@ -200,7 +206,14 @@ export class CPUDevice implements Device {
     return [...states, ...slots, ...fresh, ...plan.inputs.map(byteLength)];
   }
 
-  async load(plan: Plan): Promise<Executable> {
+  /** One plan at a time: what one has begun to upload, the next one finds. */
+  load(plan: Plan): Promise<Executable> {
+    const made = this.#loading.then(() => this.#load(plan));
+    this.#loading = made.catch(() => undefined);
+    return made;
+  }
+
+  async #load(plan: Plan): Promise<Executable> {
     this.workers.assertHealthy();
     const packs = plan.launches.map((launch) => ({ launch, pack: panelsOf(launch) }));
     const plain = new Set<Tensor>();
@@ -219,7 +232,7 @@ export class CPUDevice implements Device {
     this.#heap.require(this.#needs(plan, plain, [...fresh.values()]), "the plan");
     for (const t of plain) {
       this.#state(t).plain = true;
-      this.stateAt(t);
+      await this.#fetch(t);
     }
     const launches: CPULaunch[] = [];
     for (const { launch, pack } of packs) {
@@ -239,7 +252,7 @@ export class CPUDevice implements Device {
     state.panels.set(pack.key, panels);
     if (state.plain) return panels;
     const program = Program.packing(panels, this.#kernels);
-    const values = this.stateAt(pack.state);
+    const values = await this.#fetch(pack.state);
     const here = this.allocate(4 * program.words, "the program of a plan");
     const words = program.write(
       here,
@@ -273,16 +286,25 @@ export class CPUDevice implements Device {
   }
 
   async readStates(states: readonly Tensor[]): Promise<ArrayBuffer[]> {
-    const halves = (t: Tensor): boolean => t.dtype === "f16" || t.dtype === "bf16";
-    const ranges = states.map((t) => {
+    const out: ArrayBuffer[] = [];
+    for (const t of states) {
+      const bytes = t.dtype === "f16" || t.dtype === "bf16" ? t.size * 2 : t.bytes;
       const at = this.#states.get(t)?.at;
-      return at === undefined ? undefined : ([at, halves(t) ? t.size * 2 : t.bytes] as const);
-    });
-    const here = ranges.flatMap((r) => (r ? [r] : []));
-    const { results = [] } = await this.workers.call({ kind: "read", ranges: here });
-    let next = 0;
-    // a state that is not there was never changed
-    return ranges.map((r, i) => (r ? results[next++] : hostData(states[i]).slice().buffer));
+      if (at !== undefined) {
+        const { results = [] } = await this.workers.call({ kind: "read", ranges: [[at, bytes]] });
+        out.push(results[0]);
+        continue;
+      }
+      // a state that is not there was never changed
+      const whole = new Uint8Array(bytes);
+      let end = 0;
+      for await (const piece of initialPieces(t)) {
+        whole.set(new Uint8Array(piece.buffer, piece.byteOffset, piece.byteLength), end);
+        end += piece.byteLength;
+      }
+      out.push(whole.buffer);
+    }
+    return out;
   }
 
   write(t: Tensor, data: TypedArray): void {
@@ -294,7 +316,11 @@ export class CPUDevice implements Device {
     );
     const state = this.#state(t);
     state.plain = true;
-    this.upload(this.stateAt(t), data);
+    if (state.at === undefined) {
+      state.at = this.allocate(t.bytes, stateName(t));
+      this.layout++;
+    }
+    this.upload(state.at, data);
     state.version++;
   }
 

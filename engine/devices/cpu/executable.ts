@@ -66,7 +66,7 @@ export class CPUExecutable implements Executable {
     const words = this.#program.write(
       this.#at,
       (region) => this.#address(region),
-      (state) => device.stateOrNone(state),
+      (state) => device.stateAt(state),
     );
     device.workers.post({ kind: "program", at: this.#at, words }, [words.buffer]);
     this.#layout = device.layout;
