@@ -2,26 +2,37 @@
  * `npm run bench`: times kernels and whole training steps, each library in processes of its own, in turns.
  * Quote ratios from one run; absolute times drift between machines.
  */
-import { spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { spawn } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { median, type Row, stackFlops } from "./bench/workload.ts";
+import { install, peers } from "./bench/peers.ts";
+import { median, type Row } from "./bench/process.ts";
+import { table } from "./bench/table.ts";
 
 const help = `npm run bench -- [options]
 
-  --device D     auto, gpu or gpu:software (default auto)
-  --peer jax-js  runs jax-js 0.1.25 on the same adapter in the same run (installed into .bench/ on first use)
+  --device D     auto, gpu, gpu:software or cpu (default auto)
+  --threads N    threads on the device cpu, ours and each peer's (default: as many as processors)
+  --peer LIST    runs other libraries in the same run, of:
+                   jax-js           0.1.25; its webgpu backend on the same adapter, its wasm backend on cpu
+                   onnxruntime-web  1.30.0, wasm; only on cpu; cannot train
+                   tfjs-wasm        4.22.0; only on cpu
+                   numpy            of python3, with its BLAS; only on cpu; does not train
+                 (packages are installed into .bench/ on first use)
   --only LIST    of matmul, rows, forward, training, promptgen (default all)
   --rounds N     rounds, libraries in turn (default 3); the median of the rounds' medians of 7 is printed
   --cold         each process starts with an empty shader cache, and the first call counts
-  --json FILE    also writes every row there`;
+  --json FILE    also writes every row there
+
+Results are compared: where a peer's differs from ours, the command says so and fails.`;
 
 const { values: args } = parseArgs({
   options: {
     device: { type: "string", default: "auto" },
-    peer: { type: "string" },
+    threads: { type: "string", default: `${availableParallelism()}` },
+    peer: { type: "string", default: "" },
     only: { type: "string", default: "" },
     rounds: { type: "string", default: "3" },
     cold: { type: "boolean", default: false },
@@ -33,30 +44,38 @@ if (args.help) {
   console.log(help);
   process.exit(0);
 }
-if (args.peer && args.peer !== "jax-js") {
-  console.error(`[bench] --peer ${args.peer} is unknown; the one peer is jax-js`);
+
+function refuse(why: string): never {
+  console.error(`[bench] ${why}`);
   process.exit(1);
 }
-
-const bench = join(import.meta.dirname, "../../.bench");
-if (args.peer && !existsSync(join(bench, "node_modules/@jax-js/jax"))) {
-  mkdirSync(bench, { recursive: true });
-  writeFileSync(join(bench, "package.json"), '{ "private": true }\n');
-  console.log("installing @jax-js/jax 0.1.25 into .bench/ ...");
-  const npm = spawnSync("npm", ["install", "--no-audit", "--no-fund", "@jax-js/jax@0.1.25"], {
-    cwd: bench,
-  });
-  if (npm.status !== 0) throw new Error(`[bench] npm could not install jax-js: ${npm.stderr}`);
+const names = args.peer.split(",").filter((name) => name !== "");
+for (const name of names) {
+  if (!Object.hasOwn(peers, name))
+    refuse(`--peer ${name} is unknown; choose among ${Object.keys(peers).join(", ")}`);
+  if (args.device !== "cpu" && !peers[name].gpu) refuse(`${name} runs only with --device cpu`);
 }
+for (const option of ["threads", "rounds"] as const) {
+  if (!/^[1-9]\d*$/.test(args[option])) refuse(`--${option} is ${args[option]}, not a count`);
+}
+const folder = join(import.meta.dirname, "../../.bench");
+install(folder, names);
 
-/** Runs one process and collects its rows. */
-function run(script: string, argv: string[]): Promise<Row[]> {
+type Report = { about: string; rows: Row[] };
+
+/** Runs one process and collects what it prints. */
+function run(script: string): Promise<Report> {
   const cache = args.cold ? mkdtempSync(join(tmpdir(), "shaders-")) : undefined;
-  const env = cache
-    ? { ...process.env, MESA_SHADER_CACHE_DIR: cache, MESA_SHADER_CACHE_DISABLE: "false" }
-    : process.env;
+  const env = {
+    ...process.env,
+    ...(cache && { MESA_SHADER_CACHE_DIR: cache, MESA_SHADER_CACHE_DISABLE: "false" }),
+    ...{ OPENBLAS_NUM_THREADS: args.threads, OMP_NUM_THREADS: args.threads },
+    MKL_NUM_THREADS: args.threads,
+  };
+  const program = script.endsWith(".py") ? "python3" : process.execPath;
+  const argv = [join(import.meta.dirname, "bench", script), args.device, args.threads, folder];
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [join(import.meta.dirname, script), ...argv], {
+    const child = spawn(program, args.only ? [...argv, args.only] : argv, {
       env,
       stdio: ["ignore", "pipe", "inherit"],
     });
@@ -64,67 +83,61 @@ function run(script: string, argv: string[]): Promise<Row[]> {
     child.stdout.on("data", (d) => {
       out += d;
     });
-    child.on("close", () => {
+    child.on("error", reject);
+    child.on("close", (code) => {
       if (cache) rmSync(cache, { recursive: true, force: true });
-      const rows = out.split("\n").filter((l) => l.startsWith("{"));
-      if (rows.length === 0) reject(new Error(`[bench] ${script} printed no figures`));
-      else resolve(rows.map((l) => JSON.parse(l) as Row));
+      if (code !== 0) return reject(new Error(`[bench] ${script} ended with ${code}`));
+      const lines = out.split("\n").filter((l) => l.startsWith("{"));
+      const parsed = lines.map((l) => JSON.parse(l) as Row | { about: string });
+      const said = parsed.find((line) => "about" in line);
+      resolve({ about: said?.about ?? script, rows: parsed.filter((line) => "name" in line) });
     });
   });
 }
 
-const sides = [
-  { name: "ours", start: () => run("bench/ours.ts", [args.device, args.only]) },
-  ...(args.peer
-    ? [{ name: "jax-js", start: () => run("bench/jax.ts", [bench, "webgpu", args.only]) }]
-    : []),
-];
+/** By row, then by library, in order of appearance. */
 const collected = new Map<string, Map<string, Row[]>>();
+const abouts = new Map<string, string>();
+const sides = [["ours", "ours.ts"], ...names.map((name) => [name, peers[name].script])];
 for (let round = 0; round < Number(args.rounds); round++) {
-  for (const side of sides) {
-    process.stderr.write(`round ${round + 1}: ${side.name}\n`);
-    for (const row of await side.start()) {
+  for (const [side, script] of sides) {
+    process.stderr.write(`round ${round + 1}: ${side}\n`);
+    const { about, rows } = await run(script);
+    abouts.set(side, about);
+    for (const row of rows) {
       const byName = collected.get(row.name) ?? new Map<string, Row[]>();
-      byName.set(side.name, [...(byName.get(side.name) ?? []), row]);
+      byName.set(side, [...(byName.get(side) ?? []), row]);
       collected.set(row.name, byName);
     }
   }
 }
 
-const cell = (ms: number | undefined): string =>
-  ms === undefined ? "-" : ms.toFixed(ms < 10 ? 2 : 1);
-const flops: Record<string, number> = {
-  "matmul 256": 2 * 256 ** 3,
-  "matmul 512": 2 * 512 ** 3,
-  "matmul 1024": 2 * 1024 ** 3,
-  "stack forward": stackFlops,
-  "stack training": 3 * stackFlops,
-};
-console.log(
-  `${"".padEnd(20)}${"ours ms".padStart(10)}${"GFLOPS".padStart(9)}${"first".padStart(10)}` +
-    (args.peer
-      ? `${"jax-js ms".padStart(12)}${"first".padStart(10)}${"ratio".padStart(8)}${"first".padStart(8)}`
-      : ""),
-);
+for (const [side, about] of abouts) console.log(`${`${side}:`.padEnd(17)}${about}`);
+console.log(`\nmilliseconds: median of ${args.rounds} x 7 calls; in brackets ours / theirs`);
+console.log(table(collected, names, "median"));
+console.log("\nmilliseconds: a process's first call; in brackets ours / theirs");
+console.log(table(collected, names, "first"));
+
+/** Relative difference between two libraries' results that rounding explains. */
+const tolerance = 3e-5;
+let differing = 0;
 for (const [name, byName] of collected) {
-  const of = (side: string, key: "median" | "first"): number | undefined => {
-    const rows = byName.get(side);
-    return rows && median(rows.map((r) => r[key]));
+  const value = (side: string): number | undefined => {
+    const values = byName.get(side)?.flatMap((row) => row.value ?? []) ?? [];
+    return values.length === 0 ? undefined : median(values);
   };
-  const [mine, first] = [of("ours", "median"), of("ours", "first")];
-  const [theirs, theirFirst] = [of("jax-js", "median"), of("jax-js", "first")];
-  const gflops = mine && flops[name] ? (flops[name] / mine / 1e6).toFixed(1) : "";
-  const ratio = (a?: number, b?: number): string => (a && b ? (a / b).toFixed(2) : "-");
-  const note = byName.get("ours")?.[0].note;
-  console.log(
-    `${name.padEnd(20)}${cell(mine).padStart(10)}${gflops.padStart(9)}${cell(first).padStart(10)}` +
-      (args.peer
-        ? `${cell(theirs).padStart(12)}${cell(theirFirst).padStart(10)}${ratio(mine, theirs).padStart(8)}${ratio(first, theirFirst).padStart(8)}`
-        : "") +
-      (note ? `   ${note}` : ""),
-  );
+  const mine = value("ours");
+  for (const peer of names) {
+    const theirs = value(peer);
+    if (mine === undefined || theirs === undefined) continue;
+    if (Math.abs(mine - theirs) <= tolerance * Math.abs(mine)) continue;
+    console.error(`[bench] ${name}: ${peer} computed ${theirs}, ours is ${mine}`);
+    differing++;
+  }
 }
 if (args.json) {
   const rows = Object.fromEntries([...collected].map(([n, m]) => [n, Object.fromEntries(m)]));
   writeFileSync(args.json, `${JSON.stringify(rows, null, 1)}\n`);
 }
+if (differing > 0) process.exitCode = 1;
+else if (names.length > 0) console.log("\nAll results agree.");

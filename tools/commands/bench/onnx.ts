@@ -9,8 +9,7 @@ const varint = (n: number): Buffer => {
     bytes.push((rest % 128) + 128);
   }
 };
-const integer = (field: number, n: number): Buffer =>
-  Buffer.concat([varint(field * 8), varint(n)]);
+const integer = (field: number, n: number): Buffer => Buffer.concat([varint(field * 8), varint(n)]);
 const bytes = (field: number, data: Uint8Array): Buffer =>
   Buffer.concat([varint(field * 8 + 2), varint(data.length), data]);
 const text = (field: number, s: string): Buffer => bytes(field, Buffer.from(s));

@@ -24,7 +24,7 @@ export const peers: Readonly<Record<string, Peer>> = {
     packages: { "@tensorflow/tfjs-core": "4.22.0", "@tensorflow/tfjs-backend-wasm": "4.22.0" },
     gpu: false,
   },
-  numpy: { script: "numpy.py", packages: {}, gpu: false },
+  numpy: { script: "numpy_peer.py", packages: {}, gpu: false },
 };
 
 function installed(folder: string, name: string): string | undefined {

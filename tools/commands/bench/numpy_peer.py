@@ -1,4 +1,4 @@
-"""The benchmark's work in numpy, without training: numpy.py DEVICE THREADS FOLDER [NAMES]. The caller bounds BLAS's threads."""
+"""The benchmark's work in numpy, without training: numpy_peer.py DEVICE THREADS FOLDER [NAMES]. The caller bounds BLAS's threads."""
 
 import json
 import sys
