@@ -9,9 +9,10 @@
 // Numerics: f32 sums strictly in order of k: the bits of an element depend on its row and column of
 // data alone. alpha scales the finished sum.
 import { sizeOf } from "./lib/decode";
+import { packA, packB, packedRows, stripHeight, tile4, tile6 } from "./lib/gemm";
+import { PANEL_BYTES, TILE_BYTES } from "./lib/gemm";
 import { gelu } from "./lib/math";
 import { loadPart, storePart } from "./lib/simd";
-import { packA, packB, packedRows, PANEL_BYTES, stripHeight, tile4, tile6, TILE_BYTES } from "./lib/gemm";
 
 @unmanaged export class Matmul {
   M: u32; N: u32; K: u32;
@@ -27,14 +28,19 @@ import { packA, packB, packedRows, PANEL_BYTES, stripHeight, tile4, tile6, TILE_
   panels: usize;
 }
 
-/** Multiply-adds a task is worth. */
+/** Multiply-adds a task is worth; ENOUGH tasks get larger instead, as small blocks pack more. */
 const GRAIN: u64 = 1 << 19;
-/** More tasks than this only pack more. */
+const ENOUGH: u64 = 16;
+/** Tasks larger than this can be cut at no cost: up to MOST of them, for balance. */
+const LARGE: u64 = 1 << 24;
 const MOST: u64 = 64;
 /** A block: at most so many rows, steps of k, and elements of C (its sums wait in scratch). */
 const ROWS: u32 = 192;
 const DEPTH: u32 = 512;
 const ELEMENTS: u32 = 65536;
+/** Few rows of A' fit scratch with more steps of k, and then B' is read in one stream. */
+const FEW: u32 = 16;
+const DEEP: u32 = 4096;
 /** Columns of B' packed at once. */
 const GROUP: u32 = 32;
 
@@ -49,7 +55,7 @@ function block(p: Matmul): u64 {
   let tasks = <u64>p.batch;
   // fewer than 8 rows cost as much as 8: reading B
   const work = <u64>max(p.M, 8) * p.N * p.K * p.batch;
-  const wanted = min(MOST, work / GRAIN);
+  const wanted = max(min(ENOUGH, work / GRAIN), min(MOST, work / LARGE));
   while (true) {
     const tall = rows > ROWS;
     const large = <u64>max(rows, 8) * columns > ELEMENTS;
@@ -113,14 +119,18 @@ function multiply(p: Matmul, z: u32, m0: u32, m1: u32, n0: u32, n1: u32, scratch
   const b = p.b + (p.bOffset + outer * p.bBatchStride + inner * p.bBatchStride2) * size;
   const c0 = p.cOffset + outer * p.cBatchStride + inner * p.cBatchStride2;
 
-  const depth = (blocks(K, max(1, blocks(K, DEPTH))) + 3) & ~3;
+  const deepest = p.panels && m1 - m0 <= FEW ? DEEP : DEPTH;
+  const depth = (blocks(K, max(1, blocks(K, deepest))) + 3) & ~3;
+  // the strips of a panel touch the next one between them
+  const step: usize = PANEL_BYTES / max(1, packedRows(m1 - m0) / 4);
   let k0: u32 = 0;
   do {
     const k = min(depth, K - k0);
     const first = k0 == 0;
     const last = k0 + k >= K;
     const keep = first && last ? 0 : TILE_BYTES;
-    packA(scratch, a + (p.TRANS_A ? k0 * lda + (m0 << 2) : m0 * lda + (k0 << 2)), lda, p.TRANS_A, m1 - m0, k);
+    const corner = a + (p.TRANS_A ? k0 * lda + (m0 << 2) : m0 * lda + (k0 << 2));
+    packA(scratch, corner, lda, p.TRANS_A, m1 - m0, k);
     let sums = scratch + SUMS_AT;
     for (let group = n0; group < n1; group += GROUP) {
       const end = min(n1, group + GROUP);
@@ -137,11 +147,15 @@ function multiply(p: Matmul, z: u32, m0: u32, m1: u32, n0: u32, n1: u32, scratch
       }
       for (let n = group; n < end; n += 8) {
         let strip = scratch;
+        let ahead = n + 8 < (p.panels ? n1 : end) ? panel + stride : panel;
         for (let m = m0; m < m1; ) {
           const height = stripHeight(m1 - m);
-          if (height == 6) tile6(strip, panel, k, sums, first);
-          else tile4(strip, panel, k, sums, first);
-          if (last) finishTile(p, sums, c0 + m * p.ldc + n, n, min(height, m1 - m), min(8, n1 - n));
+          if (height == 6) tile6(strip, panel, k, sums, first, ahead, step);
+          else tile4(strip, panel, k, sums, first, ahead, step);
+          ahead += step * k;
+          if (last) {
+            finishTile(p, sums, c0 + m * p.ldc + n, n, min(height, m1 - m), min(8, n1 - n));
+          }
           strip += (height << 2) * k;
           sums += keep;
           m += height;
@@ -153,7 +167,7 @@ function multiply(p: Matmul, z: u32, m0: u32, m1: u32, n0: u32, n1: u32, scratch
   } while (k0 < K);
 }
 
-/** Writes a tile's sums [6][8] to C: rows <= 6, columns <= 8; `at` is its first element in C, n its column. */
+/** Writes the sums [rows][8] of a tile to C, where its first element is `at`, in column n. */
 function finishTile(p: Matmul, sums: usize, at: u32, n: u32, rows: u32, columns: u32): void {
   const alpha = f32x4.splat(p.alpha);
   const plain = (p.ACCUMULATE | p.BIAS | p.ACTIVATION | p.RESIDUAL) == 0;
@@ -164,7 +178,9 @@ function finishTile(p: Matmul, sums: usize, at: u32, n: u32, rows: u32, columns:
       v128.store(p.c + byte, f32x4.mul(alpha, v128.load(sums, 16)), 16);
     } else {
       finish(p, f32x4.mul(alpha, v128.load(sums)), byte, n, min(4, columns));
-      if (columns > 4) finish(p, f32x4.mul(alpha, v128.load(sums, 16)), byte + 16, n + 4, columns - 4);
+      if (columns > 4) {
+        finish(p, f32x4.mul(alpha, v128.load(sums, 16)), byte + 16, n + 4, columns - 4);
+      }
     }
     sums += PANEL_BYTES;
     byte += p.ldc << 2;

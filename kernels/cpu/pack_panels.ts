@@ -1,5 +1,5 @@
-// panels of B' (K x N) = B or B^T, as lib/gemm.ts multiplies them: panel j holds columns 8 j .. 8 j + 7,
-// [k][8], zero padded in N. A task packs some panels.
+// panels of B' (K x N) = B or B^T, as lib/gemm.ts multiplies them: panel j holds the columns
+// 8 j .. 8 j + 7, [k][8], zero padded in N. A task packs some panels.
 import { packB, PANEL_BYTES } from "./lib/gemm";
 
 @unmanaged export class PackPanels {

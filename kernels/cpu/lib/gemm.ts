@@ -336,8 +336,19 @@ export function packB(
   }
 }
 
-/** sums [6][8] = (first ? 0 : sums) + strip [k][6] x panel [k][8]. */
-export function tile6(a: usize, b: usize, k: u32, sums: usize, first: bool): void {
+/**
+ * sums [6][8] = (first ? 0 : sums) + strip a [k][6] x panel b [k][8]. `ahead`, step bytes on for each
+ * k, is only touched: what comes next is on its way from memory meanwhile.
+ */
+export function tile6(
+  a: usize,
+  b: usize,
+  k: u32,
+  sums: usize,
+  first: bool,
+  ahead: usize,
+  step: usize,
+): void {
   const zero = f32x4.splat(0);
   let s00 = zero, s01 = zero;
   let s10 = zero, s11 = zero;
@@ -355,6 +366,8 @@ export function tile6(a: usize, b: usize, k: u32, sums: usize, first: bool): voi
   }
   let b0: v128, b1: v128, x: v128;
   for (let i = k; i > 0; i--) {
+    load<u32>(ahead);
+    ahead += step;
     b0 = v128.load(b); b1 = v128.load(b, 16);
     x = v128.load32_splat(a); s00 = madd(x, b0, s00); s01 = madd(x, b1, s01);
     x = v128.load32_splat(a, 4); s10 = madd(x, b0, s10); s11 = madd(x, b1, s11);
@@ -373,8 +386,16 @@ export function tile6(a: usize, b: usize, k: u32, sums: usize, first: bool): voi
   v128.store(sums, s50, 160); v128.store(sums, s51, 176);
 }
 
-/** sums [4][8] = (first ? 0 : sums) + strip [k][4] x panel [k][8]. */
-export function tile4(a: usize, b: usize, k: u32, sums: usize, first: bool): void {
+/** sums [4][8] = (first ? 0 : sums) + strip a [k][4] x panel b [k][8]; see tile6. */
+export function tile4(
+  a: usize,
+  b: usize,
+  k: u32,
+  sums: usize,
+  first: bool,
+  ahead: usize,
+  step: usize,
+): void {
   const zero = f32x4.splat(0);
   let s00 = zero, s01 = zero;
   let s10 = zero, s11 = zero;
@@ -388,6 +409,8 @@ export function tile4(a: usize, b: usize, k: u32, sums: usize, first: bool): voi
   }
   let b0: v128, b1: v128, x: v128;
   for (let i = k; i > 0; i--) {
+    load<u32>(ahead);
+    ahead += step;
     b0 = v128.load(b); b1 = v128.load(b, 16);
     x = v128.load32_splat(a); s00 = madd(x, b0, s00); s01 = madd(x, b1, s01);
     x = v128.load32_splat(a, 4); s10 = madd(x, b0, s10); s11 = madd(x, b1, s11);
