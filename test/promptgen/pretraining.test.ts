@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { suite } from "uvu";
-import { openDevice } from "../../engine/device.ts";
 import { hostData } from "../../engine/tensor.ts";
 import { BartForConditionalGeneration } from "../../models/bart.ts";
 import { BertForMaskedLM } from "../../models/bert.ts";
@@ -18,8 +17,10 @@ import {
   loadPatterns,
   statements,
 } from "../../promptgen/world.ts";
+import { onDevices } from "../devices.ts";
 
 const test = suite("pre-training");
+const each = await onDevices("pre-training");
 
 const world = embeddedWorld();
 const { relations } = await loadFacts(world.data, { relations: ["P36", "P30"] });
@@ -102,8 +103,7 @@ test("a masked batch asks for what was masked and for nothing else", async () =>
   });
 });
 
-test("both problems learn", async () => {
-  const device = await openDevice();
+each("both problems learn", async (device) => {
   const settings = {
     ...{ epochs: 1, batchSize: 32, lr: 1e-2, warmup: 0.1, weightDecay: 0.01, clip: 1, seed: 1 },
     evaluationsPerEpoch: 1,
@@ -149,3 +149,4 @@ test("both problems learn", async () => {
 });
 
 test.run();
+each.run();

@@ -2,101 +2,129 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { cpSync, existsSync, readdirSync, readFileSync, rmSync, statSync, watch } from "node:fs";
 import { join } from "node:path";
-import { suite } from "uvu";
+import type { Device } from "../../engine/device.ts";
 import { RunFolder } from "../../promptgen/checkpoint.ts";
 import type { Outcome } from "../../promptgen/loop.ts";
 import { Random } from "../../promptgen/random.ts";
-import { loadSystem } from "../../promptgen/system.ts";
+import { loadSystem, type System } from "../../promptgen/system.ts";
 import { Examiner, trainPromptGen } from "../../promptgen/trainer.ts";
 import { CHOICES, identityOf, settingsOf, sourcesOf } from "../../tools/commands/runs.ts";
+import { allDevices, onDevices, type TestDevice } from "../devices.ts";
 import { asArguments, ROOT, tinyOptions, tinyPair } from "./tiny.ts";
 
-const test = suite("resume");
+const test = await onDevices("resume");
 
-const { home, device } = await tinyPair();
+const [{ name: first, device: maker }] = await allDevices();
+const home = await tinyPair(maker);
 const options = tinyOptions(home);
-const system = await loadSystem(sourcesOf(options));
-const examiner = new Examiner(device, system, options["batch-size"]);
-const start = join(home, "start");
 
-const run = (folder: RunFolder, resume: boolean, signal?: AbortSignal): Promise<Outcome> =>
-  trainPromptGen({
-    device,
-    system,
-    examiner,
-    folder,
-    resume,
-    signal,
-    saveEvery: 1,
-    settings: settingsOf(options),
-    identity: identityOf(options, system),
-  });
+/** What the tests of one device begin with. */
+class Bench {
+  /** A run that nothing disturbs. */
+  readonly whole: RunFolder;
+  /** Steps of a whole run. */
+  steps = 0;
+  readonly name: TestDevice;
+  readonly system: System;
+  #device: Device;
+  #examiner: Examiner;
+  /** The checkpoint before the first step. */
+  #start: string;
+
+  constructor(device: Device, name: TestDevice, system: System) {
+    this.name = name;
+    this.system = system;
+    this.#device = device;
+    this.#examiner = new Examiner(device, system, options["batch-size"]);
+    this.#start = join(home, `${name} start`);
+    this.whole = new RunFolder(join(home, `${name} whole`));
+  }
+
+  static async make(device: Device, name: TestDevice): Promise<Bench> {
+    const bench = new Bench(device, name, await loadSystem(sourcesOf(options)));
+    const { whole, system } = bench;
+    await whole.begin({ options: { ...options }, contents: system.contents, choices: CHOICES });
+    const stop = new AbortController();
+    stop.abort();
+    await bench.run(whole, { resume: false, signal: stop.signal });
+    cpSync(whole.path, bench.#start, { recursive: true });
+    bench.steps = (await bench.run(whole)).steps;
+    return bench;
+  }
+
+  run(
+    folder: RunFolder,
+    more: { resume?: boolean; signal?: AbortSignal; onStep?: (s: { step: number }) => void } = {},
+  ): Promise<Outcome> {
+    return trainPromptGen({
+      device: this.#device,
+      system: this.system,
+      examiner: this.#examiner,
+      folder,
+      resume: true,
+      saveEvery: 1,
+      settings: settingsOf(options),
+      identity: identityOf(options, this.system),
+      ...more,
+    });
+  }
+
+  /** A new folder in which nothing has happened; its checkpoint is the untrained generator. */
+  copy(what: string): RunFolder {
+    const path = join(home, `${this.name} ${what}`);
+    cpSync(this.#start, path, { recursive: true });
+    return new RunFolder(path);
+  }
+}
+
+const benches = new Map<string, Promise<Bench>>();
+const benchOf = (device: Device, name: TestDevice): Promise<Bench> => {
+  const made = benches.get(name) ?? Bench.make(device, name);
+  benches.set(name, made);
+  return made;
+};
 
 const bytes = (folder: RunFolder): Buffer => readFileSync(folder.last);
 
-/** A new folder in which nothing has happened; its checkpoint is the untrained generator. */
-function copyOf(name: string): RunFolder {
-  const path = join(home, name);
-  cpSync(start, path, { recursive: true });
-  return new RunFolder(path);
-}
-
-/** Makes `start` and the run that nothing disturbs. */
-async function reference(): Promise<{ whole: RunFolder; steps: number }> {
-  const whole = new RunFolder(join(home, "whole"));
-  await whole.begin({ options: { ...options }, contents: system.contents, choices: CHOICES });
-  const stop = new AbortController();
-  stop.abort();
-  await run(whole, false, stop.signal);
-  cpSync(whole.path, start, { recursive: true });
-  const { steps } = await run(whole, true);
-  return { whole, steps };
-}
-
-const { whole, steps } = await reference();
-
-test("there are two buckets or more, and dropout", () => {
+test("there are two buckets or more, and dropout", async (device, name) => {
+  const { system } = await benchOf(device, name);
   assert.ok(system.layout.buckets.length >= 2);
   assert.equal(system.bart.config.dropout, 0.1);
 });
 
-test("the same seed gives the same bits twice", async () => {
-  const again = copyOf("again");
-  await run(again, true);
-  assert.deepEqual(bytes(again), bytes(whole));
-  assert.deepEqual(readFileSync(again.log, "utf8"), readFileSync(whole.log, "utf8"));
+test("the same seed gives the same bits twice", async (device, name) => {
+  const bench = await benchOf(device, name);
+  const again = bench.copy("again");
+  await bench.run(again);
+  assert.deepEqual(bytes(again), bytes(bench.whole));
+  assert.deepEqual(readFileSync(again.log, "utf8"), readFileSync(bench.whole.log, "utf8"));
 });
 
-test("stopped after any step and gone on with, the bits are the same", async () => {
-  const folder = copyOf("stops");
-  for (const after of [1, 5, steps - 1]) {
+test("stopped after any step and gone on with, the bits are the same", async (device, name) => {
+  const bench = await benchOf(device, name);
+  const folder = bench.copy("stops");
+  for (const after of [1, 5, bench.steps - 1]) {
     const stop = new AbortController();
-    await trainPromptGen({
-      device,
-      system,
-      examiner,
-      folder,
-      resume: true,
+    await bench.run(folder, {
       signal: stop.signal,
-      settings: settingsOf(options),
-      identity: identityOf(options, system),
       onStep: ({ step }) => {
         if (step === after) stop.abort();
       },
     });
   }
-  const { finished } = await run(folder, true);
+  const { finished } = await bench.run(folder);
   assert.equal(finished, true);
-  assert.deepEqual(bytes(folder), bytes(whole));
+  assert.deepEqual(bytes(folder), bytes(bench.whole));
 });
 
 /** Starts the command line on a copy of `start` and kills it at a moment that the seed decides. */
 async function killed(
+  bench: Bench,
   index: number,
 ): Promise<{ folder: RunFolder; step: number; writing: boolean }> {
-  const folder = copyOf(`killed${index}`);
+  const folder = bench.copy(`killed${index}`);
   const random = new Random(2026, 100, index);
-  const saves = 1 + random.below(steps - 1);
+  const saves = 1 + random.below(bench.steps - 1);
   const whileWriting = index % 2 === 0;
   const delay = random.below(30); // ms behind a save
   const child = spawn(
@@ -108,6 +136,8 @@ async function killed(
       "--save-every",
       "1",
       ...asArguments(options),
+      "--device",
+      bench.name,
     ],
     { cwd: ROOT, stdio: "ignore" },
   );
@@ -129,23 +159,25 @@ async function killed(
   return { folder, step: Number(state.step), writing };
 }
 
-test("killed at 20 seeded moments and gone on with, it ends in the same bits each time", async () => {
+test("killed at seeded moments and gone on with, it ends in the same bits each time", async (device, name) => {
+  const bench = await benchOf(device, name);
+  const [kills, different] = name === first ? [20, 5] : [6, 3];
   const stoppedAt = new Set<number>();
   let writing = 0;
-  for (let i = 0; i < 20; i += 2) {
-    for (const found of await Promise.all([killed(i), killed(i + 1)])) {
+  for (let i = 0; i < kills; i += 2) {
+    for (const found of await Promise.all([killed(bench, i), killed(bench, i + 1)])) {
       const { folder, step } = found;
       stoppedAt.add(step);
       if (found.writing) writing++;
-      const { finished } = await run(folder, true);
+      const { finished } = await bench.run(folder);
       assert.equal(finished, true);
-      assert.deepEqual(bytes(folder), bytes(whole), `killed after step ${step}`);
-      assert.deepEqual(readFileSync(folder.log, "utf8"), readFileSync(whole.log, "utf8"));
+      assert.deepEqual(bytes(folder), bytes(bench.whole), `killed after step ${step}`);
+      assert.deepEqual(readFileSync(folder.log, "utf8"), readFileSync(bench.whole.log, "utf8"));
       assert.ok(statSync(folder.best).isDirectory());
       rmSync(folder.path, { recursive: true });
     }
   }
-  assert.ok(stoppedAt.size >= 5, `killed after steps ${[...stoppedAt]}`);
+  assert.ok(stoppedAt.size >= different, `killed after steps ${[...stoppedAt]}`);
   assert.ok(writing >= 1, "no kill came while a checkpoint was being written");
 });
 

@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { suite } from "uvu";
 import { compile, read } from "../../engine/compile.ts";
 import { grad } from "../../engine/grad.ts";
 import { AdamW } from "../../engine/optim.ts";
@@ -10,16 +9,18 @@ import { dropoutState, Random } from "../../promptgen/random.ts";
 import { loadSystem, type System } from "../../promptgen/system.ts";
 import { Examiner, promptProblem } from "../../promptgen/trainer.ts";
 import { settingsOf, sourcesOf } from "../../tools/commands/runs.ts";
+import { onDevices, openDevices } from "../devices.ts";
 import { tinyOptions, tinyPair } from "./tiny.ts";
 
-const test = suite("steady");
+const test = await onDevices("steady");
 
-const { home, device } = await tinyPair();
+const [first] = await openDevices();
+const home = await tinyPair(first);
 const options = { ...tinyOptions(home), relations: "P1303,P27,P36" };
 const load = (): Promise<System> => loadSystem(sourcesOf(options));
 const { alpha: _, ...settings } = settingsOf({ ...options, epochs: 56 });
 
-test("500 steps of three plans with two evaluations create no buffer once every plan has run twice", async () => {
+test("500 steps of three plans with two evaluations create no buffer once every plan has run twice", async (device) => {
   const system = await load();
   assert.equal(system.layout.buckets.length, 3);
   const examiner = new Examiner(device, system, settings.batchSize);
@@ -55,7 +56,7 @@ test("500 steps of three plans with two evaluations create no buffer once every 
   assert.ok(most <= 1, `${most} steps took more than one submit (one holds an evaluation)`);
 });
 
-test("another learning rate re-traces nothing and changes the result", async () => {
+test("another learning rate re-traces nothing and changes the result", async (device) => {
   const system = await load();
   const weights: TypedArray[] = [];
   const start = await read(device, system.bart.parameters);

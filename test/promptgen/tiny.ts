@@ -3,7 +3,7 @@ import { cpSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { type Device, openDevice } from "../../engine/device.ts";
+import type { Device } from "../../engine/device.ts";
 import { BartForConditionalGeneration } from "../../models/bart.ts";
 import { BertForMaskedLM } from "../../models/bert.ts";
 import { saveCheckpoint } from "../../models/weights.ts";
@@ -12,11 +12,10 @@ import type { RunOptions } from "../../tools/commands/runs.ts";
 
 export const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 
-/** A temporary folder with the pair in bart/ and bert/, and the device that made it. */
-export async function tinyPair(): Promise<{ home: string; device: Device }> {
+/** A temporary folder with the pair in bart/ and bert/. `device` is used to read what is saved. */
+export async function tinyPair(device: Device): Promise<string> {
   const home = mkdtempSync(join(tmpdir(), "promptgen-"));
   process.on("exit", () => rmSync(home, { recursive: true, force: true }));
-  const device = await openDevice();
   const world = embeddedWorld();
   const config = (folder: string) => JSON.parse(readFileSync(join(folder, "config.json"), "utf8"));
   const bart = {
@@ -43,7 +42,7 @@ export async function tinyPair(): Promise<{ home: string; device: Device }> {
   await saveCheckpoint(join(home, "bert"), device, BertForMaskedLM.random(bert, 2));
   cpSync(join(world.bart, "tokenizer.json"), join(home, "bart", "tokenizer.json"));
   cpSync(join(world.bert, "tokenizer.json"), join(home, "bert", "tokenizer.json"));
-  return { home, device };
+  return home;
 }
 
 export const tinyOptions = (home: string): RunOptions => ({

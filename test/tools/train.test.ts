@@ -9,11 +9,14 @@ import { loadSystem } from "../../promptgen/system.ts";
 import { Examiner, trainPromptGen } from "../../promptgen/trainer.ts";
 import { embeddedWorld } from "../../promptgen/world.ts";
 import { CHOICES, identityOf, settingsOf, sourcesOf } from "../../tools/commands/runs.ts";
+import { onDevices, openDevices } from "../devices.ts";
 import { asArguments, ROOT, tinyOptions, tinyPair } from "../promptgen/tiny.ts";
 
 const test = suite("train");
 
-const { home, device } = await tinyPair();
+const each = await onDevices("train");
+const [maker] = await openDevices();
+const home = await tinyPair(maker);
 const options = tinyOptions(home);
 const given = asArguments(options);
 
@@ -122,85 +125,98 @@ test("--help teaches and ends with code 0", async () => {
   }
 });
 
-test("a run from the command line: stopped by SIGTERM and SIGINT, resumed, finished, evaluated", async () => {
-  const out = join(home, "run");
-  let seen = 0;
-  const stop =
-    (signal: NodeJS.Signals) =>
-    (line: string, kill: (signal: NodeJS.Signals) => void): void => {
-      if (line.includes("training") && seen++ === 0) kill(signal);
-    };
-  const first = await tool("train.ts", [...given, "--out", out], stop("SIGTERM"));
-  assert.equal(first.code, 143, first.error);
-  assert.match(first.out, /stopped by SIGTERM after step \d+ of \d+, saved/);
-  await refuses("train.ts", [...given, "--out", out], /holds a run already; go on with --resume/);
-  await refuses(
-    "train.ts",
-    ["--resume", out, "--alpha", "0.4"],
-    /--alpha is 0\.4 but the run in .* was started with 0\.3/,
-  );
-  await refuses(
-    "train.ts",
-    ["--resume", out, "--mlm", home],
-    /--mlm is .* but the run in .* was started with/,
-  );
-  seen = 0;
-  const second = await tool("train.ts", ["--resume", out, ...given], stop("SIGINT"));
-  assert.equal(second.code, 130, second.error);
-  const last = await tool("train.ts", ["--resume", out]);
-  assert.equal(last.code, 0, last.error);
-  assert.match(last.out, /^device: WebGPU on /m);
-  assert.match(last.out, /relation +type +label +facts +majority +manual +PromptGen +"None"/);
-  assert.match(last.out, /\[MASK\]/);
-  assert.match(last.out, /saved in run;/);
-  for (const name of ["results.json", "best/config.json", "best/tokenizer.json", "log.jsonl"]) {
-    assert.ok(existsSync(join(out, name)), name);
-  }
-  const tables = await tool("evaluate.ts", [out]);
-  assert.equal(tables.code, 0, tables.error);
-  for (const name of ["Table 1", "Table 2", "Table 4"]) assert.ok(tables.out.includes(name), name);
-  assert.match(tables.out, /Gao et al\. \(2021\) +\| not run/);
-});
+each(
+  "a run from the command line: stopped by SIGTERM and SIGINT, resumed, finished, evaluated",
+  async (_, name) => {
+    const folder = `run on ${name}`;
+    const out = join(home, folder);
+    const on = ["--device", name];
+    let seen = 0;
+    const stop =
+      (signal: NodeJS.Signals) =>
+      (line: string, kill: (signal: NodeJS.Signals) => void): void => {
+        if (line.includes("training") && seen++ === 0) kill(signal);
+      };
+    const first = await tool("train.ts", [...given, ...on, "--out", out], stop("SIGTERM"));
+    assert.equal(first.code, 143, first.error);
+    assert.match(first.out, /stopped by SIGTERM after step \d+ of \d+, saved/);
+    await refuses("train.ts", [...given, "--out", out], /holds a run already; go on with --resume/);
+    await refuses(
+      "train.ts",
+      ["--resume", out, "--alpha", "0.4"],
+      /--alpha is 0\.4 but the run in .* was started with 0\.3/,
+    );
+    await refuses(
+      "train.ts",
+      ["--resume", out, "--mlm", home],
+      /--mlm is .* but the run in .* was started with/,
+    );
+    seen = 0;
+    const second = await tool("train.ts", ["--resume", out, ...given, ...on], stop("SIGINT"));
+    assert.equal(second.code, 130, second.error);
+    const last = await tool("train.ts", ["--resume", out, ...on]);
+    assert.equal(last.code, 0, last.error);
+    assert.match(
+      last.out,
+      name === "cpu" ? /^device: CPU with \d+ threads? /m : /^device: WebGPU on /m,
+    );
+    assert.match(last.out, /relation +type +label +facts +majority +manual +PromptGen +"None"/);
+    assert.match(last.out, /\[MASK\]/);
+    assert.match(last.out, /saved in run on /);
+    for (const name of ["results.json", "best/config.json", "best/tokenizer.json", "log.jsonl"]) {
+      assert.ok(existsSync(join(out, name)), name);
+    }
+    const tables = await tool("evaluate.ts", [out, ...on]);
+    assert.equal(tables.code, 0, tables.error);
+    for (const name of ["Table 1", "Table 2", "Table 4"])
+      assert.ok(tables.out.includes(name), name);
+    assert.match(tables.out, /Gao et al\. \(2021\) +\| not run/);
+  },
+);
 
-test("NaN in the loss: the step and the term are named, weights and checkpoint stay", async () => {
-  const system = await loadSystem(sourcesOf(options));
-  const folder = new RunFolder(join(home, "nan"));
-  await folder.begin({ options: { ...options }, contents: system.contents, choices: CHOICES });
-  const bias = system.bert.weights.parameters.get("cls.predictions.bias");
-  assert.ok(bias);
-  let kept: Buffer | undefined;
-  const error = await trainPromptGen({
-    device,
-    system,
-    examiner: new Examiner(device, system, options["batch-size"]),
-    folder,
-    settings: settingsOf(options),
-    identity: identityOf(options, system),
-    saveEvery: 1,
-    onStep({ step }) {
-      if (step !== 3) return;
-      device.write(bias, new Float32Array(bias.size).fill(Number.NaN));
-    },
-  }).catch((thrown: unknown) => {
-    kept = readFileSync(folder.last);
-    return thrown;
-  });
-  assert.ok(error instanceof NotFiniteError);
-  assert.equal(error.step, 4);
-  assert.equal(error.term, "object");
-  assert.match(
-    error.message,
-    /step 4: the loss term object is NaN; the weights were left as they were/,
-  );
-  const { state, tensors } = await folder.loadLast();
-  assert.equal(state.step, 3);
-  const { read } = await import("../../engine/compile.ts");
-  const now = await read(device, system.bart.parameters);
-  system.bart.parameters.forEach((_, i) => {
-    const [name] = [...system.bart.weights.parameters.keys()].slice(i, i + 1);
-    assert.deepEqual(now[i], tensors.get(name)?.data, name);
-  });
-  assert.deepEqual(readFileSync(folder.last), kept);
-});
+each(
+  "NaN in the loss: the step and the term are named, weights and checkpoint stay",
+  async (device, name) => {
+    const system = await loadSystem(sourcesOf(options));
+    const folder = new RunFolder(join(home, `nan on ${name}`));
+    await folder.begin({ options: { ...options }, contents: system.contents, choices: CHOICES });
+    const bias = system.bert.weights.parameters.get("cls.predictions.bias");
+    assert.ok(bias);
+    let kept: Buffer | undefined;
+    const error = await trainPromptGen({
+      device,
+      system,
+      examiner: new Examiner(device, system, options["batch-size"]),
+      folder,
+      settings: settingsOf(options),
+      identity: identityOf(options, system),
+      saveEvery: 1,
+      onStep({ step }) {
+        if (step !== 3) return;
+        device.write(bias, new Float32Array(bias.size).fill(Number.NaN));
+      },
+    }).catch((thrown: unknown) => {
+      kept = readFileSync(folder.last);
+      return thrown;
+    });
+    assert.ok(error instanceof NotFiniteError);
+    assert.equal(error.step, 4);
+    assert.equal(error.term, "object");
+    assert.match(
+      error.message,
+      /step 4: the loss term object is NaN; the weights were left as they were/,
+    );
+    const { state, tensors } = await folder.loadLast();
+    assert.equal(state.step, 3);
+    const { read } = await import("../../engine/compile.ts");
+    const now = await read(device, system.bart.parameters);
+    system.bart.parameters.forEach((_, i) => {
+      const [name] = [...system.bart.weights.parameters.keys()].slice(i, i + 1);
+      assert.deepEqual(now[i], tensors.get(name)?.data, name);
+    });
+    assert.deepEqual(readFileSync(folder.last), kept);
+  },
+);
 
 test.run();
+each.run();

@@ -11,11 +11,12 @@ import { mean, sum } from "../../engine/ops/reduce.ts";
 import { softmax } from "../../engine/ops/softmax.ts";
 import { AdamW } from "../../engine/optim.ts";
 import { state, type Tensor, tensor } from "../../engine/tensor.ts";
+import { anyWebGPU } from "../devices.ts";
 
-const test = suite("windows");
-const whole = await openDevice();
+const { name, device: whole } = await anyWebGPU();
+const test = suite(`windows on ${name}`);
 /** The same adapter with a binding limit of 256 KiB. */
-const small = await openDevice({ maxBinding: 262144 });
+const small = await openDevice({ device: name, maxBinding: 262144 });
 
 const values = (n: number, seed: number): Float32Array =>
   Float32Array.from({ length: n }, (_, i) => Math.sin(i * 0.7 + seed * 1.3) * 0.5);
@@ -100,7 +101,10 @@ test("a tied embedding trains the same in windows", async () => {
 test("an embedding of BART-large's size (206 MB) is read, multiplied and trained", async () => {
   const [vocab, width, rows] = [50265, 1024, 3];
   const { maxBinding } = whole as unknown as { maxBinding: number };
-  const device = maxBinding < vocab * width * 4 ? whole : await openDevice({ maxBinding: 2 ** 27 });
+  const device =
+    maxBinding < vocab * width * 4
+      ? whole
+      : await openDevice({ device: name, maxBinding: 2 ** 27 });
   const data = new Float32Array(vocab * width);
   for (let i = 0; i < data.length; i++) data[i] = ((i * 7919) % 2003) / 2003 - 0.5;
   const table = state("shared.weight", data, [vocab, width]);

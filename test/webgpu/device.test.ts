@@ -1,0 +1,55 @@
+/** What WebGPU says: its adapter, the lack of one, its kernels' source. */
+import { spawnSync } from "node:child_process";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { anyWebGPU } from "../devices.ts";
+
+const { name, device } = await anyWebGPU();
+const test = suite(`WebGPU on ${name}`);
+
+/** A program in a process of its own; what it prints on both streams. */
+function program(code: string, env: Record<string, string>): string {
+  const { stdout, stderr } = spawnSync(
+    process.execPath,
+    ["--input-type=module-typescript", "-e", code],
+    {
+      env: { ...process.env, ...env },
+      cwd: new URL("../..", import.meta.url),
+      encoding: "utf8",
+    },
+  );
+  return stdout + stderr;
+}
+
+test("says what was opened and why", () => {
+  assert.match(device.description, /^WebGPU on .+ \((a hardware GPU|a software adapter.*)\)$/);
+});
+
+test("without a driver one sentence names the remedy", () => {
+  const out = program(
+    `import { openDevice } from "./engine/device.ts";
+     await openDevice({ device: "${name}" }).then((d) => console.log("opened", d.description), (e) => console.log(e.name, e.message));
+     process.exit(0);`,
+    { VK_DRIVER_FILES: "/nonexistent.json", VK_ICD_FILENAMES: "/nonexistent.json" },
+  );
+  assert.match(
+    out,
+    /NoDeviceError \[openDevice\] no WebGPU adapter: install a Vulkan driver.*setup\.sh/,
+  );
+});
+
+test("DEBUG prints launches, shapes and the WGSL", () => {
+  const code = `import { openDevice } from "./engine/device.ts";
+    import { read } from "./engine/compile.ts";
+    import { softmax } from "./engine/ops/softmax.ts";
+    import { tensor } from "./engine/tensor.ts";
+    await read(await openDevice({ device: "${name}" }), [softmax(tensor(new Float32Array(128), [2, 64]))]);
+    process.exit(0);`;
+  const [one, two, three] = ["1", "2", "3"].map((DEBUG) => program(code, { DEBUG }));
+  assert.match(one, /ms {2}softmax \(softmax\)/);
+  assert.not.match(one, /f32\[2, 64\]/);
+  assert.match(two, /f32\[2, 64\] 512 B -> f32\[2, 64\] 512 B/);
+  assert.match(three, /struct Params/);
+});
+
+test.run();
