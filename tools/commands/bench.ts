@@ -7,13 +7,14 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { findHardware } from "../../engine/devices/adapter.ts";
 import { install, peers } from "./bench/peers.ts";
 import { median, type Row } from "./bench/process.ts";
 import { table } from "./bench/table.ts";
 
 const help = `npm run bench -- [options]
 
-  --device D     auto, gpu, gpu:software or cpu (default auto)
+  --device D     auto, gpu, gpu:software or cpu (default auto: a hardware GPU if there is one, else cpu)
   --threads N    threads on the device cpu, ours and each peer's (default: as many as processors)
   --peer LIST    runs other libraries in the same run, of:
                    jax-js           0.1.25; its webgpu backend on the same adapter, its wasm backend on cpu
@@ -49,11 +50,14 @@ function refuse(why: string): never {
   console.error(`[bench] ${why}`);
   process.exit(1);
 }
+// what auto means is settled here, so that the peers run where ours does
+const automatic = async () => ((await findHardware()) ? "gpu" : "cpu");
+const device = args.device === "auto" ? await automatic() : args.device;
 const names = args.peer.split(",").filter((name) => name !== "");
 for (const name of names) {
   if (!Object.hasOwn(peers, name))
     refuse(`--peer ${name} is unknown; choose among ${Object.keys(peers).join(", ")}`);
-  if (args.device !== "cpu" && !peers[name].gpu) refuse(`${name} runs only with --device cpu`);
+  if (device !== "cpu" && !peers[name].gpu) refuse(`${name} runs only with --device cpu`);
 }
 for (const option of ["threads", "rounds"] as const) {
   if (!/^[1-9]\d*$/.test(args[option])) refuse(`--${option} is ${args[option]}, not a count`);
@@ -73,7 +77,7 @@ function run(script: string): Promise<Report> {
     MKL_NUM_THREADS: args.threads,
   };
   const program = script.endsWith(".py") ? "python3" : process.execPath;
-  const argv = [join(import.meta.dirname, "bench", script), args.device, args.threads, folder];
+  const argv = [join(import.meta.dirname, "bench", script), device, args.threads, folder];
   return new Promise((resolve, reject) => {
     const child = spawn(program, args.only ? [...argv, args.only] : argv, {
       env,

@@ -5,7 +5,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { about, job, time } from "./process.ts";
+import { about, job, threadCount, time } from "./process.ts";
 import { provideWorkers } from "./workers.ts";
 import { matmulSizes, operands, rows, stack, stackInput, stackWeights } from "./workload.ts";
 
@@ -93,7 +93,9 @@ const jax = (await import(pathToFileURL(join(home, entry)).href)) as Jax;
 const { numpy: np, nn, tree, blockUntilReady } = jax;
 await jax.init(backend);
 jax.defaultDevice(backend);
-about(`jax-js ${manifest.version}, ${backend}${backend === "wasm" ? `, ${threads} threads` : ""}`);
+about(
+  `jax-js ${manifest.version}, ${backend}${backend === "wasm" ? `, ${threadCount(threads)}` : ""}`,
+);
 
 const value = (data: Float32Array, shape: readonly number[]): Value =>
   np.array(data).reshape(shape);

@@ -6,6 +6,7 @@ import time as clock
 
 import numpy as np
 
+THREADS = int(sys.argv[2])
 ONLY = sys.argv[4].split(",") if len(sys.argv) > 4 and sys.argv[4] else None
 
 
@@ -117,7 +118,7 @@ def forward(p, x):
 
 
 blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
-print(json.dumps({"about": f"numpy {np.__version__}, {blas['name']} {blas['version']}, {sys.argv[2]} threads"}))
+print(json.dumps({"about": f"numpy {np.__version__}, {blas['name']} {blas['version']}, {THREADS} thread{'s' * (THREADS > 1)}"}))
 if wanted("matmul"):
     for n in [256, 512, 1024]:
         a, b = (uniform(n * n, 1, seed).reshape(n, n) for seed in (1, 2))

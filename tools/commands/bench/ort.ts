@@ -8,7 +8,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { Graph } from "./onnx.ts";
-import { about, job, repacked, time } from "./process.ts";
+import { about, job, repacked, threadCount, time } from "./process.ts";
 import { matmulSizes, operands, rows, stack, stackInput, stackWeights } from "./workload.ts";
 
 /** As much of onnxruntime-web's interface as is used here. */
@@ -32,7 +32,7 @@ const entry: string = manifest.exports["."].node.import;
 const ort = (await import(pathToFileURL(join(home, entry)).href)) as Ort;
 ort.env.wasm.numThreads = threads;
 ort.env.logLevel = "error";
-about(`onnxruntime-web ${manifest.version}, wasm, ${threads} threads`);
+about(`onnxruntime-web ${manifest.version}, wasm, ${threadCount(threads)}`);
 
 /** The first of the value's elements. */
 function probe(g: Graph, y: string): string {

@@ -23,6 +23,8 @@ export function job() {
   };
 }
 
+export const threadCount = (n: number): string => (n === 1 ? "1 thread" : `${n} threads`);
+
 /** Says in one line what is being measured. */
 export const about = (line: string): void => console.log(JSON.stringify({ about: line }));
 

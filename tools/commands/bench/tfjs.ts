@@ -9,7 +9,7 @@ import { createRequire, registerHooks } from "node:module";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { Worker } from "node:worker_threads";
-import { about, job, time } from "./process.ts";
+import { about, job, threadCount, time } from "./process.ts";
 import { matmulSizes, operands, rows, stack, stackInput, stackWeights } from "./workload.ts";
 
 /** As much of TensorFlow.js's interface as is used here. */
@@ -94,7 +94,7 @@ tf.env().set("WASM_HAS_MULTITHREAD_SUPPORT", threads > 1);
 if (threads > 1) backend.setThreadsCount(threads);
 await tf.setBackend("wasm");
 const taken = threads > 1 ? backend.getThreadsCount() : 1;
-about(`tfjs-wasm ${tf.version_core}, ${taken} threads`);
+about(`tfjs-wasm ${tf.version_core}, ${threadCount(taken)}`);
 
 /** Times `f`, which is complete when it returns, and frees what it made. */
 const kernel = (name: string, f: () => Value): Promise<void> => {
