@@ -1,0 +1,57 @@
+// y[r, :] = table[ids[r], :] for ids in [first, first + count), the rows of the table that are
+// bound; an id beyond `vocab` gives NaN, or 0 with ZERO_MISSING.
+// A task makes so many rows that they have about GRAIN elements; n = rows * dim.
+// Numerics: 32-bit words are copied as they are; f16 and bf16 tables (FORMAT 1, 2) are decoded
+// exactly to f32.
+import { BF16, decode4, decodePartial, F16 } from "./lib/decode";
+import { copyWords, fillWords } from "./lib/index";
+import { storePart } from "./lib/simd";
+
+const GRAIN: u32 = 16384;
+
+@unmanaged export class Embedding {
+  n: u32; dim: u32; vocab: u32; first: u32; count: u32;
+  FORMAT: u32;
+  ZERO_MISSING: u32;
+  table: usize;
+  ids: usize;
+  y: usize;
+}
+
+@inline function rowsATask(p: Embedding): u32 {
+  return max<u32>(1, GRAIN / p.dim);
+}
+
+export function embedding_tasks(p: Embedding): u32 {
+  if (p.n == 0) return 0;
+  const each = rowsATask(p);
+  return (p.n / p.dim + each - 1) / each;
+}
+
+export function embedding(p: Embedding, task: u32, scratch: usize): void {
+  const dim = p.dim;
+  const first = p.first;
+  const missing = i32x4.splat(p.ZERO_MISSING == 1 ? 0 : 0x7fc00000);
+  const each = rowsATask(p);
+  const end = min((task + 1) * each, p.n / dim);
+  for (let r = task * each; r < end; r++) {
+    const id = load<u32>(p.ids + (r << 2));
+    const y = p.y + ((r * dim) << 2);
+    if (id >= p.vocab) fillWords(y, missing, dim);
+    else if (id >= first && id - first < p.count) {
+      const at: usize = (id - first) * dim;
+      if (p.FORMAT == F16) decodeRow(F16, p.table + (at << 1), y, dim);
+      else if (p.FORMAT == BF16) decodeRow(BF16, p.table + (at << 1), y, dim);
+      else copyWords(y, p.table + (at << 2), dim);
+    }
+  }
+}
+
+@inline function decodeRow(format: u32, x: usize, y: usize, n: u32): void {
+  for (; n >= 4; n -= 4) {
+    v128.store(y, decode4(x, format));
+    x += 8;
+    y += 16;
+  }
+  if (n > 0) storePart(y, decodePartial(x, format, n), n);
+}
