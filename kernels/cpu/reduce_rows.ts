@@ -3,7 +3,7 @@
 // rows = outer * parts; a task does some of them.
 // Numerics: f32; 16 lanes take every 16th element each; a NaN makes the maximum NaN.
 import { lastRow, rowsOfTask, tasksOfRows, wholeEnd } from "./lib/rows";
-import { loadPart, max4, sum4 } from "./lib/simd";
+import { loadPart, max4, maxNaN, sum4 } from "./lib/simd";
 
 @unmanaged export class ReduceRows {
   rows: u32; n: u32; parts: u32; chunk: u32; scale: f32; OP: u32;
@@ -17,7 +17,7 @@ export function reduce_rows_tasks(p: ReduceRows): u32 {
 // @ts-ignore: decorator
 @inline
 function join(op: u32, a: v128, b: v128): v128 {
-  return op == 0 ? f32x4.add(a, b) : f32x4.max(a, b);
+  return op == 0 ? f32x4.add(a, b) : maxNaN(a, b);
 }
 
 // @ts-ignore: decorator

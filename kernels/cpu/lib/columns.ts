@@ -1,6 +1,6 @@
 // Sums and maxima down the columns of a strip of a matrix, in the order of the rows. The results gather in y, which stays in the
 // first cache; four rows at a time, so that y is read and written once for four.
-import { loadPart, madd, storePart } from "./simd";
+import { loadPart, madd, maxNaN, storePart } from "./simd";
 
 /** Columns that one task takes of `rows` rows: about 32,768 elements. */
 export function stripOf(rows: u32, cols: u32): u32 {
@@ -12,7 +12,7 @@ export function stripOf(rows: u32, cols: u32): u32 {
 @inline
 function join(kind: u32, a: v128, x: v128, w: v128): v128 {
   if (kind == 0) return f32x4.add(a, x);
-  if (kind == 1) return f32x4.max(a, x);
+  if (kind == 1) return maxNaN(a, x);
   return madd(x, w, a);
 }
 

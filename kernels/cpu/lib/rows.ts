@@ -1,6 +1,6 @@
 // What the kernels over rows share: how rows are dealt out, and the two passes every softmax begins with.
 import { expLow } from "./math";
-import { loadPart, max4, storePart, sum4 } from "./simd";
+import { loadPart, storePart, sum4 } from "./simd";
 
 /** Elements that one task takes, in whole rows. */
 const GRAIN: u32 = 8192;
@@ -49,7 +49,9 @@ export function rowMax(x: usize, cols: u32): f32 {
   }
   for (; x < end; x += 16) a = f32x4.pmax(a, v128.load(x));
   if (cols & 3) b = f32x4.pmax(b, loadPart(x, cols & 3, lowest));
-  return max4(f32x4.pmax(f32x4.pmax(a, b), f32x4.pmax(c, d)));
+  a = f32x4.pmax(f32x4.pmax(a, b), f32x4.pmax(c, d));
+  a = f32x4.pmax(a, v128.shuffle<f32>(a, a, 2, 3, 0, 1));
+  return f32x4.extract_lane(f32x4.pmax(a, v128.shuffle<f32>(a, a, 1, 0, 3, 2)), 0);
 }
 
 /** exp(x[j] - top) of four elements, kept in y unless only their sum is wanted. */
