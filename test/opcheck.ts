@@ -49,6 +49,8 @@ async function openForms(): Promise<Form[]> {
   return forms;
 }
 
+let formsOpened: Promise<Form[]> | undefined;
+
 const listed = (result: Tensor | readonly Tensor[]): readonly Tensor[] =>
   "node" in result ? [result] : result;
 
@@ -219,7 +221,8 @@ export async function opcheck<A = Readonly<Record<string, unknown>>>(
   fn: OpFunction<A>,
 ): Promise<void> {
   const golden = readGolden(name);
-  for (const form of await openForms()) {
+  formsOpened ??= openForms();
+  for (const form of await formsOpened) {
     const test = suite(`opcheck ${name} ${form.name}`);
     test("agrees with numpy", async () => {
       const failures = await failuresOf(form.device, golden, fn);

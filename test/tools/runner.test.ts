@@ -2,7 +2,7 @@ import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { judge, verdicts } from "../../tools/commands/test.ts";
+import { choose, counted, judge, verdicts } from "../../tools/commands/test.ts";
 
 const RUNNER = fileURLToPath(new URL("../../tools/commands/test.ts", import.meta.url));
 const summary = (total: number, passed: number, skipped = 0) =>
@@ -43,6 +43,58 @@ test("no tests, a skipped test, a second verdict and a failing exit code are fai
   assert.is(judge(summary(2, 2), { ...ended, code: 1 }).failed, 1);
   const mixed = judge(summary(5, 3), { ...ended, code: 1 });
   assert.equal([mixed.passed, mixed.failed], [3, 2]);
+});
+
+test("counts what passed on each device", () => {
+  const output =
+    "• • •   (3 / 3)\n probe on cpu  • printed (by a test) • ✘   (2 / 3)\n\n" +
+    " opcheck add without relaxed SIMD on cpu  •   (1 / 1)\n\n windows on gpu:software  • •   (2 / 2)\n";
+  assert.equal(
+    [...counted(output)],
+    [
+      ["no device", 3],
+      ["cpu", 3],
+      ["gpu:software", 2],
+    ],
+  );
+  assert.equal([...counted("")], []);
+});
+
+test("without a choice what is missing is left out and named in one line", () => {
+  const all = { adapters: ["gpu:software"], browser: true, why: "" };
+  assert.equal(choose(undefined, all), { left: [], devices: "", missing: "" });
+  const bare = choose(undefined, { adapters: [], browser: false, why: "" });
+  assert.equal([bare.left, bare.devices], [["webgpu", "browser"], "cpu"]);
+  assert.match(
+    bare.missing,
+    /^\[test\] left out: the WebGPU half.*\(bash tools\/setup\.sh\); the pages.*--browser\)$/,
+  );
+  assert.equal(choose("cpu", { ...all, adapters: [] }), {
+    left: ["webgpu"],
+    devices: "cpu",
+    missing: "",
+  });
+  assert.equal(choose("gpu:software", all).left, ["cpu"]);
+  assert.equal(choose("all", all), { left: [], devices: "all", missing: "" });
+});
+
+test("what was asked for and is missing is a failure", () => {
+  const driverless = {
+    VK_DRIVER_FILES: "/nonexistent.json",
+    VK_ICD_FILENAMES: "/nonexistent.json",
+  };
+  for (const [device, sentence] of [
+    ["all", /--device all needs everything, but this machine lacks the WebGPU half/],
+    ["gpu:software", /--device gpu:software needs gpu:software: .*no WebGPU adapter/],
+    ["abacus", /--device is abacus; choose among cpu, gpu, gpu:software, all/],
+  ] as const) {
+    const env = { ...process.env, ...driverless };
+    const args = [RUNNER, "--device", device, "tools/launch"];
+    const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: "utf8", env });
+    assert.is(status, 1);
+    assert.match(stderr, sentence);
+    assert.match(stdout, /^0 passed, 1 failed$/m);
+  }
 });
 
 test("a name that matches nothing and a missing data folder say so and fail", () => {

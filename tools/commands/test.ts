@@ -1,6 +1,10 @@
 /**
- * The test runner: `npm test [-- NAME...] [--jobs N] [--timeout SECONDS]`, `npm run test:data --
+ * The test runner: `npm test [-- NAME...] [--device DEVICE] [--jobs N] [--timeout SECONDS]`, `npm run test:data --
  * FOLDER`.
+ *
+ * DEVICE is cpu, gpu, gpu:software or all: the CPU and a software adapter, both of which must be there, and a browser.
+ * Without it tests run on what there is, and a last line names what was left out. Files in test/cpu, test/webgpu and
+ * test/browser need what their folder is called; all others run on each device.
  *
  * Every test file is a process of its own. A file's verdict is the summary that uvu prints when its
  * tests have ended; a GPU driver may crash while the process is torn down, and a crash after a
@@ -13,6 +17,7 @@ import { availableParallelism } from "node:os";
 import { relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs, stripVTControlCharacters } from "node:util";
+import { findAdapters, findBrowser } from "./machine.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 /** Time that a process may take to end after its verdict. */
@@ -24,12 +29,16 @@ interface Verdict {
   skipped: number;
 }
 
+type Counts = ReadonlyMap<string, number>;
+
 interface Outcome {
   file: string;
   passed: number;
   failed: number;
   problems: string[];
   notes: string[];
+  /** Tests that passed, by device; `no device` for those that need none. */
+  counts: Counts;
   output: string;
   seconds: number;
 }
@@ -46,6 +55,17 @@ export function verdicts(output: string): Verdict[] {
       skipped: Number(skipped),
     }),
   );
+}
+
+/** Tests that passed by device: the names of their suites end in "on DEVICE". */
+export function counted(output: string): Map<string, number> {
+  const counts = new Map<string, number>();
+  const text = stripVTControlCharacters(output);
+  for (const [, before, passed] of text.matchAll(/([\s\S]*?) {2}\((\d+) \/ \d+\)\n/g)) {
+    const device = /^ .* on (cpu|gpu|gpu:software) /m.exec(before)?.[1] ?? "no device";
+    counts.set(device, (counts.get(device) ?? 0) + Number(passed));
+  }
+  return counts;
 }
 
 /** What one process said and how it ended, as counts and sentences. */
@@ -108,7 +128,8 @@ function runFile(file: string, timeoutMs: number): Promise<Outcome> {
       clearTimeout(timer);
       running.delete(child);
       const seconds = (performance.now() - start) / 1000;
-      done({ file, output, seconds, ...judge(said, { code, signal, timedOut }) });
+      const judged = judge(said, { code, signal, timedOut });
+      done({ file, output, seconds, counts: counted(said), ...judged });
     });
   });
 }
@@ -163,6 +184,42 @@ function positive(name: string, text: string): number {
   return value;
 }
 
+const CHOICES = ["cpu", "gpu", "gpu:software", "all"];
+
+/** The folders under test/ that are left out, and a sentence about what is missing, if anything is. */
+export function choose(
+  choice: string | undefined,
+  has: { readonly adapters: readonly string[]; readonly browser: boolean; readonly why: string },
+): { left: string[]; devices: string; missing: string } {
+  const lacks = [
+    ...(has.adapters.length > 0
+      ? []
+      : ["the WebGPU half, as there is no Vulkan adapter (bash tools/setup.sh)"]),
+    ...(has.browser ? [] : ["the pages, as there is no Chromium (bash tools/setup.sh --browser)"]),
+  ];
+  const missing = lacks.length > 0 ? `[test] left out: ${lacks.join("; ")}` : "";
+  if (choice === undefined) {
+    const left = [
+      ...(has.adapters.length > 0 ? [] : ["webgpu"]),
+      ...(has.browser ? [] : ["browser"]),
+    ];
+    return { left, devices: has.adapters.length > 0 ? "" : "cpu", missing };
+  }
+  if (choice === "all" && missing !== "") {
+    fail(`[test] --device all needs everything, but this machine lacks ${lacks.join("; ")}`);
+  }
+  const named = choice === "all" ? "gpu:software" : choice;
+  if (named !== "cpu" && !has.adapters.includes(named)) {
+    fail(`[test] --device ${choice} needs ${named}: ${has.why || "there is none"}`);
+  }
+  const left = [
+    ...(choice === "cpu" ? ["webgpu"] : []),
+    ...(choice.startsWith("gpu") ? ["cpu"] : []),
+    ...(has.browser ? [] : ["browser"]),
+  ];
+  return { left, devices: choice, missing: has.browser ? "" : missing };
+}
+
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
@@ -170,8 +227,13 @@ async function main(): Promise<void> {
       jobs: { type: "string", default: "1" },
       timeout: { type: "string", default: "300" },
       data: { type: "boolean", default: false },
+      device: { type: "string", default: process.env.PROMPTGEN_TEST_DEVICES || undefined },
     },
   });
+  const choice = values.device;
+  if (choice !== undefined && !CHOICES.includes(choice)) {
+    fail(`[test] --device is ${choice}; choose among ${CHOICES.join(", ")}`);
+  }
   let files: string[];
   if (values.data) {
     process.env.PROMPTGEN_DATA = dataFolder(positionals[0]);
@@ -185,8 +247,23 @@ async function main(): Promise<void> {
   if (files.length === 0) fail(`[test] no test file matches ${positionals.join(" ")}; see test/`);
   const jobs = Math.min(positive("jobs", values.jobs), availableParallelism() * 2);
   const timeoutMs = positive("timeout", values.timeout) * 1000;
+  let line = "";
+  if (!values.data) {
+    const { names: adapters, why } = findAdapters();
+    const { left, devices, missing } = choose(choice, {
+      adapters,
+      why,
+      browser: findBrowser() !== undefined,
+    });
+    process.env.PROMPTGEN_TEST_DEVICES = devices;
+    files = files.filter(
+      (file) => !left.some((f) => relative(ROOT, file).startsWith(`test/${f}/`)),
+    );
+    line = missing;
+  }
   let passed = 0;
   let failed = 0;
+  const counts = new Map<string, number>();
   const queue = [...files];
   const worker = async () => {
     for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
@@ -194,9 +271,19 @@ async function main(): Promise<void> {
       show(outcome);
       passed += outcome.passed;
       failed += outcome.failed;
+      for (const [device, n] of outcome.counts) counts.set(device, (counts.get(device) ?? 0) + n);
     }
   };
   await Promise.all(Array.from({ length: jobs }, worker));
+  const on = [...counts].sort().map(([device, n]) => `${n} on ${device}`);
+  console.log(`passed: ${on.join(", ")}`);
+  if (choice === "all" && positionals.length === 0 && !values.data) {
+    for (const device of ["cpu", "gpu:software"].filter((name) => !counts.has(name))) {
+      console.log(`[test] no test ran on ${device}`);
+      failed++;
+    }
+  }
+  if (line !== "") console.log(line);
   console.log(`${passed} passed, ${failed} failed`);
   process.exitCode = failed === 0 ? 0 : 1;
 }
