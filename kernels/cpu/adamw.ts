@@ -1,7 +1,8 @@
 // AdamW with decoupled decay, in place:
 //   g = grad * clip; m += (1 - beta1)(g - m); v += (1 - beta2)(g^2 - v)
 //   param -= lr * decay * param; param -= lr * (m * c1) / (sqrt(v * c2) + eps)
-// scalars = [lr, c1 = 1 / (1 - beta1^t), c2 = 1 / (1 - beta2^t), ...], control = [clip, ok, ...]: ok == 0 writes nothing.
+// scalars = [lr, c1 = 1 / (1 - beta1^t), c2 = 1 / (1 - beta2^t), ...], control = [clip, ok, ...]:
+// ok == 0 writes nothing.
 // A task does GRAIN elements; memory is what it waits for.
 // Numerics: f32 throughout; eps is added outside the root, after the bias correction.
 import { loadPart, madd, nmadd, storePart } from "./lib/simd";

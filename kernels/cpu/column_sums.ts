@@ -1,5 +1,6 @@
 // y[chunk, j] = sum of a[r, j] * b[r, j] over the rows r of the chunk (b = 1 unless TIMES)
-// A task does a strip of columns of one chunk. Many rows take two launches: the chunks' sums are the rows of the second.
+// A task does a strip of columns of one chunk. Many rows take two launches: the chunks' sums are
+// the rows of the second.
 // Numerics: f32 sums in order of r, chunks in order: the same bits on every run.
 import { dotColumns, stripOf, sumColumns } from "./lib/columns";
 

@@ -1,7 +1,8 @@
-// loss[r] = log sum_j exp(x[r, j]) - x[r, target[r]]; stats[r] = (max_j x[r, j], sum_j exp(x[r, j] - max))
+// loss[r] = log sum_j exp(x[r, j]) - x[r, target[r]];
+// stats[r] = (max_j x[r, j], sum_j exp(x[r, j] - max))
 // A task does some rows, in two passes each.
-// Numerics: (max - x[target]) + log(sum) keeps the digits that log sum exp of large logits would lose; the backward pass gets
-// the maximum and the sum for the same reason.
+// Numerics: (max - x[target]) + log(sum) keeps the digits that log sum exp of large logits would
+// lose; the backward pass gets the maximum and the sum for the same reason.
 import { log } from "./lib/math";
 import { expSum, lastRow, rowMax, rowsOfTask, tasksOfRows } from "./lib/rows";
 

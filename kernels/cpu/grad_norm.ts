@@ -1,4 +1,5 @@
-// control = [min(1, maxNorm / (norm + 1e-6)), ok, norm, 0], norm = sqrt(sum of partials.x), ok = nothing was not finite
+// control = [min(1, maxNorm / (norm + 1e-6)), ok, norm, 0], norm = sqrt(sum of partials.x),
+// ok = nothing was not finite
 // One task. maxNorm == 0 clips nothing.
 // Numerics: f64 sums; a sum of squares beyond f32 is not ok either.
 @unmanaged export class GradNorm {

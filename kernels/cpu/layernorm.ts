@@ -1,7 +1,8 @@
-// s = x + residual; xhat = (s - mean(s)) * rstd, rstd = 1 / sqrt(mean((s - mean(s))^2) + eps); y = xhat * weight + bias
+// s = x + residual; rstd = 1 / sqrt(mean((s - mean(s))^2) + eps); xhat = (s - mean(s)) * rstd;
+// y = xhat * weight + bias
 // A task does some rows, in three passes each.
-// Numerics: the variance in a pass of its own over s - mean, which also gives what rounding took from the mean, so that a large
-// mean costs no digits.
+// Numerics: the variance in a pass of its own over s - mean, which also gives what rounding took
+// from the mean, so that a large mean costs no digits.
 import { lastRow, rowsOfTask, tasksOfRows, wholeEnd } from "./lib/rows";
 import { loadPart, madd, storePart, sum4 } from "./lib/simd";
 

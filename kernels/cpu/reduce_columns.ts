@@ -1,6 +1,6 @@
-// y[o, s, i] = scale * OP over j in part s of x[o, j, i] (times w[o, j, i] with HAS_TIMES), x [outer,
-// n, inner]; OP 0 sums, 1 takes the maximum. Few columns with many rows are cut into `parts` pieces
-// of `chunk` rows; a second launch joins them.
+// y[o, s, i] = scale * OP over j in part s of x[o, j, i] (times w[o, j, i] with HAS_TIMES), x
+// [outer, n, inner]; OP 0 sums, 1 takes the maximum. Few columns with many rows are cut into
+// `parts` pieces of `chunk` rows; a second launch joins them.
 // A task does a strip of columns of one piece (o, s), or several whole pieces where they are small.
 // Numerics: f32, in the order of j (in 16 lanes where inner is 1); a NaN makes the maximum NaN.
 import { dotColumns, maxColumns, stripOf, sumColumns } from "./lib/columns";

@@ -1,6 +1,7 @@
 // y[r, j] = exp(x[r, j] - max_j x[r, j]) / sum_j exp(x[r, j] - max_j x[r, j])
 // A task does some rows, one after the other: a row stays in the first cache over its three passes.
-// Numerics: the maximum is subtracted first, so nothing overflows. The exponentials wait in y for their sum.
+// Numerics: the maximum is subtracted first, so nothing overflows. The exponentials wait in y for
+// their sum.
 import { expRow, lastRow, rowMax, rowsOfTask, tasksOfRows, wholeEnd } from "./lib/rows";
 
 @unmanaged export class Softmax {

@@ -1,7 +1,7 @@
 // For each row of x [rows, cols]: the k largest values in falling order with their columns; the
 // lowest column first on ties.
-// A task does some rows. The columns found so far stand in order in `indices`; 16 elements at a time are compared with the
-// least of them, and what is larger is inserted.
+// A task does some rows. The columns found so far stand in order in `indices`; 16 elements at a
+// time are compared with the least of them, and what is larger is inserted.
 // Numerics: values are copied as they are; NaN counts as less than everything, so it is found last.
 import { lastRow, rowsOfTask, tasksOfRows } from "./lib/rows";
 
@@ -33,7 +33,7 @@ function valueAt(x: usize, found: usize, i: u32): f32 {
   return load<f32>(x + (load<u32>(found + (i << 2)) << 2));
 }
 
-/** Inserts column j behind all of `count` columns that are not less; what is then beyond k falls out. */
+/** Inserts column j behind all of `count` columns that are not less; the one beyond k falls out. */
 function insert(x: usize, found: usize, count: u32, k: u32, j: u32): void {
   const v = load<f32>(x + (j << 2));
   let low: u32 = 0;

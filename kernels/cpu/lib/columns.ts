@@ -1,5 +1,6 @@
-// Sums and maxima down the columns of a strip of a matrix, in the order of the rows. The results gather in y, which stays in the
-// first cache; four rows at a time, so that y is read and written once for four.
+// Sums and maxima down the columns of a strip of a matrix, in the order of the rows. The results
+// gather in y, which stays in the first cache; four rows at a time, so that y is read and written
+// once for four.
 import { loadPart, madd, maxNaN, storePart } from "./simd";
 
 /** Columns that one task takes of `rows` rows: about 32,768 elements. */
@@ -7,7 +8,7 @@ export function stripOf(rows: u32, cols: u32): u32 {
   return min<u32>(cols, max<u32>(128, min<u32>(2048, (32768 / rows) & ~127)));
 }
 
-/** a joined with element `from` of x (times that of w); kinds: 0 sums x, 1 takes maxima, 2 sums x * w. */
+/** a joined with x (and w); kind 0 sums x, 1 takes maxima of x, 2 sums x * w. */
 // @ts-ignore: decorator
 @inline
 function join(kind: u32, a: v128, x: v128, w: v128): v128 {

@@ -1,17 +1,21 @@
 // Elementary functions of four f32 lanes. NaN gives NaN. No tables, no branches.
 //
-// exp: x = n ln 2 + r with |r| <= ln 2 / 2, e^r = 1 + r + r^2 P(r), times 2^n. ln 2 is split, its first part short enough that
-// n times it is exact. n is read from the low bits of x log2(e) + 1.5 * 2^23.
-// tanh: e = expm1(-2|x|) from the same r, so that small x keep their digits; tanh |x| = -e / (e + 2).
+// exp: x = n ln 2 + r with |r| <= ln 2 / 2, e^r = 1 + r + r^2 P(r), times 2^n. ln 2 is split, its
+// first part short enough that n times it is exact.
+// tanh: e = expm1(-2|x|) from the same r, so that small x keep their digits; -e / (e + 2).
 // log: x = 2^n (1 + f) with 1 + f in [sqrt 1/2, sqrt 2); f - f^2 / 2 + f^3 P(f) + n ln 2.
-// gelu, erf: the normal tail Phi(-u) = exp(-u^2 / 2) N(u) / D(u) for u >= 0, a quotient of polynomials with positive
-// coefficients, so nothing cancels: gelu(x) = max(x, 0) - |x| Phi(-|x|) keeps its digits for negative x too. u^2 is taken
-// in two parts, as the exponential multiplies its rounding.
-// The polynomials were fitted to the least largest relative error over their intervals, which is below 1e-8 for all of them.
+// gelu, erf: the normal tail Phi(-u) = exp(-u^2 / 2) N(u) / D(u) for u >= 0, a quotient of
+// polynomials with positive coefficients, so nothing cancels: gelu(x) = max(x, 0) - |x| Phi(-|x|)
+// keeps its digits for negative x too. u^2 is taken in two parts, as the exponential multiplies its
+// rounding.
+// The polynomials were fitted to the least largest relative error over their intervals, which is
+// below 1e-8 for all of them.
 //
 // Errors against float64, fused / not fused, where the result is a normal number:
-//   exp, expLow 0.9 / 1.2 ulp; log 0.9 / 0.9; tanh 2.5 / 2.5; sigmoid 2.4 / 2.4; erf 2.4 / 2.6, absolutely 1.5e-7
-//   gelu 6.3 / 7.5 ulp (relatively 4.2e-7 / 4.8e-7, for negative x too), for |x| <= 8 absolutely 2.4e-7
+//   exp, expLow 0.9 / 1.2 ulp; log 0.9 / 0.9; tanh 2.5 / 2.5; sigmoid 2.4 / 2.4; erf 2.4 / 2.6,
+//     absolutely 1.5e-7
+//   gelu 6.3 / 7.5 ulp (relatively 4.2e-7 / 4.8e-7, for negative x too), for |x| <= 8
+//     absolutely 2.4e-7
 //   geluGrad absolutely 1.4e-7, relatively 5e-7 / 6e-7 for x < -1 and for x > -0.5
 import { constant, constantWord, madd, nmadd } from "./simd";
 
@@ -24,8 +28,10 @@ const SIGN = constantWord(0x80000000);
 const LOG2E = constant(1.44269504088896341);
 const LN2_HI = constant(0.693145751953125); // 16 bits
 const LN2_LO = constant(1.428606765330187e-6);
-const ROUND = constant(12582912); // 1.5 * 2^23: adding it rounds to an integer, which stands in the low bits
-const ROUND_127 = constant(12583039); // likewise, with the exponent's bias in the low bits
+// 1.5 * 2^23: adding it rounds to an integer, which stands in the low bits
+const ROUND = constant(12582912);
+// likewise, with the exponent's bias in the low bits
+const ROUND_127 = constant(12583039);
 
 const E6 = constant(0.0013814540579915047);
 const E5 = constant(0.00836874544620514);

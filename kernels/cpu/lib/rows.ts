@@ -1,4 +1,4 @@
-// What the kernels over rows share: how rows are dealt out, and the two passes every softmax begins with.
+// What the kernels over rows share: how rows are dealt out, and the first passes of a softmax.
 import { expLow } from "./math";
 import { loadPart, storePart, sum4 } from "./simd";
 

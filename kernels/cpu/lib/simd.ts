@@ -3,9 +3,9 @@
 const ZERO: u32 = memory.size() >>> 17; // memory has 2^16 pages at most
 
 /**
- * The value of a global that is to hold x in four lanes: `const PI = constant(3.14)`. Compilers do not see that it is constant. V8
- * builds a constant that it sees out of immediates at every use, three instructions for one load: an exponential then
- * takes 2.5 times as long.
+ * The value of a global that is to hold x in four lanes: `const PI = constant(3.14)`. Compilers do
+ * not see that it is constant. V8 builds a constant that it sees out of immediates at every use,
+ * three instructions for one load: an exponential then takes 2.5 times as long.
  */
 export function constant(x: f32): v128 {
   return v128.xor(f32x4.splat(x), i32x4.splat(ZERO));
@@ -47,7 +47,8 @@ export function sum4(v: v128): f32 {
 // @ts-ignore: decorator
 @inline
 export function maxNaN(a: v128, x: v128): v128 {
-  return v128.or(f32x4.pmax(a, x), f32x4.ne(x, x)); // pmax keeps the NaN of a, and all ones are a NaN
+  // pmax keeps the NaN of a, and all ones are a NaN
+  return v128.or(f32x4.pmax(a, x), f32x4.ne(x, x));
 }
 
 /** The largest of four; NaN if one is. */
@@ -58,7 +59,7 @@ export function max4(v: v128): f32 {
   return f32x4.extract_lane(maxNaN(two, v128.shuffle<f32>(two, two, 1, 0, 3, 2)), 0);
 }
 
-/** The first n of four words, 0 < n < 4; the other lanes are those of `rest`. Reads nothing else. */
+/** The first n of four words, 0 < n < 4, and the lanes of `rest` behind; reads nothing else. */
 // @ts-ignore: decorator
 @inline
 export function loadPart(from: usize, n: u32, rest: v128): v128 {
