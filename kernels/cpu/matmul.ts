@@ -31,8 +31,8 @@ import { loadPart, storePart } from "./lib/simd";
 /** Multiply-adds a task is worth; ENOUGH tasks get larger instead, as small blocks pack more. */
 const GRAIN: u64 = 1 << 19;
 const ENOUGH: u64 = 16;
-/** Tasks larger than this can be cut at no cost: up to MOST of them, for balance. */
-const LARGE: u64 = 1 << 24;
+/** Blocks of C larger than this can be cut at little cost: up to MOST of them, for balance. */
+const LARGE: u32 = 128 * 128;
 const MOST: u64 = 64;
 /** A block: at most so many rows, steps of k, and elements of C (its sums wait in scratch). */
 const ROWS: u32 = 192;
@@ -55,11 +55,13 @@ function block(p: Matmul): u64 {
   let tasks = <u64>p.batch;
   // fewer than 8 rows cost as much as 8: reading B
   const work = <u64>max(p.M, 8) * p.N * p.K * p.batch;
-  const wanted = max(min(ENOUGH, work / GRAIN), min(MOST, work / LARGE));
+  const wanted = min(ENOUGH, work / GRAIN);
+  const most = min(MOST, work / GRAIN);
   while (true) {
     const tall = rows > ROWS;
     const large = <u64>max(rows, 8) * columns > ELEMENTS;
-    if (!tall && !large && tasks >= wanted) break;
+    const ready = tasks >= (rows * columns > LARGE ? most : wanted);
+    if (!tall && !large && ready) break;
     // a cut through the rows packs B' once more, one through the columns A'
     const cutRows = rows > 12 && (tall || (p.panels != 0 ? columns <= rows : columns < rows));
     if (cutRows) rows = ((rows + 1) / 2 + 5) / 6 * 6;
