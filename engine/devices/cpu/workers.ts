@@ -20,7 +20,8 @@ async function startWorker({ answer, failed }: Listener): Promise<Port> {
   const url = new URL(`./worker.${import.meta.url.slice(-2)}`, import.meta.url);
   if (inNode()) {
     const { Worker } = await import("node:worker_threads");
-    const worker = new Worker(url, { name: "cpu kernels" });
+    // the flags of this process are for its own program: --input-type would keep a worker from starting
+    const worker = new Worker(url, { name: "cpu kernels", execArgv: [] });
     worker.on("message", answer);
     worker.on("error", (e) => failed(e instanceof Error ? e.message : String(e)));
     worker.on("exit", () => failed("a worker ended"));
