@@ -11,12 +11,10 @@
 // The polynomials were fitted to the least largest relative error over their intervals, which is
 // below 1e-8 for all of them.
 //
-// Errors against float64, fused / not fused, where the result is a normal number:
-//   exp, expLow 0.9 / 1.2 ulp; log 0.9 / 0.9; tanh 2.5 / 2.5; sigmoid 2.4 / 2.4; erf 2.4 / 2.6,
-//     absolutely 1.5e-7
-//   gelu 6.3 / 7.5 ulp (relatively 4.2e-7 / 4.8e-7, for negative x too), for |x| <= 8
-//     absolutely 2.4e-7
-//   geluGrad absolutely 1.4e-7, relatively 5e-7 / 6e-7 for x < -1 and for x > -0.5
+// Errors against float64 stay below these, fused / not fused, where the result is a normal number:
+//   exp, expLow 1.0 / 1.3 ulp; log 1 ulp; tanh, sigmoid 2.6 ulp; erf 2.8 ulp, absolutely 1.6e-7
+//   gelu 8 / 9 ulp, relatively 5e-7 / 6e-7, also for negative x; absolutely 2.5e-7 for |x| <= 8
+//   geluGrad absolutely 1.5e-7, relatively 6e-7 / 7e-7 for x < -1 and for x > -0.5
 import { constant, constantWord, madd, nmadd } from "./simd";
 
 const ONE = constant(1);
