@@ -1,7 +1,6 @@
 /**
  * Compiles the CPU kernels (`kernels/cpu/*.ts`, AssemblyScript) to WebAssembly: `npm run kernels`, also part of
- * `npm ci` and `npm run build`. There is one module for each pair of (with or without relaxed SIMD, shared memory or
- * not); all hold the same kernels. What the engine must know of their parameters goes along as a custom section.
+ * `npm ci` and `npm run build`. There are two modules, with and without relaxed SIMD. What the engine must know of their parameters goes along as a custom section.
  */
 import {
   existsSync,
@@ -60,21 +59,16 @@ function customSection(name: string, content: string): Uint8Array {
   return Uint8Array.from([0, ...leb(body.length), ...body]);
 }
 
-async function compileModule(
-  entry: string,
-  relaxed: boolean,
-  shared: boolean,
-): Promise<Uint8Array> {
+async function compileModule(entry: string, relaxed: boolean): Promise<Uint8Array> {
   let wasm: Uint8Array | undefined;
-  const features = ["simd", ...(relaxed ? ["relaxed-simd"] : []), ...(shared ? ["threads"] : [])];
+  const features = ["simd", "threads", ...(relaxed ? ["relaxed-simd"] : [])];
   const { error, stderr } = await asc.main(
     [
       "index.ts",
       ...["--outFile", "out.wasm", "--runtime", "stub", "-O3", "--noAssert", "--importMemory"],
       ...features.flatMap((f) => ["--enable", f]),
       ...["--initialMemory", "1", "--maximumMemory", `${MAXIMUM_PAGES}`],
-      ...(shared ? ["--sharedMemory"] : []),
-      ...["--disableWarning"],
+      ...["--sharedMemory", "--disableWarning"],
     ],
     {
       readFile: (name, base) => {
@@ -95,13 +89,10 @@ async function compileModule(
   return wasm;
 }
 
-const variants = [true, false].flatMap((relaxed) =>
-  [true, false].map((shared) => ({
-    relaxed,
-    shared,
-    path: join(FOLDER, "build", `${relaxed ? "relaxed" : "plain"}${shared ? "-shared" : ""}.wasm`),
-  })),
-);
+const modules = [true, false].map((relaxed) => ({
+  relaxed,
+  path: join(FOLDER, "build", `${relaxed ? "relaxed" : "plain"}.wasm`),
+}));
 
 /** Whether every module is newer than every source and than this file. */
 function upToDate(): boolean {
@@ -110,7 +101,7 @@ function upToDate(): boolean {
     .map((name) => join(FOLDER, name));
   const time = (path: string): number => (existsSync(path) ? statSync(path).mtimeMs : 0);
   const newest = Math.max(...[...sources, fileURLToPath(import.meta.url)].map(time));
-  return variants.every(({ path }) => time(path) > newest);
+  return modules.every(({ path }) => time(path) > newest);
 }
 
 /** Writes kernels/cpu/build/*.wasm; with `ifNeeded`, only when a source has changed. */
@@ -121,8 +112,8 @@ export async function buildKernels({ ifNeeded = false } = {}): Promise<void> {
   const section = customSection("kernels", JSON.stringify(fields));
   const entry = sources.map((name) => `export * from "./${name.replace(/\.ts$/, "")}";`).join("\n");
   mkdirSync(join(FOLDER, "build"), { recursive: true });
-  for (const { relaxed, shared, path } of variants) {
-    const module = await compileModule(entry, relaxed, shared);
+  for (const { relaxed, path } of modules) {
+    const module = await compileModule(entry, relaxed);
     writeFileSync(`${path}.part`, Buffer.concat([module, section]));
     renameSync(`${path}.part`, path);
   }

@@ -19,9 +19,27 @@ const relaxedProbe = Uint8Array.from([
 
 export const hasRelaxedSimd = (): boolean => WebAssembly.validate(relaxedProbe);
 
+/** How a module imports its memory: "env", "memory", kind 2, then flags: 3 is shared, 1 is not, both with a maximum. */
+const memoryImport = [
+  3,
+  ...new TextEncoder().encode("env"),
+  6,
+  ...new TextEncoder().encode("memory"),
+  2,
+];
+
+/** The same module for memory that is not shared; the kernels themselves do not care. */
+function unshared(bytes: Uint8Array<ArrayBuffer>, name: string): Uint8Array<ArrayBuffer> {
+  const at = bytes.findIndex((_, i) => memoryImport.every((byte, j) => bytes[i + j] === byte));
+  const flags = at + memoryImport.length;
+  if (at < 0 || bytes[flags] !== 3)
+    fail("cpu", `${name} imports no shared memory; run npm run kernels`);
+  return bytes.with(flags, 1);
+}
+
 /** Compiles the kernels, for shared memory or not, with relaxed SIMD or without. */
 export async function loadKernels(relaxed: boolean, shared: boolean): Promise<Kernels> {
-  const name = `${relaxed ? "relaxed" : "plain"}${shared ? "-shared" : ""}.wasm`;
+  const name = `${relaxed ? "relaxed" : "plain"}.wasm`;
   let bytes: Uint8Array<ArrayBuffer>;
   try {
     bytes = await loadBytes(`../../../kernels/cpu/build/${name}`, import.meta.url);
@@ -31,7 +49,7 @@ export async function loadKernels(relaxed: boolean, shared: boolean): Promise<Ke
       { cause },
     );
   }
-  const module = await WebAssembly.compile(bytes);
+  const module = await WebAssembly.compile(shared ? bytes : unshared(bytes, name));
   const [section] = WebAssembly.Module.customSections(module, "kernels");
   if (!section) return fail("cpu", `${name} describes no kernels; run npm run kernels`);
   const described = JSON.parse(new TextDecoder().decode(section)) as Record<string, Fields>;
