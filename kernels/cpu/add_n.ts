@@ -1,7 +1,8 @@
 // y = x0 + x1 + ... + x5, the first COUNT of them.
-// A task makes GRAIN elements.
+// A task makes GRAIN elements, CHUNK at a time, so that y is added to where it is in cache.
 // Numerics: summed from the first to the last.
 const GRAIN: u32 = 16384;
+const CHUNK: u32 = 2048;
 
 @unmanaged export class AddN {
   n: u32;
@@ -15,40 +16,39 @@ export function add_n_tasks(p: AddN): u32 {
 }
 
 export function add_n(p: AddN, task: u32, scratch: usize): void {
-  switch (p.COUNT) {
-    case 3: return run(3, p, task);
-    case 4: return run(4, p, task);
-    case 5: return run(5, p, task);
-    case 6: return run(6, p, task);
-    default: return run(2, p, task);
+  let first = task * GRAIN;
+  const end = min(first + GRAIN, p.n);
+  for (; first < end; first += CHUNK) {
+    const at: usize = first << 2;
+    const n = min(CHUNK, end - first);
+    const y = p.y + at;
+    add(y, p.x0 + at, p.x1 + at, n);
+    if (p.COUNT > 2) add(y, y, p.x2 + at, n);
+    if (p.COUNT > 3) add(y, y, p.x3 + at, n);
+    if (p.COUNT > 4) add(y, y, p.x4 + at, n);
+    if (p.COUNT > 5) add(y, y, p.x5 + at, n);
   }
 }
 
-@inline function run(count: u32, p: AddN, task: u32): void {
-  const x0 = p.x0;
-  const x1 = p.x1;
-  const x2 = p.x2;
-  const x3 = p.x3;
-  const x4 = p.x4;
-  const x5 = p.x5;
-  const y = p.y;
-  const first = task * GRAIN;
-  const end: usize = min(first + GRAIN, p.n) << 2;
-  let i: usize = first << 2;
-  for (; i + 16 <= end; i += 16) {
-    let s = f32x4.add(v128.load(x0 + i), v128.load(x1 + i));
-    if (count > 2) s = f32x4.add(s, v128.load(x2 + i));
-    if (count > 3) s = f32x4.add(s, v128.load(x3 + i));
-    if (count > 4) s = f32x4.add(s, v128.load(x4 + i));
-    if (count > 5) s = f32x4.add(s, v128.load(x5 + i));
-    v128.store(y + i, s);
+// y = a + b
+function add(y: usize, a: usize, b: usize, n: u32): void {
+  for (; n >= 16; n -= 16) {
+    const v0 = f32x4.add(v128.load(a), v128.load(b));
+    const v1 = f32x4.add(v128.load(a, 16), v128.load(b, 16));
+    const v2 = f32x4.add(v128.load(a, 32), v128.load(b, 32));
+    const v3 = f32x4.add(v128.load(a, 48), v128.load(b, 48));
+    v128.store(y, v0);
+    v128.store(y, v1, 16);
+    v128.store(y, v2, 32);
+    v128.store(y, v3, 48);
+    a += 64;
+    b += 64;
+    y += 64;
   }
-  for (; i < end; i += 4) {
-    let s = load<f32>(x0 + i) + load<f32>(x1 + i);
-    if (count > 2) s += load<f32>(x2 + i);
-    if (count > 3) s += load<f32>(x3 + i);
-    if (count > 4) s += load<f32>(x4 + i);
-    if (count > 5) s += load<f32>(x5 + i);
-    store<f32>(y + i, s);
+  for (; n > 0; n--) {
+    store<f32>(y, load<f32>(a) + load<f32>(b));
+    a += 4;
+    b += 4;
+    y += 4;
   }
 }

@@ -21,7 +21,8 @@ const ONE = constantWord(1);
   OP: u32;
   TYPE: u32; // 0: f32, 1: i32, 2: u32
   RANK: u32;
-  NUMBER: u32; // 0: a and b are arrays; 1: b is the number `value`; 2: a is the number and the array is b
+  // 0: a and b are arrays; 1: b is the number `value`; 2: a is the number, the array is operand a
+  NUMBER: u32;
   a: usize; // the array where there is one
   b: usize;
   y: usize;
@@ -70,59 +71,61 @@ function apply(type: u32, op: u32, l: usize, r: usize, y: usize, n: u32): void {
 
 function floats(op: u32, l: usize, r: usize, y: usize, n: u32): void {
   switch (op) {
-    case 0: return run(0, l, r, y, n);
-    case 1: return run(1, l, r, y, n);
-    case 2: return run(2, l, r, y, n);
-    case 3: return run(3, l, r, y, n);
-    case 4: return run(4, l, r, y, n);
-    case 8: return run(8, l, r, y, n);
-    case 9: return run(9, l, r, y, n);
-    case 10: return run(10, l, r, y, n);
-    case 11: return run(11, l, r, y, n);
-    case 12: return run(12, l, r, y, n);
-    case 13: return run(13, l, r, y, n);
-    default: return run(5, l, r, y, n);
+    case 0: return run<Add>(l, r, y, n);
+    case 1: return run<Sub>(l, r, y, n);
+    case 2: return run<Mul>(l, r, y, n);
+    case 3: return run<Div>(l, r, y, n);
+    case 4: return run<Max>(l, r, y, n);
+    case 8: return run<Greater>(l, r, y, n);
+    case 9: return run<Less>(l, r, y, n);
+    case 10: return run<GreaterEqual>(l, r, y, n);
+    case 11: return run<LessEqual>(l, r, y, n);
+    case 12: return run<Equal>(l, r, y, n);
+    case 13: return run<NotEqual>(l, r, y, n);
+    default: return run<Min>(l, r, y, n);
   }
 }
 
 function integers(op: u32, l: usize, r: usize, y: usize, n: u32): void {
   switch (op) {
-    case 0: return run(32, l, r, y, n);
-    case 1: return run(33, l, r, y, n);
-    case 2: return run(34, l, r, y, n);
-    case 3: return run(35, l, r, y, n);
-    case 4: return run(36, l, r, y, n);
-    case 5: return run(37, l, r, y, n);
-    case 8: return run(40, l, r, y, n);
-    case 9: return run(41, l, r, y, n);
-    case 10: return run(42, l, r, y, n);
-    case 11: return run(43, l, r, y, n);
-    case 12: return run(44, l, r, y, n);
-    default: return run(45, l, r, y, n);
+    case 0: return run<AddWord>(l, r, y, n);
+    case 1: return run<SubWord>(l, r, y, n);
+    case 2: return run<MulWord>(l, r, y, n);
+    case 3: return run<DivSigned>(l, r, y, n);
+    case 4: return run<MaxSigned>(l, r, y, n);
+    case 5: return run<MinSigned>(l, r, y, n);
+    case 8: return run<GreaterSigned>(l, r, y, n);
+    case 9: return run<LessSigned>(l, r, y, n);
+    case 10: return run<GreaterEqualSigned>(l, r, y, n);
+    case 11: return run<LessEqualSigned>(l, r, y, n);
+    case 12: return run<EqualWord>(l, r, y, n);
+    default: return run<NotEqualWord>(l, r, y, n);
   }
 }
 
 // What differs from `integers`.
 function unsigned(op: u32, l: usize, r: usize, y: usize, n: u32): void {
   switch (op) {
-    case 3: return run(67, l, r, y, n);
-    case 4: return run(68, l, r, y, n);
-    case 5: return run(69, l, r, y, n);
-    case 8: return run(72, l, r, y, n);
-    case 9: return run(73, l, r, y, n);
-    case 10: return run(74, l, r, y, n);
-    case 11: return run(75, l, r, y, n);
-    case 16: return run(80, l, r, y, n);
-    default: return run(81, l, r, y, n);
+    case 3: return run<DivUnsigned>(l, r, y, n);
+    case 4: return run<MaxUnsigned>(l, r, y, n);
+    case 5: return run<MinUnsigned>(l, r, y, n);
+    case 8: return run<GreaterUnsigned>(l, r, y, n);
+    case 9: return run<LessUnsigned>(l, r, y, n);
+    case 10: return run<GreaterEqualUnsigned>(l, r, y, n);
+    case 11: return run<LessEqualUnsigned>(l, r, y, n);
+    case 16: return run<And>(l, r, y, n);
+    default: return run<Or>(l, r, y, n);
   }
 }
 
-@inline function run(kind: u32, l: usize, r: usize, y: usize, n: u32): void {
+// F is one of the classes below: a loop of its own for each, without a choice inside.
+function run<F>(l: usize, r: usize, y: usize, n: u32): void {
+  const op = changetype<F>(0);
   for (; n >= 16; n -= 16) {
-    const v0 = f(kind, v128.load(l), v128.load(r));
-    const v1 = f(kind, v128.load(l, 16), v128.load(r, 16));
-    const v2 = f(kind, v128.load(l, 32), v128.load(r, 32));
-    const v3 = f(kind, v128.load(l, 48), v128.load(r, 48));
+    const v0 = op.f(v128.load(l), v128.load(r));
+    const v1 = op.f(v128.load(l, 16), v128.load(r, 16));
+    const v2 = op.f(v128.load(l, 32), v128.load(r, 32));
+    const v3 = op.f(v128.load(l, 48), v128.load(r, 48));
     v128.store(y, v0);
     v128.store(y, v1, 16);
     v128.store(y, v2, 32);
@@ -132,52 +135,76 @@ function unsigned(op: u32, l: usize, r: usize, y: usize, n: u32): void {
     y += 64;
   }
   for (; n >= 4; n -= 4) {
-    v128.store(y, f(kind, v128.load(l), v128.load(r)));
+    v128.store(y, op.f(v128.load(l), v128.load(r)));
     l += 16;
     r += 16;
     y += 16;
   }
-  if (n > 0) storePart(y, f(kind, loadPart(l, n, ONE), loadPart(r, n, ONE)), n);
+  if (n > 0) storePart(y, op.f(loadPart(l, n, ONE), loadPart(r, n, ONE)), n);
 }
 
-// kind: OP for f32, 32 + OP for i32 (and u32 where the bits are the same), 64 + OP for u32
-@inline function f(kind: u32, l: v128, r: v128): v128 {
-  if (kind == 0) return f32x4.add(l, r);
-  if (kind == 1) return f32x4.sub(l, r);
-  if (kind == 2) return f32x4.mul(l, r);
-  if (kind == 3) return f32x4.div(l, r);
-  if (kind == 4) return f32x4.max(l, r);
-  if (kind == 5) return f32x4.min(l, r);
-  if (kind == 8) return truth(f32x4.gt(l, r));
-  if (kind == 9) return truth(f32x4.lt(l, r));
-  if (kind == 10) return truth(f32x4.ge(l, r));
-  if (kind == 11) return truth(f32x4.le(l, r));
-  if (kind == 12) return truth(f32x4.eq(l, r));
-  if (kind == 13) return truth(f32x4.ne(l, r));
-  if (kind == 32) return i32x4.add(l, r);
-  if (kind == 33) return i32x4.sub(l, r);
-  if (kind == 34) return i32x4.mul(l, r);
-  if (kind == 35) return divideSigned(l, r);
-  if (kind == 36) return i32x4.max_s(l, r);
-  if (kind == 37) return i32x4.min_s(l, r);
-  if (kind == 40) return truth(i32x4.gt_s(l, r));
-  if (kind == 41) return truth(i32x4.lt_s(l, r));
-  if (kind == 42) return truth(i32x4.ge_s(l, r));
-  if (kind == 43) return truth(i32x4.le_s(l, r));
-  if (kind == 44) return truth(i32x4.eq(l, r));
-  if (kind == 45) return truth(i32x4.ne(l, r));
-  if (kind == 67) return divideUnsigned(l, r);
-  if (kind == 68) return i32x4.max_u(l, r);
-  if (kind == 69) return i32x4.min_u(l, r);
-  if (kind == 72) return truth(i32x4.gt_u(l, r));
-  if (kind == 73) return truth(i32x4.lt_u(l, r));
-  if (kind == 74) return truth(i32x4.ge_u(l, r));
-  if (kind == 75) return truth(i32x4.le_u(l, r));
-  const zero = i32x4.splat(0);
-  if (kind == 80) {
-    return v128.and(v128.and(i32x4.ne(l, zero), i32x4.ne(r, zero)), ONE);
-  }
-  return v128.and(i32x4.ne(v128.or(l, r), zero), ONE);
+@unmanaged class Add { @inline f(l: v128, r: v128): v128 { return f32x4.add(l, r); } }
+@unmanaged class Sub { @inline f(l: v128, r: v128): v128 { return f32x4.sub(l, r); } }
+@unmanaged class Mul { @inline f(l: v128, r: v128): v128 { return f32x4.mul(l, r); } }
+@unmanaged class Div { @inline f(l: v128, r: v128): v128 { return f32x4.div(l, r); } }
+@unmanaged class Max { @inline f(l: v128, r: v128): v128 { return f32x4.max(l, r); } }
+@unmanaged class Min { @inline f(l: v128, r: v128): v128 { return f32x4.min(l, r); } }
+@unmanaged class Greater { @inline f(l: v128, r: v128): v128 { return truth(f32x4.gt(l, r)); } }
+@unmanaged class Less { @inline f(l: v128, r: v128): v128 { return truth(f32x4.lt(l, r)); } }
+@unmanaged class GreaterEqual {
+  @inline f(l: v128, r: v128): v128 { return truth(f32x4.ge(l, r)); }
+}
+@unmanaged class LessEqual { @inline f(l: v128, r: v128): v128 { return truth(f32x4.le(l, r)); } }
+@unmanaged class Equal { @inline f(l: v128, r: v128): v128 { return truth(f32x4.eq(l, r)); } }
+@unmanaged class NotEqual { @inline f(l: v128, r: v128): v128 { return truth(f32x4.ne(l, r)); } }
+// i32, and u32 where the bits are the same
+@unmanaged class AddWord { @inline f(l: v128, r: v128): v128 { return i32x4.add(l, r); } }
+@unmanaged class SubWord { @inline f(l: v128, r: v128): v128 { return i32x4.sub(l, r); } }
+@unmanaged class MulWord { @inline f(l: v128, r: v128): v128 { return i32x4.mul(l, r); } }
+@unmanaged class DivSigned { @inline f(l: v128, r: v128): v128 { return divideSigned(l, r); } }
+@unmanaged class MaxSigned { @inline f(l: v128, r: v128): v128 { return i32x4.max_s(l, r); } }
+@unmanaged class MinSigned { @inline f(l: v128, r: v128): v128 { return i32x4.min_s(l, r); } }
+@unmanaged class GreaterSigned {
+  @inline f(l: v128, r: v128): v128 { return truth(i32x4.gt_s(l, r)); }
+}
+@unmanaged class LessSigned {
+  @inline f(l: v128, r: v128): v128 { return truth(i32x4.lt_s(l, r)); }
+}
+@unmanaged class GreaterEqualSigned {
+  @inline f(l: v128, r: v128): v128 { return truth(i32x4.ge_s(l, r)); }
+}
+@unmanaged class LessEqualSigned {
+  @inline f(l: v128, r: v128): v128 { return truth(i32x4.le_s(l, r)); }
+}
+@unmanaged class EqualWord { @inline f(l: v128, r: v128): v128 { return truth(i32x4.eq(l, r)); } }
+@unmanaged class NotEqualWord {
+  @inline f(l: v128, r: v128): v128 { return truth(i32x4.ne(l, r)); }
+}
+@unmanaged class DivUnsigned { @inline f(l: v128, r: v128): v128 { return divideUnsigned(l, r); } }
+@unmanaged class MaxUnsigned { @inline f(l: v128, r: v128): v128 { return i32x4.max_u(l, r); } }
+@unmanaged class MinUnsigned { @inline f(l: v128, r: v128): v128 { return i32x4.min_u(l, r); } }
+@unmanaged class GreaterUnsigned {
+  @inline f(l: v128, r: v128): v128 { return truth(i32x4.gt_u(l, r)); }
+}
+@unmanaged class LessUnsigned {
+  @inline f(l: v128, r: v128): v128 { return truth(i32x4.lt_u(l, r)); }
+}
+@unmanaged class GreaterEqualUnsigned {
+  @inline f(l: v128, r: v128): v128 { return truth(i32x4.ge_u(l, r)); }
+}
+@unmanaged class LessEqualUnsigned {
+  @inline f(l: v128, r: v128): v128 { return truth(i32x4.le_u(l, r)); }
+}
+@unmanaged class And {
+  @inline f(l: v128, r: v128): v128 { return v128.and(nonzero(l), nonzero(r)); }
+}
+@unmanaged class Or {
+  @inline f(l: v128, r: v128): v128 { return nonzero(v128.or(l, r)); }
+}
+
+// 1 where a word is not 0
+@inline function nonzero(v: v128): v128 {
+  return truth(i32x4.ne(v, i32x4.splat(0)));
 }
 
 // 1 where a comparison holds

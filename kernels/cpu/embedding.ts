@@ -3,9 +3,8 @@
 // A task makes so many rows that they have about GRAIN elements; n = rows * dim.
 // Numerics: 32-bit words are copied as they are; f16 and bf16 tables (FORMAT 1, 2) are decoded
 // exactly to f32.
-import { BF16, decode4, decodePartial, F16 } from "./lib/decode";
+import { decodeHalves, F32 } from "./lib/decode";
 import { copyWords, fillWords } from "./lib/index";
-import { storePart } from "./lib/simd";
 
 const GRAIN: u32 = 16384;
 
@@ -40,18 +39,8 @@ export function embedding(p: Embedding, task: u32, scratch: usize): void {
     if (id >= p.vocab) fillWords(y, missing, dim);
     else if (id >= first && id - first < p.count) {
       const at: usize = (id - first) * dim;
-      if (p.FORMAT == F16) decodeRow(F16, p.table + (at << 1), y, dim);
-      else if (p.FORMAT == BF16) decodeRow(BF16, p.table + (at << 1), y, dim);
-      else copyWords(y, p.table + (at << 2), dim);
+      if (p.FORMAT == F32) copyWords(y, p.table + (at << 2), dim);
+      else decodeHalves(y, p.table + (at << 1), p.FORMAT, dim);
     }
   }
-}
-
-@inline function decodeRow(format: u32, x: usize, y: usize, n: u32): void {
-  for (; n >= 4; n -= 4) {
-    v128.store(y, decode4(x, format));
-    x += 8;
-    y += 16;
-  }
-  if (n > 0) storePart(y, decodePartial(x, format, n), n);
 }

@@ -25,48 +25,48 @@ export function unary(p: Unary, task: u32, scratch: usize): void {
   const x = p.x + (first << 2);
   const y = p.y + (first << 2);
   switch (p.OP) {
-    case 0: return run(0, x, y, n);
-    case 1: return run(1, x, y, n);
-    case 2: return run(2, x, y, n);
-    case 3: return run(3, x, y, n);
-    case 4: return run(4, x, y, n);
-    case 5: return run(5, x, y, n);
-    case 6: return run(6, x, y, n);
-    case 7: return run(7, x, y, n);
-    case 8: return run(8, x, y, n);
-    case 9: return run(9, x, y, n);
-    default: return run(10, x, y, n);
+    case 0: return run<Neg>(x, y, n);
+    case 1: return run<Exp>(x, y, n);
+    case 2: return run<Log>(x, y, n);
+    case 3: return run<Sqrt>(x, y, n);
+    case 4: return run<Rsqrt>(x, y, n);
+    case 5: return run<Reciprocal>(x, y, n);
+    case 6: return run<Tanh>(x, y, n);
+    case 7: return run<Square>(x, y, n);
+    case 8: return run<Abs>(x, y, n);
+    case 9: return run<Sigmoid>(x, y, n);
+    default: return run<Gelu>(x, y, n);
   }
 }
 
-@inline function run(op: u32, x: usize, y: usize, n: u32): void {
+// F is one of the classes below: a loop of its own for each, without a choice inside.
+function run<F>(x: usize, y: usize, n: u32): void {
+  const op = changetype<F>(0);
   for (; n >= 8; n -= 8) {
-    const a = f(op, v128.load(x));
-    const b = f(op, v128.load(x, 16));
+    const a = op.f(v128.load(x));
+    const b = op.f(v128.load(x, 16));
     v128.store(y, a);
     v128.store(y, b, 16);
     x += 32;
     y += 32;
   }
   if (n >= 4) {
-    v128.store(y, f(op, v128.load(x)));
+    v128.store(y, op.f(v128.load(x)));
     x += 16;
     y += 16;
     n -= 4;
   }
-  if (n > 0) storePart(y, f(op, loadPart(x, n, ONE)), n);
+  if (n > 0) storePart(y, op.f(loadPart(x, n, ONE)), n);
 }
 
-@inline function f(op: u32, v: v128): v128 {
-  if (op == 0) return f32x4.neg(v);
-  if (op == 1) return exp(v);
-  if (op == 2) return log(v);
-  if (op == 3) return f32x4.sqrt(v);
-  if (op == 4) return f32x4.div(ONE, f32x4.sqrt(v));
-  if (op == 5) return f32x4.div(ONE, v);
-  if (op == 6) return tanh(v);
-  if (op == 7) return f32x4.mul(v, v);
-  if (op == 8) return f32x4.abs(v);
-  if (op == 9) return sigmoid(v);
-  return gelu(v);
-}
+@unmanaged class Neg { @inline f(v: v128): v128 { return f32x4.neg(v); } }
+@unmanaged class Exp { @inline f(v: v128): v128 { return exp(v); } }
+@unmanaged class Log { @inline f(v: v128): v128 { return log(v); } }
+@unmanaged class Sqrt { @inline f(v: v128): v128 { return f32x4.sqrt(v); } }
+@unmanaged class Rsqrt { @inline f(v: v128): v128 { return f32x4.div(ONE, f32x4.sqrt(v)); } }
+@unmanaged class Reciprocal { @inline f(v: v128): v128 { return f32x4.div(ONE, v); } }
+@unmanaged class Tanh { @inline f(v: v128): v128 { return tanh(v); } }
+@unmanaged class Square { @inline f(v: v128): v128 { return f32x4.mul(v, v); } }
+@unmanaged class Abs { @inline f(v: v128): v128 { return f32x4.abs(v); } }
+@unmanaged class Sigmoid { @inline f(v: v128): v128 { return sigmoid(v); } }
+@unmanaged class Gelu { @inline f(v: v128): v128 { return gelu(v); } }

@@ -31,23 +31,25 @@ export function unary_grad(p: UnaryGrad, task: u32, scratch: usize): void {
   const r = p.r + (first << 2);
   const dx = p.dx + (first << 2);
   switch (p.OP) {
-    case 1: return run(1, dy, r, dx, n);
-    case 2: return run(2, dy, r, dx, n);
-    case 3: return run(3, dy, r, dx, n);
-    case 4: return run(4, dy, r, dx, n);
-    case 5: return run(5, dy, r, dx, n);
-    case 6: return run(6, dy, r, dx, n);
-    case 7: return run(7, dy, r, dx, n);
-    case 8: return run(8, dy, r, dx, n);
-    case 9: return run(9, dy, r, dx, n);
-    default: return run(10, dy, r, dx, n);
+    case 1: return run<Exp>(dy, r, dx, n);
+    case 2: return run<Log>(dy, r, dx, n);
+    case 3: return run<Sqrt>(dy, r, dx, n);
+    case 4: return run<Rsqrt>(dy, r, dx, n);
+    case 5: return run<Reciprocal>(dy, r, dx, n);
+    case 6: return run<Tanh>(dy, r, dx, n);
+    case 7: return run<Square>(dy, r, dx, n);
+    case 8: return run<Abs>(dy, r, dx, n);
+    case 9: return run<Sigmoid>(dy, r, dx, n);
+    default: return run<Gelu>(dy, r, dx, n);
   }
 }
 
-@inline function run(op: u32, dy: usize, r: usize, dx: usize, n: u32): void {
+// F is one of the classes below: a loop of its own for each, without a choice inside.
+function run<F>(dy: usize, r: usize, dx: usize, n: u32): void {
+  const op = changetype<F>(0);
   for (; n >= 8; n -= 8) {
-    const a = f32x4.mul(v128.load(dy), slope(op, v128.load(r)));
-    const b = f32x4.mul(v128.load(dy, 16), slope(op, v128.load(r, 16)));
+    const a = f32x4.mul(v128.load(dy), op.slope(v128.load(r)));
+    const b = f32x4.mul(v128.load(dy, 16), op.slope(v128.load(r, 16)));
     v128.store(dx, a);
     v128.store(dx, b, 16);
     dy += 32;
@@ -55,7 +57,7 @@ export function unary_grad(p: UnaryGrad, task: u32, scratch: usize): void {
     dx += 32;
   }
   if (n >= 4) {
-    v128.store(dx, f32x4.mul(v128.load(dy), slope(op, v128.load(r))));
+    v128.store(dx, f32x4.mul(v128.load(dy), op.slope(v128.load(r))));
     dy += 16;
     r += 16;
     dx += 16;
@@ -63,22 +65,34 @@ export function unary_grad(p: UnaryGrad, task: u32, scratch: usize): void {
   }
   if (n > 0) {
     const d = loadPart(dy, n, ONE);
-    storePart(dx, f32x4.mul(d, slope(op, loadPart(r, n, ONE))), n);
+    storePart(dx, f32x4.mul(d, op.slope(loadPart(r, n, ONE))), n);
   }
 }
 
-@inline function slope(op: u32, v: v128): v128 {
-  if (op == 1) return v;
-  if (op == 2) return v128.andnot(f32x4.div(ONE, v), f32x4.lt(v, TINY));
-  if (op == 3) return f32x4.div(HALF, v);
-  if (op == 4) return f32x4.mul(f32x4.mul(f32x4.mul(MINUS_HALF, v), v), v);
-  if (op == 5) return f32x4.neg(f32x4.mul(v, v));
-  if (op == 6) return f32x4.sub(ONE, f32x4.mul(v, v));
-  if (op == 7) return f32x4.add(v, v);
-  if (op == 8) {
+@unmanaged class Exp { @inline slope(v: v128): v128 { return v; } }
+@unmanaged class Log {
+  @inline slope(v: v128): v128 {
+    return v128.andnot(f32x4.div(ONE, v), f32x4.lt(v, TINY));
+  }
+}
+@unmanaged class Sqrt { @inline slope(v: v128): v128 { return f32x4.div(HALF, v); } }
+@unmanaged class Rsqrt {
+  @inline slope(v: v128): v128 {
+    return f32x4.mul(f32x4.mul(f32x4.mul(MINUS_HALF, v), v), v);
+  }
+}
+@unmanaged class Reciprocal { @inline slope(v: v128): v128 { return f32x4.neg(f32x4.mul(v, v)); } }
+@unmanaged class Tanh { @inline slope(v: v128): v128 { return f32x4.sub(ONE, f32x4.mul(v, v)); } }
+@unmanaged class Square { @inline slope(v: v128): v128 { return f32x4.add(v, v); } }
+@unmanaged class Abs {
+  @inline slope(v: v128): v128 {
     const isSigned = f32x4.gt(f32x4.abs(v), f32x4.splat(0)); // not 0 nor NaN, which stay
     return v128.bitselect(v128.or(v128.and(v, SIGN), ONE), v, isSigned);
   }
-  if (op == 9) return f32x4.mul(v, f32x4.sub(ONE, v));
-  return geluGrad(v);
 }
+@unmanaged class Sigmoid {
+  @inline slope(v: v128): v128 {
+    return f32x4.mul(v, f32x4.sub(ONE, v));
+  }
+}
+@unmanaged class Gelu { @inline slope(v: v128): v128 { return geluGrad(v); } }

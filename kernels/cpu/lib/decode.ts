@@ -1,7 +1,7 @@
 // f16 and bf16 storage to f32. A format is 0: f32, 1: f16, 2: bf16, as in the launches; halves are
 // u16, two a 32-bit word, little endian.
-// Numerics: exact for every bit pattern, subnormals, infinities and NaN (with its payload) included:
-// both formats are subsets of f32. No f32 subnormal arises on the way; they cost a hundred cycles.
+// Numerics: exact for every bit pattern, subnormals, infinities and NaN (with its payload) too: both
+// formats are subsets of f32. No f32 subnormal arises on the way; they cost a hundred cycles.
 import { constant, constantWord } from "./simd";
 
 export const F32: u32 = 0;
@@ -68,4 +68,42 @@ const UNIT = constant(5.9604644775390625e-8); // 2^-24
   if (count > 1) v = f32x4.replace_lane(v, 1, decode1(at + size, format));
   if (count > 2) v = f32x4.replace_lane(v, 2, decode1(at + 2 * size, format));
   return v;
+}
+
+// y[0 .. n - 1] = halves decoded to f32.
+export function decodeHalves(y: usize, x: usize, format: u32, n: u32): void {
+  if (format == F16) decodeRow<F16Row>(y, x, n);
+  else decodeRow<BF16Row>(y, x, n);
+}
+
+@unmanaged class F16Row {
+  @inline four(at: usize): v128 { return f16x4ToF32(v128.load16x4_s(at)); }
+  @inline one(at: usize): f32 { return f16ToF32(load<u16>(at)); }
+}
+@unmanaged class BF16Row {
+  @inline four(at: usize): v128 { return i32x4.shl(v128.load16x4_u(at), 16); }
+  @inline one(at: usize): f32 { return bf16ToF32(load<u16>(at)); }
+}
+
+function decodeRow<Row>(y: usize, x: usize, n: u32): void {
+  const row = changetype<Row>(0);
+  for (; n >= 8; n -= 8) {
+    const a = row.four(x);
+    const b = row.four(x + 8);
+    v128.store(y, a);
+    v128.store(y, b, 16);
+    x += 16;
+    y += 32;
+  }
+  if (n >= 4) {
+    v128.store(y, row.four(x));
+    x += 8;
+    y += 16;
+    n -= 4;
+  }
+  for (; n > 0; n--) {
+    store<f32>(y, row.one(x));
+    x += 2;
+    y += 4;
+  }
 }
