@@ -208,7 +208,7 @@ function checksum({ etag, size }: HubFile): Hash {
 }
 
 /** A blob that is being written, and the checksum of what is there. */
-class Partial {
+class PartialBlob {
   at = 0;
   #hash: Hash;
   readonly #file: HubFile;
@@ -269,7 +269,7 @@ async function download(
     if (codeOf(error) !== "ENOENT") throw error;
     return open(path, "wx+");
   });
-  const partial = new Partial(file, handle);
+  const partial = new PartialBlob(file, handle);
   try {
     await partial.resume();
     const attempt = async () => {

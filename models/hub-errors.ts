@@ -4,7 +4,7 @@
  * - unreachable: no network, no answer, an overloaded server, or something that is no Hub
  * - denied: missing, private or gated
  * - revision: the repository has no such revision
- * - refused: what came is wrong, so nothing of it is kept
+ * - refused: what came contradicts the list of files, or would leave the cache
  */
 export type HubFailure = "unreachable" | "denied" | "revision" | "refused";
 

@@ -66,10 +66,12 @@ export class HubRepository {
   readonly name: string;
   readonly #settings: HubSettings;
   readonly #origin: string;
+  readonly #repo: { type: "model"; name: string };
   #answered = false; // whether the server has ever answered
 
   constructor(name: string, settings: HubSettings) {
     this.name = name;
+    this.#repo = { type: "model", name }; // a bare name as "datasets/x" would be another type
     this.#settings = settings;
     this.#origin = new URL(settings.endpoint).origin;
   }
@@ -96,7 +98,7 @@ export class HubRepository {
     const entries = await this.#ask("the list of files", commit, async (fetch) => {
       const list: unknown[] = [];
       const { endpoint: hubUrl } = this.#settings;
-      for await (const entry of listFiles({ repo: this.name, revision: commit, hubUrl, fetch })) {
+      for await (const entry of listFiles({ repo: this.#repo, revision: commit, hubUrl, fetch })) {
         list.push(entry);
       }
       return list;
@@ -166,7 +168,7 @@ export class HubRepository {
     const path = file.path.split("/").map(encodeURIComponent).join("/");
     const url = `${endpoint}/${this.name}/resolve/${commit}/${path}`;
     const downloadInfo = { size: file.size, etag: file.etag, url };
-    const repo = this.name;
+    const repo = this.#repo;
     const blob = await downloadFile({
       repo,
       path: file.path,
@@ -377,7 +379,7 @@ export class HubRepository {
     if (signal?.aborted) return signal.reason;
     const inner = error instanceof Error ? (error.cause ?? error) : error;
     const { code, message } = Object(inner) as { code?: unknown; message?: unknown };
-    const why = quote(code ?? message ?? inner);
+    const why = typeof code === "string" ? code : quote(message ?? inner);
     const absent = NO_NETWORK.has(String(code)) && !this.#answered;
     const sentence = absent
       ? `${endpoint} cannot be reached (${why}): check the network, HF_ENDPOINT, and behind a proxy set NODE_USE_ENV_PROXY=1; or give a directory`

@@ -5,7 +5,7 @@
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { resolveModel, shardNames } from "../../models/hub.ts";
+import { resolveModel } from "../../models/hub.ts";
 import { counted, fails, home, options, sound, tree } from "./hub-cache-check.ts";
 import { json, redirects, status } from "./hub-faults.ts";
 import { COMMITS, type Fault, HubServer } from "./hub-server.ts";
@@ -112,7 +112,6 @@ test("an index that climbs, or names what is not there, is refused", async () =>
     told.refused++;
   }
   delete hub.models["tiny/evil"];
-  await assert.is(shardNames('{"weight_map":{"a":"m.bin"}}', "x").length, 1);
 });
 
 test("headers that climb do nothing: the list of files names the blobs", async () => {

@@ -195,6 +195,17 @@ test("a directory is returned as it is; names are checked before anything is ask
   assert.is(hub.seen.length, 0);
 });
 
+test("a model's name is never another kind of repository", async () => {
+  const model = hub.models.legacy;
+  for (const name of ["datasets/x", "spaces/x", "models/x", "model/x"]) {
+    hub.models[name] = model;
+    const root = home();
+    await resolveModel(name, options(hub, root));
+    sound(hub, root);
+    delete hub.models[name];
+  }
+});
+
 test("a moved repository is followed", async () => {
   const root = home();
   const directory = await resolveModel("old-name", options(hub, root));
