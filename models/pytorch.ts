@@ -7,11 +7,12 @@
  * Source: torch/serialization.py, torch/_utils.py (_rebuild_*), caffe2/serialize/versions.h.
  */
 import { EngineError } from "../engine/errors.ts";
+import { type Fail, printable } from "./messages.ts";
 import { Dict, Global, kindOf, Tuple, unpickle, type Value } from "./pickle.ts";
 import type { SafetensorsDtype } from "./safetensors.ts";
 import { readShards } from "./shards.ts";
 import type { ByteSource } from "./source.ts";
-import { type Fail, openZip, printable, type ZipEntry } from "./zip.ts";
+import { openZip, type ZipEntry } from "./zip.ts";
 
 /** A tensor in a file: its bytes are read when they are asked for, row-major, little-endian. */
 export interface StoredTensor {

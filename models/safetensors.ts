@@ -8,6 +8,8 @@
  * Source: https://github.com/huggingface/safetensors (README, "Format").
  */
 
+import { type Fail, printable, printableJson } from "./messages.ts";
+
 /** Bytes of one element, in the library's order: files go from the last dtype to the first. */
 const BYTES = {
   BOOL: 1,
@@ -65,6 +67,7 @@ function isDtype(value: unknown): value is SafetensorsDtype {
 }
 
 function byteLength(dtype: SafetensorsDtype, shape: readonly number[]): number {
+  if (shape.includes(0)) return 0; // whatever overflows beside it
   return shape.reduce((product, size) => product * size, BYTES[dtype]);
 }
 
@@ -90,7 +93,7 @@ function duplicateKey(json: string): string | undefined {
 }
 
 /** The header's JSON object and the byte where the data begins. */
-function readHeader(bytes: Uint8Array, fail: (what: string) => never) {
+function readHeader(bytes: Uint8Array, fail: Fail) {
   if (bytes.length < 8)
     fail(`the file has ${bytes.length} bytes, too few for a header length of 8: download it again`);
   const claimed = new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0, true);
@@ -113,56 +116,62 @@ function readHeader(bytes: Uint8Array, fail: (what: string) => never) {
     );
     header = JSON.parse(text);
   } catch (error) {
-    const reason = error instanceof Error ? error.message.split("\n")[0] : String(error);
-    fail(`the header of ${length} bytes is no UTF-8 JSON (${reason}): write the file again`);
+    const reason = error instanceof Error ? error.message : String(error);
+    fail(
+      `the header of ${length} bytes is no UTF-8 JSON (${printable(reason)}): write the file again`,
+    );
   }
   if (!isObject(header))
     return fail("the header is no JSON object: write the file again with the safetensors library");
   const twice = duplicateKey(text);
   if (twice !== undefined)
-    fail(`the header has the key '${twice}' twice: write the file again with one entry for it`);
+    fail(
+      `the header has the key '${printable(twice)}' twice: write the file again with one entry for it`,
+    );
   return { header, dataStart: 8 + length };
 }
 
-function readMetadata(value: unknown, fail: (what: string) => never): Record<string, string> {
+function readMetadata(value: unknown, fail: Fail): Record<string, string> {
   if (value === undefined) return {};
   if (!isObject(value))
     return fail(`'${METADATA}' must be an object of strings: write the file again without it`);
   const metadata: [string, string][] = [];
   for (const [key, text] of Object.entries(value)) {
     if (typeof text !== "string")
-      return fail(`'${METADATA}' holds a value that is no string at '${key}': store it as text`);
+      return fail(
+        `'${METADATA}' holds a value that is no string at '${printable(key)}': store it as text`,
+      );
     metadata.push([key, text]);
   }
   return Object.fromEntries(metadata);
 }
 
 /** One header entry, checked on its own: dtype, shape, offsets inside the file, size. */
-function readEntry(name: string, info: unknown, size: number, fail: (what: string) => never) {
-  if (!isObject(info))
-    return fail(`tensor '${name}' has no description object: write the file again`);
+function readEntry(name: string, info: unknown, size: number, fail: Fail) {
+  const shown = `tensor '${printable(name)}'`;
+  if (!isObject(info)) return fail(`${shown} has no description object: write the file again`);
   const { dtype, shape, data_offsets: offsets } = info;
   if (!isDtype(dtype))
     return fail(
-      `tensor '${name}' has the unknown dtype ${JSON.stringify(dtype)}: convert it to one of ${ORDER.join(", ")}`,
+      `${shown} has the unknown dtype ${printableJson(dtype)}: convert it to one of ${ORDER.join(", ")}`,
     );
   if (!isCountList(shape))
     return fail(
-      `tensor '${name}' has the shape ${JSON.stringify(shape)}: it must be a list of non-negative integers`,
+      `${shown} has the shape ${printableJson(shape)}: it must be a list of non-negative integers`,
     );
   if (!isCountList(offsets) || offsets.length !== 2 || offsets[0] > offsets[1])
     return fail(
-      `tensor '${name}' has the data_offsets ${JSON.stringify(offsets)}: they must be two rising non-negative integers`,
+      `${shown} has the data_offsets ${printableJson(offsets)}: they must be two rising non-negative integers`,
     );
   const [begin, end] = offsets;
   if (end > size)
     return fail(
-      `tensor '${name}' ends at byte ${end} of the data but the file holds ${size}: it is truncated or the offsets are wrong, download it again`,
+      `${shown} ends at byte ${end} of the data but the file holds ${size}: it is truncated or the offsets are wrong, download it again`,
     );
   const wanted = byteLength(dtype, shape);
   if (wanted !== end - begin)
     return fail(
-      `tensor '${name}' of dtype ${dtype} and shape [${shape.join(", ")}] needs ${wanted} bytes but its data_offsets hold ${end - begin}: write the file again`,
+      `${shown} of dtype ${dtype} and shape [${printable(shape.join(", "))}] needs ${wanted} bytes but its data_offsets hold ${end - begin}: write the file again`,
     );
   return { name, dtype, shape, begin, end };
 }
@@ -178,7 +187,7 @@ function readEntry(name: string, info: unknown, size: number, fail: (what: strin
  *   than strings
  */
 export function parseSafetensors(bytes: Uint8Array, name: string): Safetensors {
-  const fail = (what: string): never => {
+  const fail: Fail = (what) => {
     throw new Error(`[safetensors] ${name}: ${what}`);
   };
   const { header, dataStart } = readHeader(bytes, fail);
@@ -193,11 +202,11 @@ export function parseSafetensors(bytes: Uint8Array, name: string): Safetensors {
   for (const { name: key, dtype, shape, begin, end } of entries) {
     if (begin < covered)
       fail(
-        `tensor '${key}' begins at byte ${begin} of the data but '${previous}' ends at ${covered}: they overlap, write the file again`,
+        `tensor '${printable(key)}' begins at byte ${begin} of the data but '${printable(previous)}' ends at ${covered}: they overlap, write the file again`,
       );
     if (begin > covered)
       fail(
-        `bytes ${covered} to ${begin} of the data, before tensor '${key}', belong to no tensor: write the file again without the hole`,
+        `bytes ${covered} to ${begin} of the data, before tensor '${printable(key)}', belong to no tensor: write the file again without the hole`,
       );
     const data = bytes.subarray(dataStart + begin, dataStart + end);
     tensors.set(key, { dtype, shape, data });

@@ -3,7 +3,7 @@
  * holds it. Both `model.safetensors.index.json` and `pytorch_model.bin.index.json` are of this form.
  * Source: https://huggingface.co/docs/transformers/big_models, "Sharded checkpoints".
  */
-import { type Fail, printable } from "./zip.ts";
+import { type Fail, printable } from "./messages.ts";
 
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value);

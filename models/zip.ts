@@ -9,10 +9,8 @@
  * and comment. An entry begins with a header of its own: 30 bytes, name, extra field (torch aligns the data by it).
  * Source: PKWARE's APPNOTE.TXT 6.3.10, sections 4.3.7 to 4.3.16 and 4.5.3.
  */
+import { type Fail, printable } from "./messages.ts";
 import type { ByteSource } from "./source.ts";
-
-/** Throws an error of one sentence that begins with the file's name. */
-export type Fail = (what: string) => never;
 
 const END = { signature: 0x06054b50, size: 22 };
 const LOCATOR = { signature: 0x07064b50, size: 20 };
@@ -32,13 +30,6 @@ const viewOf = (bytes: Uint8Array) =>
 function u64(view: DataView, at: number): number {
   const value = Number(view.getBigUint64(at, true));
   return Number.isSafeInteger(value) ? value : Number.POSITIVE_INFINITY;
-}
-
-/** A text of the file for a message: at most 80 characters, none of them invisible. */
-export function printable(text: string): string {
-  const shown = text.length > 80 ? `${text.slice(0, 77)}...` : text;
-  const spell = (c: string) => `\\u{${c.codePointAt(0)?.toString(16)}}`;
-  return shown.replace(/[^\p{L}\p{M}\p{N}\p{P}\p{S} ]/gu, spell);
 }
 
 const crcTable: { values?: Int32Array } = {}; // made on first use
