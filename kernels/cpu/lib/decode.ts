@@ -1,7 +1,7 @@
 // f16 and bf16 storage to f32. A format is 0: f32, 1: f16, 2: bf16, as in the launches; halves are
 // u16, two a 32-bit word, little endian.
-// Numerics: exact for every bit pattern, subnormals, infinities and NaN (with its payload) too: both
-// formats are subsets of f32. No f32 subnormal arises on the way; they cost a hundred cycles.
+// Numerics: exact for every bit pattern, subnormals, infinities and NaN (with its payload) too;
+// both formats are subsets of f32. No f32 subnormal arises on the way; they cost a hundred cycles.
 import { constant, constantWord } from "./simd";
 
 export const F32: u32 = 0;
