@@ -128,6 +128,22 @@ const KINDS: Record<string, (file: Uint8Array, random: Random) => Uint8Array> = 
       ...info,
       data_offsets: info.data_offsets.map((at) => at + random.below(9) - 4),
     })),
+  "moved tensor": (file, random) => {
+    const by = random.below(41) - 20;
+    return withInfo(file, random, (info) => ({
+      ...info,
+      data_offsets: info.data_offsets.map((at) => at + by),
+    }));
+  },
+  "key twice": (file, random) => {
+    const header = headerOf(file);
+    const name = random.pick(Object.keys(header));
+    const again = `{${JSON.stringify(name)}:${JSON.stringify(header[name])},`;
+    return withText(
+      file,
+      JSON.stringify(header).replace("{", () => again),
+    );
+  },
   "another dtype": (file, random) =>
     withInfo(file, random, (info) => ({
       ...info,
@@ -199,7 +215,7 @@ const KINDS: Record<string, (file: Uint8Array, random: Random) => Uint8Array> = 
 };
 
 /** Kinds that nothing may forgive. */
-const HOPELESS = ["truncated", "appended", "data lost"];
+const HOPELESS = ["truncated", "appended", "data lost", "key twice"];
 
 /** Whether a file that loads is what its header says, by a second and simpler reading of it. */
 function check(file: Uint8Array, { tensors, metadata }: Safetensors, what: string): void {
