@@ -5,54 +5,69 @@
  * The header maps each name to {dtype, shape, data_offsets: [begin, end]}, offsets from the end of
  * the header; tensors fill the rest of the file without holes or overlaps. `__metadata__` maps
  * strings to strings.
- * Source: https://github.com/huggingface/safetensors (README, "Format").
+ * Source: https://github.com/huggingface/safetensors (README, "Format"; safetensors/src/tensor.rs for the dtypes).
  */
-
 import { type Fail, printable, printableJson } from "./messages.ts";
+import type { ByteSource } from "./source.ts";
 
-/** Bytes of one element, in the library's order: files go from the last dtype to the first. */
-const BYTES = {
-  BOOL: 1,
-  U8: 1,
-  I8: 1,
-  F8_E5M2: 1,
-  F8_E4M3: 1,
-  F8_E8M0: 1,
-  F8_E4M3FNUZ: 1,
-  F8_E5M2FNUZ: 1,
-  I16: 2,
-  U16: 2,
-  F16: 2,
-  BF16: 2,
-  I32: 4,
-  U32: 4,
-  F32: 4,
-  C64: 8,
-  F64: 8,
-  I64: 8,
-  U64: 8,
+/** Bits of one element, in the library's order: files go from the last dtype to the first. */
+const BITS = {
+  BOOL: 8,
+  F4: 4,
+  F6_E2M3: 6,
+  F6_E3M2: 6,
+  U8: 8,
+  I8: 8,
+  F8_E5M2: 8,
+  F8_E4M3: 8,
+  F8_E8M0: 8,
+  F8_E4M3FNUZ: 8,
+  F8_E5M2FNUZ: 8,
+  I16: 16,
+  U16: 16,
+  F16: 16,
+  BF16: 16,
+  I32: 32,
+  U32: 32,
+  F32: 32,
+  C64: 64,
+  F64: 64,
+  I64: 64,
+  U64: 64,
 } as const;
 
 const HEADER_LIMIT = 100_000_000; // bytes
 const METADATA = "__metadata__";
 
 /** A dtype as the file spells it. */
-export type SafetensorsDtype = keyof typeof BYTES;
+export type SafetensorsDtype = keyof typeof BITS;
 
-/** One stored tensor: row-major, little-endian, `data.length` = product of `shape` times the bytes of `dtype`. */
+/**
+ * One stored tensor in memory: row-major, little-endian, elements of fewer than 8 bits packed. `data.length` is the
+ * product of `shape` times the bits of `dtype`, in bytes.
+ */
 export interface TensorEntry {
   readonly dtype: SafetensorsDtype;
   readonly shape: readonly number[];
   readonly data: Uint8Array;
 }
 
-/** A parsed file: tensors in the order of their data, their bytes views of the file. */
-export interface Safetensors {
-  readonly tensors: Map<string, TensorEntry>;
+/** One stored tensor of a file that is read piece by piece; its bytes are as in a `TensorEntry`. */
+export interface FileTensor {
+  readonly dtype: SafetensorsDtype;
+  readonly shape: readonly number[];
+  readonly byteLength: number;
+  /** Bytes `begin` to `end` of the tensor; perhaps a view, so not to be changed. */
+  read(begin: number, end: number): Promise<Uint8Array>;
+}
+
+/** A file: tensors in the order of their data. In memory, their bytes are views of the file. */
+export interface Safetensors<T = TensorEntry> {
+  readonly tensors: Map<string, T>;
   readonly metadata: Record<string, string>;
 }
 
-const ORDER: readonly string[] = Object.keys(BYTES);
+const ORDER: readonly string[] = Object.keys(BITS);
 
 function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
@@ -63,12 +78,13 @@ function isCountList(value: unknown): value is number[] {
 }
 
 function isDtype(value: unknown): value is SafetensorsDtype {
-  return typeof value === "string" && Object.hasOwn(BYTES, value);
+  return typeof value === "string" && Object.hasOwn(BITS, value);
 }
 
+/** Not a whole number where elements of 4 or 6 bits do not fill the last byte. */
 function byteLength(dtype: SafetensorsDtype, shape: readonly number[]): number {
   if (shape.includes(0)) return 0; // whatever overflows beside it
-  return shape.reduce((product, size) => product * size, BYTES[dtype]);
+  return (shape.reduce((product, size) => product * size, 1) * BITS[dtype]) / 8;
 }
 
 /**
@@ -92,33 +108,38 @@ function duplicateKey(json: string): string | undefined {
   return undefined;
 }
 
-/** The header's JSON object and the byte where the data begins. */
-function readHeader(bytes: Uint8Array, fail: Fail) {
-  if (bytes.length < 8)
-    fail(`the file has ${bytes.length} bytes, too few for a header length of 8: download it again`);
-  const claimed = new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0, true);
+/** The header's length, from the first 8 bytes of a file of `size` bytes. */
+function headerLength(start: Uint8Array, size: number, fail: Fail): number {
+  if (start.length < 8)
+    fail(`the file has ${size} bytes, too few for a header length of 8: download it again`);
+  if (new TextDecoder("latin1").decode(start.subarray(0, 8)) === "version ")
+    fail("this is a Git LFS pointer, not the file itself: run git lfs pull, or download it again");
+  const claimed = new DataView(start.buffer, start.byteOffset, 8).getBigUint64(0, true);
   if (claimed > BigInt(HEADER_LIMIT))
     fail(
       `the header claims ${claimed} bytes, more than the limit of ${HEADER_LIMIT}: this is not a safetensors file, or its first 8 bytes are damaged`,
     );
   const length = Number(claimed);
-  if (8 + length > bytes.length)
+  if (8 + length > size)
     fail(
-      `the header claims ${length} bytes but only ${bytes.length - 8} follow: the file is truncated or its header length is wrong, download it again`,
+      `the header claims ${length} bytes but only ${size - 8} follow: the file is truncated or its header length is wrong, download it again`,
     );
-  if (bytes[8] !== 0x7b || length < 2)
+  return length;
+}
+
+/** The JSON object of a header. */
+function parseHeader(bytes: Uint8Array, fail: Fail): Record<string, unknown> {
+  if (bytes[0] !== 0x7b || bytes.length < 2)
     fail("the header does not begin with '{': this is not a safetensors file, check its name");
   let text = "";
   let header: unknown;
   try {
-    text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(
-      bytes.subarray(8, 8 + length),
-    );
+    text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
     header = JSON.parse(text);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     fail(
-      `the header of ${length} bytes is no UTF-8 JSON (${printable(reason)}): write the file again`,
+      `the header of ${bytes.length} bytes is no UTF-8 JSON (${printable(reason)}): write the file again`,
     );
   }
   if (!isObject(header))
@@ -128,7 +149,7 @@ function readHeader(bytes: Uint8Array, fail: Fail) {
     fail(
       `the header has the key '${printable(twice)}' twice: write the file again with one entry for it`,
     );
-  return { header, dataStart: 8 + length };
+  return header;
 }
 
 function readMetadata(value: unknown, fail: Fail): Record<string, string> {
@@ -141,6 +162,8 @@ function readMetadata(value: unknown, fail: Fail): Record<string, string> {
       return fail(
         `'${METADATA}' holds a value that is no string at '${printable(key)}': store it as text`,
       );
+    if (!key.isWellFormed() || !text.isWellFormed())
+      fail(`'${METADATA}' holds half a surrogate pair at '${printable(key)}': write it again`);
     metadata.push([key, text]);
   }
   return Object.fromEntries(metadata);
@@ -149,6 +172,8 @@ function readMetadata(value: unknown, fail: Fail): Record<string, string> {
 /** One header entry, checked on its own: dtype, shape, offsets inside the file, size. */
 function readEntry(name: string, info: unknown, size: number, fail: Fail) {
   const shown = `tensor '${printable(name)}'`;
+  if (!name.isWellFormed())
+    fail(`${shown} has half a surrogate pair in its name: write the file again`);
   if (!isObject(info)) return fail(`${shown} has no description object: write the file again`);
   const { dtype, shape, data_offsets: offsets } = info;
   if (!isDtype(dtype))
@@ -169,6 +194,10 @@ function readEntry(name: string, info: unknown, size: number, fail: Fail) {
       `${shown} ends at byte ${end} of the data but the file holds ${size}: it is truncated or the offsets are wrong, download it again`,
     );
   const wanted = byteLength(dtype, shape);
+  if (wanted % 1 !== 0 && Number.isFinite(wanted))
+    fail(
+      `${shown} of dtype ${dtype} and shape [${printable(shape.join(", "))}] does not fill its last byte: pad its last size and write the file again`,
+    );
   if (wanted !== end - begin)
     return fail(
       `${shown} of dtype ${dtype} and shape [${printable(shape.join(", "))}] needs ${wanted} bytes but its data_offsets hold ${end - begin}: write the file again`,
@@ -176,8 +205,41 @@ function readEntry(name: string, info: unknown, size: number, fail: Fail) {
   return { name, dtype, shape, begin, end };
 }
 
+/** The tensors of a header, in the order of their data, which has `size` bytes. */
+function readEntries(header: Record<string, unknown>, size: number, fail: Fail) {
+  const entries = Object.entries(header)
+    .filter(([key]) => key !== METADATA)
+    .map(([key, info]) => readEntry(key, info, size, fail))
+    .sort((a, b) => a.begin - b.begin || a.end - b.end);
+  let covered = 0;
+  let previous = "";
+  for (const { name, begin, end } of entries) {
+    if (begin < covered)
+      fail(
+        `tensor '${printable(name)}' begins at byte ${begin} of the data but '${printable(previous)}' ends at ${covered}: they overlap, write the file again`,
+      );
+    if (begin > covered)
+      fail(
+        `bytes ${covered} to ${begin} of the data, before tensor '${printable(name)}', belong to no tensor: write the file again without the hole`,
+      );
+    covered = end;
+    previous = name;
+  }
+  if (covered < size)
+    fail(
+      `the last ${size - covered} bytes belong to no tensor: the header lost an entry or bytes were appended, write the file again`,
+    );
+  return entries;
+}
+
+const failWith =
+  (name: string): Fail =>
+  (what) => {
+    throw new Error(`[safetensors] ${name}: ${what}`);
+  };
+
 /**
- * Reads a safetensors file without copying its data.
+ * Reads a safetensors file that is in memory, without copying its data.
  *
  * @param bytes the whole file
  * @param name what to call the file in errors
@@ -187,37 +249,53 @@ function readEntry(name: string, info: unknown, size: number, fail: Fail) {
  *   than strings
  */
 export function parseSafetensors(bytes: Uint8Array, name: string): Safetensors {
-  const fail: Fail = (what) => {
-    throw new Error(`[safetensors] ${name}: ${what}`);
-  };
-  const { header, dataStart } = readHeader(bytes, fail);
-  const size = bytes.length - dataStart;
-  const entries = Object.entries(header)
-    .filter(([key]) => key !== METADATA)
-    .map(([key, info]) => readEntry(key, info, size, fail))
-    .sort((a, b) => a.begin - b.begin || a.end - b.end);
+  const fail = failWith(name);
+  const dataStart = 8 + headerLength(bytes, bytes.length, fail);
+  const header = parseHeader(bytes.subarray(8, dataStart), fail);
   const tensors = new Map<string, TensorEntry>();
-  let covered = 0;
-  let previous = "";
-  for (const { name: key, dtype, shape, begin, end } of entries) {
-    if (begin < covered)
-      fail(
-        `tensor '${printable(key)}' begins at byte ${begin} of the data but '${printable(previous)}' ends at ${covered}: they overlap, write the file again`,
-      );
-    if (begin > covered)
-      fail(
-        `bytes ${covered} to ${begin} of the data, before tensor '${printable(key)}', belong to no tensor: write the file again without the hole`,
-      );
+  for (const entry of readEntries(header, bytes.length - dataStart, fail)) {
+    const { dtype, shape, begin, end } = entry;
     const data = bytes.subarray(dataStart + begin, dataStart + end);
-    tensors.set(key, { dtype, shape, data });
-    covered = end;
-    previous = key;
+    tensors.set(entry.name, { dtype, shape, data });
   }
-  if (covered < size)
-    fail(
-      `the last ${size - covered} bytes belong to no tensor: the header lost an entry or bytes were appended, write the file again`,
-    );
   return { tensors, metadata: readMetadata(header[METADATA], fail) };
+}
+
+/**
+ * Reads the header of a safetensors file. A tensor's bytes are read when they are asked for, which needs `source` to stay
+ * open.
+ *
+ * @throws as `parseSafetensors`
+ */
+export async function openSafetensors(
+  source: ByteSource,
+  name: string,
+): Promise<Safetensors<FileTensor>> {
+  const fail = failWith(name);
+  const start = await source.read(0, Math.min(8, source.size));
+  const length = headerLength(start, source.size, fail);
+  const header = parseHeader(await source.read(8, length), fail);
+  const dataStart = 8 + length;
+  const tensors = new Map<string, FileTensor>();
+  for (const entry of readEntries(header, source.size - dataStart, fail)) {
+    const { dtype, shape } = entry;
+    const first = dataStart + entry.begin;
+    tensors.set(entry.name, {
+      dtype,
+      shape,
+      byteLength: entry.end - entry.begin,
+      read: (begin, end) => source.read(first + begin, end - begin),
+    });
+  }
+  return { tensors, metadata: readMetadata(header[METADATA], fail) };
+}
+
+/** A text as JSON, as the library spells it. */
+function quoted(text: string): string {
+  if (text.isWellFormed()) return JSON.stringify(text);
+  throw new Error(
+    `[safetensors] '${printable(text)}' holds half a surrogate pair, which UTF-8 cannot: use whole characters`,
+  );
 }
 
 /** UTF-8 byte order: by code points, where JavaScript's own order is by UTF-16 units. */
@@ -233,8 +311,8 @@ function compareBytes(a: string, b: string): number {
  * the narrowest (in the library's order), then names by their UTF-8 bytes; the header padded to 8
  * bytes. Metadata keep the order given (the library's own is arbitrary).
  *
- * @throws `[safetensors] ...` for data whose length does not match shape and dtype, and for a tensor
- *   named `__metadata__`
+ * @throws `[safetensors] ...` for data whose length does not match shape and dtype, for a tensor named `__metadata__`,
+ *   for texts with half a surrogate pair, for a header of more than 100 MB
  */
 export function serializeSafetensors(
   tensors: ReadonlyMap<string, TensorEntry>,
@@ -245,9 +323,7 @@ export function serializeSafetensors(
   );
   const parts: string[] = [];
   if (metadata) {
-    const pairs = Object.entries(metadata).map(
-      ([key, text]) => `${JSON.stringify(key)}:${JSON.stringify(text)}`,
-    );
+    const pairs = Object.entries(metadata).map(([key, text]) => `${quoted(key)}:${quoted(text)}`);
     parts.push(`"${METADATA}":{${pairs.join(",")}}`);
   }
   let offset = 0;
@@ -260,17 +336,21 @@ export function serializeSafetensors(
       );
     const end = offset + data.length;
     parts.push(
-      `${JSON.stringify(name)}:{"dtype":"${dtype}","shape":[${shape.join(",")}],"data_offsets":[${offset},${end}]}`,
+      `${quoted(name)}:{"dtype":"${dtype}","shape":[${shape.join(",")}],"data_offsets":[${offset},${end}]}`,
     );
     offset = end;
   }
   const json = new TextEncoder().encode(`{${parts.join(",")}}`);
-  const headerLength = Math.ceil(json.length / 8) * 8;
-  const file = new Uint8Array(8 + headerLength + offset);
-  new DataView(file.buffer).setBigUint64(0, BigInt(headerLength), true);
+  const dataStart = 8 + Math.ceil(json.length / 8) * 8;
+  if (dataStart - 8 > HEADER_LIMIT)
+    throw new Error(
+      `[safetensors] the header takes ${dataStart - 8} bytes, more than the limit of ${HEADER_LIMIT}: write fewer tensors, or shorter names and metadata`,
+    );
+  const file = new Uint8Array(dataStart + offset);
+  new DataView(file.buffer).setBigUint64(0, BigInt(dataStart - 8), true);
   file.set(json, 8);
-  file.fill(0x20, 8 + json.length, 8 + headerLength);
-  let at = 8 + headerLength;
+  file.fill(0x20, 8 + json.length, dataStart);
+  let at = dataStart;
   for (const [, { data }] of sorted) {
     file.set(data, at);
     at += data.length;
@@ -316,8 +396,11 @@ function halfTable(): Float32Array {
  *
  * @throws `[safetensors] toFloat32 ...` for an integer or other dtype
  */
-export function toFloat32({ dtype, data }: TensorEntry): Float32Array {
-  const { buffer, byteOffset } = aligned(data, BYTES[dtype]);
+export const toFloat32 = ({ dtype, data }: TensorEntry): Float32Array => decode(dtype, data);
+
+/** As `toFloat32`, for any whole elements of a tensor. */
+export function decode(dtype: SafetensorsDtype, data: Uint8Array): Float32Array {
+  const { buffer, byteOffset } = aligned(data, Math.ceil(BITS[dtype] / 8));
   switch (dtype) {
     case "F32":
       return new Float32Array(buffer, byteOffset, data.length / 4);
