@@ -88,12 +88,19 @@ export class ZipEntry {
     const start = await this.#start;
     const whole = length === this.size;
     if (!whole) await this.#check(start);
+    const read = (at: number) => {
+      const part = this.#source.read(start + offset + at, Math.min(limit, length - at));
+      part.catch(() => {}); // awaited below, unless the caller stops before
+      return part;
+    };
     let crc = 0;
-    for (let at = 0; at < length; at += limit) {
-      const part = await this.#source.read(start + offset + at, Math.min(limit, length - at));
+    let next = length > 0 ? read(0) : undefined;
+    for (let at = 0; next !== undefined; at += limit) {
+      const part: Uint8Array = await next;
+      next = at + limit < length ? read(at + limit) : undefined; // while this one is checked
       if (whole && !this.#checked) {
         crc = crc32(part, crc);
-        if (at + limit >= length) this.#compare(crc);
+        if (next === undefined) this.#compare(crc);
       }
       yield part;
     }

@@ -224,7 +224,8 @@ function check(file: Uint8Array, { tensors, metadata }: Safetensors, what: strin
   assert.equal([...tensors.keys()].sort(), Object.keys(header).sort(), what);
   assert.equal({ ...metadata }, { ...(notes ?? {}) }, what);
   let bytes = 0;
-  for (const [name, { dtype, shape, data }] of tensors) {
+  for (const [name, tensor] of tensors) {
+    const { dtype, shape, data } = tensor;
     const info = header[name];
     const [begin, end] = info.data_offsets;
     assert.is(dtype, info.dtype, what);
@@ -234,7 +235,7 @@ function check(file: Uint8Array, { tensors, metadata }: Safetensors, what: strin
     assert.ok(inPlace && data.length === end - begin, `${what}: bytes of ${name}`);
     if (dtype === "F32" || dtype === "F16" || dtype === "BF16" || dtype === "F64") {
       assert.is(
-        toFloat32({ dtype, shape, data }).length,
+        toFloat32(tensor).length,
         shape.reduce((n, size) => n * size, 1),
         what,
       );
