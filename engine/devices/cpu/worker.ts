@@ -17,8 +17,8 @@ import {
 type Kernel = (record: number, task: number, scratch: number) => void;
 type Count = (record: number) => number;
 
-/** Looks at the barrier this often before sleeping: about 20 microseconds. */
-const spins = 4000;
+/** How long a thread looks for work before it sleeps, in milliseconds: waking one takes as long as many a segment. */
+const patience = 0.1;
 const pageBytes = 65536;
 
 class Thread {
@@ -130,8 +130,7 @@ class Thread {
   follow(): never {
     let run = 0;
     for (;;) {
-      for (let i = 0; i < spins && Atomics.load(this.#control, control.run) === run; i++);
-      Atomics.wait(this.#control, control.run, run);
+      if (!this.#changes(control.run, run)) Atomics.wait(this.#control, control.run, run);
       const now = Atomics.load(this.#control, control.run);
       if (now === run) continue;
       run = now;
@@ -199,6 +198,15 @@ class Thread {
     }
   }
 
+  /** Whether a word of the control block soon holds something else. */
+  #changes(word: number, from: number): boolean {
+    const end = performance.now() + patience;
+    do {
+      for (let i = 0; i < 100; i++) if (Atomics.load(this.#control, word) !== from) return true;
+    } while (performance.now() < end);
+    return false;
+  }
+
   /** Waits until all threads are here. The last one makes the next segment's tasks available. */
   #barrier(): void {
     if (this.#threads === 1) return;
@@ -211,7 +219,7 @@ class Thread {
       if (Atomics.load(c, control.sleeping) > 0) Atomics.notify(c, control.barrier);
       return;
     }
-    for (let i = 0; i < spins; i++) if (Atomics.load(c, control.barrier) !== now) return;
+    if (this.#changes(control.barrier, now)) return;
     Atomics.add(c, control.sleeping, 1);
     Atomics.wait(c, control.barrier, now);
     Atomics.sub(c, control.sleeping, 1);
