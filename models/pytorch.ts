@@ -9,22 +9,14 @@
 import { EngineError } from "../engine/errors.ts";
 import { type Fail, printable } from "./messages.ts";
 import { Dict, Global, kindOf, Tuple, unpickle, type Value } from "./pickle.ts";
-import type { SafetensorsDtype } from "./safetensors.ts";
+import type { FileTensor, SafetensorsDtype } from "./safetensors.ts";
 import { readShards } from "./shards.ts";
 import type { ByteSource } from "./source.ts";
 import { openZip, type ZipEntry } from "./zip.ts";
 
-/** A tensor in a file: its bytes are read when they are asked for, row-major, little-endian. */
-export interface StoredTensor {
-  readonly dtype: SafetensorsDtype;
-  readonly shape: readonly number[];
-  readonly byteLength: number;
-  /** All bytes, [byteLength], the caller's own. */
-  bytes(): Promise<Uint8Array>;
-  /**
-   * The same in order, in pieces of at most `limit` bytes, which may be views that are not to be changed. The last piece
-   * comes when the checksum of all has been found right. A tensor that is not contiguous is gathered in memory first.
-   */
+/** A tensor in a file; asked for in order from start to end, none of its bytes is read twice. */
+export interface StoredTensor extends FileTensor {
+  /** All bytes in pieces of at most `limit` (1 or more), the next one on its way while one is used. */
   chunks(limit?: number): AsyncGenerator<Uint8Array>;
 }
 
@@ -32,6 +24,7 @@ export interface StoredTensor {
 export type StateDict = Map<string, StoredTensor>;
 
 const PICKLE_LIMIT = 32 * 2 ** 20; // bytes
+const CHUNK = 8 * 2 ** 20; // bytes
 const RANK_LIMIT = 64;
 const NEWEST_VERSION = 10; // kMaxSupportedFileFormatVersion
 const SAVE_AGAIN = "load it in PyTorch and save model.state_dict() again";
@@ -130,6 +123,8 @@ class TorchTensor implements StoredTensor {
   readonly #start: number; // bytes
   readonly #width: number;
   readonly #strides: readonly number[];
+  /** All bytes of a tensor that is not contiguous, from its first to its last reading. */
+  #gathered: Promise<Uint8Array> | undefined;
 
   constructor(
     entry: ZipEntry,
@@ -147,27 +142,38 @@ class TorchTensor implements StoredTensor {
     this.#strides = strides;
   }
 
-  async bytes(): Promise<Uint8Array> {
-    const all = new Uint8Array(this.byteLength);
-    let at = 0;
-    for await (const part of this.chunks()) {
-      all.set(part, at);
-      at += part.length;
+  async read(begin: number, end: number): Promise<Uint8Array> {
+    if (this.byteLength === 0) return new Uint8Array(0);
+    if (isContiguous(this.shape, this.#strides)) {
+      if (this.byteLength < this.#entry.size) await this.#entry.check();
+      return this.#entry.read(this.#start + begin, this.#start + end);
     }
-    return all;
+    this.#gathered ??= this.#gather();
+    const all = await this.#gathered;
+    if (end === this.byteLength) this.#gathered = undefined;
+    return all.subarray(begin, end);
   }
 
-  async *chunks(limit?: number): AsyncGenerator<Uint8Array> {
-    if (this.byteLength === 0) return;
-    if (isContiguous(this.shape, this.#strides)) {
-      yield* this.#entry.chunks(this.#start, this.byteLength, limit);
-      return;
+  async *chunks(limit = CHUNK): AsyncGenerator<Uint8Array> {
+    const piece = (at: number) => {
+      if (at >= this.byteLength) return undefined;
+      const bytes = this.read(at, Math.min(at + limit, this.byteLength));
+      bytes.catch(() => {}); // awaited below, unless the caller stops before
+      return bytes;
+    };
+    let next = piece(0);
+    for (let at = limit; next !== undefined; at += limit) {
+      const after = piece(at); // read while the one before it is checked
+      yield await next;
+      next = after;
     }
+  }
+
+  async #gather(): Promise<Uint8Array> {
+    await this.#entry.check();
     const length = extent(this.shape, this.#strides) * this.#width;
-    const span = await this.#entry.read(this.#start, length);
-    const all = gather(span, this.shape, this.#strides, this.#width);
-    const step = limit ?? all.length;
-    for (let at = 0; at < all.length; at += step) yield all.subarray(at, at + step);
+    const span = await this.#entry.read(this.#start, this.#start + length);
+    return gather(span, this.shape, this.#strides, this.#width);
   }
 }
 
@@ -375,7 +381,7 @@ function toStateDict(value: Value, fail: Fail): StateDict {
  * @param name what to call the file in errors
  * @throws EngineError `[pytorch] NAME ...` for a file that is truncated, damaged, of the format of before PyTorch 1.6 or of no
  *   torch.save; for a pickle that asks for anything but plain tensors, by name; for contents other than a state dict. Wrong
- *   bytes of a tensor throw where they are read
+ *   bytes of a tensor throw where they are read, at the latest with its last piece
  */
 export async function readPytorch(source: ByteSource, name: string): Promise<StateDict> {
   const fail: Fail = failWith(name);

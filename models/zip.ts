@@ -63,6 +63,9 @@ export class ZipEntry {
   readonly #record: DirectoryRecord;
   #start: Promise<number> | undefined;
   #checked = false;
+  /** How far it has been read from its start without a gap, and the CRC-32 of that. */
+  #passed = 0;
+  #crc: Promise<number> = Promise.resolve(0);
 
   constructor(source: ByteSource, record: DirectoryRecord, fail: Fail) {
     this.size = record.size;
@@ -72,47 +75,37 @@ export class ZipEntry {
     this.#record = record;
   }
 
-  /** Bytes `offset` to `offset + length`, within `size`. */
-  async read(offset: number, length: number): Promise<Uint8Array> {
-    const parts = this.chunks(offset, length, Math.max(length, 1));
-    for await (const part of parts) return part;
-    return new Uint8Array(0);
-  }
-
   /**
-   * Bytes `offset` to `offset + length` in pieces of at most `limit`. On the first reading of an entry the last piece is
-   * held back until the checksum of the whole entry has been found right.
+   * Bytes `begin` to `end`, within `size`. The first reader from start to end gets its pieces at once, and the last one
+   * when the checksum of all has been found right; any other first has all bytes checked.
    */
-  async *chunks(offset: number, length: number, limit = CHUNK): AsyncGenerator<Uint8Array> {
-    this.#start ??= this.#locate();
-    const start = await this.#start;
-    const whole = length === this.size;
-    if (!whole) await this.#check(start);
-    const read = (at: number) => {
-      const part = this.#source.read(start + offset + at, Math.min(limit, length - at));
-      part.catch(() => {}); // awaited below, unless the caller stops before
-      return part;
-    };
-    let crc = 0;
-    let next = length > 0 ? read(0) : undefined;
-    for (let at = 0; next !== undefined; at += limit) {
-      const part: Uint8Array = await next;
-      next = at + limit < length ? read(at + limit) : undefined; // while this one is checked
-      if (whole && !this.#checked) {
-        crc = crc32(part, crc);
-        if (next === undefined) this.#compare(crc);
-      }
-      yield part;
+  async read(begin: number, end: number): Promise<Uint8Array> {
+    if (this.#checked) return this.#bytes(begin, end);
+    if (begin !== this.#passed) {
+      await this.check();
+      return this.#bytes(begin, end);
     }
+    this.#passed = end;
+    const part = this.#bytes(begin, end);
+    this.#crc = Promise.all([part, this.#crc]).then(([bytes, before]) => crc32(bytes, before));
+    const crc = await this.#crc;
+    if (end === this.size) this.#compare(crc);
+    return part;
   }
 
-  async #check(start: number): Promise<void> {
+  /** Checks all bytes, if that has not been done. */
+  async check(): Promise<void> {
     if (this.#checked) return;
     let crc = 0;
-    for (let at = 0; at < this.size; at += CHUNK) {
-      crc = crc32(await this.#source.read(start + at, Math.min(CHUNK, this.size - at)), crc);
+    for (let at = 0; at < this.size && !this.#checked; at += CHUNK) {
+      crc = crc32(await this.#bytes(at, Math.min(at + CHUNK, this.size)), crc);
     }
-    this.#compare(crc);
+    if (!this.#checked) this.#compare(crc);
+  }
+
+  async #bytes(begin: number, end: number): Promise<Uint8Array> {
+    this.#start ??= this.#locate();
+    return this.#source.read((await this.#start) + begin, end - begin);
   }
 
   #compare(crc: number): void {

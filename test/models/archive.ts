@@ -1,6 +1,8 @@
 /** Makes archives and pickles byte by byte, for tests of what torch.save would never write. */
+import * as assert from "uvu/assert";
 import { EngineError } from "../../engine/errors.ts";
-import type { StateDict } from "../../models/pytorch.ts";
+import { readPytorch, type StateDict } from "../../models/pytorch.ts";
+import type { FileTensor } from "../../models/safetensors.ts";
 import type { ByteSource } from "../../models/source.ts";
 import { portableCrc32 } from "../../models/zip.ts";
 
@@ -138,7 +140,7 @@ export class CheckedSource implements ByteSource {
 export async function contents(state: StateDict): Promise<Map<string, string>> {
   const found = new Map<string, string>();
   for (const [name, tensor] of state) {
-    const bytes = await tensor.bytes();
+    const bytes = await allOf(tensor);
     if (bytes.length !== tensor.byteLength) throw new Error(`${name} has another byteLength`);
     const hex = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("hex");
     found.set(name, `${tensor.dtype} [${tensor.shape}] ${hex}`);
@@ -156,6 +158,47 @@ export function isRefusal(error: unknown, tag: string): error is Error {
     /^[^\p{C}\p{Zl}\p{Zp}]+$/u.test(error.message)
   );
 }
+
+/** All bytes of a tensor that should be there. */
+export async function allOf(tensor: FileTensor | undefined): Promise<Uint8Array> {
+  if (!tensor) throw new Error("the tensor is missing");
+  return tensor.read(0, tensor.byteLength);
+}
+
+/** All values of a tensor of float32. */
+export async function floatsOf(tensor: FileTensor | undefined): Promise<number[]> {
+  return [...new Float32Array(new Uint8Array(await allOf(tensor)).buffer)];
+}
+
+/** Runs what must refuse: one sentence of ours that holds all the words. */
+export async function refuses(run: () => Promise<unknown>, ...words: string[]): Promise<string> {
+  let error: unknown;
+  try {
+    await run();
+  } catch (thrown) {
+    error = thrown;
+  }
+  assert.ok(error, `refuses (${words})`);
+  assert.ok(isRefusal(error, "pytorch"), `a sentence of ours: ${error}`);
+  const message = error instanceof Error ? error.message : "";
+  for (const word of words) assert.ok(message.includes(word), `'${word}' in: ${message}`);
+  return message;
+}
+
+export const readBytes = (bytes: Uint8Array) => readPytorch(new CheckedSource(bytes), "x.bin");
+
+export const refusesFile = (bytes: Uint8Array, ...words: string[]) =>
+  refuses(async () => contents(await readBytes(bytes)), "[pytorch] x.bin ", ...words);
+
+export const refusesEntries = (entries: readonly Entry[], ...words: string[]) =>
+  refusesFile(writeZip(entries), ...words);
+
+/** A file whose pickle is the given instructions, over a storage of 4 floats. */
+export const pickled = (...parts: (string | number | Uint8Array)[]) =>
+  writeZip(torchEntries(P.file(...parts), [new Uint8Array(16)]));
+
+export const refusesPickle = (parts: (string | number | Uint8Array)[], ...words: string[]) =>
+  refusesFile(pickled(...parts), ...words);
 
 /** Random numbers of a seed (mulberry32). */
 export class Random {
