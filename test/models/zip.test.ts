@@ -95,11 +95,11 @@ test("wrong bytes are found before a tensor is complete, and hurt no other", asy
   assert.ok(at > 0);
   file[at + 100] ^= 1;
   const state = await readBytes(file);
-  const base = state.get("base");
+  const tensor = state.get("base");
   for (const most of [192, 0]) {
     let seen = 0; // of 240 bytes: at first all but the last piece, then none
     await refuses(async () => {
-      if (base) for await (const part of base.chunks(64)) seen += part.length;
+      if (tensor) for await (const part of tensor.chunks(64)) seen += part.length;
     }, "wrong bytes");
     assert.is(seen, most);
   }
