@@ -24,11 +24,17 @@ function asked(): "here" | "all" | TestDevice {
   );
 }
 
+/** Whether tests on this device are asked for. */
+export function testsRunOn(device: TestDevice): boolean {
+  const wanted = asked();
+  return wanted === "here" || wanted === "all" || wanted === device;
+}
+
 async function openWebGPU(more: DeviceOptions): Promise<Opened[]> {
   const wanted = asked();
   const found: Opened[] = [];
   for (const name of webgpu) {
-    if (wanted !== name && wanted !== "here" && wanted !== "all") continue;
+    if (!testsRunOn(name)) continue;
     try {
       found.push({ name, device: await openDevice({ ...more, device: name }) });
     } catch (error) {
@@ -41,9 +47,7 @@ async function openWebGPU(more: DeviceOptions): Promise<Opened[]> {
 
 /** Opens every device that is asked for. Throws where one that was named is missing. */
 export async function openEach(more: DeviceOptions = {}): Promise<Opened[]> {
-  const wanted = asked();
-  const cpu = wanted === "here" || wanted === "all" || wanted === "cpu";
-  const first: Opened[] = cpu
+  const first: Opened[] = testsRunOn("cpu")
     ? [{ name: "cpu", device: await openDevice({ threads, ...more, device: "cpu" }) }]
     : [];
   return [...first, ...(await openWebGPU(more))];

@@ -1,32 +1,41 @@
-import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { extname, join, normalize } from "node:path";
 import { type Browser, chromium, type Page } from "playwright-core";
+import { findBrowser } from "../tools/commands/machine.ts";
 
 const root = join(import.meta.dirname, "..");
 const types: Record<string, string> = {
   ".html": "text/html",
   ".js": "text/javascript",
   ".json": "application/json",
+  ".wasm": "application/wasm",
   ".wgsl": "text/plain",
 };
 
-const executable = [
-  "/usr/bin/chromium",
-  "/usr/bin/chromium-browser",
-  "/usr/bin/google-chrome",
-].find(existsSync);
+/** With these a page may share memory with its workers. */
+const isolation = {
+  "cross-origin-opener-policy": "same-origin",
+  "cross-origin-embedder-policy": "require-corp",
+};
 
-/** Serves the built package and opens a page of headless Chromium with WebGPU on its software adapter. */
-export async function openPage(): Promise<{ page: Page; close: () => Promise<void> }> {
+/**
+ * Serves the built package and opens a page of headless Chromium with WebGPU on its software adapter. `isolated`: the page
+ * is cross-origin isolated.
+ */
+export async function openPage({ isolated = false } = {}): Promise<{
+  page: Page;
+  close: () => Promise<void>;
+}> {
+  const executable = findBrowser();
   if (!executable) {
     throw new Error(
       "no Chromium: install one, on Debian or Ubuntu `sudo bash tools/setup.sh --browser`",
     );
   }
   const server: Server = createServer(async (request, response) => {
+    if (isolated) response.setHeaders(new Map(Object.entries(isolation)));
     const path = normalize(new URL(request.url ?? "/", "http://localhost").pathname);
     const imports = {
       "promptgen/engine": "/dist/engine/index.js",

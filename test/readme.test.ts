@@ -1,79 +1,44 @@
 import { existsSync, readFileSync } from "node:fs";
-import { stripTypeScriptTypes } from "node:module";
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { build } from "../tools/commands/build.ts";
-import { openPage } from "./page.ts";
+import { onDevices } from "./devices.ts";
+import { askingFor, blocks, losses, programs, runHere } from "./programs.ts";
 
 const test = suite("README");
+const each = await onDevices("README");
 build();
 const root = join(import.meta.dirname, "..");
-const readme = readFileSync(join(root, "README.md"), "utf8");
-const blocks = [...readme.matchAll(/```(\w+)\n([\s\S]*?)```/g)].map(([, language, code]) => ({
-  language,
-  code,
-}));
-const programs = blocks.filter((b) => b.language === "ts");
-
-/** What a program prints, run in Node from the built package. */
-async function runHere(code: string): Promise<string[]> {
-  const lines: string[] = [];
-  const log = console.log;
-  console.log = (...args: unknown[]) => lines.push(args.join(" "));
-  try {
-    const js = stripTypeScriptTypes(code).replaceAll(
-      /from "promptgen\/(\w+)"/g,
-      (_, name) => `from "${new URL(`../dist/${name}/index.js`, import.meta.url).href}"`,
-    );
-    await import(`data:text/javascript,${encodeURIComponent(js)}`);
-  } finally {
-    console.log = log;
-  }
-  return lines;
-}
-
-const losses = (lines: readonly string[]): number[] =>
-  lines.flatMap((l) => {
-    const found = /loss (\S+)/.exec(l);
-    return found ? [Number(found[1])] : [];
-  });
-
 test("has programs, and the first one is short", () => {
   assert.ok(programs.length >= 1);
-  const lines = programs[0].code.split("\n").filter((l) => l.trim() !== "");
+  const lines = programs[0].split("\n").filter((l) => l.trim() !== "");
   assert.ok(lines.length <= 25, `${lines.length} lines`);
 });
 
-test("the first program runs in Node and in a browser with the same loss", async () => {
-  const here = losses(await runHere(programs[0].code));
-  assert.ok(here.length >= 2 && here.every(Number.isFinite), `${here}`);
-  assert.ok(here[here.length - 1] < here[0] / 4, `the loss does not fall: ${here}`);
-  const { page, close } = await openPage();
-  try {
-    const lines: string[] = [];
-    page.on("console", (m) => lines.push(m.text()));
-    await page.addScriptTag({
-      type: "module",
-      content: `${stripTypeScriptTypes(programs[0].code)}
-      globalThis.finished = true;`,
-    });
-    await page.waitForFunction("globalThis.finished", undefined, { timeout: 120_000 });
-    const there = losses(lines);
-    assert.is(there.length, here.length, lines.join("\n"));
-    there.forEach((loss, i) => {
-      assert.ok(
-        Math.abs(loss - here[i]) <= 1e-4,
-        `step ${i}: ${loss} in the browser, ${here[i]} in Node`,
-      );
-    });
-  } finally {
-    await close();
-  }
+each("the first program learns", async (_, name) => {
+  const lines = await runHere(askingFor(name, programs[0]));
+  assert.match(lines[0], name === "cpu" ? /^CPU with / : /^WebGPU on /);
+  const seen = losses(lines);
+  assert.ok(seen.length >= 2 && seen.every(Number.isFinite), `${seen}`);
+  assert.ok(seen[seen.length - 1] < seen[0] / 4, `the loss does not fall: ${seen}`);
+});
+
+test("as it stands it takes a hardware GPU or the CPU, and comes to the same", async () => {
+  const lines = await runHere(programs[0]);
+  assert.match(
+    lines[0],
+    /^(CPU with \d+ threads? \(.*; no hardware GPU was found\)|WebGPU on .* \(a hardware GPU\))$/,
+  );
+  const [here, cpu] = [losses(lines), losses(await runHere(askingFor("cpu", programs[0])))];
+  assert.is(here.length, cpu.length);
+  here.forEach((loss, i) => {
+    assert.ok(Math.abs(loss - cpu[i]) <= 1e-4, `${loss} and ${cpu[i]}`);
+  });
 });
 
 test("every other program runs", async () => {
-  for (const { code } of programs.slice(1)) assert.ok((await runHere(code)).length > 0);
+  for (const code of programs.slice(1)) assert.ok((await runHere(code)).length > 0);
 });
 
 test("every command names a script or a file that is there", () => {
@@ -89,3 +54,4 @@ test("every command names a script or a file that is there", () => {
 });
 
 test.run();
+each.run();

@@ -1,0 +1,61 @@
+/** The README's programs, and how a program is run in Node and in a page. */
+import { readFileSync } from "node:fs";
+import { stripTypeScriptTypes } from "node:module";
+import { join } from "node:path";
+import type { Page } from "playwright-core";
+
+const readme = readFileSync(join(import.meta.dirname, "..", "README.md"), "utf8");
+
+/** Its blocks of code, in order. */
+export const blocks = [...readme.matchAll(/```(\w+)\n([\s\S]*?)```/g)].map(
+  ([, language, code]) => ({ language, code }),
+);
+export const programs = blocks.filter((b) => b.language === "ts").map(({ code }) => code);
+
+/** A program with its call of openDevice() asking for `device`. */
+export function askingFor(device: string, code: string): string {
+  const asked = code.replace("openDevice()", `openDevice({ device: "${device}" })`);
+  if (asked === code) throw new Error("the program has no openDevice()");
+  return asked;
+}
+
+let runs = 0;
+
+/** What a program prints, run in Node from the built package. */
+export async function runHere(code: string): Promise<string[]> {
+  const lines: string[] = [];
+  const log = console.log;
+  console.log = (...args: unknown[]) => lines.push(args.join(" "));
+  try {
+    const js = stripTypeScriptTypes(code).replaceAll(
+      /from "promptgen\/(\w+)"/g,
+      (_, name) => `from "${new URL(`../dist/${name}/index.js`, import.meta.url).href}"`,
+    );
+    // a module runs once, so each is made another one
+    await import(`data:text/javascript,${encodeURIComponent(`${js}\n// ${runs++}`)}`);
+  } finally {
+    console.log = log;
+  }
+  return lines;
+}
+
+/** What a program prints in a page. Throws what it throws. */
+export async function runThere(page: Page, code: string): Promise<string[]> {
+  const lines: string[] = [];
+  page.on("console", (m) => lines.push(m.text()));
+  const thrown = new Promise<never>((_, reject) => page.on("pageerror", reject));
+  await page.addScriptTag({
+    type: "module",
+    content: `${stripTypeScriptTypes(code)}\nglobalThis.finished = true;`,
+  });
+  const finished = page.waitForFunction("globalThis.finished", undefined, { timeout: 120_000 });
+  await Promise.race([finished, thrown]);
+  return lines;
+}
+
+/** The figures behind "loss". */
+export const losses = (lines: readonly string[]): number[] =>
+  lines.flatMap((l) => {
+    const found = /loss (\S+)/.exec(l);
+    return found ? [Number(found[1])] : [];
+  });
