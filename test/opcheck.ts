@@ -49,6 +49,15 @@ async function openForms(): Promise<Form[]> {
   return forms;
 }
 
+/**
+ * The CPU with 1, 2 and 4 threads. Profiling makes every launch a segment of its own, which the threads share whatever its
+ * size.
+ */
+const openThreads = (): Promise<Device[]> =>
+  Promise.all(
+    [1, 2, 4].map((threads) => openDevice({ device: "cpu", threads, profile: true, debug: 0 })),
+  );
+
 let formsOpened: Promise<Form[]> | undefined;
 
 const listed = (result: Tensor | readonly Tensor[]): readonly Tensor[] =>
@@ -212,6 +221,22 @@ export async function failuresOf<A>(
   return failures;
 }
 
+/** The first place where other numbers of threads give other bits. */
+async function threadsDiffer<A>(golden: Golden, fn: OpFunction<A>): Promise<string | undefined> {
+  const comparisons = golden.cases.flatMap((c) => compareWithGolden(fn, c, golden));
+  const wanted = comparisons.map((c) => c.got);
+  const devices = await openThreads();
+  const [one, ...others] = await Promise.all(devices.map((device) => read(device, wanted)));
+  for (const device of devices) device.destroy();
+  for (const other of others) {
+    for (const [i, values] of other.entries()) {
+      const at = values.findIndex((v, k) => !Object.is(v, one[i][k]));
+      if (at >= 0) return `${comparisons[i].label}: element ${at} differs with the threads`;
+    }
+  }
+  return undefined;
+}
+
 /**
  * Registers and runs the tests of one op, one for each device and form of its kernels: `name` is its golden, `fn` applies
  * it to a case's inputs.
@@ -231,6 +256,12 @@ export async function opcheck<A = Readonly<Record<string, unknown>>>(
       const more = failures.length > 8 ? `\n  and ${failures.length - 8} more` : "";
       throw new Error(`[${name}] on ${form.device.description}:${shown.join("")}${more}`);
     });
+    if (form.name === "on cpu") {
+      test("gives the same bits with 1, 2 and 4 threads", async () => {
+        const failure = await threadsDiffer(golden, fn);
+        if (failure) throw new Error(`[${name}] ${failure}`);
+      });
+    }
     test.run();
   }
 }

@@ -11,7 +11,7 @@
  * complete verdict is only mentioned. No verdict, two verdicts, no tests or a skipped test is a
  * failure.
  */
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { relative, resolve } from "node:path";
@@ -215,7 +215,7 @@ export function choose(
   const left = [
     ...(choice === "cpu" ? ["webgpu"] : []),
     ...(choice.startsWith("gpu") ? ["cpu"] : []),
-    ...(has.browser ? [] : ["browser"]),
+    ...(has.browser && choice !== "gpu" ? [] : ["browser"]),
   ];
   return { left, devices: choice, missing: has.browser ? "" : missing };
 }
@@ -260,6 +260,15 @@ async function main(): Promise<void> {
       (file) => !left.some((f) => relative(ROOT, file).startsWith(`test/${f}/`)),
     );
     line = missing;
+    if (files.length === 0) {
+      const where = left.map((f) => `test/${f}`).join(" and ");
+      fail(
+        `[test] what matches is in ${where}, which is left out here; see npm test -- --device all`,
+      );
+    }
+    const build = [resolve(ROOT, "tools/commands/kernels.ts"), "--if-needed"];
+    const { status, stderr } = spawnSync(process.execPath, build, { encoding: "utf8" });
+    if (status !== 0) fail(stderr.trim());
   }
   let passed = 0;
   let failed = 0;
