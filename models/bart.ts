@@ -10,6 +10,7 @@ import { embedding } from "../engine/ops/embedding.ts";
 import { linear } from "../engine/ops/matmul.ts";
 import { concat, reshape, slice } from "../engine/ops/shape.ts";
 import type { Tensor } from "../engine/tensor.ts";
+import { type Checkpoint, readCheckpoint } from "./checkpoint.ts";
 import { configError, count, flag, type Json, only, readFields, real } from "./config.ts";
 import {
   type AttentionOptions,
@@ -21,16 +22,10 @@ import {
   type Linear,
   multiHeadAttention,
 } from "./nn.ts";
-import {
-  type Checkpoint,
-  type ModelWeights,
-  type Names,
-  readCheckpoint,
-  type Storage,
-  Weights,
-} from "./weights.ts";
+import { type ModelWeights, type Names, type Storage, Weights } from "./weights.ts";
 
 const FIELDS = {
+  model_type: only("bart"),
   vocab_size: count(1),
   d_model: count(1),
   encoder_layers: count(1),
@@ -51,6 +46,8 @@ const FIELDS = {
   eos_token_id: count(0, { absent: 2 }),
   decoder_start_token_id: count(0, { absent: 2 }),
   normalize_before: only(false),
+  normalize_embedding: only(true),
+  static_position_embeddings: only(false),
   add_final_layer_norm: only(false),
   tie_word_embeddings: only(true),
 };
@@ -68,8 +65,9 @@ export function bartConfig(json: unknown, where = "config.json") {
   return config;
 }
 
-/** One table serves four places; a file may hold it under any of their names. */
+/** One table serves four places; a file may hold it under any of their names. Files of BartModel lack "model." and the bias. */
 export const BART_NAMES: Names = {
+  base: { prefix: "model", parts: ["shared", "encoder", "decoder"] },
   tied: {
     "model.encoder.embed_tokens.weight": "model.shared.weight",
     "model.decoder.embed_tokens.weight": "model.shared.weight",
@@ -77,7 +75,7 @@ export const BART_NAMES: Names = {
   },
   spellings: {},
   unread: ["model.encoder.version", "model.decoder.version"],
-  headless: { prefix: "model.", absent: ["final_logits_bias"] },
+  optional: ["final_logits_bias"],
 };
 
 /** LayerNorm's epsilon, which is no field of the config. */
@@ -234,12 +232,9 @@ class BartEncoder {
   readonly layernormEmbedding: LayerNorm;
   readonly #dropout: number;
   constructor(w: Weights, c: BartConfig) {
-    w.layers("layers", "encoder_layers", c.encoder_layers);
     this.embedPositions = new BartLearnedPositionalEmbedding(w, "embed_positions", c);
-    this.layers = Array.from(
-      { length: c.encoder_layers },
-      (_, i) => new BartEncoderLayer(w.at(`layers.${i}`), c),
-    );
+    const places = w.layers("layers", "encoder_layers", c.encoder_layers);
+    this.layers = places.map((place) => new BartEncoderLayer(place, c));
     this.layernormEmbedding = w.layerNorm("layernorm_embedding", c.d_model, EPS);
     this.#dropout = c.dropout;
   }
@@ -268,12 +263,9 @@ class BartDecoder {
   readonly layernormEmbedding: LayerNorm;
   readonly #dropout: number;
   constructor(w: Weights, c: BartConfig) {
-    w.layers("layers", "decoder_layers", c.decoder_layers);
     this.embedPositions = new BartLearnedPositionalEmbedding(w, "embed_positions", c);
-    this.layers = Array.from(
-      { length: c.decoder_layers },
-      (_, i) => new BartDecoderLayer(w.at(`layers.${i}`), c),
-    );
+    const places = w.layers("layers", "decoder_layers", c.decoder_layers);
+    this.layers = places.map((place) => new BartDecoderLayer(place, c));
     this.layernormEmbedding = w.layerNorm("layernorm_embedding", c.d_model, EPS);
     this.#dropout = c.dropout;
   }
@@ -350,7 +342,7 @@ export class BartForConditionalGeneration {
     return new BartForConditionalGeneration(w, checkpoint.config, where);
   }
 
-  /** The model of a directory with config.json and model.safetensors. */
+  /** The model of a directory with config.json and weights. */
   static async load(directory: string, storage: Storage = "f32") {
     return BartForConditionalGeneration.from(await readCheckpoint(directory), storage);
   }

@@ -1,4 +1,4 @@
-/** BERT and BART, their weights and tokenizers. */
+/** BERT, RoBERTa and BART, their weights and tokenizers. */
 export {
   type BartConfig,
   BartForConditionalGeneration,
@@ -7,9 +7,15 @@ export {
   type DecoderCache,
   type KeyValue,
 } from "./bart.ts";
-export { type BertConfig, BertForMaskedLM, type BertInput, bertConfig } from "./bert.ts";
+export { BertForMaskedLM, bertConfig } from "./bert.ts";
+export { type Checkpoint, readCheckpoint } from "./checkpoint.ts";
+export { type EncoderConfig, type EncoderInput, MaskedLM } from "./encoder.ts";
+export { loadMaskedLM, maskedLM } from "./masked-lm.ts";
 export { type ForwardOptions, gatherRows, type Training } from "./nn.ts";
+export { RobertaForMaskedLM, robertaConfig } from "./roberta.ts";
 export {
+  type FileTensor,
+  openSafetensors,
   parseSafetensors,
   type Safetensors,
   type SafetensorsDtype,
@@ -20,10 +26,8 @@ export {
 } from "./safetensors.ts";
 export { createTokenizer, loadTokenizer, type Role, Tokenizer } from "./tokenizer.ts";
 export {
-  type Checkpoint,
   type ModelWeights,
   type Names,
-  readCheckpoint,
   type Storage,
   saveCheckpoint,
   serializeWeights,

@@ -3,9 +3,9 @@ import { type AttentionOptions, attention, type Layout } from "../engine/ops/att
 import { dropout } from "../engine/ops/dropout.ts";
 import { embedding } from "../engine/ops/embedding.ts";
 import { layerNorm } from "../engine/ops/layernorm.ts";
-import { linear } from "../engine/ops/matmul.ts";
+import { linear, matmul } from "../engine/ops/matmul.ts";
 import { reshape } from "../engine/ops/shape.ts";
-import type { Tensor } from "../engine/tensor.ts";
+import { type Tensor, tensor } from "../engine/tensor.ts";
 
 export type { AttentionOptions, Layout };
 
@@ -69,6 +69,14 @@ export class Embedding {
 /** Rows of x [..., D] counted over all leading axes: `rows` u32 [R] -> [R, D]. */
 export function gatherRows(x: Tensor, rows: Tensor): Tensor {
   return embedding(reshape(x, [-1, x.shape[x.shape.length - 1]]), rows);
+}
+
+/** Sums of x f32 [R, T] from the left end up to each place, [R, T]; exact for whole numbers. */
+export function runningSum(x: Tensor): Tensor {
+  const [, length] = x.shape;
+  const upTo = new Float32Array(length * length); // upTo[i][j] = 1 where i <= j
+  for (let i = 0; i < length; i++) upTo.fill(1, i * length + i, (i + 1) * length);
+  return matmul(x, tensor(upTo, [length, length]));
 }
 
 /**

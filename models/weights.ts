@@ -1,5 +1,5 @@
 /**
- * Weights by name: from a safetensors file, strictly, or random ones for a model that starts from nothing.
+ * Weights by name: from a checkpoint, strictly, or random ones for a model that starts from nothing.
  *
  * A model asks for each tensor by the name that stands in the file: `w.at("attention.self").linear("query", h, h)` is
  * `attention.self.query.weight` and `.bias`, behind whatever `w` itself is at. What does not fit is collected while the model is
@@ -8,51 +8,63 @@
 import { read } from "../engine/compile.ts";
 import type { Device } from "../engine/device.ts";
 import { numel, type Shape, sameShape, show } from "../engine/shape.ts";
-import { type DType, state, stateName, type Tensor, type TypedArray } from "../engine/tensor.ts";
+import {
+  type DType,
+  type StateSource,
+  state,
+  stateName,
+  type Tensor,
+  type TypedArray,
+} from "../engine/tensor.ts";
+import type { Checkpoint } from "./checkpoint.ts";
 import type { Json } from "./config.ts";
 import { normal } from "./init.ts";
 import { Embedding, LayerNorm, Linear } from "./nn.ts";
 import {
+  decode,
   encodeFloat16,
-  parseSafetensors,
-  type Safetensors,
+  type FileTensor,
+  type SafetensorsDtype,
   serializeSafetensors,
   type TensorEntry,
   tensorEntry,
-  toFloat32,
 } from "./safetensors.ts";
 
 /** The names in which files of one kind of model differ from the model's own. */
 export interface Names {
+  /** The model without its head: the prefix of its tensors, and the first words of their names in files that lack the prefix. */
+  readonly base: { readonly prefix: string; readonly parts: readonly string[] };
   /** A second name of a tensor -> its first. Where a file has both, they must be equal. */
   readonly tied: Readonly<Record<string, string>>;
+  /** Where a file lacks the first, the second is read; where it has both, the second is not. */
+  readonly instead?: Readonly<Record<string, string>>;
   /** Older spellings of the end of a name -> the end as it is here. */
   readonly spellings: Readonly<Record<string, string>>;
   /** What a file may hold and the model does not read. */
   readonly unread: readonly string[];
-  /** How a file of the model without its head differs: its names lack a prefix, and some tensors (then 0) are not there. */
-  readonly headless?: { readonly prefix: string; readonly absent: readonly string[] };
+  /** What a file may lack; it is 0 then. */
+  readonly optional?: readonly string[];
+  /** The prefix of the head that a file may lack as a whole, and the sentence about what cannot be done then. */
+  readonly head?: { readonly prefix: string; readonly lacking: string };
 }
 
 /** How matrices are kept on the device; f16 and bf16 are for frozen models. */
 export type Storage = "f32" | "f16" | "bf16";
 
-/** A checkpoint's two files, in memory. */
-export interface Checkpoint {
-  /** The directory, or what to call it in errors. */
-  readonly where: string;
-  readonly config: Json;
-  readonly file: Safetensors;
-}
-
 /** Where the values come from, and what has been asked for so far. */
 interface Source {
-  value(name: string, shape: Shape, init: Init): { data: TypedArray; dtype: DType };
-  has(name: string): boolean;
+  value(name: string, shape: Shape, init: Init): Initial;
+  /** How many layers there are under a prefix; undefined where there may be any number. */
+  layers(prefix: string): number | undefined;
   parameters: Map<string, Tensor>;
   buffers: Map<string, Tensor>;
   contradictions: string[];
   finish(model: string): void;
+}
+
+interface Initial {
+  readonly data: TypedArray | StateSource;
+  readonly dtype: DType;
 }
 
 /** How a random tensor starts: one value everywhere, or normal (with one row of zeros, that of padding). */
@@ -76,7 +88,10 @@ export class Weights {
     this.#path = path;
   }
 
-  /** The weights of a file; matrices are kept as `storage`. */
+  /**
+   * The weights of a checkpoint; matrices are kept as `storage`. F32 in memory is taken as it is; all else is read and
+   * converted piece by piece when a device needs it.
+   */
   static from(checkpoint: Checkpoint, names: Names, storage: Storage = "f32"): Weights {
     return new Weights(fileSource(checkpoint, names, storage), "");
   }
@@ -127,13 +142,17 @@ export class Weights {
     return this.#make(this.#source.buffers, name, shape, { fill: 0 });
   }
 
-  /** Notes a field of config.json that says another count of layers than the file holds under `name`. */
-  layers(name: string, fieldName: string, declared: number): void {
-    let held = 0;
-    while (this.#source.has(this.#name(`${name}.${held}.`))) held++;
+  /**
+   * The places of layers, `name`.0 and so on. Notes a field of config.json that says another count than the file holds; at
+   * most one layer too many is built then.
+   */
+  layers(name: string, fieldName: string, declared: number): Weights[] {
+    const held = this.#source.layers(this.#name(name)) ?? declared;
     if (held !== declared && held > 0) {
       this.#source.contradictions.push(`${fieldName} is ${declared}, the weights have ${held}`);
     }
+    const count = Math.min(declared, held + 1);
+    return Array.from({ length: count }, (_, i) => this.at(`${name}.${i}`));
   }
 
   /**
@@ -172,7 +191,7 @@ function randomSource(seed: number, std: number): Source {
   let stream = 0;
   return {
     ...tables(),
-    has: () => false,
+    layers: () => undefined,
     value: (_, shape, init) => {
       const mine = stream++;
       if ("fill" in init) {
@@ -189,124 +208,168 @@ function randomSource(seed: number, std: number): Source {
   };
 }
 
-function fileSource({ where, file }: Checkpoint, names: Names, storage: Storage): Source {
-  const { entries, problems, absent } = canonical(file.tensors, names);
+/** A tensor of a checkpoint under the model's name, with others that must be equal to it. */
+interface Entry {
+  readonly given: string;
+  readonly tensor: TensorEntry | FileTensor;
+  readonly twins: { readonly given: string; readonly tensor: TensorEntry | FileTensor }[];
+}
+
+const SHOWN_PROBLEMS = 24;
+
+function fileSource(checkpoint: Checkpoint, names: Names, storage: Storage): Source {
+  const { where } = checkpoint;
+  const entries = canonical(checkpoint.tensors, names);
   const asked = new Set<string>();
   const list = { missing: [] as string[], shape: [] as string[], dtype: [] as string[] };
   const source = tables();
+  const twins = [...entries.values()].flatMap(unequal);
   return {
     ...source,
-    has: (prefix) => [...entries.keys()].some((name) => name.startsWith(prefix)),
+    layers: (prefix) => {
+      let held = 0;
+      const has = (start: string) => [...entries.keys()].some((name) => name.startsWith(start));
+      while (has(`${prefix}.${held}.`)) held++;
+      return held;
+    },
     value: (name, shape, init) => {
       const matrix = "normal" in init && !init.exact;
       asked.add(name);
       const entry = entries.get(name);
-      if (entry === undefined && absent.includes(name)) return zeros(shape);
-      if (entry === undefined) list.missing.push(name);
-      else if (!(entry.dtype in FLOATS)) list.dtype.push(`${name} is ${entry.dtype}`);
-      else if (!sameShape(entry.shape, shape)) {
-        list.shape.push(`${name} is ${show(entry.shape)}, config.json asks for ${show(shape)}`);
-      } else return stored(entry, matrix ? storage : "f32");
-      return zeros(shape); // the model is built on, to find the rest
+      if (entry === undefined) {
+        if (!names.optional?.includes(name)) list.missing.push(name);
+        return { data: ZEROS, dtype: "f32" };
+      }
+      const { dtype, shape: found } = entry.tensor;
+      if (!(dtype in WIDTHS)) list.dtype.push(`${name} is ${dtype}`);
+      else if (!sameShape(found, shape)) {
+        list.shape.push(`${name} is ${show(found)}, config.json asks for ${show(shape)}`);
+      } else return stored(entry, matrix ? storage : "f32", where);
+      return { data: ZEROS, dtype: "f32" }; // the model is built on, to find the rest
     },
     finish: (model) => {
-      const unused = [...entries.keys()].filter((name) => !asked.has(name));
+      const { head, base } = names;
+      const held = [...entries.keys()];
+      const holds = (prefix: string) => held.some((name) => name.startsWith(prefix));
+      if (head && holds(`${base.prefix}.`) && !holds(head.prefix)) {
+        throw new Error(
+          `[weights] ${where} holds no ${head.prefix}*, the head of ${model}: ${head.lacking}`,
+        );
+      }
       const lines = [
         ...source.contradictions.map((text) => `config.json: ${text}`),
         ...list.missing.map((name) => `missing: ${name}`),
-        ...unused.map((name) => `unused: ${name}`),
+        ...held.filter((name) => !asked.has(name)).map((name) => `unused: ${name}`),
         ...list.shape.map((text) => `shape: ${text}`),
         ...list.dtype.map((text) => `dtype: ${text}, F32, F16, BF16 or F64 is expected`),
-        ...problems,
+        ...twins,
       ];
       if (lines.length === 0) return;
+      const more = lines.length - SHOWN_PROBLEMS;
+      const shown = lines.slice(0, more > 1 ? SHOWN_PROBLEMS : lines.length);
+      if (more > 1) shown.push(`and ${more} more`);
       throw new Error(
         `[weights] ${where} does not hold the ${model} that its config.json describes; ` +
-          `use both files of one checkpoint:\n  ${lines.join("\n  ")}`,
+          `use both files of one checkpoint:\n  ${shown.join("\n  ")}`,
       );
     },
   };
 }
 
-const zeros = (shape: Shape) => ({ data: new Float32Array(numel(shape)), dtype: "f32" as const });
+/** What takes no memory before a device asks for it. */
+const ZEROS: StateSource = { read: async (first, end) => new Float32Array(end - first) };
 
-const FLOATS = { F32: 1, F16: 1, BF16: 1, F64: 1 };
+/** Bytes of an element. */
+const WIDTHS = { F32: 4, F16: 2, BF16: 2, F64: 8 };
+
+/** The name in the model of a tensor of a file; undefined for what is not read. */
+function nameOf(given: string, { base, unread, spellings, tied }: Names): string | undefined {
+  const bare = base.parts.some((part) => given.startsWith(`${part}.`));
+  const full = bare ? `${base.prefix}.${given}` : given;
+  if (unread.includes(full)) return undefined;
+  const old = Object.keys(spellings).find((end) => full.endsWith(`.${end}`));
+  const spelled = old === undefined ? full : full.slice(0, -old.length) + spellings[old];
+  return tied[spelled] ?? spelled;
+}
 
 /** The file's tensors under the model's names. */
-function canonical(tensors: ReadonlyMap<string, TensorEntry>, names: Names) {
-  const entries = new Map<string, TensorEntry>();
-  const problems: string[] = [];
-  const { prefix = "", absent = [] } = names.headless ?? {};
-  const headless = ![...tensors.keys()].some((name) => name.startsWith(prefix));
-  for (const [stored, entry] of tensors) {
-    const given = headless ? prefix + stored : stored;
-    if (names.unread.includes(given)) continue;
-    const old = Object.keys(names.spellings).find((end) => given.endsWith(`.${end}`));
-    const spelled = old === undefined ? given : given.slice(0, -old.length) + names.spellings[old];
-    const name = names.tied[spelled] ?? spelled;
-    const other = entries.get(name);
-    if (other === undefined) entries.set(name, entry);
-    else if (!sameEntry(entry, other)) problems.push(`tied, but not equal: ${given} and ${name}`);
+function canonical(tensors: Checkpoint["tensors"], names: Names): Map<string, Entry> {
+  const entries = new Map<string, Entry>();
+  for (const [given, tensor] of tensors) {
+    const name = nameOf(given, names);
+    if (name === undefined) continue;
+    const first = entries.get(name);
+    if (first) first.twins.push({ given, tensor });
+    else entries.set(name, { given, tensor, twins: [] });
   }
-  return { entries, problems, absent: headless ? absent : [] };
+  for (const [name, other] of Object.entries(names.instead ?? {})) {
+    const entry = entries.get(other);
+    if (entry && !entries.has(name)) entries.set(name, entry);
+    entries.delete(other);
+  }
+  return entries;
 }
 
-function sameEntry(a: TensorEntry, b: TensorEntry): boolean {
-  if (a.dtype !== b.dtype || !sameShape(a.shape, b.shape)) return false;
-  return a.data.every((byte, i) => byte === b.data[i]);
+const notEqual = (a: string, b: string) =>
+  `${a} and ${b} are one tensor of the model, but not equal in the file (set "tie_word_embeddings" to false in ` +
+  "config.json where they are meant to differ)";
+
+/** A sentence for each tensor that is not equal to its twin, as far as that is known before reading files. */
+function unequal({ given, tensor, twins }: Entry): string[] {
+  const same = (other: Entry["tensor"]) => {
+    if (tensor.dtype !== other.dtype || !sameShape(tensor.shape, other.shape)) return false;
+    if (!("data" in tensor) || !("data" in other)) return true;
+    return sameBytes(tensor.data, other.data);
+  };
+  return twins.flatMap((twin) => (same(twin.tensor) ? [] : [notEqual(twin.given, given)]));
 }
 
-function stored(entry: TensorEntry, storage: Storage): { data: TypedArray; dtype: DType } {
-  if (storage === "f32") return { data: toFloat32(entry), dtype: "f32" };
-  if (entry.dtype.toLowerCase() === storage) {
-    const bytes = entry.data.slice(); // aligned
-    return { data: new Uint16Array(bytes.buffer), dtype: storage };
+function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
+}
+
+function stored({ given, tensor, twins }: Entry, storage: Storage, where: string): Initial {
+  const { dtype } = tensor;
+  if ("data" in tensor && dtype === "F32" && storage === "f32") {
+    return { data: decode(dtype, tensor.data), dtype: storage };
   }
-  const values = toFloat32(entry);
-  const data = storage === "f16" ? encodeFloat16(values) : encodeBfloat16(values);
-  return { data, dtype: storage };
+  const width = WIDTHS[dtype as keyof typeof WIDTHS];
+  const read = async (first: number, end: number) => {
+    const [from, to] = [first * width, end * width];
+    const bytes = "data" in tensor ? tensor.data.subarray(from, to) : await tensor.read(from, to);
+    // the first piece tells: what was trained apart is nowhere the same
+    for (const twin of first === 0 ? twins : []) {
+      if ("data" in twin.tensor || sameBytes(bytes, await twin.tensor.read(from, to))) continue;
+      throw new Error(`[weights] ${where}: ${notEqual(twin.given, given)}`);
+    }
+    return convert(bytes, dtype, storage);
+  };
+  return { data: { read }, dtype: storage };
+}
+
+/** Values of a file as the device keeps them. */
+function convert(bytes: Uint8Array, dtype: SafetensorsDtype, storage: Storage): TypedArray {
+  if (dtype.toLowerCase() === storage && storage !== "f32") {
+    const { buffer, byteOffset, length } = bytes.byteOffset % 2 === 0 ? bytes : bytes.slice();
+    return new Uint16Array(buffer, byteOffset, length / 2);
+  }
+  const values = decode(dtype, bytes);
+  if (storage === "f32") return values;
+  return storage === "f16" ? encodeFloat16(values) : encodeBfloat16(values);
 }
 
 /** float32 -> bfloat16 bits, rounded to nearest, ties to even. */
 export function encodeBfloat16(values: Float32Array): Uint16Array {
-  const aligned = values.byteOffset % 4 === 0 ? values : values.slice();
-  const bits = new Uint32Array(aligned.buffer, aligned.byteOffset, aligned.length);
-  return Uint16Array.from(bits, (b) =>
-    (b & 0x7fffffff) > 0x7f800000 ? (b >>> 16) | 0x40 : (b + 0x7fff + ((b >>> 16) & 1)) >>> 16,
-  );
-}
-
-/** Reads config.json and model.safetensors of a directory. */
-export async function readCheckpoint(directory: string): Promise<Checkpoint> {
-  const { readFile } = await import("node:fs/promises");
-  const { join } = await import("node:path");
-  const open = async (name: string) => {
-    const path = join(directory, name);
-    try {
-      const file = await readFile(path);
-      return { path, bytes: new Uint8Array(file.buffer, file.byteOffset, file.length) };
-    } catch (cause) {
-      throw new Error(
-        `[weights] ${path} cannot be read; name a directory that holds config.json and model.safetensors`,
-        { cause },
-      );
-    }
-  };
-  const config = await open("config.json");
-  const { path, bytes } = await open("model.safetensors");
-  return {
-    where: directory,
-    config: parseJson(new TextDecoder().decode(config.bytes), config.path),
-    file: parseSafetensors(bytes, path),
-  };
-}
-
-function parseJson(text: string, path: string): Json {
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new Error(`[config] ${path} is not JSON; fetch the file again`, { cause });
+  const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
+  const encoded = new Uint16Array(bits.length);
+  for (let i = 0; i < bits.length; i++) {
+    const b = bits[i];
+    const noNumber = (b & 0x7fffffff) > 0x7f800000;
+    encoded[i] = noNumber ? (b >>> 16) | 0x40 : (b + 0x7fff + ((b >>> 16) & 1)) >>> 16;
   }
+  return encoded;
 }
 
 /**

@@ -1,5 +1,5 @@
 /**
- * What the frozen BERT makes of a prompt, and the loss.
+ * What the frozen masked LM makes of a prompt, and the loss.
  *
  * BERT reads `[CLS] subject D_1 .. D_m [MASK] D_m+1 .. D_m+n [SEP]` with the expected embedding of each soft word, once with the
  * subject and once with "None" in its place:
@@ -16,7 +16,8 @@ import { matmul } from "../engine/ops/matmul.ts";
 import { max, sum } from "../engine/ops/reduce.ts";
 import { concat, expand, permute, reshape, slice, stopGradient } from "../engine/ops/shape.ts";
 import { type Tensor, tensor } from "../engine/tensor.ts";
-import type { BertForMaskedLM } from "../models/bert.ts";
+import type { MaskedLM } from "../models/encoder.ts";
+import { runningSum } from "../models/nn.ts";
 import type { Batch } from "./batch.ts";
 import type { Classes, Prompts } from "./generator.ts";
 
@@ -28,10 +29,10 @@ export interface ReaderIds {
 
 /** The frozen masked LM as a reader of soft prompts. */
 export class Reader {
-  readonly bert: BertForMaskedLM;
+  readonly bert: MaskedLM;
   readonly classes: Classes;
   readonly #ids: ReaderIds;
-  constructor(bert: BertForMaskedLM, classes: Classes, ids: ReaderIds) {
+  constructor(bert: MaskedLM, classes: Classes, ids: ReaderIds) {
     this.bert = bert;
     this.classes = classes;
     this.#ids = ids;
@@ -48,7 +49,7 @@ export class Reader {
     const [all, head] = batch.bertIds.shape;
     check(all % rows === 0, "reader", () => `${all} subjects do not share ${rows} prompts evenly`);
     const copies = all / rows;
-    const table = embedding(bert.bert.embeddings.wordEmbeddings.weight, tensor(this.classes.bert));
+    const table = embedding(bert.wordEmbeddings.weight, tensor(this.classes.bert));
     const soft = permute(matmul(prompts.distributions, table), [1, 0, 2]); // [B, m+n, d]
     const one = tensor(new Uint32Array(rows).fill(1), [rows, 1]);
     const tail = (x: Tensor, mask: Tensor, sep: Tensor) => {
@@ -77,11 +78,7 @@ export class Reader {
 
 /** Positions u32 [R, T] that count the live places only (a dead one repeats the position before it). */
 export function positionsOf(mask: Tensor): Tensor {
-  const [, length] = mask.shape;
-  const upTo = new Float32Array(length * length); // upTo[i][j] = 1 where i <= j
-  for (let i = 0; i < length; i++) upTo.fill(1, i * length + i, (i + 1) * length);
-  const counted = matmul(cast(mask, "f32"), tensor(upTo, [length, length])); // whole numbers: exact
-  return cast(maximum(add(counted, -1), 0), "u32");
+  return cast(maximum(add(runningSum(cast(mask, "f32")), -1), 0), "u32");
 }
 
 /** The loss and its two terms, each a scalar. */

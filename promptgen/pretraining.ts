@@ -8,7 +8,7 @@ import { sum } from "../engine/ops/reduce.ts";
 import { reshape } from "../engine/ops/shape.ts";
 import { type Tensor, tensor } from "../engine/tensor.ts";
 import type { BartForConditionalGeneration } from "../models/bart.ts";
-import type { BertForMaskedLM } from "../models/bert.ts";
+import type { MaskedLM } from "../models/encoder.ts";
 import { gatherRows } from "../models/nn.ts";
 import type { Tokenizer } from "../models/tokenizer.ts";
 import { rightPadded } from "./batch.ts";
@@ -72,7 +72,7 @@ export type MaskedBatch = {
 
 /** Masked-LM training of BERT (Devlin et al., 2019); the head runs on masked places only. */
 export function maskedLM(
-  bert: BertForMaskedLM,
+  bert: MaskedLM,
   tokenizer: Tokenizer,
   epochs: Epochs,
   masking: MaskingOptions,

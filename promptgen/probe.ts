@@ -8,7 +8,7 @@ import { argmax, topK } from "../engine/ops/argmax.ts";
 import { where } from "../engine/ops/elementwise.ts";
 import { softmax } from "../engine/ops/softmax.ts";
 import { type Tensor, type TypedArray, tensor } from "../engine/tensor.ts";
-import type { BertForMaskedLM } from "../models/bert.ts";
+import type { MaskedLM } from "../models/encoder.ts";
 import { gatherRows } from "../models/nn.ts";
 import type { Tokenizer } from "../models/tokenizer.ts";
 import {
@@ -260,9 +260,9 @@ export class TemplateProbe {
   readonly #batchSize: number;
   readonly #answer: (batch: TemplateBatch) => Promise<TypedArray>;
 
-  constructor(device: Device, bert: BertForMaskedLM, allowed: Tensor, pad: number, batchSize = 32) {
+  constructor(device: Device, bert: MaskedLM, allowed: Tensor, pad: number, batchSize = 32) {
     this.#pad = pad;
-    this.#limit = bert.config.max_position_embeddings;
+    this.#limit = bert.positions;
     this.#batchSize = batchSize;
     const answer = compile(device, ({ ids, mask, rows }: TemplateBatch) => {
       const hidden = bert.encode({ ids, mask });

@@ -1,9 +1,10 @@
 /** Everything that a run of PromptGen needs, put together from three folders: facts, generator, masked LM. */
 import type { Tensor } from "../engine/tensor.ts";
 import { BartForConditionalGeneration } from "../models/bart.ts";
-import { BertForMaskedLM } from "../models/bert.ts";
+import { readCheckpoint } from "../models/checkpoint.ts";
+import type { MaskedLM } from "../models/encoder.ts";
+import { maskedLM } from "../models/masked-lm.ts";
 import { loadTokenizer } from "../models/tokenizer.ts";
-import { type Checkpoint, readCheckpoint } from "../models/weights.ts";
 import {
   type BatchLayout,
   type Example,
@@ -14,6 +15,7 @@ import {
   type Tokenizers,
 } from "./batch.ts";
 import { type Fact, loadFacts, type Relation, type Split, splitByVocabulary } from "./facts.ts";
+import { checkpointFingerprint, textFingerprint } from "./fingerprint.ts";
 import { Generator } from "./generator.ts";
 import { Reader } from "./objective.ts";
 import { answerMask } from "./probe.ts";
@@ -25,7 +27,7 @@ export interface Sources {
   readonly data: string;
   /** Directory of a BART checkpoint. */
   readonly generator: string;
-  /** Directory of a BERT checkpoint. */
+  /** Directory of a checkpoint of BERT or RoBERTa. */
   readonly mlm: string;
   /** Ids of relations; all when left out. */
   readonly relations?: readonly string[] | undefined;
@@ -45,7 +47,7 @@ export interface System {
   readonly tokenizers: Tokenizers;
   readonly vocabulary: CommonVocabulary;
   readonly bart: BartForConditionalGeneration;
-  readonly bert: BertForMaskedLM;
+  readonly bert: MaskedLM;
   readonly generator: Generator;
   readonly reader: Reader;
   readonly relations: readonly Relation[];
@@ -74,7 +76,8 @@ export async function loadSystem(sources: Sources): Promise<System> {
   ]);
   const tokenizers = { bart: bartTokenizer, bert: bertTokenizer };
   const bart = BartForConditionalGeneration.from(bartFile);
-  const bert = BertForMaskedLM.from(bertFile);
+  const bert = maskedLM(bertFile);
+  checkSpecialTokens(tokenizers, bart, bert);
   const vocabulary = pairVocabularies(bartTokenizer, bertTokenizer);
   const words = commonWordIds(bertTokenizer, facts.commonVocabulary);
   const has = (object: string) => bertTokenizer.idOrUndefined(object) !== undefined;
@@ -96,14 +99,31 @@ export async function loadSystem(sources: Sources): Promise<System> {
     allowed: answerMask(words.ids, bert.config.vocab_size),
     remarks: [words.message, inside.message, message].filter((text) => text !== ""),
     contents: {
-      data: await fingerprint([new TextEncoder().encode(JSON.stringify(facts))]),
-      generator: await fingerprint(bytesOf(bartFile)),
-      mlm: await fingerprint(bytesOf(bertFile)),
+      data: textFingerprint(JSON.stringify(facts)),
+      generator: await checkpointFingerprint(bartFile),
+      mlm: await checkpointFingerprint(bertFile),
     },
   };
 }
 
 const SPLITS = ["train", "dev", "test"] as const;
+
+/** Throws where a model has no embedding for one of its tokenizer's own tokens, as bart-large-cnn has none for <mask>. */
+function checkSpecialTokens(
+  { bart, bert }: Tokenizers,
+  generator: BartForConditionalGeneration,
+  reader: MaskedLM,
+): void {
+  const check = (what: string, size: number, ids: readonly number[]) => {
+    const id = ids.find((one) => one >= size);
+    if (id === undefined) return;
+    throw new Error(
+      `[prompt] the ${what} has embeddings for ${size} tokens, but its tokenizer gives one of its own tokens the id ${id}; use a checkpoint that has it`,
+    );
+  };
+  check("generator", generator.config.vocab_size, [bart.bos, bart.eos, bart.pad, bart.mask]);
+  check("masked LM", reader.config.vocab_size, [bert.cls, bert.sep, bert.pad, bert.mask]);
+}
 
 function encodeAll(
   relations: readonly Relation[],
@@ -123,7 +143,7 @@ function encodeAll(
 /** The most pieces that a subject may have, so that every sequence fits the models' position tables. */
 function widestSubject(
   bart: BartForConditionalGeneration,
-  bert: BertForMaskedLM,
+  bert: MaskedLM,
   items: Readonly<Record<Split, readonly Item[]>>,
   m: number,
   n: number,
@@ -133,7 +153,7 @@ function widestSubject(
     0,
   );
   const writes = bart.config.max_position_embeddings;
-  const reads = bert.config.max_position_embeddings;
+  const reads = bert.positions;
   const limit = Math.min(writes - extra, writes - (m + n + 3), reads - (m + n + 3));
   if (limit < 1) {
     throw new Error(
@@ -177,27 +197,3 @@ function withinLength(
     message,
   };
 }
-
-function bytesOf({ config, file }: Checkpoint): Uint8Array[] {
-  const head = [
-    config,
-    ...[...file.tensors].map(([name, { dtype, shape }]) => [name, dtype, shape]),
-  ];
-  const values = [...file.tensors.values()].map(({ data }) => data);
-  return [new TextEncoder().encode(JSON.stringify(head)), ...values];
-}
-
-/** SHA-256 of the parts' digests, 16 hexadecimal digits. */
-async function fingerprint(parts: readonly Uint8Array[]): Promise<string> {
-  const digests: Uint8Array[] = [];
-  for (const part of parts) digests.push(await sha256(part));
-  const joined = new Uint8Array(32 * digests.length);
-  digests.forEach((digest, i) => {
-    joined.set(digest, 32 * i);
-  });
-  const whole = await sha256(joined);
-  return [...whole.subarray(0, 8)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-}
-
-const sha256 = async (bytes: Uint8Array): Promise<Uint8Array> =>
-  new Uint8Array(await crypto.subtle.digest("SHA-256", bytes as Uint8Array<ArrayBuffer>));

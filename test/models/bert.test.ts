@@ -3,7 +3,8 @@ import { crossEntropy } from "../../engine/ops/cross-entropy.ts";
 import { mean } from "../../engine/ops/reduce.ts";
 import { reshape } from "../../engine/ops/shape.ts";
 import { type Tensor, tensor } from "../../engine/tensor.ts";
-import { BertForMaskedLM, type BertInput } from "../../models/bert.ts";
+import { BertForMaskedLM } from "../../models/bert.ts";
+import type { EncoderInput } from "../../models/encoder.ts";
 import { gatherRows } from "../../models/nn.ts";
 import { onDevices } from "../devices.ts";
 import {
@@ -26,17 +27,17 @@ const mask = golden.integers("attention_mask");
 const { rows, targets } = labelled(golden.integers("labels"));
 const load = (storage?: "f32" | "f16" | "bf16") =>
   BertForMaskedLM.from(goldenCheckpoint("bert"), storage);
-const hard = (): BertInput => ({
+const hard = (): EncoderInput => ({
   ids: golden.tensor("input_ids"),
   mask: golden.tensor("attention_mask"),
 });
-const soft = (): BertInput => ({
+const soft = (): EncoderInput => ({
   embeds: golden.tensor("soft.inputs_embeds"),
   mask: golden.tensor("attention_mask"),
 });
 
 /** The head runs on the labelled places only. */
-function lossOf(model: BertForMaskedLM, input: BertInput, at: Tensor, want: Tensor): Tensor {
+function lossOf(model: BertForMaskedLM, input: EncoderInput, at: Tensor, want: Tensor): Tensor {
   return mean(crossEntropy(model.logits(gatherRows(model.encode(input), at)), want));
 }
 

@@ -1,12 +1,20 @@
 /** Goldens of models, and comparisons that name the first tensor that differs. */
 import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { compile, type Input, read } from "../../engine/compile.ts";
 import type { Device } from "../../engine/device.ts";
 import { grad } from "../../engine/grad.ts";
 import { AdamW } from "../../engine/optim.ts";
-import { stateName, type Tensor, type TypedArray, tensor } from "../../engine/tensor.ts";
+import {
+  initialPieces,
+  stateName,
+  type Tensor,
+  type TypedArray,
+  tensor,
+} from "../../engine/tensor.ts";
+import type { Checkpoint } from "../../models/checkpoint.ts";
 import { parseSafetensors, type TensorEntry, toFloat32 } from "../../models/safetensors.ts";
-import type { Checkpoint, ModelWeights } from "../../models/weights.ts";
+import type { ModelWeights } from "../../models/weights.ts";
 
 const FOLDER = new URL("../golden/models/", import.meta.url);
 
@@ -15,13 +23,21 @@ export const goldenText = (path: string): string => readFileSync(new URL(path, F
 
 const bytesOf = (path: string) => new Uint8Array(readFileSync(new URL(path, FOLDER)));
 
-/** The checkpoint of a folder under test/golden/models. */
-export function goldenCheckpoint(folder: string): Checkpoint {
+/** A folder under test/golden/models, for what reads directories. */
+export const goldenFolder = (path: string): string => fileURLToPath(new URL(path, FOLDER));
+
+/** A checkpoint whose tensors are in memory. */
+export interface MemoryCheckpoint extends Checkpoint {
+  readonly tensors: ReadonlyMap<string, TensorEntry>;
+}
+
+/** The checkpoint of a folder under test/golden/models, read into memory. */
+export function goldenCheckpoint(folder: string): MemoryCheckpoint {
   const path = `${folder}/model.safetensors`;
   return {
     where: folder,
     config: JSON.parse(goldenText(`${folder}/config.json`)),
-    file: parseSafetensors(bytesOf(path), path),
+    tensors: parseSafetensors(bytesOf(path), path).tensors,
   };
 }
 
@@ -181,6 +197,18 @@ export async function trainedLosses<B>(
     losses.push(await result.item());
   }
   return losses;
+}
+
+/** What a state begins with, wherever it comes from. */
+export async function initialValues(state: Tensor): Promise<TypedArray> {
+  const half = state.dtype === "f16" || state.dtype === "bf16";
+  const values = half ? new Uint16Array(state.size) : new Float32Array(state.size);
+  let at = 0;
+  for await (const piece of initialPieces(state)) {
+    values.set(piece, at);
+    at += piece.length;
+  }
+  return values;
 }
 
 export const namesOf = (tensors: readonly Tensor[]): string[] => tensors.map(stateName);

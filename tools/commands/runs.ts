@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { copyFile, mkdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { Device } from "../../engine/device.ts";
-import { initialData } from "../../engine/tensor.ts";
+import { initialPieces, type Tensor } from "../../engine/tensor.ts";
 import { BartForConditionalGeneration } from "../../models/bart.ts";
 import type { JsonObject, RunFolder } from "../../promptgen/checkpoint.ts";
 import { FLOOR } from "../../promptgen/objective.ts";
@@ -109,6 +109,17 @@ export async function copyTokenizer(from: string, to: string): Promise<void> {
   }
 }
 
+/** What a state begins with, f32. */
+async function valuesOf(source: Tensor): Promise<Float32Array> {
+  const values = new Float32Array(source.size);
+  let at = 0;
+  for await (const piece of initialPieces(source)) {
+    values.set(piece, at);
+    at += piece.length;
+  }
+  return values;
+}
+
 /** Puts the weights of a checkpoint directory into the system's generator. */
 export async function loadGenerator(
   device: Device,
@@ -119,8 +130,7 @@ export async function loadGenerator(
   for (const kind of ["parameters", "buffers"] as const) {
     for (const [name, target] of bart.weights[kind]) {
       const source = loaded.weights[kind].get(name);
-      const data = source && initialData(source);
-      if (data) device.write(target, data);
+      if (source) device.write(target, await valuesOf(source));
     }
   }
 }
