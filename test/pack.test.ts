@@ -12,9 +12,11 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { onDevices } from "./devices.ts";
 import { folder } from "./promptgen/fixture.ts";
 
 const test = suite("package");
+const each = await onDevices("package");
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const fresh = folder({ "package.json": '{ "type": "module" }' });
 const home = join(fresh, "node_modules", "promptgen");
@@ -69,7 +71,7 @@ test("holds what its exports name, every data file of the source, and no TypeScr
   for (const part of ["kernels", "promptgen"]) {
     const packed = new Set(list(join(home, "dist", part)));
     const wanted = list(join(ROOT, part)).filter((name) =>
-      /\.(?:wgsl|jsonl|safetensors)$/.test(name),
+      /\.(?:wgsl|wasm|jsonl|safetensors)$/.test(name),
     );
     assert.ok(wanted.length > 0);
     assert.equal(
@@ -90,11 +92,11 @@ test("every export can be imported", () => {
   for (const [i, count] of counts.entries()) assert.ok(count > 0, names[i]);
 });
 
-test("a plan finds its kernels and runs", () => {
+each("a plan finds its kernels and runs", (_, name) => {
   const read = program(`
     import { compile, openDevice } from "promptgen/engine";
     import { add } from "./node_modules/promptgen/dist/engine/ops/elementwise.js";
-    const device = await openDevice();
+    const device = await openDevice({ device: "${name}" });
     const twice = compile(device, (x) => add(x, x));
     const result = await twice(Float32Array.of(3, 1, 4));
     console.log(JSON.stringify([...(await result.read())]));
@@ -103,3 +105,4 @@ test("a plan finds its kernels and runs", () => {
 });
 
 test.run();
+each.run();

@@ -268,7 +268,7 @@ test("kernels that are not built: one sentence says what to run", () => {
   });
   assert.match(
     stdout,
-    /^\[cpu\] the CPU kernels are not built \(kernels\/cpu\/build\/relaxed-shared\.wasm cannot be read\); run npm run kernels$/m,
+    /^\[cpu\] the CPU kernels are not built \(kernels\/cpu\/build\/relaxed\.wasm cannot be read\); run npm run kernels$/m,
   );
 });
 
