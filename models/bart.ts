@@ -96,7 +96,11 @@ export interface DecoderCache {
   readonly layers: readonly { readonly self?: KeyValue; readonly cross: KeyValue }[];
   /** u32 [B, S]. */
   readonly encoderMask: Tensor | undefined;
+  /** Puts new keys (or values) among the earlier ones; without it they are placed behind them. */
+  readonly join?: (past: Tensor, own: Tensor) => Tensor;
 }
+
+const behind = (past: Tensor, own: Tensor): Tensor => concat([past, own], 0);
 
 class BartLearnedPositionalEmbedding {
   readonly table: Tensor; // [2 + max_position_embeddings, d]
@@ -212,12 +216,11 @@ class BartDecoderLayer {
     cross: KeyValue,
     crossMask: Tensor | undefined,
     options: ForwardOptions,
+    join = behind,
   ): { x: Tensor; self: KeyValue } {
     const { selfAttn, encoderAttn } = this;
     const own = selfAttn.keyValue(x);
-    const self = past
-      ? { k: concat([past.k, own.k], 0), v: concat([past.v, own.v], 0) } // [past + T, B, d]
-      : own;
+    const self = past ? { k: join(past.k, own.k), v: join(past.v, own.v) } : own; // [past + T, B, d]
     const attended = selfAttn.forward(x, self, mask, x.shape[0] > 1, options);
     const y = this.selfAttnLayerNorm.apply(drop(attended, this.#dropout, options.training), x);
     const read = encoderAttn.forward(y, cross, crossMask, false, options);
@@ -285,7 +288,8 @@ class BartDecoder {
     options.hidden?.push(x);
     const layers = this.layers.map((layer, i) => {
       const { self: past, cross } = cache.layers[i];
-      const step = layer.forward(x, mask, past, cross, cache.encoderMask, options);
+      const { encoderMask, join } = cache;
+      const step = layer.forward(x, mask, past, cross, encoderMask, options, join);
       x = step.x;
       options.hidden?.push(x);
       return { self: step.self, cross };
