@@ -67,7 +67,7 @@ export class Program {
       apart,
     );
     const count = this.panels.length + launches.length;
-    const segments = this.panels.length + this.#segments.length;
+    const segments = this.#first + this.#segments.length;
     let at = header.words + segments * segmentRow.words + count * launchRow.words;
     const names = [
       ...this.panels.map(() => "pack_panels"),
@@ -79,6 +79,11 @@ export class Program {
       return record;
     });
     this.words = at;
+  }
+
+  /** Whether the first segment packs. */
+  get #first(): number {
+    return this.panels.length > 0 ? 1 : 0;
   }
 
   /** A program that packs and does nothing else. */
@@ -107,7 +112,7 @@ export class Program {
     const packs = this.panels.length;
     const count = packs + this.launches.length;
     words[header.packs] = packs;
-    words[header.segments] = packs + this.#segments.length;
+    words[header.segments] = this.#first + this.#segments.length;
     words[header.launches] = count;
     words[header.shared] = this.#segments.filter((s) => !s.serial).length;
     const rows = header.words + words[header.segments] * segmentRow.words;
@@ -132,13 +137,13 @@ export class Program {
       words[at + segmentRow.end] = end;
       words[at + segmentRow.serial] = serial ? 1 : 0;
     };
-    this.panels.forEach((p, i) => {
-      segment(i, i, i + 1, false);
+    if (packs > 0) segment(0, 0, packs, false);
+    this.panels.forEach((p) => {
       push("pack_panels", p.params, p.constants, [stateAt(p.state), p.at]);
     });
     const maybe = (r: Region | null): number => (r ? address(r) : 0);
     this.#segments.forEach(({ launches, serial }, i) => {
-      segment(packs + i, row, row + launches.length, serial);
+      segment(this.#first + i, row, row + launches.length, serial);
       for (const index of launches) {
         const { launch, panels } = this.launches[index];
         const { inputs, inouts, outputs, rng } = launch;

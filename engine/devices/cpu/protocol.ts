@@ -48,7 +48,7 @@ export type Run = {
   readonly kind: "run";
   /** Address of the program. */
   readonly program: number;
-  /** Which packing segments at the start of the program to run. */
+  /** Which packing launches at the start of the program to run. */
   readonly stale: readonly number[];
   readonly inputs: readonly (readonly [at: number, data: ArrayBuffer])[];
   readonly outputs: readonly (readonly [at: number, bytes: number])[];
@@ -80,11 +80,19 @@ export type Answer = {
 };
 
 /**
- * A program is words: a header (`shared`: segments that want several threads), one row for each segment, one for each
- * launch, then the launches' records.
- * Segments run one after the other; the launches of a parallel segment touch nothing in common.
+ * A program is words: a header, one row for each segment, one for each launch, then the launches' records. Segments run one
+ * after the other; the launches of a parallel segment touch nothing in common. Where there are parameters to pack, the first
+ * segment packs them. Header: `packs` launches that pack, of which `stale` are wanted in this run; `shared`: segments that
+ * want several threads.
  */
-export const header = { packs: 0, segments: 1, launches: 2, shared: 3, words: 4 } as const;
+export const header = {
+  packs: 0,
+  stale: 1,
+  segments: 2,
+  launches: 3,
+  shared: 4,
+  words: 5,
+} as const;
 export const segmentRow = { first: 0, end: 1, tasks: 2, serial: 3, words: 4 } as const;
-/** `tasks` of all launches of the segment before this one come first. */
-export const launchRow = { kernel: 0, record: 1, tasks: 2, before: 3, words: 4 } as const;
+/** `tasks` of all launches of the segment before this one come first. A packing launch is left out where `skip` is set. */
+export const launchRow = { kernel: 0, record: 1, tasks: 2, before: 3, skip: 4, words: 5 } as const;

@@ -68,7 +68,6 @@ class Thread {
 
   /** Puts a program into memory with the number of tasks of each launch. */
   install(at: number, words: Uint32Array): void {
-    const packs = words[header.packs];
     const rows = header.words + words[header.segments] * segmentRow.words;
     const here = new Uint32Array(this.memory.buffer, at, words.length);
     here.set(words);
@@ -84,7 +83,6 @@ class Thread {
         tasks += count;
       }
       here[segment + segmentRow.tasks] = tasks;
-      if (s < packs) here[segment + segmentRow.serial] = 0;
     }
     this.#programs.clear();
     Atomics.add(this.#control, control.version, 1);
@@ -107,9 +105,11 @@ class Thread {
   /** The leader's side of a run. */
   lead({ program, stale, profile }: Run): Float64Array<ArrayBuffer> | undefined {
     const words = this.#program(program);
-    const packs = new Uint32Array(this.memory.buffer, program, words.length);
-    for (let s = 0; s < words[header.packs]; s++) {
-      packs[header.words + s * segmentRow.words + segmentRow.serial] = stale.includes(s) ? 0 : 1;
+    const here = new Uint32Array(this.memory.buffer, program, words.length);
+    const rows = header.words + words[header.segments] * segmentRow.words;
+    here[header.stale] = stale.length;
+    for (let l = 0; l < words[header.packs]; l++) {
+      here[rows + l * launchRow.words + launchRow.skip] = stale.includes(l) ? 0 : 1;
     }
     const times = profile ? new Float64Array(words[header.segments]) : undefined;
     const c = this.#control;
@@ -123,7 +123,7 @@ class Thread {
     }
     this.#execute(program, words, times);
     if (Atomics.load(c, control.failed) !== 0) throw new Error("a kernel failed in a helper");
-    return times?.slice(words[header.packs]);
+    return times?.slice(words[header.packs] > 0 ? 1 : 0);
   }
 
   /** The life of a helper: never returns. */
@@ -143,17 +143,17 @@ class Thread {
   }
 
   #execute(program: number, words: Uint32Array, times: Float64Array | undefined): void {
-    const packs = words[header.packs];
-    for (let s = 0; s < words[header.segments]; s++) {
+    const idle = words[header.packs] > 0 && this.#peek(program + 4 * header.stale) === 0;
+    for (let s = idle ? 1 : 0; s < words[header.segments]; s++) {
       const segment = header.words + s * segmentRow.words;
       const first = words[segment + segmentRow.first];
       const end = words[segment + segmentRow.end];
-      if (s < packs && this.#peek(program + 4 * (segment + segmentRow.serial)) !== 0) continue;
       const start = times ? performance.now() : 0;
+      const packing = s === 0 && words[header.packs] > 0 ? program : 0;
       try {
-        if (s >= packs && words[segment + segmentRow.serial] !== 0) {
-          if (this.#thread === 0) this.#runAll(words, first, end);
-        } else this.#share(words, first, end, words[segment + segmentRow.tasks]);
+        if (words[segment + segmentRow.serial] !== 0 || this.#threads === 1) {
+          if (this.#thread === 0) this.#runAll(words, first, end, packing);
+        } else this.#share(words, first, words[segment + segmentRow.tasks], packing);
       } catch (error) {
         Atomics.store(this.#control, control.failed, 1);
         if (this.#thread === 0) this.#failure = error;
@@ -168,10 +168,16 @@ class Thread {
 
   #failure: unknown;
 
-  #runAll(words: Uint32Array, first: number, end: number): void {
+  /** Whether a launch of the packing segment of the program at `packing` (0: another segment) is left out. */
+  #skips(packing: number, row: number): boolean {
+    return packing !== 0 && this.#peek(packing + 4 * (row + launchRow.skip)) !== 0;
+  }
+
+  #runAll(words: Uint32Array, first: number, end: number, packing: number): void {
     const rows = header.words + words[header.segments] * segmentRow.words;
     for (let l = first; l < end; l++) {
       const row = rows + l * launchRow.words;
+      if (this.#skips(packing, row)) continue;
       const kernel = this.#kernels[words[row + launchRow.kernel]];
       const record = words[row + launchRow.record];
       const tasks = words[row + launchRow.tasks];
@@ -180,11 +186,7 @@ class Thread {
   }
 
   /** Takes the next task until none is left. */
-  #share(words: Uint32Array, first: number, end: number, tasks: number): void {
-    if (this.#threads === 1) {
-      this.#runAll(words, first, end);
-      return;
-    }
+  #share(words: Uint32Array, first: number, tasks: number, packing: number): void {
     const rows = header.words + words[header.segments] * segmentRow.words;
     let row = rows + first * launchRow.words;
     for (;;) {
@@ -193,6 +195,7 @@ class Thread {
       while (next >= words[row + launchRow.before] + words[row + launchRow.tasks]) {
         row += launchRow.words;
       }
+      if (this.#skips(packing, row)) continue;
       const kernel = this.#kernels[words[row + launchRow.kernel]];
       kernel(words[row + launchRow.record], next - words[row + launchRow.before], this.#scratch);
     }
