@@ -1,100 +1,110 @@
 /**
- * Tokenizers of BERT (WordPiece) and BART (byte-level BPE) over `@huggingface/tokenizers`.
+ * Tokenizers of BERT (WordPiece) and of RoBERTa and BART (byte-level BPE) over
+ * `@huggingface/tokenizers`, equal to Python's `tokenizers` (see tokenizer-exact.ts).
  *
  * A directory may hold `tokenizer.json`, or only the older files: `vocab.txt` (BERT) or
- * `vocab.json` with `merges.txt` (BART). The structure of tokenizer.json is built from those here.
+ * `vocab.json` with `merges.txt` (RoBERTa, BART).
  */
 import { Tokenizer as Backend } from "@huggingface/tokenizers";
+import { EngineError } from "../engine/errors.ts";
+import { decodeByteTokens, fromByteCharacters, toByteCharacters } from "./tokenizer-bytes.ts";
+import { correct, type LibraryPart, type Part, splitter } from "./tokenizer-exact.ts";
+import {
+  type Description,
+  describe,
+  FILE_NAMES,
+  type Kind,
+  type Role,
+  type TokenizerFiles,
+} from "./tokenizer-files.ts";
 
-/**
- * The role of a special token; BERT has cls and sep, BART bos and eos, both have mask, pad and unk.
- */
-export type Role = "cls" | "sep" | "bos" | "eos" | "mask" | "pad" | "unk";
+export type { Role, TokenizerFiles } from "./tokenizer-files.ts";
 
-/** Contents of a tokenizer's files, by file name; absent files are left out. */
-export interface TokenizerFiles {
-  "tokenizer.json"?: string | undefined;
-  "tokenizer_config.json"?: string | undefined;
-  "vocab.txt"?: string | undefined;
-  "vocab.json"?: string | undefined;
-  "merges.txt"?: string | undefined;
+/** What is used of the library. */
+interface Library {
+  normalizer: (LibraryPart & ((text: string) => string)) | null;
+  readonly pre_tokenizer: LibraryPart | null;
+  readonly decoder: ((tokens: string[]) => string) | null;
+  encode(text: string, options: { add_special_tokens: boolean }): { ids: number[] };
 }
 
-const FILE_NAMES = [
-  "tokenizer.json",
-  "tokenizer_config.json",
-  "vocab.txt",
-  "vocab.json",
-  "merges.txt",
-] as const satisfies readonly (keyof TokenizerFiles)[];
-
-const BERT_TOKENS: Partial<Record<Role, string>> = {
-  cls: "[CLS]",
-  sep: "[SEP]",
-  mask: "[MASK]",
-  pad: "[PAD]",
-  unk: "[UNK]",
-};
-
-const BART_TOKENS: Partial<Record<Role, string>> = {
-  bos: "<s>",
-  eos: "</s>",
-  mask: "<mask>",
-  pad: "<pad>",
-  unk: "<unk>",
-};
-
-type Json = Record<string, unknown>;
+const SPACE = "Ġ"; // a space in byte-level BPE
 
 /**
  * Text to ids and back. Ids are indices into the embedding rows of the model of the same directory.
  */
 export class Tokenizer {
-  /** `wordpiece` for BERT, `bpe` for BART. */
-  readonly kind: "wordpiece" | "bpe";
-  /** Every token with its id, special tokens too. */
+  /** `wordpiece` for BERT, `bpe` (byte-level) for RoBERTa and BART. */
+  readonly kind: Kind;
+  /** Every token with its id, special tokens too, in the order of the ids. */
   readonly vocabulary: ReadonlyMap<string, number>;
   /** Number of ids: one more than the largest. */
   readonly size: number;
-  readonly #backend: Backend;
+  readonly #library: Library;
+  readonly #normalize: (text: string) => string;
+  readonly #split: ReturnType<typeof splitter>; // at tokens that are looked for in the text
+  readonly #splitNormalized: ReturnType<typeof splitter>; // and in normalized text
+  readonly #prefix: string; // of a piece that goes on with a word; WordPiece only
   readonly #tokens: readonly (string | undefined)[]; // by id
   readonly #roles: ReadonlyMap<Role, number>;
+  readonly #added: ReadonlySet<number>;
+  readonly #written: ReadonlyMap<number, string>; // added tokens that Python writes as it reads them
 
-  constructor(structure: Json, config: Json, where = "these files") {
-    const model = structure.model as Json;
-    const type = model?.type;
-    if (type !== "WordPiece" && type !== "BPE") {
-      throw new Error(
-        `[tokenizer] ${where} hold a model of type ${JSON.stringify(type)}; use WordPiece (BERT) or BPE (BART)`,
-      );
-    }
-    this.kind = type === "WordPiece" ? "wordpiece" : "bpe";
-    this.#backend = new Backend(structure, config);
-    this.vocabulary = this.#backend.get_vocab(true);
+  constructor({ kind, structure, roles }: Description) {
+    this.kind = kind;
     const tokens: (string | undefined)[] = [];
-    for (const [token, id] of this.vocabulary) tokens[id] = token;
+    for (const [token, id] of Object.entries(structure.model.vocab)) tokens[id] = token;
+    for (const { id, content } of structure.added_tokens) tokens[id] = content;
     this.#tokens = tokens;
     this.size = tokens.length;
-    this.#roles = roles(this.kind, this.vocabulary, config, where);
+    const vocabulary = new Map<string, number>();
+    tokens.forEach((token, id) => {
+      if (token !== undefined) vocabulary.set(token, id);
+    });
+    this.vocabulary = vocabulary;
+    this.#roles = new Map([...roles].map(([role, token]) => [role, vocabulary.get(token) ?? -1]));
+    this.#added = new Set([...structure.added_tokens.map(({ id }) => id), ...this.#roles.values()]);
+    this.#prefix = String(structure.model.continuing_subword_prefix ?? "##");
+
+    // added tokens and the tokens around a text are none of the library's business
+    const rest = { ...structure, added_tokens: [], post_processor: null };
+    const library = new Backend(rest, {}) as unknown as Library;
+    correct(library.normalizer, structure.normalizer as Part);
+    correct(library.pre_tokenizer, structure.pre_tokenizer as Part);
+    this.#library = library;
+    this.#normalize = library.normalizer ?? ((text) => text);
+    library.normalizer = null;
+    const added = (normalized: boolean) =>
+      structure.added_tokens.filter((token) => token.normalized === normalized);
+    this.#split = splitter(added(false));
+    this.#splitNormalized = splitter(added(true), this.#normalize);
+    this.#written = new Map(added(true).map(({ id, content }) => [id, this.#normalize(content)]));
   }
 
   /**
    * Ids of `text` without special tokens around it; a special token written in the text becomes its
-   * own id.
+   * own id. A surrogate without its other half is read as U+FFFD.
    */
   encode(text: string): number[] {
-    return this.#backend.encode(text, { add_special_tokens: false }).ids;
+    const ids: number[] = [];
+    for (const section of this.#split(text)) {
+      if (typeof section === "number") {
+        ids.push(section);
+        continue;
+      }
+      for (const part of this.#splitNormalized(this.#normalize(section))) {
+        if (typeof part === "number") ids.push(part);
+        else for (const id of this.#library.encode(part, NOTHING_AROUND).ids) ids.push(id);
+      }
+    }
+    return ids;
   }
 
   /** Text of ids, special tokens included as they are written. */
   decode(ids: ArrayLike<number>): string {
-    if (ids.length === 0) return "";
-    const list = Array.from(ids);
-    for (const id of list) this.token(id);
-    return this.#backend.decode(list, {
-      skip_special_tokens: false,
-      clean_up_tokenization_spaces: false,
-    });
+    const tokens = Array.from(ids, (id) => this.#written.get(id) ?? this.token(id));
+    if (this.kind === "bpe") return decodeByteTokens(tokens);
+    return this.#library.decoder?.(tokens) ?? tokens.join(" ");
   }
 
   /**
@@ -103,7 +113,7 @@ export class Tokenizer {
   id(token: string): number {
     const id = this.vocabulary.get(token);
     if (id === undefined) {
-      throw new Error(
+      throw new EngineError(
         `[tokenizer] ${JSON.stringify(token)} is not one of the ${this.size} tokens; check its spelling or the vocabulary`,
       );
     }
@@ -119,25 +129,64 @@ export class Tokenizer {
   token(id: number): string {
     const token = this.#tokens[id];
     if (token === undefined) {
-      throw new Error(`[tokenizer] id ${id} is outside the vocabulary of ${this.size} tokens`);
+      throw new EngineError(
+        `[tokenizer] id ${id} is outside the vocabulary of ${this.size} tokens`,
+      );
     }
     return token;
+  }
+
+  /**
+   * Id of the token that is `word` within a sentence: `word` itself in WordPiece, `Ġword` in
+   * byte-level BPE. Throws when there is none.
+   */
+  wordId(word: string): number {
+    const id = this.wordIdOrUndefined(word);
+    if (id === undefined) {
+      throw new EngineError(
+        `[tokenizer] ${JSON.stringify(word)} is not one of the ${this.size} tokens as a whole word; use a word that is, or another vocabulary`,
+      );
+    }
+    return id;
+  }
+
+  /** Id of the token that is `word` within a sentence, or undefined. */
+  wordIdOrUndefined(word: string): number | undefined {
+    const token = this.kind === "bpe" ? SPACE + toByteCharacters(word) : word;
+    const id = this.vocabulary.get(token);
+    return id === undefined || this.word(id) === undefined ? undefined : id;
+  }
+
+  /**
+   * The word that a token is within a sentence, or undefined for special tokens, pieces that go on
+   * with a word, and bytes that are no whole characters. Throws when the id is outside the vocabulary.
+   */
+  word(id: number): string | undefined {
+    const token = this.token(id);
+    if (this.#added.has(id)) return undefined;
+    let word: string | undefined = token;
+    if (this.kind === "bpe") {
+      word = token.startsWith(SPACE) ? fromByteCharacters(token.slice(1)) : undefined;
+    } else if (token.startsWith(this.#prefix)) word = undefined;
+    return word === undefined || word === "" || /\s/.test(word) ? undefined : word;
   }
 
   /** Id of the special token of a role. Throws for a role that this kind of model does not have. */
   special(role: Role): number {
     const id = this.#roles.get(role);
     if (id === undefined) {
-      throw new Error(
-        `[tokenizer] a ${this.kind} tokenizer has no ${role} token; it has ${[...this.#roles.keys()].join(", ")}`,
+      throw new EngineError(
+        `[tokenizer] this ${this.kind} tokenizer has no ${role} token; it has ${[...this.#roles.keys()].join(", ")}`,
       );
     }
     return id;
   }
 
+  /** What stands before a text for a masked LM: `[CLS]`, or `<s>`. */
   get cls(): number {
     return this.special("cls");
   }
+  /** What stands behind it: `[SEP]`, or `</s>`. */
   get sep(): number {
     return this.special("sep");
   }
@@ -158,6 +207,8 @@ export class Tokenizer {
   }
 }
 
+const NOTHING_AROUND = { add_special_tokens: false };
+
 /**
  * Reads the tokenizer of a checkpoint directory. Throws when the directory holds no tokenizer, a
  * file is not what its name says, or a special token is missing.
@@ -167,11 +218,25 @@ export async function loadTokenizer(directory: string): Promise<Tokenizer> {
   const { join } = await import("node:path");
   const files: TokenizerFiles = {};
   for (const name of FILE_NAMES) {
+    let bytes: Uint8Array;
     try {
-      files[name] = await readFile(join(directory, name), "utf8");
+      bytes = await readFile(join(directory, name));
     } catch (cause) {
       const { code } = cause as { code?: string };
-      if (code !== "ENOENT" && code !== "ENOTDIR") throw cause;
+      if (code === "ENOENT" || code === "ENOTDIR") continue;
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      throw new EngineError(
+        `[tokenizer] ${join(directory, name)} cannot be read (${reason}); make it a readable file`,
+        { cause },
+      );
+    }
+    try {
+      files[name] = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+    } catch (cause) {
+      throw new EngineError(
+        `[tokenizer] ${join(directory, name)} is not UTF-8; fetch the file again`,
+        { cause },
+      );
     }
   }
   return createTokenizer(files, directory);
@@ -179,131 +244,14 @@ export async function loadTokenizer(directory: string): Promise<Tokenizer> {
 
 /** The tokenizer of file contents that are already in memory (a page has no directories). */
 export function createTokenizer(files: TokenizerFiles, where = "these files"): Tokenizer {
-  const config = parse(files["tokenizer_config.json"] ?? "{}", `${where}/tokenizer_config.json`);
-  const whole = files["tokenizer.json"];
-  if (whole !== undefined)
-    return new Tokenizer(parse(whole, `${where}/tokenizer.json`), config, where);
-  const wordPieces = files["vocab.txt"];
-  if (wordPieces !== undefined) {
-    return new Tokenizer(wordPieceStructure(wordPieces, config), config, where);
-  }
-  const vocabulary = files["vocab.json"];
-  const merges = files["merges.txt"];
-  if (vocabulary !== undefined && merges !== undefined) {
-    const entries = parse(vocabulary, `${where}/vocab.json`);
-    return new Tokenizer(bytePairStructure(entries, merges, config), config, where);
-  }
-  throw new Error(
-    `[tokenizer] ${where} holds neither tokenizer.json, nor vocab.txt, nor vocab.json with merges.txt; ` +
-      "name the directory of a BERT or BART checkpoint",
-  );
-}
-
-function wordPieceStructure(text: string, config: Json): Json {
-  const lines = text.split("\n").map((line) => (line.endsWith("\r") ? line.slice(0, -1) : line));
-  if (lines.at(-1) === "") lines.pop();
-  const vocab = Object.fromEntries(lines.map((token, id) => [token, id]));
-  const tokens = roleTokens("wordpiece", config);
-  return {
-    version: "1.0",
-    added_tokens: addedTokens(vocab, tokens, false),
-    normalizer: {
-      type: "BertNormalizer",
-      clean_text: true,
-      handle_chinese_chars: config.tokenize_chinese_chars !== false,
-      strip_accents: config.strip_accents ?? null,
-      lowercase: config.do_lower_case === true,
-    },
-    pre_tokenizer: { type: "BertPreTokenizer" },
-    post_processor: null,
-    decoder: { type: "WordPiece", prefix: "##", cleanup: true },
-    model: {
-      type: "WordPiece",
-      unk_token: tokens.unk,
-      continuing_subword_prefix: "##",
-      max_input_chars_per_word: 100,
-      vocab,
-    },
-  };
-}
-
-function bytePairStructure(vocab: Json, mergesText: string, config: Json): Json {
-  const merges = mergesText
-    .split("\n")
-    .map((line) => (line.endsWith("\r") ? line.slice(0, -1) : line))
-    .filter((line, i) => line !== "" && !(i === 0 && line.startsWith("#version")))
-    .map((line) => line.split(" "));
-  const tokens = roleTokens("bpe", config);
-  const bytes = { add_prefix_space: config.add_prefix_space === true, trim_offsets: true };
-  return {
-    version: "1.0",
-    // <mask> takes the place of a word, so it eats the space before it
-    added_tokens: addedTokens(vocab, tokens, true),
-    normalizer: null,
-    pre_tokenizer: { type: "ByteLevel", ...bytes, use_regex: true },
-    post_processor: null,
-    decoder: { type: "ByteLevel", ...bytes },
-    model: { type: "BPE", unk_token: tokens.unk, vocab, merges },
-  };
-}
-
-function addedTokens(vocab: Json, tokens: Partial<Record<Role, string>>, maskStrips: boolean) {
-  return Object.entries(tokens)
-    .filter(([, content]) => Object.hasOwn(vocab, content))
-    .map(([role, content]) => ({
-      id: vocab[content],
-      content,
-      single_word: false,
-      lstrip: maskStrips && role === "mask",
-      rstrip: false,
-      normalized: false,
-      special: true,
-    }));
-}
-
-/** Spelling of each role: tokenizer_config.json's own, else the family's. */
-function roleTokens(kind: Tokenizer["kind"], config: Json): Partial<Record<Role, string>> {
-  const family = kind === "wordpiece" ? BERT_TOKENS : BART_TOKENS;
-  const found: Partial<Record<Role, string>> = {};
-  for (const [role, usual] of Object.entries(family) as [Role, string][]) {
-    const named = config[`${role}_token`];
-    const content =
-      typeof named === "object" && named !== null ? (named as Json).content : (named ?? usual);
-    found[role] = typeof content === "string" ? content : usual;
-  }
-  return found;
-}
-
-function roles(
-  kind: Tokenizer["kind"],
-  vocabulary: ReadonlyMap<string, number>,
-  config: Json,
-  where: string,
-): Map<Role, number> {
-  const ids = new Map<Role, number>();
-  const missing: string[] = [];
-  for (const [role, token] of Object.entries(roleTokens(kind, config)) as [Role, string][]) {
-    const id = vocabulary.get(token);
-    if (id === undefined) missing.push(`${token} (${role})`);
-    else ids.set(role, id);
-  }
-  if (missing.length > 0) {
-    throw new Error(
-      `[tokenizer] ${where} lack the special tokens ${missing.join(", ")}; add them to the vocabulary`,
+  const description = describe(files, where);
+  try {
+    return new Tokenizer(description);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new EngineError(
+      `[tokenizer] ${where} hold a tokenizer that cannot be built (${reason}); use one as BERT, RoBERTa or BART have`,
+      { cause },
     );
   }
-  return ids;
-}
-
-function parse(text: string, where: string): Json {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (cause) {
-    throw new Error(`[tokenizer] ${where} is not JSON; fetch the file again`, { cause });
-  }
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw new Error(`[tokenizer] ${where} is not a JSON object; fetch the file again`);
-  }
-  return value as Json;
 }

@@ -1,0 +1,211 @@
+/**
+ * Where `@huggingface/tokenizers` (JavaScript) gives other ids than Python's `tokenizers`, and what
+ * stands in for it:
+ *
+ * | part | there | here, as in Python |
+ * | --- | --- | --- |
+ * | BertNormalizer | Chinese characters above U+FFFF stay together | each is a word |
+ * | | lower case of a whole text: a last Σ becomes ς | of each character: σ |
+ * | BertPreTokenizer, ByteLevel | JavaScript's white space: U+FEFF is, U+0085 is not | Unicode's |
+ * | added tokens | found again in normalized text, so that `[MASK<U+200B>]` is a mask | only where asked for |
+ * | | `single_word` is ignored; white space as above | heeded |
+ * | all | the host's Unicode tables | the ones that Python's wheels are built with |
+ *
+ * Ranges below were found by asking Python's tokenizers 0.23 about every code point. They name the
+ * characters that it takes for unassigned and a newer table does not: on a host with an older table
+ * they change nothing.
+ */
+
+/** Members of a character class from hexadecimal code points and ranges. */
+const members = (ranges: string): string =>
+  ranges
+    .trim()
+    .split(/\s+/)
+    .map((range) =>
+      range
+        .split("-")
+        .map((point) => `\\u{${point}}`)
+        .join("-"),
+    )
+    .join("");
+
+/** Letters and numbers to the host, neither to the byte-level pre-tokenizer (Unicode 16). */
+const YOUNG_WORDS = members(`
+  88F C5C CDC A7CE-A7CF A7D2 A7D4 A7F1 10940-10959 10EC5-10EC7 11DB0-11DDB 11DE0-11DE9 16EA0-16EB8
+  16EBB-16ED3 16FF2-16FF6 187F8-187FF 18D09-18D1E 18D80-18DF2 1E6C0-1E6DE 1E6E0-1E6E2 1E6E4-1E6E5
+  1E6E7-1E6ED 1E6F0-1E6F4 1E6FE-1E6FF 2B73A-2B73F 2CEA2-2CEAD 323B0-33479`);
+
+/** Punctuation to the host, part of a word to BERT (Unicode 8). */
+const YOUNG_PUNCTUATION = members(`
+  61D 9FD A76 C77 C84 1B4E-1B4F 1B7D-1B7F 2E43-2E4F 2E52-2E5D 10D6E 10EAD 10ED0 10F55-10F59
+  10F86-10F89 113D4-113D5 113D7-113D8 1144B-1144F 1145A-1145B 1145D 11660-1166C 116B9 1183B
+  11944-11946 119E2 11A3F-11A46 11A9A-11A9C 11A9E-11AA2 11B00-11B09 11BE1 11C41-11C45 11C70-11C71
+  11EF7-11EF8 11F43-11F4F 11FFF 12FF1-12FF2 16D6D-16D6F 16E97-16E9A 16FE2 1E5FF 1E95E-1E95F`);
+
+/** Was punctuation when BERT's tables were made. */
+const FORMER_PUNCTUATION = members("166D 111C9");
+
+/** Format characters to the host, kept by BERT. */
+const YOUNG_CONTROLS = members("890-891 8E2 110CD 13430-1343F");
+
+/** Marks, or letters made of several, to the host; neither taken apart nor removed by BERT. */
+const YOUNG_MARKS = members(`
+  7FD 897-89F 8CA-8E1 9FE AFA-AFF B55 C04 C3C D00 D3B-D3C D81 EBA ECE 180F 1885-1886 1ABF-1ADD
+  1AE0-1AEB 1DF6-1DFB A82C A8C5 A8FF A9BD 105C9 105E4 10D24-10D27 10D69-10D6D 10EAB-10EAC
+  10EFA-10EFF 10F46-10F50 10F82-10F85 11070 11073-11074 110C2 111C9 111CF 1123E 11241 1133B 11383
+  11385 1138E 11391 113BB-113C0 113C5 113C7-113C8 113CE 113D0 113D2 113E1-113E2 11438-1143F
+  11442-11444 11446 1145E 1182F-11837 11839-1183A 11938 1193B-1193C 1193E 11943 119D4-119D7
+  119DA-119DB 119E0 11A01-11A0A 11A33-11A38 11A3B-11A3E 11A47 11A51-11A56 11A59-11A5B 11A8A-11A96
+  11A98-11A99 11B60 11B62-11B64 11B66 11C30-11C36 11C38-11C3D 11C3F 11C92-11CA7 11CAA-11CB0
+  11CB2-11CB3 11CB5-11CB6 11D31-11D36 11D3A 11D3C-11D3D 11D3F-11D45 11D47 11D90-11D91 11D95 11D97
+  11EF3-11EF4 11F00-11F01 11F36-11F3A 11F40 11F42 11F5A 13440 13447-13455 1611E-16129 1612D-1612F
+  16D68-16D6A 16F4F 16FE4 1CF00-1CF2D 1CF30-1CF46 1E000-1E006 1E008-1E018 1E01B-1E021 1E023-1E024
+  1E026-1E02A 1E08F 1E130-1E136 1E2AE 1E2EC-1E2EF 1E4EC-1E4EF 1E5EE-1E5EF 1E6E3 1E6E6 1E6EE-1E6EF
+  1E6F5 1E944-1E94A`);
+
+/** Was a mark when BERT's tables were made. */
+const FORMER_MARKS = members("1734 1171E");
+
+/** A range of Unicode's extension E begins at 2B920 instead of 2B820, as in the Rust library. */
+const CHINESE = members(`
+  3400-4DBF 4E00-9FFF F900-FAFF 20000-2A6DF 2A700-2B73F 2B740-2B81F 2B920-2CEAF 2F800-2FA1F`);
+
+const PUNCTUATION = `[[\\p{P}!-\\/:-@\\[-\`\\{-~]--[${YOUNG_PUNCTUATION}]]${FORMER_PUNCTUATION}`;
+const LETTER = `[\\p{L}--[${YOUNG_WORDS}]]`;
+const NUMBER = `[\\p{N}--[${YOUNG_WORDS}]]`;
+
+const CONTROLS = new RegExp(
+  `[[\\p{Cc}\\p{Cf}\\p{Co}\\p{Cs}\\uFFFD]--[\\t\\n\\r${YOUNG_CONTROLS}]]`,
+  "gv",
+);
+const CHINESE_CHARACTERS = new RegExp(`[${CHINESE}]`, "gv");
+const UNMARKED = new RegExp(`([${YOUNG_MARKS}]+)`, "v");
+const MARKS = new RegExp(`[\\p{Mn}${FORMER_MARKS}]`, "gv");
+const BERT_WORDS = new RegExp(`[${PUNCTUATION}]|[^\\p{White_Space}[${PUNCTUATION}]]+`, "gv");
+const BYTE_LEVEL_WORDS = new RegExp(
+  `'s|'t|'re|'ve|'m|'ll|'d| ?${LETTER}+| ?${NUMBER}+| ?[^\\p{White_Space}${LETTER}${NUMBER}]+` +
+    "|\\p{White_Space}+(?!\\P{White_Space})|\\p{White_Space}+",
+  "gv",
+);
+
+/** The options of tokenizer.json's BertNormalizer. */
+export interface BertRules {
+  readonly clean_text: boolean;
+  readonly handle_chinese_chars: boolean;
+  /** Null: as `lowercase`. */
+  readonly strip_accents: boolean | null;
+  readonly lowercase: boolean;
+}
+
+/** A text as BERT's words are cut from it. */
+export function normalizeForBert(text: string, rules: BertRules): string {
+  let made = text;
+  if (rules.clean_text) made = made.replace(CONTROLS, "").replace(/\p{White_Space}/gu, " ");
+  if (rules.handle_chinese_chars) made = made.replace(CHINESE_CHARACTERS, " $& ");
+  if (rules.strip_accents ?? rules.lowercase) made = stripAccents(made);
+  return rules.lowercase ? lowerCase(made) : made;
+}
+
+const stripAccents = (text: string): string =>
+  text
+    .split(UNMARKED) // odd places hold what matched
+    .map((part, i) => (i % 2 === 1 ? part : part.normalize("NFD").replace(MARKS, "")))
+    .join("");
+
+/** JavaScript's only rule that looks beyond a character is the one for a last Σ. */
+const lowerCase = (text: string): string => text.replaceAll("Σ", "σ").toLowerCase();
+
+/** The words that BERT cuts a normalized text into; punctuation marks are words. */
+export const bertWords = (text: string): string[] => text.match(BERT_WORDS) ?? [];
+
+/** The words that byte-level BPE cuts a text into; nothing is lost. */
+export const byteLevelWords = (text: string): string[] => text.match(BYTE_LEVEL_WORDS) ?? [];
+
+/** What the library makes of an entry of tokenizer.json; its own types do not resolve in strict ESM. */
+export interface LibraryPart {
+  normalize?: (text: string) => string;
+  normalizers?: readonly (LibraryPart | null)[];
+  pre_tokenize_text?: (text: string) => string[];
+  tokenizers?: readonly (LibraryPart | null)[];
+  pattern?: RegExp;
+}
+
+/** An entry of tokenizer.json. */
+export type Part = Readonly<Record<string, unknown>> | null | undefined;
+
+/** Makes a normalizer or pre-tokenizer of the library, made of `entry`, do as Python's. */
+export function correct(part: LibraryPart | null, entry: Part): void {
+  if (part === null || !entry) return;
+  const inner = (entry.normalizers ?? entry.pretokenizers ?? []) as readonly Part[];
+  inner.forEach((one, i) => {
+    correct((part.normalizers ?? part.tokenizers ?? [])[i], one);
+  });
+  if (entry.type === "ByteLevel") part.pattern = BYTE_LEVEL_WORDS;
+  if (entry.type === "BertPreTokenizer") part.pre_tokenize_text = bertWords;
+  if (entry.type === "BertNormalizer") {
+    const rules = {
+      clean_text: entry.clean_text !== false,
+      handle_chinese_chars: entry.handle_chinese_chars !== false,
+      strip_accents: typeof entry.strip_accents === "boolean" ? entry.strip_accents : null,
+      lowercase: entry.lowercase !== false,
+    };
+    part.normalize = (text) => normalizeForBert(text, rules);
+  }
+}
+
+/** An entry of tokenizer.json's `added_tokens`. */
+export interface AddedToken {
+  readonly id: number;
+  readonly content: string;
+  /** Only where no letter, mark, digit or underscore stands beside it. */
+  readonly single_word: boolean;
+  /** Takes the white space before it, or behind it, along. */
+  readonly lstrip: boolean;
+  readonly rstrip: boolean;
+  /** Looked for in normalized text. */
+  readonly normalized: boolean;
+}
+
+/** A stretch of text, or the id of the added token that stood there. */
+export type Section = string | number;
+
+const WORD = "[\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}]";
+const WORD_BEFORE = new RegExp(`${WORD}$`, "u");
+const WORD_BEHIND = new RegExp(`^${WORD}`, "u");
+
+/** Cuts a text at the added tokens: at each place the longest, from left to right. */
+export function splitter(
+  tokens: readonly AddedToken[],
+  spelled: (content: string) => string = (content) => content,
+): (text: string) => Section[] {
+  const found = new Map(tokens.map((token) => [spelled(token.content), token]));
+  found.delete("");
+  if (found.size === 0) return (text) => [text];
+  const longestFirst = [...found.keys()].sort((a, b) => b.length - a.length);
+  const escaped = longestFirst.map((content) => content.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&"));
+  const pattern = new RegExp(escaped.join("|"), "gu");
+  return (text) => {
+    const sections: Section[] = [];
+    let from = 0;
+    for (const { 0: content, index } of text.matchAll(pattern)) {
+      const token = found.get(content);
+      if (token === undefined) continue;
+      let [start, end] = [index, index + content.length];
+      if (token.single_word) {
+        // two code units hold any one character
+        if (WORD_BEFORE.test(text.slice(Math.max(0, start - 2), start))) continue;
+        if (WORD_BEHIND.test(text.slice(end, end + 2))) continue;
+      }
+      if (token.lstrip) while (start > from && isSpace(text[start - 1])) start--;
+      if (token.rstrip) while (end < text.length && isSpace(text[end])) end++;
+      if (start < from) continue;
+      if (start > from) sections.push(text.slice(from, start));
+      sections.push(token.id);
+      from = end;
+    }
+    if (from < text.length) sections.push(text.slice(from));
+    return sections;
+  };
+}
+
+const isSpace = (character: string): boolean => /\p{White_Space}/u.test(character);
