@@ -25,7 +25,7 @@ export interface Example {
   readonly bart: readonly number[];
   /** BERT's pieces of the subject. */
   readonly bert: readonly number[];
-  /** BERT's id of the object. */
+  /** BERT's id of the object, as a word within a sentence. */
   readonly object: number;
 }
 
@@ -39,7 +39,7 @@ export function encodeExample(fact: Fact, template: string, { bart, bert }: Toke
     encoder: [bart.bos, ...bart.encode(sentence), bart.eos],
     bart: bart.encode(fact.subject),
     bert: bert.encode(fact.subject),
-    object: bert.id(fact.object),
+    object: bert.wordId(fact.object),
   };
 }
 
@@ -88,11 +88,17 @@ export interface SpecialIds {
   readonly bert: { readonly cls: number; readonly pad: number; readonly none: number };
 }
 
-/** Throws when "None" is not one piece of the masked LM. */
-export const specialIds = ({ bart, bert }: Tokenizers): SpecialIds => ({
-  bart: { bos: bart.bos, eos: bart.eos, pad: bart.pad },
-  bert: { cls: bert.cls, pad: bert.pad, none: bert.id(NONE) },
-});
+/** Throws when "None", where a subject stands, is not one piece of the masked LM. */
+export function specialIds({ bart, bert }: Tokenizers): SpecialIds {
+  const [none, ...more] = bert.encode(NONE);
+  check(more.length === 0 && none !== bert.unk, "batch", () => {
+    return `"${NONE}" is not one token of the masked LM; use one whose vocabulary has it`;
+  });
+  return {
+    bart: { bos: bart.bos, eos: bart.eos, pad: bart.pad },
+    bert: { cls: bert.cls, pad: bert.pad, none },
+  };
+}
 
 /**
  * Makes a batch of `rows` rows of one subject width, a bucket of the layout. Missing rows repeat the first example with weight 0.

@@ -1,44 +1,41 @@
 /**
- * The words that BART may write and BERT can read.
+ * The words that the generator may write and the masked LM can read.
  *
- * Word w is common when BART has the token `Ġw` (a word after a space) and BERT the token `w` (a
- * whole word). The pairing is one-to-one: BART's bytes spell one string, and each vocabulary lists
- * a token once. The last entry pairs BART's `</s>`, which ends a segment of the prompt, with BERT's
- * [SEP].
+ * Word w is common when the generator has the token `Ġw` (a word after a space) and the masked LM a
+ * token for the same whole word: BERT's `w`, RoBERTa's `Ġw`. The pairing is one-to-one: a token spells
+ * one word, and each vocabulary lists a token once. The last entry pairs BART's `</s>`, which ends a
+ * segment of the prompt, with what ends a text for the masked LM, [SEP] or `</s>`.
  */
 import type { Tokenizer } from "../models/tokenizer.ts";
 
 /**
- * Class c of the generator's softmax is BART's token `bart[c]`, BERT's token `bert[c]`, and spelled
- * `words[c]`.
+ * Class c of the generator's softmax is BART's token `bart[c]`, the masked LM's token `bert[c]`, and
+ * spelled `words[c]`.
  */
 export interface CommonVocabulary {
   /** Number of classes C: the pairs, then the end. */
   size: number;
-  /** Index of `</s>` / [SEP]: the last. */
+  /** Index of `</s>` with [SEP] or `</s>`: the last. */
   end: number;
   /** BART ids, [C], ascending but for the last. */
   bart: Uint32Array<ArrayBuffer>;
-  /** BERT ids, [C]. */
+  /** Ids of the masked LM, [C]. */
   bert: Uint32Array<ArrayBuffer>;
   words: readonly string[];
 }
 
 /** Pairs the two vocabularies. Throws when they share no word. */
 export function pairVocabularies(bart: Tokenizer, bert: Tokenizer): CommonVocabulary {
-  const special = new Set([bert.cls, bert.sep, bert.mask, bert.pad, bert.unk]);
   const pairs: { bart: number; bert: number; word: string }[] = [];
-  for (const [token, id] of bart.vocabulary) {
-    if (!token.startsWith("Ġ")) continue;
-    const word = spell(token.slice(1));
-    if (word === undefined || word === "" || word.startsWith("##")) continue;
-    const piece = bert.idOrUndefined(word);
-    if (piece !== undefined && !special.has(piece)) pairs.push({ bart: id, bert: piece, word });
+  for (const id of bart.vocabulary.values()) {
+    const word = bart.word(id);
+    const piece = word === undefined ? undefined : bert.wordIdOrUndefined(word);
+    if (word !== undefined && piece !== undefined) pairs.push({ bart: id, bert: piece, word });
   }
   if (pairs.length === 0) {
     throw new Error(
       `[vocabulary] none of ${bart.size} generator tokens is a word of the masked LM's ${bert.size}; ` +
-        "use a BART whose words follow a space (Ġword) and a BERT of the same language and case",
+        "use a BART whose words follow a space (Ġword) and a masked LM of the same language and case",
     );
   }
   pairs.sort((a, b) => a.bart - b.bart);
@@ -57,7 +54,7 @@ export function pairVocabularies(bart: Tokenizer, bert: Tokenizer): CommonVocabu
  * masked LM.
  */
 export interface CommonWords {
-  /** BERT ids, [W], in the order of the words. */
+  /** Ids of the masked LM, [W], in the order of the words. */
   ids: Uint32Array<ArrayBuffer>;
   missing: string[];
   /** One line about the missing ones; empty when there are none. */
@@ -66,8 +63,8 @@ export interface CommonWords {
 
 /** The argmax set of the benchmark, as ids of `bert`. Throws when no word is a token. */
 export function commonWordIds(bert: Tokenizer, words: readonly string[]): CommonWords {
-  const missing = words.filter((word) => bert.idOrUndefined(word) === undefined);
-  const found = words.filter((word) => bert.idOrUndefined(word) !== undefined);
+  const missing = words.filter((word) => bert.wordIdOrUndefined(word) === undefined);
+  const found = words.filter((word) => bert.wordIdOrUndefined(word) !== undefined);
   const shown = missing.slice(0, 8).join(", ");
   const more = missing.length > 8 ? `, and ${missing.length - 8} more` : "";
   const message =
@@ -78,39 +75,5 @@ export function commonWordIds(bert: Tokenizer, words: readonly string[]): Common
   if (found.length === 0) {
     throw new Error(`${message || "[vocabulary] there are no common words"}; no answer is left`);
   }
-  return { ids: Uint32Array.from(found, (word) => bert.id(word)), missing, message };
-}
-
-/**
- * Characters of byte-level BPE, by byte. Printable Latin-1 stands for itself; the other 68 bytes
- * (controls, space, soft hyphen) are, in ascending order, the code points from 256 on.
- */
-const BYTE_OF = new Map<string, number>();
-{
-  let next = 256;
-  for (let byte = 0; byte < 256; byte++) {
-    const printable =
-      (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte <= 0xac) || byte >= 0xae;
-    BYTE_OF.set(String.fromCharCode(printable ? byte : next++), byte);
-  }
-}
-
-/**
- * The string that a byte-level token spells, or undefined when its bytes are not whole UTF-8
- * characters.
- */
-function spell(token: string): string | undefined {
-  const bytes: number[] = [];
-  for (const char of token) {
-    const byte = BYTE_OF.get(char);
-    if (byte === undefined) return undefined;
-    bytes.push(byte);
-  }
-  try {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(
-      Uint8Array.from(bytes),
-    );
-  } catch {
-    return undefined;
-  }
+  return { ids: Uint32Array.from(found, (word) => bert.wordId(word)), missing, message };
 }

@@ -23,6 +23,38 @@ test("special tokens are no words, and no id occurs twice", () => {
   assert.is(new Set(to).size, to.length);
 });
 
+test("RoBERTa as the masked LM: its words follow a space too, and its end is </s>", () => {
+  const structure = {
+    normalizer: null,
+    pre_tokenizer: { type: "ByteLevel", add_prefix_space: false },
+    decoder: { type: "ByteLevel" },
+    model: {
+      type: "BPE",
+      vocab: {
+        "<s>": 0,
+        "<pad>": 1,
+        "</s>": 2,
+        "<unk>": 3,
+        "<mask>": 4,
+        cat: 5,
+        Ġcat: 6,
+        "ĠcafÃ©": 7,
+      },
+      merges: [],
+    },
+  };
+  const roberta = createTokenizer({ "tokenizer.json": JSON.stringify(structure) });
+  const common = pairVocabularies(bart, roberta);
+  assert.equal(common.words, ["cat", "café", "</s>"]);
+  assert.equal([...common.bart], [16, 23, 2]);
+  assert.equal([...common.bert], [6, 7, 2]);
+  const self = pairVocabularies(bart, bart);
+  assert.equal([...self.bart], [...self.bert]);
+  assert.not([...self.bart].includes(bart.mask));
+  assert.equal([...commonWordIds(roberta, ["café", "cat"]).ids], [7, 6]);
+  assert.equal(commonWordIds(roberta, ["cat", "the"]).missing, ["the"]);
+});
+
 test("vocabularies without a common word are an error", () => {
   const other = createTokenizer({ "vocab.txt": "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nxyz\n" });
   assert.throws(() => pairVocabularies(bart, other), /none of 29 generator tokens is a word/);

@@ -58,16 +58,16 @@ export function table(
 export function explanation({ fact, relation }: Item, found: Explained, system: System): string {
   const { vocabulary, tokenizers } = system;
   const word = (c: number): string => vocabulary.words[c];
+  const mask = tokenizers.bert.token(tokenizers.bert.mask);
+  const answer = (id: number) => tokenizers.bert.word(id) ?? tokenizers.bert.token(id);
   const { before, behind } = found.prompt;
-  const prompt = [fact.subject, ...before.map(word), "[MASK]", ...behind.map(word)].join(" ");
+  const prompt = [fact.subject, ...before.map(word), mask, ...behind.map(word)].join(" ");
   const top = (candidates: readonly Candidate[]): string =>
     candidates
-      .map(
-        ({ id, probability }) => `${tokenizers.bert.token(id)} ${(100 * probability).toFixed(0)}%`,
-      )
+      .map(({ id, probability }) => `${answer(id)} ${(100 * probability).toFixed(0)}%`)
       .join(", ");
   const right =
-    found.answer === tokenizers.bert.id(fact.object) ? "right" : `wrong: ${fact.object}`;
+    found.answer === tokenizers.bert.wordId(fact.object) ? "right" : `wrong: ${fact.object}`;
   return [
     `${relation.id} ${relation.label} of ${fact.subject}`,
     `  prompt  ${prompt}`,

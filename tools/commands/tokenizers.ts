@@ -10,6 +10,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { BYTE_CHARACTERS } from "../../models/tokenizer-bytes.ts";
 
 /** Pieces learned for words outside the world. */
 const PIECES = 100;
@@ -90,16 +91,6 @@ function learnMerges(words: readonly string[], count: number): [string, string][
   return merges;
 }
 
-/** The printable character that stands for each byte in byte-level BPE (Radford et al. 2019). */
-function byteCharacters(): string[] {
-  const printable = (byte: number): boolean =>
-    (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || (byte >= 174 && byte <= 255);
-  let spare = 256;
-  return Array.from({ length: 256 }, (_, byte) =>
-    String.fromCodePoint(printable(byte) ? byte : spare++),
-  );
-}
-
 function ids(tokens: readonly string[]): Record<string, number> {
   return Object.fromEntries([...new Set(tokens)].map((token, id) => [token, id]));
 }
@@ -168,7 +159,7 @@ function byteLevel(
   const specials = ["<s>", "<pad>", "</s>", "<unk>"];
   const vocab = ids([
     ...specials,
-    ...byteCharacters(),
+    ...BYTE_CHARACTERS,
     ...merges.map((pair) => pair.join("")),
     ...openers,
     ...words.map((word) => `Ġ${word}`),
