@@ -1,9 +1,10 @@
 """Goldens of models, optimiser, random numbers and file format, from PyTorch and transformers.
 
-    python3 tools/reference.py [bert] [bart] [promptgen] [optim] [philox] [safetensors]
+    python3 tools/reference.py [bert] [roberta] [bart] [layouts] [promptgen] [optim] [philox]
+                               [safetensors]
 
-Without a name it writes all: test/golden/models/{bert,bart,promptgen,optim}, philox.json and
-safetensors beside models. What each tensor is, with shapes: test/golden/models/README.md.
+Without a name it writes all: test/golden/models/{bert,roberta,bart,promptgen,optim},
+models/layouts.json, philox.json and safetensors beside models. What each tensor is, with shapes: test/golden/models/README.md.
 """
 
 import sys
@@ -19,14 +20,18 @@ from reference_core import (
     GOLDEN,
     IGNORED,
     MODELS,
+    ROBERTA_CONFIG,
     gradients,
     make_bart,
     make_bert,
+    make_roberta,
     save,
     save_model,
+    save_sharded,
     train,
     u32,
 )
+from reference_layouts import layouts_golden
 from reference_promptgen import promptgen_golden
 
 
@@ -50,21 +55,36 @@ def bert_golden(folder):
     generator = torch.Generator().manual_seed(11)
     model = make_bert(BERT_CONFIG, generator)
     save_model(folder, BERT_CONFIG, model)
-    vocabulary, width = BERT_CONFIG["vocab_size"], 11
-    mask = right_padded([11, 7, 4], width)
-    ids = torch.randint(5, vocabulary, mask.shape, generator=generator) * mask
+    return encoder_golden(folder, model, generator, right_padded([11, 7, 4], 11), mask_id=4)
+
+
+def roberta_golden(folder):
+    """As for BERT, with the second row padded on the left: positions count what is no padding."""
+    generator = torch.Generator().manual_seed(13)
+    model = make_roberta(ROBERTA_CONFIG, generator)
+    save_sharded(folder, model, "20KB")
+    mask = right_padded([11, 7, 4], 11)
+    mask[1] = mask[1].flip(0)
+    mask_id = ROBERTA_CONFIG["vocab_size"] - 1
+    return encoder_golden(folder, model, generator, mask, mask_id)
+
+
+def encoder_golden(folder, model, generator, mask, mask_id):
+    vocabulary, padding = model.config.vocab_size, model.config.pad_token_id
+    ids = torch.randint(5, vocabulary, mask.shape, generator=generator)
+    ids = torch.where(mask == 1, ids, padding)
     targets = torch.randint(5, vocabulary, mask.shape, generator=generator)
     labelled = (torch.rand(mask.shape, generator=generator) < 0.4) & (mask == 1)
-    labelled[:, 1] = True
+    labelled[:, 1] |= mask[:, 1] == 1
     labels = torch.where(labelled, targets, IGNORED)
-    ids = torch.where(labelled, 4, ids)
+    ids = torch.where(labelled, mask_id, ids)
 
     out = model(input_ids=ids, attention_mask=mask, labels=labels, output_hidden_states=True)
     loss = cross_entropy(out.logits, labels)
     assert abs(loss.item() - out.loss.item()) < 1e-5, (
         "the model's own loss is the same up to float32"
     )
-    assert len(out.hidden_states) == BERT_CONFIG["num_hidden_layers"] + 1
+    assert len(out.hidden_states) == model.config.num_hidden_layers + 1
     loss.backward()
     golden = {
         "input_ids": u32(ids),
@@ -180,7 +200,9 @@ def bart_golden(folder):
 
 PARTS = {
     "bert": lambda: bert_golden(MODELS / "bert"),
+    "roberta": lambda: roberta_golden(MODELS / "roberta"),
     "bart": lambda: bart_golden(MODELS / "bart"),
+    "layouts": lambda: layouts_golden(MODELS / "layouts.json"),
     "promptgen": lambda: promptgen_golden(MODELS / "promptgen"),
     "optim": lambda: optim_golden(MODELS / "optim"),
     "philox": lambda: philox_golden(GOLDEN / "philox.json"),

@@ -1,9 +1,11 @@
 """Goldens below the models: AdamW, Philox, the safetensors format and float16 rounding."""
 
 import json
+import struct
 
 import numpy as np
 import torch
+from safetensors import SafetensorError, TensorSpec, deserialize, serialize
 from safetensors.torch import save_file
 
 from reference_core import is_norm, save, schedule
@@ -100,6 +102,121 @@ def philox_golden(path):
     path.write_text(json.dumps(document, indent=2) + "\n")
 
 
+def raw_file(header, data):
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + data
+
+
+def every_dtype(path):
+    """One tensor of each dtype that the library writes, [2, 4] of bytes that no other has."""
+    names = (
+        "bool int8 uint8 int16 uint16 int32 uint32 int64 uint64 float16 float32 float64 bfloat16 "
+        "float8_e4m3fn float8_e4m3fnuz float8_e5m2 float8_e5m2fnuz float8_e8m0fnu "
+        "float4_e2m1fn_x2 complex64"
+    ).split()
+    keep, specs = [], {}
+    for i, name in enumerate(names):
+        packed = getattr(torch, name)
+        values = torch.arange(8 * packed.itemsize, dtype=torch.uint8) + 10 * i
+        keep.append(values % 2 if name == "bool" else values)
+        specs[name] = TensorSpec(
+            dtype=name, shape=[2, 4], data_ptr=keep[-1].data_ptr(), data_len=keep[-1].numel()
+        )
+    path.write_bytes(serialize(specs))
+
+
+def six_bits(path):
+    """The two dtypes that the library reads but does not write."""
+    header = {
+        "three": {"dtype": "F6_E3M2", "shape": [2, 4], "data_offsets": [0, 6]},
+        "two": {"dtype": "F6_E2M3", "shape": [4], "data_offsets": [6, 9]},
+    }
+    text = json.dumps(header, separators=(",", ":")).encode()
+    file = raw_file(text + b" " * (-len(text) % 8), bytes(range(9)))
+    assert [name for name, _ in deserialize(file)] == ["three", "two"]
+    path.write_bytes(file)
+
+
+def verdicts(path):
+    """Headers, how many bytes follow, and whether the library takes such a file."""
+
+    def one(dtype, shape, begin, end, **more):
+        return {"dtype": dtype, "shape": shape, "data_offsets": [begin, end], **more}
+
+    big = 2**64 - 1
+    cases = [
+        ({}, 0),
+        ({}, 1),
+        ({"__metadata__": {}}, 0),
+        ({"__metadata__": {"a": "b"}}, 0),
+        ({"__metadata__": {"a": 1}}, 0),
+        ({"__metadata__": []}, 0),
+        ({"__metadata__": "a"}, 0),
+        ({"": one("U8", [1], 0, 1)}, 1),
+        ({"a": one("U8", [1], 0, 1, more=3)}, 1),
+        ({"a": {"dtype": "U8", "shape": [1]}}, 1),
+        ({"a": {"shape": [1], "data_offsets": [0, 1]}}, 1),
+        ({"a": {"dtype": "U8", "data_offsets": [0, 1]}}, 1),
+        ({"a": None}, 0),
+        ({"a": one("U8", [1], 0, 1), "b": one("U8", [0], 0, 0), "c": one("U8", [0], 1, 1)}, 1),
+        ({"a": one("U8", [1], 0, 1), "b": one("U8", [1], 0, 1)}, 1),
+        ({"a": one("U8", [1], 0, 1), "b": one("U8", [1], 2, 3)}, 3),
+        ({"a": one("U8", [1], 1, 2)}, 2),
+        ({"a": one("U8", [1], 0, 1)}, 2),
+        ({"a": one("U8", [1], 0, 1)}, 0),
+        ({"a": one("U8", [1], 1, 0)}, 1),
+        ({"a": one("U8", [-1], 0, 1)}, 1),
+        ({"a": one("U8", [0.5], 0, 1)}, 1),
+        ({"a": one("U8", ["1"], 0, 1)}, 1),
+        ({"a": one("U8", [[1]], 0, 1)}, 1),
+        ({"a": one("U8", [big], 0, 1)}, 1),
+        ({"a": one("U8", [big, big], 0, 1)}, 1),
+        ({"a": one("U8", [2**40, 2**40], 0, 0)}, 0),
+        ({"a": one("F32", [], 0, 4)}, 4),
+        ({"a": one("F32", [], 0, 3)}, 3),
+        ({"a": one("f32", [1], 0, 4)}, 4),
+        ({"a": one("F31", [1], 0, 4)}, 4),
+        ({"a": one(5, [1], 0, 4)}, 4),
+        *(({"a": one(dtype, [8], 0, size)}, size) for dtype in DTYPES for size in SIZES),
+        *(({"a": one(dtype, [3], 0, 2)}, 2) for dtype in ("F4", "F6_E2M3", "F6_E3M2", "F16")),
+        (b'{"\\ud800":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}', 1),
+        (b'{"__metadata__":{"a":"\\udfff"}}', 0),
+        (b'{"\xff":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}', 1),
+        (b'{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}   \n\t', 1),
+        (b'{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}\0', 1),
+        (b'{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}', 1),
+        (b'{"a":' + 200 * b"[" + 200 * b"]" + b"}", 0),
+        (b"[]", 0),
+        (b"null", 0),
+        (b"", 0),
+    ]
+
+    def accepted(header, size):
+        try:
+            deserialize(raw_file(header, bytes(size)))
+        except SafetensorError:
+            return False
+        return True
+
+    rows = [
+        {
+            "header": (h if isinstance(h, bytes) else json.dumps(h).encode()).decode("latin1"),
+            "bytes": size,
+            "accepted": accepted(h, size),
+        }
+        for h, size in cases
+    ]
+    lines = ",\n".join(json.dumps(row) for row in rows)
+    path.write_text(f"[\n{lines}\n]\n")
+
+
+SIZES = (3, 4, 6, 8, 16, 32, 64)
+DTYPES = (
+    "BOOL F4 F6_E2M3 F6_E3M2 U8 I8 F8_E5M2 F8_E4M3 F8_E8M0 F8_E4M3FNUZ F8_E5M2FNUZ I16 U16 F16 "
+    "BF16 I32 U32 F32 C64 F64 I64 U64"
+).split()
+
+
 def safetensors_golden(folder):
     """Files of the Python library: every dtype, a scalar, an empty tensor, names in byte order."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -147,6 +264,10 @@ def safetensors_golden(folder):
     }
     save_file(narrow, folder / "rare.safetensors")
     save_file({"only": torch.arange(3, dtype=torch.float32)}, folder / "plain.safetensors")
+
+    every_dtype(folder / "every.safetensors")
+    six_bits(folder / "sixbits.safetensors")
+    verdicts(folder / "verdicts.json")
 
     # float32 -> float16, to nearest, ties to even: halfway points, their neighbours, the limits.
     halves = np.arange(0, 0x7C00, 97, dtype=np.uint16).view(np.float16).astype(np.float32)

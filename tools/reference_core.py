@@ -10,7 +10,14 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
-from transformers import BartConfig, BartForConditionalGeneration, BertConfig, BertForMaskedLM
+from transformers import (
+    BartConfig,
+    BartForConditionalGeneration,
+    BertConfig,
+    BertForMaskedLM,
+    RobertaConfig,
+    RobertaForMaskedLM,
+)
 
 GOLDEN = Path(__file__).resolve().parent.parent / "test" / "golden"
 
@@ -34,6 +41,20 @@ BERT_CONFIG = {
     "attention_probs_dropout_prob": 0.0,
     "pad_token_id": 0,
     "initializer_range": 0.02,
+}
+
+ROBERTA_CONFIG = {
+    "vocab_size": 53,
+    "hidden_size": 24,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 3,
+    "intermediate_size": 40,
+    "max_position_embeddings": 22,
+    "type_vocab_size": 1,
+    "layer_norm_eps": 1e-5,
+    "hidden_dropout_prob": 0.0,
+    "attention_probs_dropout_prob": 0.0,
+    "pad_token_id": 1,
 }
 
 BART_CONFIG = {
@@ -91,6 +112,14 @@ def make_bert(config, generator, **spread):
     )
 
 
+def make_roberta(config, generator, **spread):
+    return randomise(
+        RobertaForMaskedLM(RobertaConfig(**config, attn_implementation="eager")),
+        generator,
+        **spread,
+    )
+
+
 def make_bart(config, generator, **spread):
     return randomise(
         BartForConditionalGeneration(BartConfig(**config, attn_implementation="eager")),
@@ -125,6 +154,15 @@ def save(path, tensors):
 def save_model(folder, config, model):
     save(folder / "model.safetensors", weights(model))
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+
+
+def save_sharded(folder, model, shard):
+    """As the library itself saves a model: config.json, shards and their index."""
+    for old in folder.glob("model*"):
+        old.unlink()
+    copy.deepcopy(model).float().save_pretrained(folder, max_shard_size=shard)
+    for path in folder.glob("model*"):
+        path.chmod(0o644)
 
 
 def gradients(model, prefix="grad."):

@@ -3,6 +3,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import {
   encodeFloat16,
+  openSafetensors,
   parseSafetensors,
   type Safetensors,
   serializeSafetensors,
@@ -10,6 +11,7 @@ import {
   tensorEntry,
   toFloat32,
 } from "../../models/safetensors.ts";
+import { bytesSource } from "../../models/source.ts";
 
 const GOLDEN = new URL("../golden/safetensors/", import.meta.url);
 
@@ -81,6 +83,8 @@ test("writing gives the Python library's bytes", () => {
     ["dtypes", true],
     ["rare", false],
     ["plain", false],
+    ["every", false],
+    ["sixbits", false],
   ] as const) {
     const bytes = golden(name);
     const read = parseSafetensors(bytes, name);
@@ -88,6 +92,84 @@ test("writing gives the Python library's bytes", () => {
     const written = serializeSafetensors(shuffled, metadata ? read.metadata : undefined);
     assert.is(Buffer.compare(written, bytes), 0, name);
   }
+});
+
+test("every dtype of the format, the two that the library only reads too", () => {
+  const every = parseSafetensors(golden("every"), "every").tensors;
+  const six = parseSafetensors(golden("sixbits"), "sixbits").tensors;
+  const dtypes = [...every.values(), ...six.values()].map(({ dtype }) => dtype);
+  const known = "BOOL F4 F6_E2M3 F6_E3M2 U8 I8 F8_E5M2 F8_E4M3 F8_E8M0 F8_E4M3FNUZ F8_E5M2FNUZ ";
+  const wide = "I16 U16 F16 BF16 I32 U32 F32 C64 F64 I64 U64";
+  assert.equal(dtypes.toSorted(), `${known}${wide}`.split(" ").toSorted());
+  for (const { dtype, shape, data } of every.values()) {
+    assert.equal(shape, dtype === "F4" ? [2, 8] : [2, 4], dtype);
+    assert.equal(data.length % 8, 0, dtype);
+  }
+  assert.equal(
+    [...six].map(([name, { shape, data }]) => [name, shape, ...data]),
+    [
+      ["three", [2, 4], 0, 1, 2, 3, 4, 5],
+      ["two", [4], 6, 7, 8],
+    ],
+  );
+  console.log(`${dtypes.length} dtypes`);
+});
+
+test("what the Python library refuses is refused, what it takes is taken", () => {
+  const cases: { header: string; bytes: number; accepted: boolean }[] = JSON.parse(
+    readFileSync(new URL("verdicts.json", GOLDEN), "utf8"),
+  );
+  const differs = cases.filter(({ header, bytes, accepted }) => {
+    const begun = Uint8Array.from(Buffer.from(header, "latin1"));
+    const whole = new Uint8Array(8 + begun.length + bytes);
+    new DataView(whole.buffer).setBigUint64(0, BigInt(begun.length), true);
+    whole.set(begun, 8);
+    try {
+      parseSafetensors(whole, "x");
+      return !accepted;
+    } catch (error) {
+      assert.match((error as Error).message, /^\[safetensors\] x: [^\n]+$/);
+      return accepted;
+    }
+  });
+  assert.equal(differs, []);
+  console.log(`${cases.length} headers, ${cases.filter((c) => c.accepted).length} of them good`);
+});
+
+test("a file that is read piece by piece gives what the whole file gives", async () => {
+  let tensors = 0;
+  for (const name of ["dtypes", "rare", "plain", "every", "sixbits", "rounding"]) {
+    const bytes = golden(name);
+    const whole = parseSafetensors(bytes, name);
+    const asked: [number, number][] = [];
+    const source = bytesSource(bytes);
+    const read = (offset: number, length: number) => {
+      asked.push([offset, length]);
+      return source.read(offset, length);
+    };
+    const opened = await openSafetensors({ ...source, read }, name);
+    const dataStart = 8 + Number(new DataView(bytes.buffer).getBigUint64(0, true));
+    assert.ok(
+      asked.every(([offset, length]) => offset + length <= dataStart),
+      "only the header is read",
+    );
+    assert.equal(opened.metadata, whole.metadata);
+    assert.equal([...opened.tensors.keys()], [...whole.tensors.keys()]);
+    for (const [key, tensor] of opened.tensors) {
+      const { dtype, shape, data } = entry(whole, key);
+      assert.equal([tensor.dtype, tensor.shape, tensor.byteLength], [dtype, shape, data.length]);
+      assert.equal([...(await tensor.read(0, data.length))], [...data]);
+      const [begin, end] = [data.length >> 2, data.length >> 1];
+      assert.equal([...(await tensor.read(begin, end))], [...data.subarray(begin, end)]);
+      tensors++;
+    }
+  }
+  const bad = golden("plain").slice(0, -1);
+  const message = await openSafetensors(bytesSource(bad), "x").then(String, (e) => e.message);
+  assert.match(message, /^\[safetensors\] x: tensor 'only' ends at byte 12 .* holds 11/);
+  const short = await openSafetensors(bytesSource(bad.subarray(0, 3)), "x").catch((e) => e.message);
+  assert.match(short, "the file has 3 bytes");
+  console.log(`${tensors} tensors`);
 });
 
 test("several metadata keys keep their order", () => {
@@ -224,6 +306,29 @@ test("metadata that is no object of strings", () => {
   for (const value of ["[]", '"text"', "7", "null"])
     rejects(file(`{"__metadata__":${value}}`, 0), "'__metadata__'", "object of strings");
   rejects(file(`{"__metadata__":{"epoch":3}}`, 0), "'__metadata__'", "'epoch'", "text");
+});
+
+test("elements that do not fill a byte, half a surrogate pair, a pointer in the file's place", () => {
+  rejects(file(`{"a":${info("F4", [3], [0, 2])}}`, 2), "'a'", "F4", "[3]", "last byte", "pad");
+  rejects(file(`{"\\ud800":${info("U8", [1], [0, 1])}}`, 1), "surrogate");
+  rejects(file(`{"__metadata__":{"k":"\\udc00"}}`, 0), "'k'", "surrogate");
+  const pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 7\n";
+  rejects(new TextEncoder().encode(pointer), "Git LFS", "git lfs pull");
+});
+
+test("writing refuses what no reader takes", () => {
+  const one = tensorEntry("U8", [1], new Uint8Array(1));
+  assert.throws(() => serializeSafetensors(new Map([["\ud800", one]])), /surrogate.*: use whole/);
+  assert.throws(() => serializeSafetensors(new Map(), { a: "\udc00" }), /surrogate.*: use whole/);
+  const half = new Map([["a", tensorEntry("F4", [3], new Uint8Array(2))]]);
+  assert.throws(() => serializeSafetensors(half), /'a' of dtype F4 .* needs 1.5 bytes, got 2/);
+  const most = { text: "x".repeat(100_000_000 - 28) };
+  assert.is(serializeSafetensors(new Map(), most).length, 8 + 100_000_000);
+  const more = { text: `${most.text}x` };
+  assert.throws(
+    () => serializeSafetensors(new Map(), more),
+    /header takes 100000008 .*: write fewer/,
+  );
 });
 
 test("writing refuses data of the wrong length and a reserved name", () => {
