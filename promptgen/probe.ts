@@ -248,7 +248,7 @@ export function encodeTemplate(fact: Fact, template: string, bert: Tokenizer): T
   // the object's mask, should the subject be spelled like one
   const [first, last] = [ids.indexOf(bert.mask), ids.lastIndexOf(bert.mask)];
   const objectFirst = template.indexOf("[Y]") < template.indexOf("[X]");
-  return { ids, place: objectFirst ? first : last, object: bert.id(fact.object) };
+  return { ids, place: objectFirst ? first : last, object: bert.wordId(fact.object) };
 }
 
 const WIDTH_STEP = 8;

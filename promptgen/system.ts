@@ -80,7 +80,7 @@ export async function loadSystem(sources: Sources): Promise<System> {
   checkSpecialTokens(tokenizers, bart, bert);
   const vocabulary = pairVocabularies(bartTokenizer, bertTokenizer);
   const words = commonWordIds(bertTokenizer, facts.commonVocabulary);
-  const has = (object: string) => bertTokenizer.idOrUndefined(object) !== undefined;
+  const has = (object: string) => bertTokenizer.wordIdOrUndefined(object) !== undefined;
   const inside = splitByVocabulary(facts.relations, has);
   const encoded = encodeAll(inside.relations, tokenizers);
   const limit = widestSubject(bart, bert, encoded, m, n);
