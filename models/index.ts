@@ -1,4 +1,4 @@
-/** BERT, RoBERTa and BART, their weights and tokenizers. */
+/** BERT, RoBERTa, BART and GPT-2, their weights and tokenizers. */
 export {
   type BartConfig,
   BartForConditionalGeneration,
@@ -10,6 +10,14 @@ export {
 export { BertForMaskedLM, bertConfig } from "./bert.ts";
 export { type Checkpoint, readCheckpoint } from "./checkpoint.ts";
 export { type EncoderConfig, type EncoderInput, MaskedLM } from "./encoder.ts";
+export {
+  type GPT2Config,
+  type GPT2Input,
+  GPT2LMHeadModel,
+  type GPT2Prompt,
+  gpt2Config,
+  gpt2Decays,
+} from "./gpt2.ts";
 export { loadMaskedLM, maskedLM } from "./masked-lm.ts";
 export { type ForwardOptions, gatherRows, type Training } from "./nn.ts";
 export { RobertaForMaskedLM, robertaConfig } from "./roberta.ts";
