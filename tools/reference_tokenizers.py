@@ -466,6 +466,10 @@ def data_strings(root, mask):
             texts.append(row["template"])
             if name == "LAMA":
                 templates[row["relation"]] = row["template"]
+    for path in sorted((root / "lpaqa/prompt").glob("*/*"), key=lambda path: path.as_posix()):
+        lines = [line for line in path.read_text("utf-8").split("\n") if line]
+        whole = path.suffix == ".txt"
+        texts += lines if whole else [json.loads(line)["template"] for line in lines]
     for row in rows:
         manual = templates[row["predicate_id"]]
         texts.append(manual.replace("[X]", row["sub_label"]).replace("[Y]", mask))

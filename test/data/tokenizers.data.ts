@@ -66,16 +66,28 @@ function readAll() {
   const templates = ["LAMA", "LPAQA", "AutoPrompt"].map((set) =>
     readRows("relation_metainfo", `${set}_relations.jsonl`),
   );
-  return { facts, templates };
+  const mined = readdirSync(join(folder, "lpaqa", "prompt"), { recursive: true, encoding: "utf8" })
+    .map((name) => name.replaceAll("\\", "/"))
+    .filter((name) => name.includes("."))
+    .sort(byPath)
+    .flatMap((name) => {
+      const text = readFileSync(join(folder, "lpaqa", "prompt", name), "utf8");
+      const lines = text.split("\n").filter((line) => line !== "");
+      return name.endsWith(".txt")
+        ? lines
+        : lines.map((line) => (JSON.parse(line) as Row).template);
+    });
+  return { facts, templates, mined };
 }
 
-const { facts, templates } = readAll();
+const { facts, templates, mined } = readAll();
 const manual = new Map(templates[0].map(({ relation, template }) => [relation, template]));
 
 function strings(mask: string): string[] {
   return [
     ...facts.flatMap(({ sub_label, obj_label }) => [sub_label, obj_label]),
     ...templates.flat().map(({ template }) => template),
+    ...mined,
     ...facts.map(({ predicate_id, sub_label }) =>
       (manual.get(predicate_id) ?? "").split("[X]").join(sub_label).split("[Y]").join(mask),
     ),
