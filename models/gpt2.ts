@@ -57,14 +57,13 @@ export function gpt2Config(json: unknown, where = "config.json") {
 }
 
 /** Files of GPT2Model lack "transformer."; older ones hold the causal mask of each layer. */
-export const gpt2Names = ({ n_layer }: GPT2Config): Names => ({
+export const gpt2Names = ({ tensors }: Checkpoint): Names => ({
   base: { prefix: "transformer", parts: ["wte", "wpe", "h", "ln_f"] },
   tied: { "lm_head.weight": "transformer.wte.weight" },
   spellings: {},
-  unread: Array.from({ length: n_layer }, (_, i) => `transformer.h.${i}.attn`).flatMap((attn) => [
-    `${attn}.bias`,
-    `${attn}.masked_bias`,
-  ]),
+  unread: [...tensors.keys()]
+    .map((name) => name.replace(/^(?:transformer\.)?/, "transformer."))
+    .filter((name) => /\.h\.\d+\.attn\.(?:masked_)?bias$/.test(name)),
 });
 
 /** For AdamW's `decays`: all but biases and LayerNorms, which are called ln_1, ln_2 and ln_f here. */
@@ -225,9 +224,8 @@ export class GPT2LMHeadModel {
 
   /** The model of a checkpoint; `storage` f16 or bf16 keeps the matrices of a frozen model in half the memory. */
   static from(checkpoint: Checkpoint, storage: Storage = "f32"): GPT2LMHeadModel {
-    const where = `${checkpoint.where}/config.json`;
-    const names = gpt2Names(gpt2Config(checkpoint.config, where));
-    return new GPT2LMHeadModel(Weights.from(checkpoint, names, storage), checkpoint.config, where);
+    const w = Weights.from(checkpoint, gpt2Names(checkpoint), storage);
+    return new GPT2LMHeadModel(w, checkpoint.config, `${checkpoint.where}/config.json`);
   }
 
   /** The model of a directory with config.json and weights. */

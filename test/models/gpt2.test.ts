@@ -230,6 +230,23 @@ files("fields of the config that are not computed are refused", () => {
   assert.is(config({ n_inner: 40 })().n_inner, 40);
 });
 
+files("sizes that no file has are refused at once, in few lines", () => {
+  const absurd = 2 ** 40;
+  for (const more of [
+    { n_layer: absurd },
+    { vocab_size: absurd },
+    { n_positions: absurd },
+    { n_embd: 24 * absurd },
+  ]) {
+    const begun = performance.now();
+    assert.throws(
+      () => GPT2LMHeadModel.from({ ...given, config: { ...given.config, ...more } }),
+      ({ message }: Error) => message.startsWith("[weights] ") && message.split("\n").length < 40,
+    );
+    assert.ok(performance.now() - begun < 2000);
+  }
+});
+
 files("weight decay leaves biases and LayerNorms alone", () => {
   const model = GPT2LMHeadModel.random(given.config, 1);
   const names = model.parameters.map(stateName);
