@@ -2,6 +2,7 @@
 import type { Tensor } from "../../engine/tensor.ts";
 import { BartForConditionalGeneration } from "../../models/bart.ts";
 import { BertForMaskedLM } from "../../models/bert.ts";
+import type { MaskedLM } from "../../models/encoder.ts";
 import { assemble, type Batch, type BatchLayout, type Example } from "../../promptgen/batch.ts";
 import { type Classes, Generator, type Prompts } from "../../promptgen/generator.ts";
 import { objective, Reader } from "../../promptgen/objective.ts";
@@ -59,14 +60,16 @@ export const layout: BatchLayout = { buckets: [6], extra: 12, ids: settings };
 export const batchOf = (rows: readonly Example[], count = rows.length, width = 6): Batch =>
   assemble(rows, width, count, layout);
 
-export function loadPair() {
+/** The golden's generator with the golden's reader, or another masked LM over the same ids. */
+export function loadPair(
+  frozen: MaskedLM = BertForMaskedLM.from(goldenCheckpoint("promptgen/bert")),
+) {
   const generator = new Generator(
     BartForConditionalGeneration.from(goldenCheckpoint("promptgen/bart")),
     classes,
     settings.bart.mask,
     settings,
   );
-  const frozen = BertForMaskedLM.from(goldenCheckpoint("promptgen/bert"));
   return { generator, reader: new Reader(frozen, classes, settings.bert) };
 }
 
