@@ -1,6 +1,6 @@
 import type { Device, DeviceOptions, DeviceStats, Executable, ProfileRow } from "../../device.ts";
 import { check } from "../../errors.ts";
-import type { Plan } from "../../plan.ts";
+import type { Plan, Region } from "../../plan.ts";
 import { show } from "../../shape.ts";
 import {
   byteLength,
@@ -197,13 +197,40 @@ export class CPUDevice implements Device {
     return this.#slots[index].at;
   }
 
+  /** The states that a plan wants as they are, when these launches' right operands are packed. */
+  #plainStates(plan: Plan, packs: readonly (Pack | undefined)[]): Set<Tensor> {
+    const plain = new Set<Tensor>();
+    const add = (r: Region | null | undefined): void => {
+      if (r?.memory.kind === "state") plain.add(r.memory.state);
+    };
+    plan.launches.forEach(({ inputs, inouts, outputs, rng }, l) => {
+      inputs.forEach((r, i) => {
+        if (!(packs[l] && i === 1)) add(r);
+      });
+      for (const r of [...inouts, ...outputs, rng]) add(r);
+    });
+    plan.outputs.forEach(add);
+    return plain;
+  }
+
   /** What a plan would add to the memory, in bytes of each block. */
-  #needs(plan: Plan, plain: ReadonlySet<Tensor>, fresh: readonly number[]): number[] {
+  #needs(plan: Plan, plain: Set<Tensor>, packs: readonly (Pack | undefined)[]): number[] {
     const states = [...plain].flatMap((t) =>
       this.#states.get(t)?.at === undefined ? [t.bytes] : [],
     );
     const slots = plan.slots.map((bytes, i) => Math.max(0, bytes - (this.#slots[i]?.bytes ?? 0)));
-    return [...states, ...slots, ...fresh, ...plan.inputs.map(byteLength)];
+    const panels = new Map<string, number>();
+    let passing = 0; // values that are there only while they are packed
+    for (const pack of packs) {
+      if (!pack || this.#panelsMade(pack)) continue;
+      panels.set(`${pack.state.node.id} ${pack.key}`, pack.bytes);
+      if (!plain.has(pack.state)) passing = Math.max(passing, pack.state.bytes);
+    }
+    return [...states, ...slots, ...panels.values(), passing, ...plan.inputs.map(byteLength)];
+  }
+
+  #panelsMade(pack: Pack): Panels | undefined {
+    return this.#states.get(pack.state)?.panels.get(pack.key);
   }
 
   /** One plan at a time: what one has begun to upload, the next one finds. */
@@ -215,27 +242,21 @@ export class CPUDevice implements Device {
 
   async #load(plan: Plan): Promise<Executable> {
     this.workers.assertHealthy();
-    const packs = plan.launches.map((launch) => ({ launch, pack: panelsOf(launch) }));
-    const plain = new Set<Tensor>();
-    for (const { launch, pack } of packs) {
-      const { inputs, inouts, outputs, rng } = launch;
-      [...inputs, ...inouts, ...outputs, rng].forEach((r, i) => {
-        if (r?.memory.kind === "state" && !(pack && i === 1)) plain.add(r.memory.state);
-      });
+    let packs = plan.launches.map(panelsOf);
+    let plain = this.#plainStates(plan, packs);
+    if (!this.#heap.fits(this.#needs(plan, plain, packs))) {
+      // panels are for speed: a large model may still fit without more of them
+      packs = packs.map((pack) => (pack && this.#panelsMade(pack) ? pack : undefined));
+      plain = this.#plainStates(plan, packs);
+      this.#heap.require(this.#needs(plan, plain, packs), "the plan");
     }
-    for (const r of plan.outputs) if (r.memory.kind === "state") plain.add(r.memory.state);
-    const fresh = new Map<string, number>();
-    for (const { pack } of packs) {
-      if (!pack || this.#states.get(pack.state)?.panels.has(pack.key)) continue;
-      fresh.set(`${pack.state.node.id} ${pack.key}`, pack.bytes);
-    }
-    this.#heap.require(this.#needs(plan, plain, [...fresh.values()]), "the plan");
     for (const t of plain) {
       this.#state(t).plain = true;
       await this.#fetch(t);
     }
     const launches: CPULaunch[] = [];
-    for (const { launch, pack } of packs) {
+    for (const [i, launch] of plan.launches.entries()) {
+      const pack = packs[i];
       launches.push({ launch, panels: pack && (await this.#panels(pack)) });
     }
     const program = new Program(launches, this.#kernels, this.times !== undefined);

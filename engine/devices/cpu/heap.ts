@@ -33,10 +33,15 @@ export class Heap {
     return this.#end;
   }
 
+  /** Whether blocks of these sizes can be had. */
+  fits(sizes: readonly number[]): boolean {
+    return this.#bytes + sizes.reduce((sum, size) => sum + up(size), 0) <= this.#limit;
+  }
+
   /** Throws before anything is allocated when blocks of these sizes do not fit. */
   require(sizes: readonly number[], what: string): void {
+    if (this.fits(sizes)) return;
     const need = sizes.reduce((sum, size) => sum + up(size), 0);
-    if (this.#bytes + need <= this.#limit) return;
     throw new OutOfMemoryError(
       `[cpu] ${what} needs ${need} bytes beside ${this.#bytes} in use, but the limit is ${this.#limit} bytes` +
         `${this.#limit < addressable / 2 ? "" : " (32-bit addresses)"}; use a smaller batch or model, ` +
