@@ -43,13 +43,24 @@ export async function runHere(code: string): Promise<string[]> {
 export async function runThere(page: Page, code: string): Promise<string[]> {
   const lines: string[] = [];
   page.on("console", (m) => lines.push(m.text()));
-  const thrown = new Promise<never>((_, reject) => page.on("pageerror", reject));
+  const thrown = new Promise<never>((_, reject) => {
+    page.on("pageerror", reject);
+    page.on("response", (r) => {
+      if (r.status() >= 400 && r.url().includes("/dist/")) {
+        reject(new Error(`${r.url()} was answered with ${r.status()}`));
+      }
+    });
+  });
   await page.addScriptTag({
     type: "module",
     content: `${stripTypeScriptTypes(code)}\nglobalThis.finished = true;`,
   });
   const finished = page.waitForFunction("globalThis.finished", undefined, { timeout: 120_000 });
-  await Promise.race([finished, thrown]);
+  try {
+    await Promise.race([finished, thrown]);
+  } catch (cause) {
+    throw new Error(`${cause instanceof Error ? cause.message : cause}\n${lines.join("\n")}`);
+  }
   return lines;
 }
 
