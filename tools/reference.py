@@ -66,10 +66,10 @@ def roberta_golden(folder):
     mask = right_padded([11, 7, 4], 11)
     mask[1] = mask[1].flip(0)
     mask_id = ROBERTA_CONFIG["vocab_size"] - 1
-    return encoder_golden(folder, model, generator, mask, mask_id)
+    return encoder_golden(folder, model, generator, mask, mask_id, unmasked=True)
 
 
-def encoder_golden(folder, model, generator, mask, mask_id):
+def encoder_golden(folder, model, generator, mask, mask_id, unmasked=False):
     vocabulary, padding = model.config.vocab_size, model.config.pad_token_id
     ids = torch.randint(5, vocabulary, mask.shape, generator=generator)
     ids = torch.where(mask == 1, ids, padding)
@@ -95,6 +95,9 @@ def encoder_golden(folder, model, generator, mask, mask_id):
         **{f"hidden.{i}": live(h, mask) for i, h in enumerate(out.hidden_states)},
         **gradients(model),
     }
+
+    if unmasked:  # padding is seen, where it stands for positions
+        golden["unmasked.logits"] = model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits
 
     mixture = torch.softmax(2 * torch.randn(*mask.shape, vocabulary, generator=generator), -1)
     embeds = (

@@ -58,6 +58,14 @@ test("hidden states, logits and loss of token ids", async (device) => {
   );
 });
 
+test("without a mask padding is seen, at its own position", async (device) => {
+  const model = await load();
+  const { logits } = await valuesOf(device, {
+    logits: model.logits(model.encode({ ids: golden.tensor("input_ids") })),
+  });
+  closeForward([{ name: "logits", got: logits, want: golden.floats("unmasked.logits") }]);
+});
+
 test("gradients of every parameter", async (device) => {
   const model = await load();
   const loss = lossOf(model, hard(), tensor(rows), tensor(targets));
