@@ -42,7 +42,8 @@ export async function runHere(code: string): Promise<string[]> {
 /** What a program prints in a page. Throws what it throws. */
 export async function runThere(page: Page, code: string): Promise<string[]> {
   const lines: string[] = [];
-  page.on("console", (m) => lines.push(m.text()));
+  const notes: string[] = []; // the browser's own
+  page.on("console", (m) => (m.type() === "log" ? lines : notes).push(m.text()));
   const thrown = new Promise<never>((_, reject) => {
     page.on("pageerror", reject);
     page.on("response", (r) => {
@@ -59,7 +60,9 @@ export async function runThere(page: Page, code: string): Promise<string[]> {
   try {
     await Promise.race([finished, thrown]);
   } catch (cause) {
-    throw new Error(`${cause instanceof Error ? cause.message : cause}\n${lines.join("\n")}`);
+    throw new Error(
+      `${cause instanceof Error ? cause.message : cause}\n${[...lines, ...notes].join("\n")}`,
+    );
   }
   return lines;
 }

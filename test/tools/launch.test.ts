@@ -6,7 +6,10 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 
 const TOOLS = fileURLToPath(new URL("../../tools/", import.meta.url));
-const launchers = readdirSync(TOOLS).filter((name) => name.endsWith(".ts"));
+const files = readdirSync(TOOLS).filter((name) => name.endsWith(".ts"));
+/** npm ci runs this one, so it must not fail. */
+const PREPARE = "prepare.ts";
+const launchers = files.filter((name) => name !== PREPARE);
 
 /** Runs a launcher on this Node under another version's name. */
 const runAs = (version: string, launcher: string) => {
@@ -19,7 +22,7 @@ const runAs = (version: string, launcher: string) => {
 
 test("every command in tools/ is plain JavaScript without modules, so an old Node can read it", () => {
   assert.ok(launchers.length > 0);
-  for (const name of launchers) new Script(readFileSync(TOOLS + name, "utf8"));
+  for (const name of files) new Script(readFileSync(TOOLS + name, "utf8"));
 });
 
 test("an old Node gets one sentence that says what to type", () => {
@@ -34,6 +37,15 @@ test("an old Node gets one sentence that says what to type", () => {
       );
     }
   }
+});
+
+test("npm ci with an old Node goes on without kernels and says what makes them", () => {
+  const { status, stderr } = runAs("20.20.2", PREPARE);
+  assert.is(status, 0);
+  assert.is(
+    stderr,
+    "[prepare] the CPU kernels are not compiled (this is Node 20.20.2, 22.18 or newer is needed); npm run kernels does it\n",
+  );
 });
 
 test("a new Node goes on to the command", () => {
