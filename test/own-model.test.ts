@@ -1,0 +1,74 @@
+/** The programs of docs/own-model.md run and print what the page says; its excerpts stand in the model's file. */
+import { existsSync, readFileSync } from "node:fs";
+import { stripTypeScriptTypes } from "node:module";
+import { join } from "node:path";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { onDevices, type TestDevice } from "./devices.ts";
+
+const root = join(import.meta.dirname, "..");
+process.chdir(root); // what the programs name is named from there
+const page = readFileSync("docs/own-model.md", "utf8");
+const blocks = [...page.matchAll(/```(\w+)\n([\s\S]*?)```/g)].map(([, language, code]) => ({
+  language,
+  code,
+}));
+const isProgram = (code: string) => /^import .* from "promptgen\//m.test(code);
+/** Programs, each with the block of output behind it. */
+const programs = blocks.flatMap(({ language, code }, i) => {
+  if (language !== "ts" || !isProgram(code)) return [];
+  const output = blocks[i + 1]?.language === "text" ? blocks[i + 1].code : undefined;
+  return [{ code, output }];
+});
+
+/** What a program prints, run from the source on one device. */
+async function run(code: string, device: TestDevice): Promise<string> {
+  const lines: string[] = [];
+  const { log } = console;
+  console.log = (...args: unknown[]) => lines.push(args.join(" "));
+  try {
+    const js = stripTypeScriptTypes(code)
+      .replaceAll("openDevice()", `openDevice({ device: "${device}", threads: 2 })`)
+      .replaceAll(/from "promptgen\/(\w+)"/g, (_, name) => {
+        return `from "${new URL(`../${name}/index.ts`, import.meta.url).href}"`;
+      });
+    await import(`data:text/javascript,${encodeURIComponent(js)}//${device}`); // anew for each device
+  } finally {
+    console.log = log;
+  }
+  return `${lines.join("\n")}\n`;
+}
+
+const test = await onDevices("own-model.md");
+test("the programs print what the page says", async (_, device) => {
+  assert.is(programs.length, 3);
+  for (const { code, output } of programs) assert.is(await run(code, device), output);
+});
+test.run();
+
+const text = suite("own-model.md");
+
+text("excerpts stand in models/gpt2.ts, which has as many lines as the page says", () => {
+  const source = readFileSync("models/gpt2.ts", "utf8");
+  const excerpts = blocks.filter(({ language, code }) => language === "ts" && !isProgram(code));
+  assert.ok(excerpts.length >= 5);
+  for (const { code } of excerpts)
+    assert.ok(source.includes(code), `not in models/gpt2.ts:\n${code}`);
+  const lines = source.trimEnd().split("\n").length;
+  assert.ok(page.includes(`has ${lines} lines`), `models/gpt2.ts has ${lines} lines`);
+  assert.ok(lines <= 300);
+});
+
+text("files and commands that the page names are there", () => {
+  const links = [...page.matchAll(/\]\(\.\.\/([^)]+)\)/g)].map(([, path]) => path);
+  const commands = [...page.matchAll(/node (tools\/\S+?\.ts)/g)].map(([, path]) => path);
+  const sources = [...page.matchAll(/`((?:models|tools|test)\/[\w./-]+)`/g)].map(
+    ([, path]) => path,
+  );
+  assert.ok(links.length > 0 && commands.length > 0 && sources.length > 0);
+  for (const path of [...links, ...commands, ...sources]) {
+    assert.ok(existsSync(path), `there is no ${path}`);
+  }
+});
+
+text.run();
