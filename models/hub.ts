@@ -58,6 +58,8 @@ export interface HubOptions {
 const TOKENIZERS = [["tokenizer.json"], ["vocab.txt"], ["vocab.json", "merges.txt"]];
 /** Taken where the repository has it. */
 const TOKENIZER_CONFIG = "tokenizer_config.json";
+/** How texts are written; older repositories have it in config.json. Taken where the repository has it. */
+const GENERATION_CONFIG = "generation_config.json";
 /** Files that each hold, or list, all weights; the first that a repository has is taken. */
 const WEIGHTS = [
   "model.safetensors",
@@ -93,6 +95,7 @@ export function chooseFiles(
     else missing.push("tokenizer.json, vocab.txt, or vocab.json with merges.txt");
   }
   if (parts.includes("config")) {
+    if (names.has(GENERATION_CONFIG)) files.push(GENERATION_CONFIG);
     if (names.has("config.json")) files.push("config.json");
     else missing.push("config.json");
   }

@@ -11,6 +11,12 @@ export { BertForMaskedLM, bertConfig } from "./bert.ts";
 export { type Checkpoint, readCheckpoint } from "./checkpoint.ts";
 export { type EncoderConfig, type EncoderInput, MaskedLM } from "./encoder.ts";
 export {
+  type Generated,
+  type GenerationConfig,
+  generationConfig,
+  TextGenerator,
+} from "./generate.ts";
+export {
   type GPT2Config,
   type GPT2Input,
   GPT2LMHeadModel,

@@ -96,6 +96,12 @@ export class Weights {
     return new Weights(fileSource(checkpoint, names, storage), "");
   }
 
+  /** Zeros that take no memory, for the names and shapes that a model asks for. */
+  static described(): Weights {
+    const value = (): Initial => ({ data: ZEROS, dtype: "f32" });
+    return new Weights({ ...tables(), layers: () => undefined, value, finish: () => {} }, "");
+  }
+
   /** Matrices and embeddings are normal of standard deviation `std`, biases 0, LayerNorm weights 1. */
   static random(seed: number, std: number): Weights {
     return new Weights(randomSource(seed, std), "");
@@ -308,6 +314,25 @@ function canonical(tensors: Checkpoint["tensors"], names: Names): Map<string, En
     entries.delete(other);
   }
   return entries;
+}
+
+/**
+ * Which tensor of the model each tensor of a file is, by the rules of `Weights.from`; what is not read is left out. `twin` is
+ * the other tensor of the file that has to be equal to it. Reads no data.
+ */
+export function destinations(
+  tensors: Checkpoint["tensors"],
+  names: Names,
+): Map<string, { readonly name: string; readonly twin?: string }> {
+  return new Map(
+    [...canonical(tensors, names)].flatMap(([name, { given, twins }]) => [
+      [given, { name }],
+      ...twins.map((twin): [string, { name: string; twin: string }] => [
+        twin.given,
+        { name, twin: given },
+      ]),
+    ]),
+  );
 }
 
 const notEqual = (a: string, b: string) =>

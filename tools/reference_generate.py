@@ -1,8 +1,8 @@
 """Goldens of text generation, from Hugging Face transformers: what `generate` writes with a tiny BART.
 
-    python3 tools/reference_generate.py
+    python3 tools/reference_generate.py [model] [commands]
 
-Writes test/golden/models/generate: config.json and model.safetensors (a BART of 48 tokens that was
+Without a name it writes both. `model` writes test/golden/models/generate: config.json and model.safetensors (a BART of 48 tokens that was
 trained for some seconds to copy its input with mistakes, so that its texts end by themselves and
 their probabilities lie close together), and golden.json:
 
@@ -14,13 +14,25 @@ Scores of beams are sequences_scores. Greedy search has none in transformers; he
 the log-probabilities, forced tokens counting 0, divided by (number of tokens) ** length_penalty.
 Every case is made again with weights that differ by 1e-5; its tokens must stay the same, so that
 another order of sums cannot change them. The training makes the bytes depend on the machine.
+
+`commands` writes commands.json beside them, what the models of promptgen/world say, to be made again
+whenever those are: for each text of fill_mask and each of its masks the most probable tokens as
+[token, id, probability], for each text of infill what is written greedily and with 4 beams, {filled,
+score, ids}.
 """
 
 import copy
 import json
+import sys
+from pathlib import Path
 
 import torch
-from transformers import GenerationConfig
+from transformers import (
+    BartForConditionalGeneration,
+    BertForMaskedLM,
+    GenerationConfig,
+    PreTrainedTokenizerFast,
+)
 
 from reference_core import BART_CONFIG, MODELS, make_bart, save_model
 
@@ -169,8 +181,66 @@ def written(model, source, options):
     return texts
 
 
+FILL_MASK = [
+    "Paris is the capital of [MASK] .",
+    "[MASK] is the capital of Italy.",
+    "The [MASK] of France is [MASK] , as papers say .",
+    "Itzhak Perlman plays [MASK] .",
+]
+INFILL = [
+    "Paris is the <mask> of France .",
+    "<mask> is the capital of Italy .",
+    "Itzhak Perlman plays <mask> .",
+    "Berlin is <mask> .",
+]
+TOP = 5
+WORLD = Path(__file__).resolve().parent.parent / "promptgen" / "world"
+
+
+def tokenizer_of(folder):
+    return PreTrainedTokenizerFast(tokenizer_file=str(folder / "tokenizer.json"))
+
+
+def commands_golden():
+    tokenizer = tokenizer_of(WORLD / "bert")
+    bert = BertForMaskedLM.from_pretrained(WORLD / "bert").eval().double()
+    mask = tokenizer.convert_tokens_to_ids("[MASK]")
+    fill_mask = []
+    for text in FILL_MASK:
+        ids = tokenizer(text).input_ids
+        with torch.no_grad():
+            probabilities = bert(input_ids=torch.tensor([ids])).logits[0].softmax(-1)
+        masks = []
+        for place in (i for i, token in enumerate(ids) if token == mask):
+            values, tokens = probabilities[place].topk(TOP)
+            names = tokenizer.convert_ids_to_tokens(tokens.tolist())
+            masks.append([list(row) for row in zip(names, tokens.tolist(), values.tolist())])
+        fill_mask.append({"text": text, "masks": masks})
+    tokenizer = tokenizer_of(WORLD / "bart")
+    bart = BartForConditionalGeneration.from_pretrained(WORLD / "bart").eval().double()
+    infill = []
+    for text in INFILL:
+        source = tokenizer(text).input_ids
+        longest = 2 * len(source) + 16
+        for beams in (1, 4):
+            options = {"num_beams": beams, "max_length": longest, "forced_eos_token_id": EOS}
+            (best, *_) = written(bart, source, options)
+            filled = tokenizer.decode(best["ids"][1:], skip_special_tokens=True).strip()
+            infill.append({"text": text, "beams": beams, "filled": filled, **best})
+    golden = {"fill_mask": fill_mask, "infill": infill}
+    (MODELS / "generate" / "commands.json").write_text(json.dumps(golden, indent=1) + "\n")
+
+
 def main():
     torch.set_num_threads(1)
+    names = sys.argv[1:] or ["model", "commands"]
+    if "model" in names:
+        model_golden()
+    if "commands" in names:
+        commands_golden()
+
+
+def model_golden():
     generator = torch.Generator().manual_seed(41)
     model = trained(generator)
     with torch.no_grad():

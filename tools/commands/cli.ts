@@ -1,8 +1,10 @@
 /** What the command-line tools share: options that explain themselves, one-sentence errors, signals, a progress bar. */
 import { writeSync } from "node:fs";
+import { createInterface } from "node:readline";
 import { parseArgs, styleText } from "node:util";
 import { SingleBar } from "cli-progress";
 import { type Device, deviceNames, openDevice } from "../../engine/device.ts";
+import { type ModelPart, resolveModel } from "../../models/hub.ts";
 
 /** A mistake of the person at the keyboard. */
 export class UsageError extends Error {
@@ -186,4 +188,53 @@ export class Rate {
     const sum = this.#times.slice(1).reduce((total, step) => total + step.items, 0);
     return (sum / seconds).toFixed(sum / seconds < 10 ? 1 : 0);
   }
+}
+
+/** Which state of a named model is taken. */
+export const REVISION_OPTION = {
+  revision: { value: "NAME", help: "branch, tag or commit of a named model", initial: "main" },
+} satisfies Record<string, OptionSpec>;
+
+/**
+ * The directory of a model: the one that is named, else the model of that name on the Hugging Face Hub, which is downloaded
+ * into the cache with a progress bar as far as it is not there.
+ */
+export async function modelDirectory(
+  nameOrDirectory: string,
+  { parts, revision }: { parts?: readonly ModelPart[]; revision?: string | undefined } = {},
+): Promise<string> {
+  const rate = new Rate();
+  let bar: Progress | undefined;
+  let before = 0;
+  const megabytes = (bytes: number): number => Math.ceil(bytes / 1e6);
+  try {
+    return await resolveModel(nameOrDirectory, {
+      parts,
+      revision,
+      onNotice: (sentence) => writeSync(2, `${sentence}\n`),
+      onProgress({ file, bytes, size }) {
+        bar ??= new Progress(nameOrDirectory, megabytes(size), 0, "MB/s");
+        bar.update(megabytes(bytes), `MB ${file}`, rate.add((bytes - before) / 1e6));
+        before = bytes;
+      },
+    });
+  } finally {
+    bar?.stop();
+  }
+}
+
+/** The texts of a command line; `-` stands for the lines of stdin. Throws UsageError when there is none. */
+export async function readTexts(tool: string, given: readonly string[]): Promise<string[]> {
+  const texts: string[] = [];
+  for (const text of given) {
+    if (text !== "-") {
+      texts.push(text);
+      continue;
+    }
+    for await (const line of createInterface({ input: process.stdin })) {
+      if (line.trim() !== "") texts.push(line);
+    }
+  }
+  if (texts.length > 0) return texts;
+  throw new UsageError(`[${tool}] there is no text; write it in quotes, or - for lines of stdin`);
 }

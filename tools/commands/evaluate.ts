@@ -26,7 +26,7 @@ import {
   runTool,
   UsageError,
 } from "./cli.ts";
-import { loadGenerator, type RunFile, readRun, sourcesOf } from "./runs.ts";
+import { loadGenerator, located, type RunFile, readRun, sourcesOf } from "./runs.ts";
 import { table } from "./summary.ts";
 
 const TOOL = "evaluate";
@@ -179,7 +179,8 @@ async function main(): Promise<number> {
       `[${TOOL}] ${other.folder.path} differs from ${first.folder.path} in the facts, the masked LM, m or n; evaluate them one by one`,
     );
   }
-  const sources = sourcesOf(first.run.options, first.folder.best);
+  const options = { ...first.run.options, generator: first.folder.best };
+  const sources = sourcesOf(await located(options));
   const system = await loadSystem(sources);
   const device = await deviceOf(TOOL, values);
   console.log(`device: ${device.description}`);

@@ -1,7 +1,7 @@
 /** A run of tools/train.ts on disk: its options in run.json, and how it is loaded again. */
 import { existsSync } from "node:fs";
 import { copyFile, mkdir } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { isAbsolute, join, resolve } from "node:path";
 import type { Device } from "../../engine/device.ts";
 import { initialPieces, type Tensor } from "../../engine/tensor.ts";
 import { BartForConditionalGeneration } from "../../models/bart.ts";
@@ -10,10 +10,11 @@ import { FLOOR } from "../../promptgen/objective.ts";
 import type { Sources, System } from "../../promptgen/system.ts";
 import type { TrainerSettings } from "../../promptgen/trainer.ts";
 import { embeddedWorld } from "../../promptgen/world.ts";
+import { modelDirectory } from "./cli.ts";
 
 /** The options that decide a run, by their names on the command line. */
 export interface RunOptions {
-  /** Folders; "world" is what comes with the package. */
+  /** Folders, or for models names on the Hub; "world" is what comes with the package. */
   readonly generator: string;
   readonly mlm: string;
   readonly data: string;
@@ -40,18 +41,26 @@ export interface RunFile {
 /** What stands for a folder of the embedded world in run.json, so that a run can be moved. */
 export const WORLD = "world";
 
-/** Folders and prompt lengths of a run; `generator` replaces its own. */
-export function sourcesOf(options: RunOptions, generator = options.generator): Sources {
+/** Folders and prompt lengths of a run whose models are `located`. */
+export function sourcesOf(options: RunOptions): Sources {
   const world = embeddedWorld();
   const folder = (given: string, embedded: string) => (given === WORLD ? embedded : resolve(given));
   return {
     data: folder(options.data, world.data),
-    generator: folder(generator, world.bart),
+    generator: folder(options.generator, world.bart),
     mlm: folder(options.mlm, world.bert),
     relations: options.relations === "" ? undefined : options.relations.split(","),
     m: options.m,
     n: options.n,
   };
+}
+
+/** The options with the folders of models that are named, which are downloaded where they are not in the cache. */
+export async function located(options: RunOptions): Promise<RunOptions> {
+  const folder = (given: string) =>
+    given === WORLD || isAbsolute(given) ? given : modelDirectory(given);
+  const generator = await folder(options.generator);
+  return { ...options, generator, mlm: await folder(options.mlm) };
 }
 
 /** The options as the trainer takes them. */

@@ -26,6 +26,7 @@ import {
   copyTokenizer,
   identityOf,
   loadGenerator,
+  located,
   type RunFile,
   type RunOptions,
   readRun,
@@ -59,13 +60,13 @@ const shown = (name: keyof typeof PAPER): string =>
 const OPTIONS = {
   world: { help: "train on the embedded world with what suits it; other options still count" },
   generator: {
-    value: "DIR",
-    help: "BART checkpoint that writes prompts: config.json, model.safetensors, tokenizer",
+    value: "DIR or NAME",
+    help: "BART checkpoint that writes prompts: a directory with config.json, weights and tokenizer, or a name on the Hugging Face Hub as facebook/bart-large",
     initial: "the embedded tiny one",
   },
   mlm: {
-    value: "DIR",
-    help: "BERT checkpoint that reads them; it is never changed",
+    value: "DIR or NAME",
+    help: "BERT or RoBERTa checkpoint that reads them, as google-bert/bert-base-cased; it is never changed",
     initial: "the embedded tiny one",
   },
   data: {
@@ -111,8 +112,8 @@ All relations are trained together. Three times an epoch the dev facts are asked
       the embedded world, in some minutes without a GPU; the same as npm start
   npx node tools/train.ts --world --alpha 0 --seed 2 --out runs/alpha0
       without the "None" term
-  npx node tools/train.ts --generator DIR --mlm DIR --data DIR
-      real checkpoints and facts, with the paper's options
+  npx node tools/train.ts --generator facebook/bart-large --mlm google-bert/bert-base-cased --data DIR
+      the paper's models, downloaded once, with facts of your own and the paper's options
   npx node tools/train.ts --resume runs/alpha0
       after Ctrl-C, SIGTERM or a crash: ends in the same bits as a run that was never stopped
 
@@ -149,10 +150,10 @@ function checked(given: Given): Partial<RunOptions> {
   const folders = (["generator", "mlm", "data"] as const).flatMap((name) => {
     const folder = given[name];
     if (folder === undefined) return [];
-    if (!existsSync(folder)) {
-      throw new UsageError(`[${TOOL}] --${name} is ${folder}, which does not exist; name a folder`);
-    }
-    return [[name, resolve(folder)]];
+    if (existsSync(folder)) return [[name, resolve(folder)]];
+    if (name !== "data" && /^\w[\w.-]*\/\w[\w.-]*$/.test(folder)) return [[name, folder]];
+    const remedy = name === "data" ? "name a folder" : "name a folder, or a model as owner/name";
+    throw new UsageError(`[${TOOL}] --${name} is ${folder}, which does not exist; ${remedy}`);
   });
   const relations = given.relations?.split(",").map((id) => id.trim());
   if (relations?.includes("")) {
@@ -225,7 +226,7 @@ async function main(): Promise<number> {
     whole: true,
   });
   const { folder, saved, options } = await prepare(values);
-  const sources = sourcesOf(options);
+  const sources = sourcesOf(await located(options));
   const system = await loadSystem(sources);
   if (saved) checkContents(saved, system);
   const signal = onSignals();

@@ -1,0 +1,225 @@
+/** Which tokens belong at the masks of a text: `node tools/fill-mask.ts --help`. */
+import { compile } from "../../engine/compile.ts";
+import type { Device } from "../../engine/device.ts";
+import { topK } from "../../engine/ops/argmax.ts";
+import { softmax } from "../../engine/ops/softmax.ts";
+import { type Tensor, tensor } from "../../engine/tensor.ts";
+import type { MaskedLM } from "../../models/encoder.ts";
+import { bucket } from "../../models/generate.ts";
+import { loadMaskedLM } from "../../models/masked-lm.ts";
+import { gatherRows } from "../../models/nn.ts";
+import { loadTokenizer, type Tokenizer } from "../../models/tokenizer.ts";
+import { embeddedWorld } from "../../promptgen/world.ts";
+import {
+  DEVICE_OPTIONS,
+  deviceOf,
+  modelDirectory,
+  numberOf,
+  type OptionSpec,
+  optionHelp,
+  Progress,
+  Rate,
+  REVISION_OPTION,
+  readOptions,
+  readTexts,
+  runTool,
+  UsageError,
+} from "./cli.ts";
+
+const TOOL = "fill-mask";
+
+const OPTIONS = {
+  model: {
+    value: "DIR or NAME",
+    help: "a BERT or RoBERTa with its masked-LM head: a directory, or a name on the Hugging Face Hub, which is downloaded once",
+    initial: "the embedded tiny BERT",
+  },
+  ...REVISION_OPTION,
+  "top-k": { value: "N", help: "tokens to show for each mask", initial: "5" },
+  json: { help: "print one line of JSON for each text" },
+  ...DEVICE_OPTIONS,
+} satisfies Record<string, OptionSpec>;
+
+const HELP = `Fills the masks of texts: for each, the most probable tokens with their probabilities. Where a text has several masks, each
+is filled while the others stay masks. BERT's mask is written [MASK], RoBERTa's <mask>.
+
+  npx node tools/fill-mask.ts "Paris is the capital of [MASK] ."
+      the embedded tiny BERT, which knows 979 facts
+  npx node tools/fill-mask.ts --model google-bert/bert-base-cased "Paris is the capital of [MASK]."
+      a model of the Hub
+  npx node tools/fill-mask.ts --model FacebookAI/roberta-base --top-k 3 "<mask> is the capital of <mask>."
+      two masks
+  npx node tools/fill-mask.ts --json - < texts.txt
+      a text a line
+
+Options
+${optionHelp(OPTIONS)}
+
+A token that is no whole word is shown in quotes, as the vocabulary spells it: "##ing". A line of JSON is {"text", "masks"}, with
+a list for each mask of {"token", "id", "probability"}. Exit code 0: done; 1: an error, in one sentence (DEBUG=1 adds the stack).
+`;
+
+/** A text as the model reads it. */
+interface Masked {
+  readonly text: string;
+  readonly ids: readonly number[];
+  /** Where masks stand in `ids`. */
+  readonly places: readonly number[];
+}
+
+/** Throws UsageError for a text without a mask, or too long for the model. */
+function encode(text: string, tokenizer: Tokenizer, limit: number): Masked {
+  const ids = [tokenizer.cls, ...tokenizer.encode(text), tokenizer.sep];
+  const shown = JSON.stringify(text.length > 60 ? `${text.slice(0, 57)}...` : text);
+  const places = ids.flatMap((id, place) => (id === tokenizer.mask ? [place] : []));
+  if (places.length === 0) {
+    const mask = tokenizer.token(tokenizer.mask);
+    throw new UsageError(
+      `[${TOOL}] ${shown} has no ${mask}, which is this model's mask; write it where a word is missing`,
+    );
+  }
+  if (ids.length > limit) {
+    throw new UsageError(
+      `[${TOOL}] ${shown} has ${ids.length} tokens with those around it, the model reads ${limit}; shorten the text`,
+    );
+  }
+  return { text, ids, places };
+}
+
+interface Batch {
+  readonly ids: Tensor; // u32 [B, T]
+  readonly mask: Tensor; // u32 [B, T]
+  readonly rows: Tensor; // u32 [R], b T + place of each mask
+}
+
+/** Texts that are read together. */
+const TOGETHER = 8;
+
+const powerOfTwo = (size: number): number => 2 ** Math.ceil(Math.log2(size));
+
+/** A batch of sizes that recur, so that few plans serve all texts: missing texts and masks repeat the first one. */
+function batchOf(texts: readonly Masked[], pad: number, limit: number): Batch {
+  const rows = powerOfTwo(texts.length);
+  const longest = texts.reduce((most, { ids }) => Math.max(most, ids.length), 0);
+  const width = Math.min(bucket(longest), limit);
+  const ids = new Uint32Array(rows * width).fill(pad);
+  const mask = new Uint32Array(rows * width);
+  for (let b = 0; b < rows; b++) {
+    const text = texts[b] ?? texts[0];
+    ids.set(text.ids, b * width);
+    mask.fill(1, b * width, b * width + text.ids.length);
+  }
+  const places = texts.flatMap(({ places }, b) => places.map((place) => b * width + place));
+  const filled = Uint32Array.from(
+    { length: powerOfTwo(places.length) },
+    (_, i) => places[i] ?? places[0],
+  );
+  return {
+    ids: tensor(ids, [rows, width]),
+    mask: tensor(mask, [rows, width]),
+    rows: tensor(filled),
+  };
+}
+
+interface Candidate {
+  readonly token: string;
+  readonly id: number;
+  readonly probability: number;
+}
+
+/** For each text, for each of its masks, the k most probable tokens. `done` is told how many texts are. */
+async function fillMasks(
+  device: Device,
+  model: MaskedLM,
+  tokenizer: Tokenizer,
+  texts: readonly Masked[],
+  k: number,
+  done: (count: number) => void,
+): Promise<Candidate[][][]> {
+  const run = compile(device, ({ ids, mask, rows }: Batch) => {
+    const hidden = model.encode({ ids, mask });
+    return topK(softmax(model.logits(gatherRows(hidden, rows))), k); // [R, k]
+  });
+  const order = texts.map((_, i) => i).sort((a, b) => texts[a].ids.length - texts[b].ids.length);
+  const results: Candidate[][][] = texts.map(() => []);
+  for (let start = 0; start < order.length; start += TOGETHER) {
+    const group = order.slice(start, start + TOGETHER);
+    const own = group.map((i) => texts[i]);
+    const { values, indices } = await run(batchOf(own, tokenizer.pad, model.positions));
+    const [probabilities, ids] = [await values.read(), await indices.read()];
+    let row = 0;
+    for (const i of group) {
+      results[i] = texts[i].places.map(() => {
+        const first = row++ * k;
+        return Array.from({ length: k }, (_, j) => {
+          const id = ids[first + j];
+          // tables may have more rows than the vocabulary has tokens
+          const token = id < tokenizer.size ? tokenizer.token(id) : `[${id}]`;
+          return { token, id, probability: probabilities[first + j] };
+        });
+      });
+    }
+    done(start + group.length);
+  }
+  return results;
+}
+
+/** A token for people: a word as it is, all else in quotes. */
+function shownToken({ token, id }: Candidate, tokenizer: Tokenizer): string {
+  const word = id < tokenizer.size ? tokenizer.word(id) : undefined;
+  return word ?? JSON.stringify(token);
+}
+
+function printed({ text }: Masked, masks: readonly Candidate[][], tokenizer: Tokenizer): string {
+  const mask = tokenizer.token(tokenizer.mask);
+  const lines = masks.flatMap((candidates, i) => {
+    const shown = candidates.map((candidate) => shownToken(candidate, tokenizer));
+    const width = Math.max(...shown.map((word) => word.length));
+    const title = masks.length > 1 ? [`  ${mask} ${i + 1}`] : [];
+    const rows = candidates.map(
+      ({ probability }, j) => `  ${shown[j].padEnd(width)}  ${probability.toFixed(4)}`,
+    );
+    return [...title, ...rows];
+  });
+  return [text, ...lines].join("\n");
+}
+
+async function main(): Promise<number> {
+  const { values, positionals } = readOptions(TOOL, OPTIONS, process.argv.slice(2));
+  if ("help" in values) {
+    process.stdout.write(HELP);
+    return 0;
+  }
+  const k = numberOf(TOOL, "top-k", values["top-k"] ?? "5", { least: 1, whole: true });
+  const given = await readTexts(TOOL, positionals);
+  const { model: name = embeddedWorld().bert, revision } = values;
+  const directory = await modelDirectory(name, { revision });
+  const tokenizer = await loadTokenizer(directory);
+  const model = await loadMaskedLM(directory);
+  const texts = given.map((text) => encode(text, tokenizer, model.positions));
+  const { vocab_size } = model.config;
+  if (k > vocab_size) {
+    throw new UsageError(
+      `[${TOOL}] --top-k is ${k}, the model has ${vocab_size} tokens; ask for fewer`,
+    );
+  }
+  const device = await deviceOf(TOOL, values);
+  const rate = new Rate();
+  let bar: Progress | undefined;
+  let before = 0;
+  const done = (count: number) => {
+    if (texts.length <= TOGETHER) return;
+    bar ??= new Progress("texts", texts.length, 0, "texts/s");
+    bar.update(count, "", rate.add(count - before));
+    before = count;
+  };
+  const filled = await fillMasks(device, model, tokenizer, texts, k, done);
+  bar?.stop();
+  filled.forEach((masks, i) => {
+    if ("json" in values) console.log(JSON.stringify({ text: texts[i].text, masks }));
+    else console.log(`${i > 0 ? "\n" : ""}${printed(texts[i], masks, tokenizer)}`);
+  });
+  return 0;
+}
+
+await runTool(main);

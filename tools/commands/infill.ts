@@ -1,0 +1,166 @@
+/** BART writes a text anew, with its masks filled: `node tools/infill.ts --help`. */
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { BartForConditionalGeneration } from "../../models/bart.ts";
+import { type Checkpoint, readCheckpoint } from "../../models/checkpoint.ts";
+import type { Json } from "../../models/config.ts";
+import { type GenerationConfig, generationConfig, TextGenerator } from "../../models/generate.ts";
+import { loadTokenizer, type Tokenizer } from "../../models/tokenizer.ts";
+import { embeddedWorld } from "../../promptgen/world.ts";
+import {
+  DEVICE_OPTIONS,
+  deviceOf,
+  modelDirectory,
+  numberOf,
+  type OptionSpec,
+  optionHelp,
+  Progress,
+  REVISION_OPTION,
+  readOptions,
+  readTexts,
+  runTool,
+  UsageError,
+} from "./cli.ts";
+
+const TOOL = "infill";
+
+const OPTIONS = {
+  model: {
+    value: "DIR or NAME",
+    help: "a BART: a directory, or a name on the Hugging Face Hub, which is downloaded once",
+    initial: "the embedded tiny BART",
+  },
+  ...REVISION_OPTION,
+  beams: {
+    value: "N",
+    help: "texts that are pursued side by side; 1 takes the most probable token each time",
+    initial: "the model's own, else 1",
+  },
+  "max-length": {
+    value: "N",
+    help: "tokens of a result, with </s> before and behind it",
+    initial: "the model's own, else twice the longest text and 16 more",
+  },
+  json: { help: "print one line of JSON for each text" },
+  ...DEVICE_OPTIONS,
+} satisfies Record<string, OptionSpec>;
+
+const HELP = `BART reads each text and writes it anew, with words for every <mask>; one mask may become any number of words. What
+generation_config.json or config.json say about writing (num_beams, min_length, length_penalty, no_repeat_ngram_size and so
+on) counts, as in transformers; a model that was trained to summarize so summarizes. Nothing is sampled.
+
+  npx node tools/infill.ts "Paris is the <mask> of France ."
+      the embedded tiny BART
+  npx node tools/infill.ts --model facebook/bart-large --beams 4 "Paris is the <mask> of France."
+      a model of the Hub, with beam search
+  npx node tools/infill.ts --model facebook/bart-large --beams 1 --json - < texts.txt
+      a text a line, greedily
+
+Options
+${optionHelp(OPTIONS)}
+
+A line of JSON is {"text", "filled", "score", "ids"}; the score is the sum of the tokens' log-probabilities, divided by their
+number to the power of length_penalty. Exit code 0: done; 1: an error, in one sentence (DEBUG=1 adds the stack).
+`;
+
+/** Throws UsageError for a checkpoint of another kind of model. */
+function checkType({ config, where }: Checkpoint): void {
+  const { model_type: type } = Object(config) as Record<string, unknown>;
+  if (type === "bart" || type === undefined) return;
+  const other =
+    type === "bert" || type === "roberta" ? ", or type npx node tools/fill-mask.ts" : "";
+  throw new UsageError(
+    `[${TOOL}] ${where} holds a model of type ${JSON.stringify(type)}; name a BART, as facebook/bart-large${other}`,
+  );
+}
+
+/** What the checkpoint says about writing, and where: in a file of its own or, in older ones, in config.json. */
+async function ownFields(directory: string, config: Json): Promise<[Json, string]> {
+  const path = join(directory, "generation_config.json");
+  const text = await readFile(path, "utf8").catch(() => undefined);
+  if (text === undefined) return [config, join(directory, "config.json")];
+  const { decoder_start_token_id, eos_token_id } = config;
+  try {
+    return [{ decoder_start_token_id, eos_token_id, ...Object(JSON.parse(text)) }, path];
+  } catch (cause) {
+    throw new Error(`[config] ${path} is not JSON; fetch the file again`, { cause });
+  }
+}
+
+/** Ids with `<s>` and `</s>`. Throws UsageError for a text that is too long, or that holds another model's mask. */
+function encode(text: string, tokenizer: Tokenizer, limit: number): number[] {
+  const ids = [tokenizer.bos, ...tokenizer.encode(text), tokenizer.eos];
+  const shown = JSON.stringify(text.length > 60 ? `${text.slice(0, 57)}...` : text);
+  if (text.includes("[MASK]") && !ids.includes(tokenizer.mask)) {
+    const mask = tokenizer.token(tokenizer.mask);
+    throw new UsageError(`[${TOOL}] ${shown} has a [MASK], but this model's mask is ${mask}`);
+  }
+  if (ids.length > limit) {
+    throw new UsageError(
+      `[${TOOL}] ${shown} has ${ids.length} tokens with those around it, the model reads ${limit}; shorten the text`,
+    );
+  }
+  return ids;
+}
+
+/** The options of the command line over those of the checkpoint. */
+function optionsOf(
+  given: { readonly beams?: string; readonly "max-length"?: string },
+  own: Json,
+  where: string,
+  longest: number,
+  limit: number,
+): GenerationConfig {
+  const { max_length, num_return_sequences: _, ...rest } = own;
+  const usual = Math.min(limit, Number(max_length ?? 2 * longest + 16));
+  const config = generationConfig({ ...rest, max_length: usual }, where);
+  const { beams, "max-length": length } = given;
+  const most =
+    length && numberOf(TOOL, "max-length", length, { least: 2, most: limit, whole: true });
+  const max = most || config.max_length;
+  return {
+    ...config,
+    num_beams: beams ? numberOf(TOOL, "beams", beams, { least: 1, whole: true }) : config.num_beams,
+    max_length: max,
+    min_length: Math.min(config.min_length, max),
+  };
+}
+
+async function main(): Promise<number> {
+  const { values, positionals } = readOptions(TOOL, OPTIONS, process.argv.slice(2));
+  if ("help" in values) {
+    process.stdout.write(HELP);
+    return 0;
+  }
+  const texts = await readTexts(TOOL, positionals);
+  const { model: name = embeddedWorld().bart, revision } = values;
+  const directory = await modelDirectory(name, { revision });
+  const checkpoint = await readCheckpoint(directory);
+  checkType(checkpoint);
+  const tokenizer = await loadTokenizer(directory);
+  const bart = BartForConditionalGeneration.from(checkpoint);
+  const limit = bart.config.max_position_embeddings;
+  const encoded = texts.map((text) => encode(text, tokenizer, limit));
+  const longest = encoded.reduce((most, ids) => Math.max(most, ids.length), 0);
+  const [own, where] = await ownFields(directory, checkpoint.config);
+  const options = optionsOf(values, own, where, longest, limit);
+  const device = await deviceOf(TOOL, values);
+  let bar: Progress | undefined;
+  const started = performance.now();
+  const written = await new TextGenerator(device, bart).generate(encoded, options, (share) => {
+    // nobody waits for what is done at once
+    if (!bar && (share > 0.5 || performance.now() - started < 1000)) return;
+    bar ??= new Progress("writing", 100, 0, "%");
+    bar.update(Math.floor(100 * share), "per cent", "");
+  });
+  bar?.stop();
+  const special = new Set([tokenizer.bos, tokenizer.eos, tokenizer.pad]);
+  written.forEach(([best], i) => {
+    const filled = tokenizer.decode(best.ids.filter((id) => !special.has(id))).trim();
+    if (!("json" in values)) console.log(filled);
+    else console.log(JSON.stringify({ text: texts[i], filled, score: best.score, ids: best.ids }));
+  });
+  return 0;
+}
+
+await runTool(main);

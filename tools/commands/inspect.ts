@@ -1,0 +1,230 @@
+/** What is in a checkpoint, and what a model takes of it: `node tools/inspect.ts --help`. */
+import { existsSync, statSync } from "node:fs";
+import { readdir, readFile } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { pathSource } from "../../models/checkpoint.ts";
+import { chooseFiles } from "../../models/hub.ts";
+import { readPytorch, readPytorchShards } from "../../models/pytorch.ts";
+import { type FileTensor, openSafetensors } from "../../models/safetensors.ts";
+import { readShards } from "../../models/shards.ts";
+import { type Loading, loadingOf, type Row } from "./assignment.ts";
+import {
+  modelDirectory,
+  type OptionSpec,
+  optionHelp,
+  REVISION_OPTION,
+  readOptions,
+  runTool,
+  UsageError,
+} from "./cli.ts";
+import { table } from "./summary.ts";
+
+const TOOL = "inspect";
+
+const OPTIONS = {
+  json: { help: "print one JSON object" },
+  ...REVISION_OPTION,
+} satisfies Record<string, OptionSpec>;
+
+const HELP = `Shows the tensors of a checkpoint and what a model takes of them. Headers are read, tensors are not.
+
+  npx node tools/inspect.ts facebook/bart-large
+      a name on the Hugging Face Hub, which is downloaded once
+  npx node tools/inspect.ts promptgen/world/bert
+      a directory
+  npx node tools/inspect.ts DIR/pytorch_model.bin
+      one file: .safetensors, .bin of torch.save, or an .index.json of several; config.json beside it is read
+
+Options
+${optionHelp(OPTIONS)}
+
+The last column says what becomes of a tensor in the model that config.json names: its name there where that differs, or why it
+is not loaded. Below stand what the model would miss, and whether it loads. Exit code 0: shown, whether it loads or not; 1: an
+error, in one sentence (DEBUG=1 adds the stack).
+`;
+
+type Json = Readonly<Record<string, unknown>>;
+
+/** Tensors of one file, or of the files of an index. */
+interface Contents {
+  readonly tensors: ReadonlyMap<string, FileTensor>;
+  readonly metadata: Json;
+}
+
+async function openIndex(path: string): Promise<Contents> {
+  const text = await readFile(path, "utf8");
+  const beside = (file: string) => join(dirname(path), file);
+  const refuse = (what: string): never => {
+    throw new Error(`[${TOOL}] ${path} ${what}`);
+  };
+  const kind = /\.bin["']/.test(text) ? "bin" : "safetensors";
+  const tensors =
+    kind === "bin"
+      ? await readPytorchShards(text, path, (file) => pathSource(beside(file)))
+      : await readShards(
+          text,
+          async (file) =>
+            (await openSafetensors(await pathSource(beside(file)), beside(file))).tensors,
+          refuse,
+        );
+  return { tensors, metadata: Object(Object(JSON.parse(text)).metadata) };
+}
+
+async function open(path: string): Promise<Contents> {
+  if (path.endsWith(".index.json")) return openIndex(path);
+  const source = await pathSource(path);
+  if (path.endsWith(".bin")) return { tensors: await readPytorch(source, path), metadata: {} };
+  return openSafetensors(source, path);
+}
+
+/** The file of weights that is meant: itself, or the one that a directory is loaded from. */
+async function weightsOf(target: string, revision: string | undefined): Promise<string> {
+  const named = /\.(safetensors|bin|index\.json)$/.test(target);
+  if (named && !existsSync(target)) {
+    throw new UsageError(`[${TOOL}] ${target} does not exist; check the path`);
+  }
+  if (existsSync(target) && statSync(target).isFile()) {
+    if (named) return target;
+    throw new UsageError(
+      `[${TOOL}] ${target} is no file of weights by its name; give a .safetensors, .bin or .index.json`,
+    );
+  }
+  const directory = await modelDirectory(target, { parts: ["config", "weights"], revision });
+  const { files, missing } = chooseFiles(new Set(await readdir(directory)), ["weights"]);
+  const [file] = files;
+  if (file === undefined) {
+    throw new UsageError(
+      `[${TOOL}] ${directory} has no ${missing.join(", and no ")}; name another`,
+    );
+  }
+  return join(directory, file);
+}
+
+async function configBeside(path: string): Promise<Json | undefined> {
+  const beside = join(dirname(path), "config.json");
+  if (!existsSync(beside)) return undefined;
+  try {
+    return Object(JSON.parse(await readFile(beside, "utf8")));
+  } catch (cause) {
+    throw new Error(`[config] ${beside} is not JSON; fetch the file again`, { cause });
+  }
+}
+
+const grouped = (count: number): string => count.toLocaleString("en-US");
+
+/** A size in the largest unit that it fills. */
+export function bytesText(bytes: number): string {
+  const units = ["bytes", "kB", "MB", "GB"];
+  let value = bytes;
+  let unit = 0;
+  while (value >= 1000 && unit < units.length - 1) {
+    value /= 1000;
+    unit++;
+  }
+  return `${unit === 0 ? value : value.toFixed(value < 10 ? 2 : 1)} ${units[unit]}`;
+}
+
+const sum = (numbers: readonly number[]): number => numbers.reduce((a, b) => a + b, 0);
+
+function dtypesOf(rows: readonly Row[]): Record<string, { tensors: number; bytes: number }> {
+  const found = [...Map.groupBy(rows, ({ dtype }) => dtype)].map(([dtype, own]) => [
+    dtype,
+    { tensors: own.length, bytes: sum(own.map(({ bytes }) => bytes)) },
+  ]);
+  return Object.fromEntries(found);
+}
+
+/** What becomes of a tensor, in words. */
+function fate({ name, status, as, why }: Row): string {
+  if (status === "loaded") return as === undefined || as === name ? "loaded" : `as ${as}`;
+  return `${status}${why === undefined ? "" : `: ${why}`}`;
+}
+
+/** How many tensors have each fate. */
+const counts = (rows: readonly Row[]): string =>
+  [...Map.groupBy(rows, ({ status }) => status)]
+    .map(([status, own]) => `${own.length} ${status}`)
+    .join(", ");
+
+function verdict({ model, parameters, missing, zeros, problem }: Loading): string[] {
+  return [
+    ...(zeros.length > 0 ? [`not in the file, 0 then: ${zeros.join(", ")}`] : []),
+    ...(missing.length > 0 ? ["missing:", ...missing.map((text) => `  ${text}`)] : []),
+    problem === undefined
+      ? `loads as ${model}: ${grouped(parameters)} parameters, tied ones counted once`
+      : `does not load as ${model}: ${problem}`,
+  ];
+}
+
+function printed(
+  path: string,
+  config: Json | undefined,
+  metadata: Json,
+  rows: readonly Row[],
+  loading: Loading | string,
+): string {
+  const known = typeof loading !== "string";
+  const bytes = sum(rows.map((row) => row.bytes));
+  const elements = sum(rows.map((row) => row.elements));
+  const right = (cell: string) => cell.padStart(Math.max(5, grouped(bytes).length));
+  const head = ["tensor", "dtype", "shape", right("bytes"), ...(known ? ["in the model"] : [])];
+  const cells = rows.map((row) => [
+    row.name,
+    row.dtype,
+    `[${row.shape.join(", ")}]`,
+    right(grouped(row.bytes)),
+    ...(known ? [fate(row)] : []),
+  ]);
+  const last = [`${rows.length} tensors`, "", grouped(elements), right(grouped(bytes))];
+  const dtypes = Object.entries(dtypesOf(rows)).map(
+    ([dtype, own]) => `${dtype} ${bytesText(own.bytes)} in ${own.tensors}`,
+  );
+  const notes = Object.entries(metadata).map(
+    ([name, value]) => `${name} ${typeof value === "string" ? value : JSON.stringify(value)}`,
+  );
+  return [
+    path,
+    ...(config ? [`model_type ${JSON.stringify(config.model_type) ?? "is missing"}`] : []),
+    ...(notes.length > 0 ? [`metadata: ${notes.join(", ")}`] : []),
+    "",
+    table(head, [...cells, [...last, ...(known ? [counts(rows)] : [])]], head.length),
+    "",
+    `${bytesText(bytes)}: ${dtypes.join(", ")}`,
+    ...(typeof loading === "string" ? [loading] : verdict(loading)),
+  ].join("\n");
+}
+
+async function main(): Promise<number> {
+  const { values, positionals } = readOptions(TOOL, OPTIONS, process.argv.slice(2));
+  if ("help" in values) {
+    process.stdout.write(HELP);
+    return 0;
+  }
+  const [target] = positionals;
+  if (target === undefined || positionals.length > 1) {
+    throw new UsageError(`[${TOOL}] name one file, directory or model; see --help`);
+  }
+  const path = await weightsOf(target, values.revision);
+  const { tensors, metadata } = await open(path);
+  const config = await configBeside(path);
+  const { rows, loading } = loadingOf(dirname(path), config, tensors);
+  if (!("json" in values)) {
+    console.log(printed(path, config, metadata, rows, loading));
+    return 0;
+  }
+  const result = {
+    file: path,
+    name: basename(path),
+    modelType: config?.model_type,
+    metadata,
+    elements: sum(rows.map((row) => row.elements)),
+    bytes: sum(rows.map((row) => row.bytes)),
+    dtypes: dtypesOf(rows),
+    tensors: rows,
+    loading: typeof loading === "string" ? { problem: loading } : loading,
+  };
+  console.log(JSON.stringify(result));
+  return 0;
+}
+
+await runTool(main);
