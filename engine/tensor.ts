@@ -114,6 +114,8 @@ export const scalar = (value: number): Tensor => tensor(Float32Array.of(value), 
 export type StateSource = {
   /** The values from element `first` up to `end`, in the state's dtype. */
   read(first: number, end: number): Promise<TypedArray>;
+  /** Fills `into`, which may be shared memory, with the bytes from element `first`; absent where they have to be made. */
+  readInto?(first: number, into: Uint8Array): Promise<void>;
 };
 
 /** What a state holds until a device takes it over; no data is zeros. */
@@ -154,8 +156,14 @@ export function initialData(t: Tensor): TypedArray | undefined {
   return fail("tensor", `${t} has no host data`);
 }
 
+/** Where a state's first values can be read straight into memory; undefined where they cannot. */
+export function directSource(t: Tensor): StateSource["readInto"] {
+  const { data } = t.node.attrs.state as StateInit;
+  return data === undefined || ArrayBuffer.isView(data) ? undefined : data.readInto?.bind(data);
+}
+
 /** Elements that are read and uploaded at once. */
-const pieceOf = 4 * 2 ** 20;
+export const pieceOf = 4 * 2 ** 20;
 
 /** The first values of a state in pieces, in order; nothing for a state of zeros. */
 export async function* initialPieces(t: Tensor): AsyncGenerator<TypedArray> {

@@ -80,7 +80,7 @@ function block(p: Matmul): u64 {
 /** Products a task makes where one is too small. */
 function productsPerTask(p: Matmul): u32 {
   const work = <u64>p.M * p.N * p.K;
-  if (work >= GRAIN / 2) return 1;
+  if (work >= GRAIN / 2 || p.M > ROWS) return 1; // scratch holds so many rows of A'
   return <u32>min<u64>(p.batch, GRAIN / max<u64>(work, 1024));
 }
 

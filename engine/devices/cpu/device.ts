@@ -4,7 +4,9 @@ import type { Plan, Region } from "../../plan.ts";
 import { show } from "../../shape.ts";
 import {
   byteLength,
+  directSource,
   initialPieces,
+  pieceOf,
   stateName,
   stateOp,
   type Tensor,
@@ -21,12 +23,17 @@ import { Workers } from "./workers.ts";
 
 /** Runs that may be queued on the leader at once. */
 const runsUnderWay = 3;
+/** Pieces of files that are read at once. */
+const readsUnderWay = 4;
 /** More threads than this gain nothing at the sizes that 32-bit addresses hold. */
 const mostThreads = 16;
 
 type State = {
   /** Where the values lie as they are; absent while only panels are kept. */
   at?: number;
+  /** First values are on their way; what the host writes meanwhile waits in `late`. */
+  arriving?: boolean;
+  late?: TypedArray;
   /** Some plan or the host wants the values as they are. */
   plain: boolean;
   /** Counts changes. */
@@ -147,23 +154,76 @@ export class CPUDevice implements Device {
     return this.#state(t).at ?? 0;
   }
 
-  /** Uploads a state's first values, piece by piece, where they are not there. */
-  async #fetch(t: Tensor): Promise<number> {
-    const state = this.#state(t);
-    if (state.at !== undefined) return state.at;
-    const start = this.allocate(t.bytes, stateName(t));
-    state.at = start;
-    this.layout++;
+  /** Brings the first values of states where they are not there. */
+  async #fetch(states: Iterable<Tensor>): Promise<void> {
+    const fetched: { t: Tensor; at: number; state: State }[] = [];
+    try {
+      for (const t of states) {
+        const state = this.#state(t);
+        if (state.at !== undefined) continue;
+        const at = this.allocate(t.bytes, stateName(t));
+        state.at = at;
+        state.arriving = true;
+        fetched.push({ t, at, state });
+        this.layout++;
+      }
+      const here = ({ t }: { t: Tensor }) => this.workers.memory && directSource(t);
+      await this.#readDirectly(fetched.filter(here));
+      for (const { t, at, state } of fetched) {
+        if (!here({ t })) await this.#upload(t, at, state);
+      }
+    } catch (error) {
+      for (const { at, state } of fetched) {
+        if (state.late) continue;
+        delete state.at;
+        this.free(at);
+      }
+      throw error;
+    } finally {
+      for (const { at, state } of fetched) {
+        state.arriving = false;
+        if (state.late) this.upload(at, state.late);
+        delete state.late;
+      }
+    }
+  }
+
+  /** Fills memory from the main thread, several reads at once: bytes of a file are copied once. */
+  async #readDirectly(states: readonly { t: Tensor; at: number }[]): Promise<void> {
+    const { memory } = this.workers;
+    if (!memory || states.length === 0) return;
+    await this.synchronize(); // nobody uses what lay there, and the memory has grown
+    memory.grow(0); // this thread's view too
+    const pieces = states.flatMap(({ t, at }) => {
+      const width = t.bytes / t.size;
+      const count = Math.ceil(t.size / pieceOf);
+      return Array.from({ length: count }, (_, i) => {
+        const first = i * pieceOf;
+        const bytes = (Math.min(t.size, first + pieceOf) - first) * width;
+        return { t, first, into: new Uint8Array(memory.buffer, at + first * width, bytes) };
+      });
+    });
+    let next = 0;
+    const read = async (): Promise<void> => {
+      while (next < pieces.length) {
+        const { t, first, into } = pieces[next++];
+        await directSource(t)?.(first, into);
+      }
+    };
+    const done = await Promise.allSettled(Array.from({ length: readsUnderWay }, read));
+    for (const result of done) if (result.status === "rejected") throw result.reason;
+  }
+
+  /** Uploads a state's first values piece by piece. */
+  async #upload(t: Tensor, start: number, state: State): Promise<void> {
     let at = start;
-    const { version } = state;
     for await (const piece of initialPieces(t)) {
-      if (state.version !== version) return start; // the host has written it meanwhile
+      if (state.late) return;
       this.upload(at, piece);
       at += piece.byteLength;
       if (at < start + t.bytes) await this.synchronize(); // what is posted takes memory too
     }
     if (at === start) this.workers.post({ kind: "zero", at, bytes: t.bytes });
-    return start;
   }
 
   /** Panels of which the state has changed since they were packed. The next run packs them. */
@@ -250,10 +310,8 @@ export class CPUDevice implements Device {
       plain = this.#plainStates(plan, packs);
       this.#heap.require(this.#needs(plan, plain, packs), "the plan");
     }
-    for (const t of plain) {
-      this.#state(t).plain = true;
-      await this.#fetch(t);
-    }
+    for (const t of plain) this.#state(t).plain = true;
+    await this.#fetch(plain);
     const launches: CPULaunch[] = [];
     for (const [i, launch] of plan.launches.entries()) {
       const pack = packs[i];
@@ -273,7 +331,8 @@ export class CPUDevice implements Device {
     state.panels.set(pack.key, panels);
     if (state.plain) return panels;
     const program = Program.packing(panels, this.#kernels);
-    const values = await this.#fetch(pack.state);
+    await this.#fetch([pack.state]);
+    const values = this.stateAt(pack.state);
     const here = this.allocate(4 * program.words, "the program of a plan");
     const words = program.write(
       here,
@@ -307,6 +366,7 @@ export class CPUDevice implements Device {
   }
 
   async readStates(states: readonly Tensor[]): Promise<ArrayBuffer[]> {
+    await this.#loading; // first values may be on their way
     const out: ArrayBuffer[] = [];
     for (const t of states) {
       const bytes = t.dtype === "f16" || t.dtype === "bf16" ? t.size * 2 : t.bytes;
@@ -341,8 +401,9 @@ export class CPUDevice implements Device {
       state.at = this.allocate(t.bytes, stateName(t));
       this.layout++;
     }
-    this.upload(state.at, data);
     state.version++;
+    if (state.arriving) state.late = data.slice();
+    else this.upload(state.at, data);
   }
 
   profile(): ProfileRow[] {

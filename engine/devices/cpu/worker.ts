@@ -224,7 +224,8 @@ class Thread {
     }
     if (this.#changes(control.barrier, now)) return;
     Atomics.add(c, control.sleeping, 1);
-    Atomics.wait(c, control.barrier, now);
+    // a thread may still wake whom it found asleep at the barrier before: look again
+    while (Atomics.load(c, control.barrier) === now) Atomics.wait(c, control.barrier, now);
     Atomics.sub(c, control.sleeping, 1);
   }
 }

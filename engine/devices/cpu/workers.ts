@@ -52,6 +52,12 @@ export class Workers {
   #waiting = new Map<number, Waiting>();
   #next = 0;
   #failure: EngineError | undefined;
+  /** What the workers share; undefined where memory cannot be shared. */
+  readonly memory: WebAssembly.Memory | undefined;
+
+  private constructor(memory: WebAssembly.Memory | undefined) {
+    this.memory = memory;
+  }
 
   /** Starts `threads` workers; more than one need `memory`, which they share. */
   static async start(
@@ -59,7 +65,7 @@ export class Workers {
     memory: WebAssembly.Memory | undefined,
     threads: number,
   ): Promise<Workers> {
-    const workers = new Workers();
+    const workers = new Workers(memory);
     const listener: Listener = {
       answer: (a) => workers.#answer(a),
       failed: (why) => workers.#fail(`the CPU workers failed: ${why}`),
