@@ -79,24 +79,28 @@ export async function pathSource(path: string): Promise<ByteSource> {
     stat.dev === first.stat.dev &&
     stat.size === first.stat.size &&
     stat.mtimeNs === first.stat.mtimeNs;
+  const readInto = async (offset: number, into: Uint8Array) => {
+    const { file, stat } = reopen();
+    try {
+      if (!same(stat)) changed();
+      for (let at = 0; at < into.length; ) {
+        const part = readPart(file, into, at, into.length - at, offset + at);
+        const { bytesRead } = await part.catch(unreadable);
+        if (bytesRead === 0) changed();
+        at += bytesRead;
+      }
+    } finally {
+      fs.closeSync(file);
+    }
+  };
   return {
     size: Number(first.stat.size),
     read: async (offset, length) => {
-      const { file, stat } = reopen();
-      try {
-        if (!same(stat)) changed();
-        const bytes = new Uint8Array(length);
-        for (let at = 0; at < length; ) {
-          const part = readPart(file, bytes, at, length - at, offset + at);
-          const { bytesRead } = await part.catch(unreadable);
-          if (bytesRead === 0) changed();
-          at += bytesRead;
-        }
-        return bytes;
-      } finally {
-        fs.closeSync(file);
-      }
+      const bytes = new Uint8Array(length);
+      await readInto(offset, bytes);
+      return bytes;
     },
+    readInto,
     close: async () => {},
   };
 }

@@ -59,6 +59,8 @@ export interface FileTensor {
   readonly byteLength: number;
   /** Bytes `begin` to `end` of the tensor; perhaps a view, so not to be changed. */
   read(begin: number, end: number): Promise<Uint8Array>;
+  /** Fills `into`, which may be shared memory, with the bytes from `begin`. */
+  readInto?(begin: number, into: Uint8Array): Promise<void>;
 }
 
 /** A file: tensors in the order of their data. In memory, their bytes are views of the file. */
@@ -276,6 +278,7 @@ export async function openSafetensors(
   const length = headerLength(start, source.size, fail);
   const header = parseHeader(await source.read(8, length), fail);
   const dataStart = 8 + length;
+  const fill = source.readInto?.bind(source);
   const tensors = new Map<string, FileTensor>();
   for (const entry of readEntries(header, source.size - dataStart, fail)) {
     const { dtype, shape } = entry;
@@ -285,6 +288,7 @@ export async function openSafetensors(
       shape,
       byteLength: entry.end - entry.begin,
       read: (begin, end) => source.read(first + begin, end - begin),
+      ...(fill && { readInto: (begin, into) => fill(first + begin, into) }),
     });
   }
   return { tensors, metadata: readMetadata(header[METADATA], fail) };

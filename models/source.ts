@@ -7,6 +7,8 @@ export interface ByteSource {
   readonly size: number;
   /** Exactly `length` bytes from `offset`, both within `size`; the result may be a view, so it is not to be changed. */
   read(offset: number, length: number): Promise<Uint8Array>;
+  /** Fills `into`, which may be shared memory, with the bytes from `offset`; absent where only `read` is quick. */
+  readInto?(offset: number, into: Uint8Array): Promise<void>;
   close(): Promise<void>;
 }
 

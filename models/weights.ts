@@ -371,7 +371,12 @@ function stored({ given, tensor, twins }: Entry, storage: Storage, where: string
     }
     return convert(bytes, dtype, storage);
   };
-  return { data: { read }, dtype: storage };
+  const fill = "readInto" in tensor ? tensor.readInto?.bind(tensor) : undefined;
+  if (!fill || dtype.toLowerCase() !== storage || twins.length > 0) {
+    return { data: { read }, dtype: storage };
+  }
+  const readInto = (first: number, into: Uint8Array) => fill(first * width, into);
+  return { data: { read, readInto }, dtype: storage };
 }
 
 /** Values of a file as the device keeps them. */
