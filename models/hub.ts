@@ -56,8 +56,8 @@ export interface HubOptions {
 
 /** Sets of files that each hold a whole tokenizer; the first that a repository has is taken. */
 const TOKENIZERS = [["tokenizer.json"], ["vocab.txt"], ["vocab.json", "merges.txt"]];
-/** Taken where the repository has it. */
-const TOKENIZER_CONFIG = "tokenizer_config.json";
+/** Taken where the repository has them. */
+const TOKENIZER_EXTRAS = ["tokenizer_config.json", "special_tokens_map.json"];
 /** How texts are written; older repositories have it in config.json. Taken where the repository has it. */
 const GENERATION_CONFIG = "generation_config.json";
 /** Files that each hold, or list, all weights; the first that a repository has is taken. */
@@ -90,7 +90,7 @@ export function chooseFiles(
   const missing: string[] = [];
   if (parts.includes("tokenizer")) {
     const found = TOKENIZERS.find((set) => set.every((name) => names.has(name)));
-    if (names.has(TOKENIZER_CONFIG)) files.push(TOKENIZER_CONFIG);
+    files.push(...TOKENIZER_EXTRAS.filter((name) => names.has(name)));
     if (found) files.push(...found);
     else missing.push("tokenizer.json, vocab.txt, or vocab.json with merges.txt");
   }

@@ -108,7 +108,14 @@ export async function readRun(folder: RunFolder): Promise<RunFile> {
   return file as unknown as RunFile;
 }
 
-const TOKENIZER_FILES = ["tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt"];
+const TOKENIZER_FILES = [
+  "tokenizer.json",
+  "tokenizer_config.json",
+  "special_tokens_map.json",
+  "vocab.txt",
+  "vocab.json",
+  "merges.txt",
+];
 
 /** Makes best/ a complete checkpoint directory: the generator's tokenizer goes there. */
 export async function copyTokenizer(from: string, to: string): Promise<void> {
