@@ -93,6 +93,23 @@ const byRows =
     );
   };
 
+/** Rows of the result are independent: result and ids are cut between rows; the table may be cut after that. */
+const gathered: Rule = (launch, maxBinding) => {
+  const y = operand(launch, C);
+  const { n, dim } = launch.params;
+  if (!y || y.byteLength <= maxBinding) return byTable(A)(launch, maxBinding);
+  return pieces(launch.op, n / dim, [dim * 4, 4], maxBinding).map(([from, to]) =>
+    narrow(
+      launch,
+      [
+        [B, from * 4, (to - from) * 4],
+        [C, from * dim * 4, (to - from) * dim * 4],
+      ],
+      { n: (to - from) * dim },
+    ),
+  );
+};
+
 /** A table is bound in windows of rows; each launch serves the ids in its window. */
 const byTable =
   (table: Role): Rule =>
@@ -203,7 +220,7 @@ const rules: Readonly<Record<string, Rule>> = {
   layernorm_backward: byRows(["inputs", 3]),
   cross_entropy: byRows(),
   cross_entropy_backward: byRows(),
-  embedding: byTable(["inputs", 0]),
+  embedding: gathered,
   scatter_add: byTable(["outputs", 0]),
   square_sums: squareSums,
   matmul,

@@ -7,7 +7,7 @@ import * as assert from "uvu/assert";
 import { compile, read } from "../../engine/compile.ts";
 import { type Device, openDevice } from "../../engine/device.ts";
 import { add, mul } from "../../engine/ops/elementwise.ts";
-import { concat, reshape } from "../../engine/ops/shape.ts";
+import { concat, expand, reshape, slice } from "../../engine/ops/shape.ts";
 import { type StateSource, state, type Tensor } from "../../engine/tensor.ts";
 import { readCheckpoint } from "../../models/checkpoint.ts";
 import { serializeSafetensors, tensorEntry } from "../../models/safetensors.ts";
@@ -117,6 +117,15 @@ test("values that could not be read are read again, and take no memory meanwhile
   assert.is(device.stats.bytes, before);
   broken = false;
   assert.ok((await (await twice()).read()).every((v) => v === 14));
+});
+
+test("what intermediates of one plan took is there for another plan that would not fit beside it", async () => {
+  const device = await openDevice({ device: "cpu", threads: 2, memoryBudget: 10e6 });
+  const f = compile(device, (x: Tensor) => mul(expand(x, [1_000_000]), 2)); // 8 MB of intermediates
+  assert.is((await (await f(Float32Array.of(3))).read())[999_999], 6);
+  const w = state("w", counted(900_000, 1), [900_000]); // 3.6 MB
+  const g = compile(device, () => slice(w, 0, 899_999, 900_000));
+  assert.is(await (await g()).item(), 900_000);
 });
 
 test.run();

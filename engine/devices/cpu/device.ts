@@ -253,6 +253,13 @@ export class CPUDevice implements Device {
     });
   }
 
+  /** Lets all slots go: they are as large as the largest of any plan, and each plan reserves its own before it runs. */
+  #releaseSlots(): void {
+    for (const { at } of this.#slots) this.free(at);
+    this.#slots = [];
+    this.layout++;
+  }
+
   slotAt(index: number): number {
     return this.#slots[index].at;
   }
@@ -304,6 +311,7 @@ export class CPUDevice implements Device {
     this.workers.assertHealthy();
     let packs = plan.launches.map(panelsOf);
     let plain = this.#plainStates(plan, packs);
+    if (!this.#heap.fits(this.#needs(plan, plain, packs))) this.#releaseSlots();
     if (!this.#heap.fits(this.#needs(plan, plain, packs))) {
       // panels are for speed: a large model may still fit without more of them
       packs = packs.map((pack) => (pack && this.#panelsMade(pack) ? pack : undefined));
