@@ -7,8 +7,8 @@
  *
  * The cache has a fixed size, taken from a short list (`bucket`), and the step's place in it is an argument. One plan then serves
  * every step of every text of that size. A cache that grows would need one plan a step, each with its own bind groups, and would
- * still be made anew for the next length. The price: a step rewrites the cache, 4 C beams B d bytes for each k and v, which for
- * BART-large with 64 places is 1/40 of what the weights cost to read, times the beams.
+ * still be made anew for the next length. The price: a step copies the cache twice. For BART-large with 64 places that is 25 MB of
+ * reads and writes for each beam of each text, beside 900 MB of weights that the step reads once for all of them.
  */
 import { assign, compile } from "../engine/compile.ts";
 import type { Device } from "../engine/device.ts";

@@ -71,10 +71,18 @@ export function temporary(): string {
   return folder;
 }
 
-/** A Hub on this machine with these models, each with the files of a folder and more, and what a command needs to ask it. */
-export async function hubOf(
+/** A Hub on this machine, and what a command needs to ask it: an empty cache and the environment. */
+interface Asked {
+  readonly hub: HubServer;
+  readonly cache: string;
+  readonly env: Readonly<Record<string, string | undefined>>;
+}
+
+/** Runs `use` with a Hub of these models, each with the files of a folder and more. */
+export async function withHub(
   models: Readonly<Record<string, { folder: string; more?: Readonly<Record<string, unknown>> }>>,
-): Promise<{ hub: HubServer; cache: string; env: Record<string, string | undefined> }> {
+  use: (asked: Asked) => Promise<void>,
+): Promise<void> {
   const all = Object.entries(models).map(([name, { folder, more = {} }]) => {
     const files: Record<string, Uint8Array> = {};
     for (const file of readdirSync(folder)) files[file] = readFileSync(join(folder, file));
@@ -93,5 +101,9 @@ export async function hubOf(
     HF_HUB_OFFLINE: undefined,
     TRANSFORMERS_OFFLINE: undefined,
   };
-  return { hub, cache, env };
+  try {
+    await use({ hub, cache, env });
+  } finally {
+    await hub.close();
+  }
 }

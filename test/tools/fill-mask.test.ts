@@ -12,7 +12,7 @@ import { saveCheckpoint } from "../../models/weights.ts";
 import { embeddedWorld } from "../../promptgen/world.ts";
 import { onDevices, openDevices } from "../devices.ts";
 import { goldenText } from "../models/parity.ts";
-import { hubOf, printedBy, refuses, run, temporary } from "./command.ts";
+import { printedBy, refuses, run, temporary, withHub } from "./command.ts";
 
 const test = suite("fill-mask");
 const each = await onDevices("fill-mask");
@@ -124,20 +124,20 @@ test("RoBERTa by its config: <mask>, byte-level tokens, pieces in quotes", async
 });
 
 test("a name on the Hub: downloaded with progress, then from the cache", async () => {
-  const { hub, env } = await hubOf({ "tiny/bert": { folder: world } });
-  const args = ["--device", "cpu", "--json", "--model", "tiny/bert", golden[0].text];
-  const first = await run(TOOL, args, { env });
-  assert.equal(first.code, 0, first.error);
-  assert.equal(lines(first.out)[0].masks[0][0].token, "France");
-  assert.match(first.error, /^tiny\/bert \d+\/\d+ MB /);
-  const asked = hub.seen.length;
-  const second = await run(TOOL, args, { env: { ...env, HF_HUB_OFFLINE: "1" } });
-  assert.deepEqual([second.code, second.out, second.error], [0, first.out, ""]);
-  assert.equal(hub.seen.length, asked);
-  const none = ["--model", "tiny/none", golden[0].text];
-  await refuses(TOOL, none, /\[hub\] .*tiny\/none/, env);
-  await refuses(TOOL, [...args, "--revision", "v9"], /\[hub\] .*v9/, env);
-  await hub.close();
+  await withHub({ "tiny/bert": { folder: world } }, async ({ hub, env }) => {
+    const args = ["--device", "cpu", "--json", "--model", "tiny/bert", golden[0].text];
+    const first = await run(TOOL, args, { env });
+    assert.equal(first.code, 0, first.error);
+    assert.equal(lines(first.out)[0].masks[0][0].token, "France");
+    assert.match(first.error, /^tiny\/bert \d+\/\d+ MB /);
+    const asked = hub.seen.length;
+    const second = await run(TOOL, args, { env: { ...env, HF_HUB_OFFLINE: "1" } });
+    assert.deepEqual([second.code, second.out, second.error], [0, first.out, ""]);
+    assert.equal(hub.seen.length, asked);
+    const none = ["--model", "tiny/none", golden[0].text];
+    await refuses(TOOL, none, /\[hub\] .*tiny\/none/, env);
+    await refuses(TOOL, [...args, "--revision", "v9"], /\[hub\] .*v9/, env);
+  });
 });
 
 test("mistakes are answered in one sentence", async () => {

@@ -6,7 +6,7 @@ import { embeddedWorld } from "../../promptgen/world.ts";
 import { onDevices } from "../devices.ts";
 import { COMMITS } from "../models/hub-server.ts";
 import { goldenText } from "../models/parity.ts";
-import { hubOf, printedBy, refuses, run } from "./command.ts";
+import { printedBy, refuses, run, withHub } from "./command.ts";
 
 const test = suite("infill");
 const each = await onDevices("infill");
@@ -55,29 +55,30 @@ test("the filled text alone; lines of stdin; a length that cuts", async () => {
 });
 
 test("a name on the Hub; its generation_config.json counts, the command line more", async () => {
-  const { hub, cache, env } = await hubOf({
+  const models = {
     "tiny/bart": {
       folder: world,
       more: { "generation_config.json": { num_beams: 4, max_length: 40, forced_eos_token_id: 2 } },
     },
     "tiny/broken": { folder: world, more: { "generation_config.json": { num_beams: "four" } } },
+  };
+  await withHub(models, async ({ cache, env }) => {
+    const { text, filled } = of(4)[2];
+    assert.notEqual(filled, of(1)[2].filled);
+    const first = await run(TOOL, [...cpu, "--model", "tiny/bart", text], { env });
+    assert.deepEqual([first.code, first.out], [0, `${filled}\n`], first.error);
+    assert.match(first.error, /^tiny\/bart \d+\/\d+ MB /);
+    const snapshot = join(cache, "models--tiny--bart", "snapshots", COMMITS[0]);
+    assert.ok(existsSync(join(snapshot, "generation_config.json")), readdirSync(snapshot).join());
+    const greedy = [...cpu, "--model", "tiny/bart", "--beams", "1", text];
+    assert.equal(await printedBy(TOOL, greedy, { env }), `${of(1)[2].filled}\n`);
+    const broken = await run(TOOL, [...cpu, "--model", "tiny/broken", text], { env });
+    assert.equal(broken.code, 1);
+    assert.match(
+      broken.error,
+      /error \[config\] .*generation_config\.json: num_beams is "four" where/,
+    );
   });
-  const { text, filled } = of(4)[2];
-  assert.notEqual(filled, of(1)[2].filled);
-  const first = await run(TOOL, [...cpu, "--model", "tiny/bart", text], { env });
-  assert.deepEqual([first.code, first.out], [0, `${filled}\n`], first.error);
-  assert.match(first.error, /^tiny\/bart \d+\/\d+ MB /);
-  const snapshot = join(cache, "models--tiny--bart", "snapshots", COMMITS[0]);
-  assert.ok(existsSync(join(snapshot, "generation_config.json")), readdirSync(snapshot).join());
-  const greedy = [...cpu, "--model", "tiny/bart", "--beams", "1", text];
-  assert.equal(await printedBy(TOOL, greedy, { env }), `${of(1)[2].filled}\n`);
-  const broken = await run(TOOL, [...cpu, "--model", "tiny/broken", text], { env });
-  assert.equal(broken.code, 1);
-  assert.match(
-    broken.error,
-    /error \[config\] .*generation_config\.json: num_beams is "four" where/,
-  );
-  await hub.close();
 });
 
 test("mistakes are answered in one sentence", async () => {

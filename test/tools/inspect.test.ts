@@ -7,7 +7,7 @@ import { serializeSafetensors, type TensorEntry } from "../../models/safetensors
 import { embeddedWorld } from "../../promptgen/world.ts";
 import { type Loading, loadingOf, type Row } from "../../tools/commands/assignment.ts";
 import { goldenText } from "../models/parity.ts";
-import { hubOf, printedBy, refuses, temporary } from "./command.ts";
+import { printedBy, refuses, temporary, withHub } from "./command.ts";
 
 const test = suite("inspect");
 const TOOL = "inspect.ts";
@@ -223,11 +223,11 @@ test("files of torch.save, shards of both kinds", async () => {
 });
 
 test("a name on the Hub: config and weights, no tokenizer", async () => {
-  const { hub, env } = await hubOf({ "tiny/bert": { folder: world.bert } });
-  const out = await printedBy(TOOL, ["tiny/bert"], { env });
-  assert.match(out, /\nloads as BertForMaskedLM/);
-  assert.ok(!hub.seen.some(({ path }) => path.includes("tokenizer.json")));
-  await hub.close();
+  await withHub({ "tiny/bert": { folder: world.bert } }, async ({ hub, env }) => {
+    const out = await printedBy(TOOL, ["tiny/bert"], { env });
+    assert.match(out, /\nloads as BertForMaskedLM/);
+    assert.ok(!hub.seen.some(({ path }) => path.includes("tokenizer.json")));
+  });
 });
 
 interface Layout {

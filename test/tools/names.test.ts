@@ -4,48 +4,43 @@ import { join } from "node:path";
 import { suite } from "uvu";
 import { openDevices } from "../devices.ts";
 import { asArguments, tinyOptions, tinyPair } from "../promptgen/tiny.ts";
-import { hubOf, printedBy, refuses, run, temporary } from "./command.ts";
+import { printedBy, refuses, run, temporary, withHub } from "./command.ts";
 
 const test = suite("train by names");
 
 test("models by name: downloaded, trained, named in run.json, evaluated from the cache", async () => {
   const [device] = await openDevices();
   const home = await tinyPair(device);
-  const { hub, env } = await hubOf({
+  const models = {
     "tiny/bart": { folder: join(home, "bart") },
     "tiny/bert": { folder: join(home, "bert") },
+  };
+  await withHub(models, async ({ hub, env }) => {
+    const out = join(temporary(), "run");
+    const named = { ...tinyOptions(home), generator: "tiny/bart", mlm: "tiny/bert" };
+    const cpu = ["--device", "cpu"];
+    const trained = await run("train.ts", [...asArguments(named), ...cpu, "--out", out], { env });
+    assert.equal(trained.code, 0, trained.error);
+    assert.match(trained.error, /^tiny\/bart \d+\/\d+ MB .*\n(.*\n)*tiny\/bert \d+\/\d+ MB /);
+    const { options } = JSON.parse(readFileSync(join(out, "run.json"), "utf8"));
+    assert.deepEqual([options.generator, options.mlm], ["tiny/bart", "tiny/bert"]);
+    const asked = hub.seen.length;
+    const offline = { ...env, HF_HUB_OFFLINE: "1" };
+    assert.match(await printedBy("evaluate.ts", [out, ...cpu], { env: offline }), /Table 2/);
+    assert.equal(hub.seen.length, asked);
+    const empty = { ...offline, HF_HUB_CACHE: temporary() };
+    const missing = /\[hub\] tiny\/bert .* HF_HUB_OFFLINE is set/;
+    await refuses("evaluate.ts", [out, ...cpu], missing, empty);
+    const other = ["--resume", out, "--generator", join(home, "bart")];
+    const differs = /--generator is .* but the run in .* with "tiny\/bart"/;
+    await refuses("train.ts", other, differs, offline);
   });
-  const out = join(temporary(), "run");
-  const named = { ...tinyOptions(home), generator: "tiny/bart", mlm: "tiny/bert" };
-  const cpu = ["--device", "cpu"];
-  const trained = await run("train.ts", [...asArguments(named), ...cpu, "--out", out], { env });
-  assert.equal(trained.code, 0, trained.error);
-  assert.match(trained.error, /^tiny\/bart \d+\/\d+ MB .*\n(.*\n)*tiny\/bert \d+\/\d+ MB /);
-  const { options } = JSON.parse(readFileSync(join(out, "run.json"), "utf8"));
-  assert.deepEqual([options.generator, options.mlm], ["tiny/bart", "tiny/bert"]);
-  await hub.close();
-  const offline = { ...env, HF_HUB_OFFLINE: "1" };
-  assert.match(await printedBy("evaluate.ts", [out, ...cpu], { env: offline }), /Table 2/);
-  const empty = { ...offline, HF_HUB_CACHE: temporary() };
-  await refuses("evaluate.ts", [out, ...cpu], /\[hub\] tiny\/bert .* HF_HUB_OFFLINE is set/, empty);
-  const other = ["--resume", out, "--generator", join(home, "bart")];
-  await refuses(
-    "train.ts",
-    other,
-    /--generator is .* but the run in .* with "tiny\/bart"/,
-    offline,
-  );
 });
 
 test("what is neither a folder nor a name", async () => {
-  const sentence =
-    /--mlm is a\/b\/c, which does not exist; name a folder, or a model as owner\/name/;
+  const sentence = /is a\/b\/c, which does not exist; name a folder, or a model as owner\/name/;
   await refuses("train.ts", ["--mlm", "a/b/c"], sentence);
-  await refuses(
-    "train.ts",
-    ["--generator", "nowhere"],
-    /--generator is nowhere, which does not exist/,
-  );
+  await refuses("train.ts", ["--generator", "none"], /--generator is none, which does not exist/);
 });
 
 test.run();
