@@ -1,0 +1,247 @@
+/** `npm run fullsize`: BERT-base-cased and BART-large at their real size beside PyTorch, on the CPU and on WebGPU. */
+import { spawn, spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import { arch, availableParallelism, cpus, totalmem } from "node:os";
+import { join, resolve } from "node:path";
+import { createInterface } from "node:readline";
+import { median } from "./bench/process.ts";
+import { numberOf, type OptionSpec, optionHelp, readOptions, runTool, UsageError } from "./cli.ts";
+import { DEVICES, type Line, type Loaded } from "./fullsize/process.ts";
+
+const TOOL = "fullsize";
+const PARTS = ["load", "bert", "bart", "step", "training"] as const;
+type Part = (typeof PARTS)[number];
+
+const OPTIONS = {
+  only: { value: "LIST", help: "parts to run, with commas", initial: PARTS.join(",") },
+  devices: { value: "LIST", help: "of cpu, gpu:software, gpu", initial: "cpu,gpu:software" },
+  rounds: { value: "N", help: "how often each way of loading is timed, in turns", initial: "3" },
+  folder: {
+    value: "DIR",
+    help: "where models and PyTorch's results are kept",
+    initial: ".fullsize",
+  },
+} satisfies Record<string, OptionSpec>;
+
+const HELP = `Proves the engine at full size: BERT-base-cased and BART-large with random weights, written by transformers, beside PyTorch.
+
+  npm run fullsize
+  npm run fullsize -- --only bert,bart
+
+  load      1.6 GB of BART-large into the CPU device, beside safetensors and PyTorch
+  bert      logits and loss, kept as f32, f16 and bf16
+  bart      logits and loss
+  step      the PromptGen step with two facts: prompts, losses, gradients of BART
+  training  training BART-large on the CPU, which 4 GiB do not hold, is refused
+
+WebGPU is used as if its largest binding were 128 MiB. The first run makes models and results (3.7 GB, some minutes), later
+runs use them again. Python 3 with tools/requirements.txt is needed, 8 GB of memory, and for gpu:software a software adapter.
+
+Options
+${optionHelp(OPTIONS)}
+
+Exit code 0: all is as PyTorch has it and loading takes at most 1.5 times its time; 1: not so, or an error.
+`;
+
+const log = (text: string): void => void process.stderr.write(`${text}\n`);
+const reference = join(import.meta.dirname, "../reference_fullsize.py");
+
+function listOf<T extends string>(option: string, text: string, known: readonly T[]): T[] {
+  return text.split(",").map((name) => {
+    const found = known.find((k) => k === name.trim());
+    if (found !== undefined) return found;
+    throw new UsageError(`[${TOOL}] --${option}: ${name} is unknown; use ${known.join(", ")}`);
+  });
+}
+
+/** Runs a program to its end; every line that it prints goes to `take`. */
+async function follow(
+  program: string,
+  args: readonly string[],
+  take: (line: string) => void,
+): Promise<void> {
+  const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"] });
+  let last = "";
+  const said = createInterface({ input: child.stderr });
+  said.on("line", (line) => {
+    if (/error|^\[/i.test(line)) last = line;
+    if (line.startsWith("step ")) log(`  ${line}`);
+  });
+  const ended = new Promise<number | null>((done, failed) => {
+    child.on("error", failed);
+    child.on("close", done);
+  });
+  for await (const line of createInterface({ input: child.stdout })) take(line);
+  const code = await ended;
+  if (code !== 0) throw new Error(`[${TOOL}] ${args[0]} ended with ${code}: ${last}`);
+}
+
+const ours = (script: string): string => join(import.meta.dirname, "fullsize", `${script}.ts`);
+
+/** Models and PyTorch's results, where they are not there. */
+async function prepare(folder: string, parts: readonly Part[]): Promise<void> {
+  const found = spawnSync("python3", ["-c", "import torch, transformers, safetensors"]);
+  if (found.status !== 0) {
+    throw new Error(
+      `[${TOOL}] Python 3 with torch, transformers and safetensors is needed; run pip install -r tools/requirements.txt`,
+    );
+  }
+  const made = (name: string) => existsSync(join(folder, name));
+  if (!made("bert/model.safetensors") || !made("bart/model.safetensors")) {
+    log("making the models");
+    await follow("python3", [reference, "make", folder], () => {});
+  }
+  const compares = parts.some((part) => part === "bert" || part === "bart" || part === "step");
+  if (compares && !made("step.json")) {
+    log("PyTorch computes, for some minutes");
+    await follow("python3", [reference, "golden", folder], () => {});
+  }
+}
+
+const gigabytes = (bytes: number): string => `${(bytes / 1e9).toFixed(2)} GB`;
+
+function print(rows: readonly (readonly string[])[]): void {
+  const lines = rows.map((row) => `| ${row.join(" | ")} |`);
+  const rule = `|${rows[0].map(() => " --- ").join("|")}|`;
+  console.log([lines[0], rule, ...lines.slice(1)].join("\n"));
+  console.log("");
+}
+
+const LOADERS = [
+  { name: "this engine, into the CPU device", how: "clone", python: false },
+  { name: "load_file and a copy of each tensor", how: "clone", python: true },
+  { name: "from_pretrained, every value read", how: "model", python: true },
+  { name: "load_file, every value read through the file's pages", how: "sum", python: true },
+] as const;
+
+async function loading(folder: string, rounds: number): Promise<boolean> {
+  const seen: Loaded[][] = LOADERS.map(() => []);
+  for (let round = 0; round <= rounds; round++) {
+    for (const [i, { how, python }] of LOADERS.entries()) {
+      const [program, script] = python ? ["python3", reference] : [process.execPath, ours("load")];
+      const args = python ? [script, "load", folder, how] : [script, folder, how];
+      await follow(program, args, (line) => {
+        const loaded = JSON.parse(line) as Loaded;
+        log(`  loading, round ${round}: ${LOADERS[i].name} ${loaded.seconds.toFixed(2)} s`);
+        if (round > 0) seen[i].push(loaded); // the first fills the page cache
+      });
+    }
+  }
+  const middle = (i: number, of: (l: Loaded) => number) => median(seen[i].map(of));
+  const beyond = ({ peak, before, bytes, device }: Loaded) => peak - before - (device ?? bytes);
+  const own = middle(0, (l) => l.seconds);
+  print([
+    [
+      "loading BART-large, f32",
+      "time",
+      "time of all CPUs",
+      "peak memory beyond one copy",
+      "ours is",
+    ],
+    ...LOADERS.map(({ name }, i) => [
+      name,
+      `${middle(i, (l) => l.seconds).toFixed(2)} s`,
+      `${middle(i, (l) => l.busy).toFixed(2)} s`,
+      gigabytes(middle(i, beyond)),
+      i === 0 ? "" : `${(own / middle(i, (l) => l.seconds)).toFixed(2)} times`,
+    ]),
+  ]);
+  const quick = own <= 1.5 * middle(1, (l) => l.seconds);
+  const small = middle(0, beyond) < 0.5 * middle(0, (l) => l.bytes);
+  if (!quick) console.log("too slow: more than 1.5 times the time of load_file and a copy\n");
+  if (!small) console.log("too large: more than half a copy of the file beyond the device's own\n");
+  return quick && small;
+}
+
+interface Case {
+  readonly script: string;
+  readonly args: readonly string[];
+  readonly what: string;
+  readonly device: string;
+}
+
+function casesOf(parts: readonly Part[], devices: readonly string[]): Case[] {
+  const cases: Case[] = [];
+  const has = (part: Part) => parts.includes(part);
+  for (const device of devices) {
+    for (const storage of ["f32", "f16", "bf16"]) {
+      if (!has("bert")) continue;
+      cases.push({
+        script: "models",
+        args: ["bert", device, storage],
+        what: `BERT ${storage}`,
+        device,
+      });
+    }
+    if (has("bart")) {
+      cases.push({ script: "models", args: ["bart", device, "f32"], what: "BART f32", device });
+    }
+    for (const storage of ["f32", "f16", "bf16"]) {
+      if (!has("step")) continue;
+      cases.push({
+        script: "step",
+        args: [device, storage],
+        what: `step, BERT ${storage}`,
+        device,
+      });
+    }
+  }
+  if (has("training") && devices.includes("cpu")) {
+    cases.push({ script: "training", args: [], what: "training BART", device: "cpu" });
+  }
+  return cases;
+}
+
+async function comparing(folder: string, cases: readonly Case[]): Promise<boolean> {
+  const rows = [
+    ["", "device", "compared", "largest difference", "allowed", "of", "time", "peak memory"],
+  ];
+  let good = true;
+  for (const { script, args, what, device } of cases) {
+    log(`${what} on ${device}`);
+    const first = rows.length;
+    await follow(process.execPath, [ours(script), folder, ...args], (text) => {
+      const line = JSON.parse(text) as Line;
+      if (line.kind === "note") log(`  ${line.text}`);
+      if (line.kind === "compared") {
+        const same = line.difference <= line.allowed; // NaN is not
+        good &&= same;
+        const [d, a, l] = [line.difference, line.allowed, line.largest];
+        const shown = `${d.toExponential(1)}${same ? "" : " DIFFERS"}`;
+        rows.push([what, device, line.what, shown, a.toExponential(1), l.toPrecision(3), "", ""]);
+        log(`  ${line.what}: ${shown} of ${l.toPrecision(3)}`);
+      }
+      if (line.kind === "done") {
+        rows[first].splice(6, 2, `${line.seconds.toFixed(1)} s`, gigabytes(line.peak));
+      }
+    });
+  }
+  if (cases.length > 0) print(rows);
+  return good;
+}
+
+async function main(): Promise<number> {
+  const { values, positionals } = readOptions(TOOL, OPTIONS, process.argv.slice(2));
+  if ("help" in values) {
+    process.stdout.write(HELP);
+    return 0;
+  }
+  if (positionals.length > 0) {
+    throw new UsageError(`[${TOOL}] ${positionals[0]} is no option; see --help`);
+  }
+  const parts = listOf("only", values.only ?? OPTIONS.only.initial, PARTS);
+  const known = Object.keys(DEVICES);
+  const devices = listOf("devices", values.devices ?? OPTIONS.devices.initial, known);
+  const limits = { least: 1, most: 100, whole: true };
+  const rounds = numberOf(TOOL, "rounds", values.rounds ?? OPTIONS.rounds.initial, limits);
+  const folder = resolve(values.folder ?? OPTIONS.folder.initial);
+  await prepare(folder, parts);
+  const [cpu] = cpus();
+  const machine = `${availableParallelism()} x ${cpu?.model ?? arch()}, ${gigabytes(totalmem())}`;
+  console.log(`${machine}, Node ${process.version}\n`);
+  const quick = !parts.includes("load") || (await loading(folder, rounds));
+  const same = await comparing(folder, casesOf(parts, devices));
+  return quick && same ? 0 : 1;
+}
+
+await runTool(main);

@@ -1,0 +1,115 @@
+/** What the processes of `npm run fullsize` share: results of PyTorch, comparisons, memory. */
+import { readFileSync } from "node:fs";
+import type { DeviceOptions } from "../../../engine/device.ts";
+import { type Tensor, type TypedArray, tensor } from "../../../engine/tensor.ts";
+import { pathSource } from "../../../models/checkpoint.ts";
+import { type FileTensor, openSafetensors, toFloat32 } from "../../../models/safetensors.ts";
+
+/** One line of the table: the largest difference beside the largest value, and what is allowed. */
+export interface Compared {
+  readonly what: string;
+  readonly difference: number;
+  readonly allowed: number;
+  /** The largest absolute value of PyTorch's. */
+  readonly largest: number;
+}
+
+/** What a process of the command prints, one JSON object a line. */
+export type Line =
+  | ({ readonly kind: "compared" } & Compared)
+  | { readonly kind: "note"; readonly text: string }
+  | { readonly kind: "done"; readonly seconds: number; readonly peak: number };
+
+/** What loading took: seconds, those of its CPUs, bytes of tensors, of memory before and at most, of the device. */
+export interface Loaded {
+  readonly seconds: number;
+  readonly busy: number;
+  readonly bytes: number;
+  readonly before: number;
+  readonly peak: number;
+  readonly device?: number;
+}
+
+export const say = (line: Line): void => console.log(JSON.stringify(line));
+
+/** A line of /proc/self/status, in bytes; 0 on systems without it. */
+export function memory(key: "VmRSS" | "VmHWM"): number {
+  let status = "";
+  try {
+    status = readFileSync("/proc/self/status", "utf8");
+  } catch {
+    return 0;
+  }
+  return Number(new RegExp(`^${key}:\\s*(\\d+)`, "m").exec(status)?.[1] ?? 0) * 1024;
+}
+
+/** The devices by the names in the table; the second emulates an adapter whose largest binding is 128 MiB. */
+export const DEVICES: Readonly<Record<string, DeviceOptions>> = {
+  cpu: { device: "cpu" },
+  "gpu:software": { device: "gpu:software", maxBinding: 2 ** 27 },
+  gpu: { device: "gpu", maxBinding: 2 ** 27 },
+};
+
+/** A file of PyTorch's results that is read tensor by tensor. */
+export class Results {
+  readonly #tensors: ReadonlyMap<string, FileTensor>;
+
+  private constructor(tensors: ReadonlyMap<string, FileTensor>) {
+    this.#tensors = tensors;
+  }
+
+  static async open(path: string): Promise<Results> {
+    return new Results((await openSafetensors(await pathSource(path), path)).tensors);
+  }
+
+  has(name: string): boolean {
+    return this.#tensors.has(name);
+  }
+
+  async floats(name: string): Promise<Float32Array> {
+    return toFloat32(await this.#entry(name));
+  }
+
+  /** U32 or I32 values. */
+  async integers(name: string): Promise<Int32Array> {
+    return new Int32Array((await this.#entry(name)).data.slice().buffer);
+  }
+
+  async ids(name: string): Promise<Tensor> {
+    const { shape } = await this.#entry(name);
+    return tensor(Uint32Array.from(await this.integers(name)), shape);
+  }
+
+  async #entry(name: string) {
+    const found = this.#tensors.get(name);
+    if (!found) throw new Error(`[fullsize] PyTorch's results have no ${name}; make them again`);
+    const { dtype, shape, byteLength } = found;
+    return { dtype, shape, data: await found.read(0, byteLength) };
+  }
+}
+
+/** max|a-b| and max|b|; NaN where a value is none, or where there are not as many. */
+export function distance(got: TypedArray, want: ArrayLike<number>): [worst: number, most: number] {
+  if (got.length !== want.length) return [Number.NaN, Number.NaN];
+  let [worst, most] = [0, 0];
+  for (let i = 0; i < want.length; i++) {
+    const d = Math.abs(got[i] - want[i]);
+    if (!(d <= worst)) worst = d;
+    if (Number.isNaN(d)) return [d, most];
+    const b = Math.abs(want[i]);
+    if (b > most) most = b;
+  }
+  return [worst, most];
+}
+
+/** Forward values, as the tests compare them: 1e-4 + 1e-5 max|b|, or `relative` max|b| alone. */
+export function compareForward(
+  what: string,
+  got: TypedArray,
+  want: ArrayLike<number>,
+  relative?: number,
+): void {
+  const [difference, largest] = distance(got, want);
+  const allowed = relative === undefined ? 1e-4 + 1e-5 * largest : relative * largest;
+  say({ kind: "compared", what, difference, allowed, largest });
+}
