@@ -7,7 +7,7 @@ import * as assert from "uvu/assert";
 import { assign, compile, read } from "../../engine/compile.ts";
 import { type Device, type DeviceOptions, openDevice } from "../../engine/device.ts";
 import { CPUDevice } from "../../engine/devices/cpu/device.ts";
-import { heapAt } from "../../engine/devices/cpu/protocol.ts";
+import { control, controlAt, heapAt } from "../../engine/devices/cpu/protocol.ts";
 import { DeviceLostError, OutOfMemoryError } from "../../engine/errors.ts";
 import { grad } from "../../engine/grad.ts";
 import { add, mul, sub, tanh } from "../../engine/ops/elementwise.ts";
@@ -214,6 +214,15 @@ test("several devices work at once, and one that is destroyed says so", async ()
   for (const on of left) assert.is((await read(on, [add(w, 1)]))[0].length, 64 * 64);
 });
 
+/** Ends the process where workers that wait for each other would keep it. */
+async function inTime<T>(work: Promise<T>): Promise<T> {
+  const timer = setTimeout(() => {
+    console.error("the run hangs");
+    process.exit(1);
+  }, 30_000);
+  return work.finally(() => clearTimeout(timer));
+}
+
 /** Makes the next program that is sent to the workers point beyond the memory. */
 function breakNext(on: Device): void {
   assert.instance(on, CPUDevice);
@@ -239,17 +248,42 @@ test("a kernel that fails rejects what waits for it, on one thread and on severa
     const x = tensor(values(640, 1), [10, 64]);
     breakNext(on);
     const waiting = (await f(x)).read();
-    const timer = setTimeout(() => {
-      console.error("the run hangs");
-      process.exit(1);
-    }, 10_000);
-    const error = await failure(() => waiting);
-    clearTimeout(timer);
+    const error = await inTime(failure(() => waiting));
     assert.instance(error, DeviceLostError);
     assert.match(error.message, /^\[cpu\] (memory access out of bounds|a kernel failed)/);
     assert.instance(await failure(() => f(x)), DeviceLostError, "so does the next call");
     assert.instance(await failure(() => on.synchronize()), DeviceLostError);
   }
+});
+
+test("threads that are woken too early or for nothing go on waiting", async () => {
+  const lone = await open({ threads: 1 });
+  const on = await open({ threads: 4 });
+  assert.instance(on, CPUDevice);
+  if (!(on instanceof CPUDevice) || !on.workers.memory) throw new Error("its memory is shared");
+  const words = new Int32Array(on.workers.memory.buffer, controlAt, control.words);
+  // a barrier after each op, at which threads wait for those whom the cores left out
+  const w = state("w", values(256 * 256, 1), [256, 256]);
+  const chain = (x: Tensor): Tensor => {
+    let y = x;
+    for (let i = 0; i < 30; i++) y = softmax(linear(y, w));
+    return y;
+  };
+  const x = tensor(values(64 * 256, 2), [64, 256]);
+  const want = await (await compile(lone, chain)(x)).read();
+  const run = compile(on, chain);
+  await run(x);
+  let asleep = 0;
+  for (let round = 0; round < 20; round++) {
+    const result = (await run(x)).read(); // under way while this thread wakes whom it can
+    for (const end = performance.now() + 30; performance.now() < end; ) {
+      asleep += Atomics.notify(words, control.barrier) + Atomics.notify(words, control.run);
+    }
+    assert.equal(await inTime(result), want, `round ${round}`);
+  }
+  assert.ok(asleep > 0, "somebody was asleep");
+  on.destroy();
+  lone.destroy();
 });
 
 test("kernels that are not built: one sentence says what to run", () => {

@@ -76,7 +76,7 @@ async function compareResults(results: Output<ReturnType<typeof resultsOf>>): Pr
   const alive = await live.read();
   compareForward("live slots", alive, await want.integers("live"), 0);
   const shown = (await distributions.read()).map((p, i) => (alive[Math.floor(i / size)] ? p : 0));
-  compareForward("distributions", shown, await want.floats("distributions"));
+  compareForward("distributions", shown, await want.floats("distributions"), 1e-4);
   for (const [name, result] of Object.entries(others)) {
     compareForward(name, await result.read(), await want.floats(name));
   }
