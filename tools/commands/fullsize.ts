@@ -35,7 +35,7 @@ const HELP = `Proves the engine at full size: BERT-base-cased and BART-large wit
   training  training BART-large on the CPU, which 4 GiB do not hold, is refused
 
 WebGPU is used as if its largest binding were 128 MiB. The first run makes models and results (3.7 GB, some minutes), later
-runs use them again. Python 3 with tools/requirements.txt is needed, 8 GB of memory, and for gpu:software a software adapter.
+runs use them again. Python 3 with tools/requirements.txt is needed, 12 GB of memory, and for gpu:software a software adapter.
 
 Options
 ${optionHelp(OPTIONS)}
