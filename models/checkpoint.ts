@@ -3,13 +3,12 @@
  *
  * A file is open only while it is read. That it is still the same file is checked by its identity, size and time of change.
  */
-import { EngineError } from "../engine/errors.ts";
 import type { Json } from "./config.ts";
 import type { Fail } from "./messages.ts";
 import { readPytorch, readPytorchShards } from "./pytorch.ts";
 import { type FileTensor, openSafetensors, type TensorEntry } from "./safetensors.ts";
 import { readShards } from "./shards.ts";
-import type { ByteSource } from "./source.ts";
+import { pathSource, reasonOf } from "./source.ts";
 
 /** A model's configuration and tensors. */
 export interface Checkpoint {
@@ -29,81 +28,6 @@ const WEIGHTS = [
   "pytorch_model.bin",
   "pytorch_model.bin.index.json",
 ] as const;
-
-/** Why the system refused a file. */
-function reasonOf(error: unknown): string {
-  const { cause, code, message } = Object(error) as {
-    cause?: unknown;
-    code?: string;
-    message?: string;
-  };
-  return cause === undefined ? (code ?? message ?? String(error)) : reasonOf(cause);
-}
-
-/**
- * A file of this machine that is open only while it is read, so there is nothing to close.
- *
- * @throws `[source] ...` for a path that is no readable file, and later for a file that is not what it was
- */
-export async function pathSource(path: string): Promise<ByteSource> {
-  const fs = await import("node:fs");
-  const { promisify } = await import("node:util");
-  const readPart = promisify(fs.read);
-  const unreadable = (cause: unknown): never => {
-    throw new EngineError(
-      `[source] ${path} cannot be read (${reasonOf(cause)}); name a readable file`,
-      { cause },
-    );
-  };
-  const changed = (): never => {
-    throw new EngineError(`[source] ${path} was changed while it was used; start again`);
-  };
-  const open = () => {
-    const file = fs.openSync(path, "r");
-    const stat = fs.fstatSync(file, { bigint: true });
-    if (stat.isFile()) return { file, stat };
-    fs.closeSync(file);
-    throw new Error("it is no file");
-  };
-  const reopen = () => {
-    try {
-      return open();
-    } catch (cause) {
-      return unreadable(cause);
-    }
-  };
-  const first = reopen();
-  fs.closeSync(first.file);
-  const same = (stat: typeof first.stat) =>
-    stat.ino === first.stat.ino &&
-    stat.dev === first.stat.dev &&
-    stat.size === first.stat.size &&
-    stat.mtimeNs === first.stat.mtimeNs;
-  const readInto = async (offset: number, into: Uint8Array) => {
-    const { file, stat } = reopen();
-    try {
-      if (!same(stat)) changed();
-      for (let at = 0; at < into.length; ) {
-        const part = readPart(file, into, at, into.length - at, offset + at);
-        const { bytesRead } = await part.catch(unreadable);
-        if (bytesRead === 0) changed();
-        at += bytesRead;
-      }
-    } finally {
-      fs.closeSync(file);
-    }
-  };
-  return {
-    size: Number(first.stat.size),
-    read: async (offset, length) => {
-      const bytes = new Uint8Array(length);
-      await readInto(offset, bytes);
-      return bytes;
-    },
-    readInto,
-    close: async () => {},
-  };
-}
 
 function parseJson(text: string, path: string): Json {
   try {

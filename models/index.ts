@@ -1,4 +1,4 @@
-/** BERT, RoBERTa, BART and GPT-2, their weights and tokenizers. */
+/** BERT, RoBERTa, BART and GPT-2, their weights and tokenizers, from directories or the Hugging Face Hub. */
 export {
   type BartConfig,
   BartForConditionalGeneration,
@@ -24,6 +24,7 @@ export {
   gpt2Config,
   gpt2Decays,
 } from "./gpt2.ts";
+export { type HubOptions, type HubProgress, type ModelPart, resolveModel } from "./hub.ts";
 export { loadMaskedLM, maskedLM } from "./masked-lm.ts";
 export { type ForwardOptions, gatherRows, type Training } from "./nn.ts";
 export { RobertaForMaskedLM, robertaConfig } from "./roberta.ts";

@@ -9,7 +9,6 @@ export interface ByteSource {
   read(offset: number, length: number): Promise<Uint8Array>;
   /** Fills `into`, which may be shared memory, with the bytes from `offset`; absent where only `read` is quick. */
   readInto?(offset: number, into: Uint8Array): Promise<void>;
-  close(): Promise<void>;
 }
 
 /** Bytes in memory; `read` gives views of them. */
@@ -17,40 +16,79 @@ export function bytesSource(bytes: Uint8Array): ByteSource {
   return {
     size: bytes.length,
     read: async (offset, length) => bytes.subarray(offset, offset + length),
-    close: async () => {},
   };
 }
 
-/**
- * A file of this machine (Node only); it stays open until `close`.
- *
- * @throws `[source] ...` for a path that cannot be opened, and later for a file that became shorter
- */
-export async function fileSource(path: string): Promise<ByteSource> {
-  const { open } = await import("node:fs/promises");
-  const failed = (cause: unknown): never => {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new EngineError(`[source] ${path} cannot be read (${reason}); name a readable file`, {
-      cause,
-    });
+/** Why the system refused a file. */
+export function reasonOf(error: unknown): string {
+  const { cause, code, message } = Object(error) as {
+    cause?: unknown;
+    code?: string;
+    message?: string;
   };
-  const handle = await open(path, "r").catch(failed);
-  const stat = await handle.stat();
-  if (!stat.isFile()) {
-    await handle.close();
-    failed("it is no file");
-  }
-  return {
-    size: stat.size,
-    read: async (offset, length) => {
-      const bytes = new Uint8Array(length);
-      for (let at = 0; at < length; ) {
-        const { bytesRead } = await handle.read(bytes, at, length - at, offset + at).catch(failed);
-        if (bytesRead === 0) failed(`it ended at byte ${offset + at} of ${stat.size}`);
+  return cause === undefined ? (code ?? message ?? String(error)) : reasonOf(cause);
+}
+
+/**
+ * A file of this machine that is open only while it is read, so there is nothing to close.
+ *
+ * @throws `[source] ...` for a path that is no readable file, and later for a file that is not what it was
+ */
+export async function pathSource(path: string): Promise<ByteSource> {
+  const fs = await import("node:fs");
+  const { promisify } = await import("node:util");
+  const readPart = promisify(fs.read);
+  const unreadable = (cause: unknown): never => {
+    throw new EngineError(
+      `[source] ${path} cannot be read (${reasonOf(cause)}); name a readable file`,
+      { cause },
+    );
+  };
+  const changed = (): never => {
+    throw new EngineError(`[source] ${path} was changed while it was used; start again`);
+  };
+  const open = () => {
+    const file = fs.openSync(path, "r");
+    const stat = fs.fstatSync(file, { bigint: true });
+    if (stat.isFile()) return { file, stat };
+    fs.closeSync(file);
+    throw new Error("it is no file");
+  };
+  const reopen = () => {
+    try {
+      return open();
+    } catch (cause) {
+      return unreadable(cause);
+    }
+  };
+  const first = reopen();
+  fs.closeSync(first.file);
+  const same = (stat: typeof first.stat) =>
+    stat.ino === first.stat.ino &&
+    stat.dev === first.stat.dev &&
+    stat.size === first.stat.size &&
+    stat.mtimeNs === first.stat.mtimeNs;
+  const readInto = async (offset: number, into: Uint8Array) => {
+    const { file, stat } = reopen();
+    try {
+      if (!same(stat)) changed();
+      for (let at = 0; at < into.length; ) {
+        const part = readPart(file, into, at, into.length - at, offset + at);
+        const { bytesRead } = await part.catch(unreadable);
+        if (bytesRead === 0) changed();
         at += bytesRead;
       }
+    } finally {
+      fs.closeSync(file);
+    }
+  };
+  return {
+    size: Number(first.stat.size),
+    read: async (offset, length) => {
+      const bytes = new Uint8Array(length);
+      await readInto(offset, bytes);
       return bytes;
     },
-    close: () => handle.close(),
+    readInto,
   };
 }

@@ -140,6 +140,16 @@ test("a plan beyond 32-bit addresses is refused with its bytes, and nothing is a
   assert.equal([...(await read(one, [mul(tensor([1, 2]), 2)]))[0]], [2, 4], "it still works");
 });
 
+test("data that stand in a plan count before anything is allocated", async () => {
+  const one = await open({ memoryBudget: 2 ** 20 });
+  const data = tensor(new Float32Array(1000 * 1000), [1000, 1000]);
+  const error = await failure(() => compile(one, () => sum(data))());
+  assert.instance(error, OutOfMemoryError);
+  assert.match(error.message, /^\[cpu\] the plan needs \d+ bytes beside 0 in use/);
+  assert.is(one.stats.buffersCreated, 0);
+  one.destroy();
+});
+
 test("a frozen weight is kept packed only, can be read, and can be written", async () => {
   const one = await open();
   const [rows, inner, columns] = [3, 256, 512];

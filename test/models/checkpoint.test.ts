@@ -20,7 +20,7 @@ import * as assert from "uvu/assert";
 import { read } from "../../engine/compile.ts";
 import { stateOp, type Tensor } from "../../engine/tensor.ts";
 import { BertForMaskedLM } from "../../models/bert.ts";
-import { type Checkpoint, pathSource, readCheckpoint } from "../../models/checkpoint.ts";
+import { type Checkpoint, readCheckpoint } from "../../models/checkpoint.ts";
 import { loadMaskedLM } from "../../models/masked-lm.ts";
 import {
   encodeFloat16,
@@ -31,6 +31,7 @@ import {
   tensorEntry,
   toFloat32,
 } from "../../models/safetensors.ts";
+import { pathSource } from "../../models/source.ts";
 import { encodeBfloat16 } from "../../models/weights.ts";
 import { checkpointFingerprint } from "../../promptgen/fingerprint.ts";
 import { onDevices } from "../devices.ts";

@@ -2,11 +2,11 @@
 import { existsSync, statSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { pathSource } from "../../models/checkpoint.ts";
 import { chooseFiles } from "../../models/hub.ts";
 import { readPytorch, readPytorchShards } from "../../models/pytorch.ts";
 import { type FileTensor, openSafetensors } from "../../models/safetensors.ts";
 import { readShards } from "../../models/shards.ts";
+import { pathSource } from "../../models/source.ts";
 import { type Loading, loadingOf, type Row } from "./assignment.ts";
 import {
   modelDirectory,

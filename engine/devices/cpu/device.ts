@@ -41,6 +41,16 @@ type State = {
   readonly panels: Map<string, Panels>;
 };
 
+/** Tensors of data that stand in the plan. */
+function constantsOf(plan: Plan): Set<Tensor> {
+  const regions = plan.launches.flatMap((l) => [...l.inputs, ...l.inouts, ...l.outputs, l.rng]);
+  return new Set(
+    [...regions, ...plan.outputs].flatMap((r) =>
+      r?.memory.kind === "constant" ? [r.memory.tensor] : [],
+    ),
+  );
+}
+
 async function threadsOf(options: DeviceOptions, shared: boolean): Promise<number> {
   const { threads } = options;
   if (threads !== undefined) {
@@ -293,7 +303,9 @@ export class CPUDevice implements Device {
       panels.set(`${pack.state.node.id} ${pack.key}`, pack.bytes);
       if (!plain.has(pack.state)) passing = Math.max(passing, pack.state.bytes);
     }
-    return [...states, ...slots, ...panels.values(), passing, ...plan.inputs.map(byteLength)];
+    const own = [...constantsOf(plan)].map((t) => t.bytes);
+    const inputs = plan.inputs.map(byteLength);
+    return [...states, ...slots, ...panels.values(), passing, ...inputs, ...own];
   }
 
   #panelsMade(pack: Pack): Panels | undefined {

@@ -14,7 +14,8 @@
 // Errors against float64 stay below these, fused / not fused, where the result is a normal number:
 //   exp, expLow 1.0 / 1.3 ulp; log 1 ulp; tanh, sigmoid 2.6 ulp; erf 2.8 ulp, absolutely 1.6e-7
 //   gelu 8 / 9 ulp, relatively 5e-7 / 6e-7, also for negative x; absolutely 2.5e-7 for |x| <= 8
-//   geluGrad absolutely 1.5e-7, relatively 6e-7 / 7e-7 for x < -1 and for x > -0.5
+//   geluGrad absolutely 1.5e-7, relatively 6e-7 / 7e-7 for -13 < x < -1 and for x > -0.5; 0 where
+//   the result has no normal number, below about -13.2
 import { constant, constantWord, madd, nmadd } from "./simd";
 
 const ONE = constant(1);

@@ -2,8 +2,8 @@
 import { readFileSync } from "node:fs";
 import type { DeviceOptions } from "../../../engine/device.ts";
 import { type Tensor, type TypedArray, tensor } from "../../../engine/tensor.ts";
-import { pathSource } from "../../../models/checkpoint.ts";
 import { type FileTensor, openSafetensors, toFloat32 } from "../../../models/safetensors.ts";
+import { pathSource } from "../../../models/source.ts";
 
 /** One line of the table: the largest difference beside the largest value, and what is allowed. */
 export interface Compared {
