@@ -114,8 +114,8 @@ export const scalar = (value: number): Tensor => tensor(Float32Array.of(value), 
 export type StateSource = {
   /** The values from element `first` up to `end`, in the state's dtype. */
   read(first: number, end: number): Promise<TypedArray>;
-  /** Fills `into`, which may be shared memory, with the bytes from element `first`; absent where they have to be made. */
-  readInto?(first: number, into: Uint8Array): Promise<void>;
+  /** Fills `into`, which may be shared memory, with the bytes of all values; absent where they have to be made. */
+  readInto?(into: Uint8Array): Promise<void>;
 };
 
 /** What a state holds until a device takes it over; no data is zeros. */

@@ -59,8 +59,8 @@ export interface FileTensor {
   readonly byteLength: number;
   /** Bytes `begin` to `end` of the tensor; perhaps a view, so not to be changed. */
   read(begin: number, end: number): Promise<Uint8Array>;
-  /** Fills `into`, which may be shared memory, with the bytes from `begin`. */
-  readInto?(begin: number, into: Uint8Array): Promise<void>;
+  /** Fills `into`, which may be shared memory, with all bytes. */
+  readInto?(into: Uint8Array): Promise<void>;
 }
 
 /** A file: tensors in the order of their data. In memory, their bytes are views of the file. */
@@ -288,7 +288,7 @@ export async function openSafetensors(
       shape,
       byteLength: entry.end - entry.begin,
       read: (begin, end) => source.read(first + begin, end - begin),
-      ...(fill && { readInto: (begin, into) => fill(first + begin, into) }),
+      ...(fill && { readInto: (into) => fill(first, into) }),
     });
   }
   return { tensors, metadata: readMetadata(header[METADATA], fail) };

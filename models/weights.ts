@@ -375,8 +375,7 @@ function stored({ given, tensor, twins }: Entry, storage: Storage, where: string
   if (!fill || dtype.toLowerCase() !== storage || twins.length > 0) {
     return { data: { read }, dtype: storage };
   }
-  const readInto = (first: number, into: Uint8Array) => fill(first * width, into);
-  return { data: { read, readInto }, dtype: storage };
+  return { data: { read, readInto: fill }, dtype: storage };
 }
 
 /** Values of a file as the device keeps them. */

@@ -7,8 +7,9 @@ import * as assert from "uvu/assert";
 import { compile, read } from "../../engine/compile.ts";
 import { type Device, openDevice } from "../../engine/device.ts";
 import { add, mul } from "../../engine/ops/elementwise.ts";
+import { embedding } from "../../engine/ops/embedding.ts";
 import { concat, expand, reshape, slice } from "../../engine/ops/shape.ts";
-import { type StateSource, state, type Tensor } from "../../engine/tensor.ts";
+import { type StateSource, state, type Tensor, tensor } from "../../engine/tensor.ts";
 import { readCheckpoint } from "../../models/checkpoint.ts";
 import { serializeSafetensors, tensorEntry } from "../../models/safetensors.ts";
 import { Weights } from "../../models/weights.ts";
@@ -62,11 +63,26 @@ test("a file's tensors of several pieces arrive byte for byte, and so do those t
   assert.is(at, got.length);
 });
 
+test("half-precision values of an odd number, the last of their file", async () => {
+  const half = Uint16Array.from({ length: 15 }, (_, i) => 0x3c00 + (i << 6)); // 1, 1.0625, ...
+  const entry = { dtype: "F16", shape: [3, 5], data: new Uint8Array(half.buffer) } as const;
+  writeFileSync(
+    join(folder, "model.safetensors"),
+    serializeSafetensors(new Map([["w.weight", entry]])),
+  );
+  const names = { base: { prefix: "x", parts: [] }, tied: {}, spellings: {}, unread: [] };
+  const w = Weights.from(await readCheckpoint(folder), names, "f16");
+  const { weight } = w.embedding("w", 3, 5);
+  const [got] = await read(await open(), [embedding(weight, tensor(Uint32Array.of(2, 0)))]);
+  const row = (r: number) => Array.from({ length: 5 }, (_, i) => 1 + (5 * r + i) / 16);
+  assert.equal([...got], [...row(2), ...row(0)]);
+});
+
 /** A source that waits for `go` and then fills what it is given with `value`, or fails. */
 function slow(value: number, go: Promise<unknown>, asked: () => void, fails = () => false) {
   const source: StateSource = {
     read: () => Promise.reject(new Error("the values were made, not read in place")),
-    readInto: async (_, into) => {
+    readInto: async (into) => {
       asked();
       await go;
       if (fails()) throw new Error("the disk is gone");

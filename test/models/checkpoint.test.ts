@@ -286,6 +286,35 @@ test("files are open only while they are read", async () => {
   assert.is(open(), before);
 });
 
+test("bytes that are asked for at once come in pieces, together and from far apart", async () => {
+  const size = 67 * 2 ** 20 + 3; // longer than one read
+  const words = new Uint32Array(Math.ceil(size / 4));
+  for (let i = 0, x = 1; i < words.length; i++) {
+    x = Math.imul(x, 1664525) + 1013904223;
+    words[i] = x;
+  }
+  const bytes = new Uint8Array(words.buffer, 0, size);
+  const path = join(home, "long");
+  writeFileSync(path, bytes);
+  const source = await pathSource(path);
+  if (!source.readInto) throw new Error("files are read in place");
+  const ranges: [number, number][] = [
+    [0, size],
+    [size - 1, size],
+    [7, 7],
+  ];
+  for (let at = 1000; at < 4_000_000; ) {
+    const end = at + (words[at] % 20_000);
+    ranges.unshift([at, end]);
+    at = end + (words[at + 1] % 3 === 0 ? 5 : 0);
+  }
+  const got = ranges.map(([from, to]) => new Uint8Array(to - from));
+  await Promise.all(got.map((into, i) => source.readInto?.(ranges[i][0], into)));
+  const equal = got.filter((b, i) => Buffer.compare(b, bytes.subarray(...ranges[i])) === 0);
+  assert.is(equal.length, ranges.length);
+  console.log(`${ranges.length} ranges`);
+});
+
 test("a file that was changed after its header was read", async () => {
   const path = directory({ "model.safetensors": file({ w: number(1) }) });
   const weights = join(path, "model.safetensors");

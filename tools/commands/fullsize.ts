@@ -15,7 +15,7 @@ type Part = (typeof PARTS)[number];
 const OPTIONS = {
   only: { value: "LIST", help: "parts to run, with commas", initial: PARTS.join(",") },
   devices: { value: "LIST", help: "of cpu, gpu:software, gpu", initial: "cpu,gpu:software" },
-  rounds: { value: "N", help: "how often each way of loading is timed, in turns", initial: "3" },
+  rounds: { value: "N", help: "how often each way of loading is timed, in turns", initial: "5" },
   folder: {
     value: "DIR",
     help: "where models and PyTorch's results are kept",

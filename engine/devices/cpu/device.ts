@@ -6,7 +6,6 @@ import {
   byteLength,
   directSource,
   initialPieces,
-  pieceOf,
   stateName,
   stateOp,
   type Tensor,
@@ -23,8 +22,6 @@ import { Workers } from "./workers.ts";
 
 /** Runs that may be queued on the leader at once. */
 const runsUnderWay = 3;
-/** Pieces of files that are read at once. */
-const readsUnderWay = 4;
 /** More threads than this gain nothing at the sizes that 32-bit addresses hold. */
 const mostThreads = 16;
 
@@ -40,6 +37,10 @@ type State = {
   version: number;
   readonly panels: Map<string, Panels>;
 };
+
+/** Bytes of the values alone: half-precision tensors take whole words. */
+const valueBytes = ({ dtype, size, bytes }: Tensor): number =>
+  dtype === "f16" || dtype === "bf16" ? 2 * size : bytes;
 
 /** Tensors of data that stand in the plan. */
 function constantsOf(plan: Plan): Set<Tensor> {
@@ -198,30 +199,18 @@ export class CPUDevice implements Device {
     }
   }
 
-  /** Fills memory from the main thread, several reads at once: bytes of a file are copied once. */
+  /** Fills memory from the main thread: bytes of a file are copied once. All is asked for at once, so that sources can order it. */
   async #readDirectly(states: readonly { t: Tensor; at: number }[]): Promise<void> {
     const { memory } = this.workers;
     if (!memory || states.length === 0) return;
     await this.synchronize(); // nobody uses what lay there, and the memory has grown
     memory.grow(0); // this thread's view too
-    const pieces = states.flatMap(({ t, at }) => {
-      const width = t.bytes / t.size;
-      const count = Math.ceil(t.size / pieceOf);
-      return Array.from({ length: count }, (_, i) => {
-        const first = i * pieceOf;
-        const bytes = (Math.min(t.size, first + pieceOf) - first) * width;
-        return { t, first, into: new Uint8Array(memory.buffer, at + first * width, bytes) };
-      });
-    });
-    let next = 0;
-    const read = async (): Promise<void> => {
-      while (next < pieces.length) {
-        const { t, first, into } = pieces[next++];
-        await directSource(t)?.(first, into);
-      }
-    };
-    const done = await Promise.allSettled(Array.from({ length: readsUnderWay }, read));
-    for (const result of done) if (result.status === "rejected") throw result.reason;
+    const reads = states.map(({ t, at }) =>
+      directSource(t)?.(new Uint8Array(memory.buffer, at, valueBytes(t))),
+    );
+    for (const result of await Promise.allSettled(reads)) {
+      if (result.status === "rejected") throw result.reason;
+    }
   }
 
   /** Uploads a state's first values piece by piece. */
@@ -389,7 +378,7 @@ export class CPUDevice implements Device {
     await this.#loading; // first values may be on their way
     const out: ArrayBuffer[] = [];
     for (const t of states) {
-      const bytes = t.dtype === "f16" || t.dtype === "bf16" ? t.size * 2 : t.bytes;
+      const bytes = valueBytes(t);
       const at = this.#states.get(t)?.at;
       if (at !== undefined) {
         const { results = [] } = await this.workers.call({ kind: "read", ranges: [[at, bytes]] });
