@@ -310,6 +310,52 @@ function compareBytes(a: string, b: string): number {
   return x.length - y.length;
 }
 
+/** What the header says of a tensor. */
+type Spec = Pick<TensorEntry, "dtype" | "shape">;
+
+/** The header, and the tensors in the order in which their data follow. */
+function layOut<T extends Spec>(
+  tensors: ReadonlyMap<string, T>,
+  metadata: Readonly<Record<string, string>> | undefined,
+): { header: Uint8Array; sorted: [string, T][]; size: number } {
+  const sorted = [...tensors].sort(
+    ([a, x], [b, y]) => ORDER.indexOf(y.dtype) - ORDER.indexOf(x.dtype) || compareBytes(a, b),
+  );
+  const parts: string[] = [];
+  if (metadata) {
+    const pairs = Object.entries(metadata).map(([key, text]) => `${quoted(key)}:${quoted(text)}`);
+    parts.push(`"${METADATA}":{${pairs.join(",")}}`);
+  }
+  let offset = 0;
+  for (const [name, { dtype, shape }] of sorted) {
+    if (name === METADATA)
+      throw new Error(`[safetensors] '${METADATA}' is reserved: give the tensor another name`);
+    const end = offset + byteLength(dtype, shape);
+    parts.push(
+      `${quoted(name)}:{"dtype":"${dtype}","shape":[${shape.join(",")}],"data_offsets":[${offset},${end}]}`,
+    );
+    offset = end;
+  }
+  const json = new TextEncoder().encode(`{${parts.join(",")}}`);
+  const dataStart = 8 + Math.ceil(json.length / 8) * 8;
+  if (dataStart - 8 > HEADER_LIMIT)
+    throw new Error(
+      `[safetensors] the header takes ${dataStart - 8} bytes, more than the limit of ${HEADER_LIMIT}: write fewer tensors, or shorter names and metadata`,
+    );
+  const header = new Uint8Array(dataStart).fill(0x20);
+  new DataView(header.buffer).setBigUint64(0, BigInt(dataStart - 8), true);
+  header.set(json, 8);
+  return { header, sorted, size: dataStart + offset };
+}
+
+function checkBytes(name: string, { dtype, shape }: Spec, data: Uint8Array): void {
+  const wanted = byteLength(dtype, shape);
+  if (data.length === wanted) return;
+  throw new Error(
+    `[safetensors] tensor '${name}' of dtype ${dtype} and shape [${shape.join(", ")}] needs ${wanted} bytes, got ${data.length}: pass all of its data`,
+  );
+}
+
 /**
  * Writes a safetensors file, byte for byte as the Python library does: dtypes from the widest to
  * the narrowest (in the library's order), then names by their UTF-8 bytes; the header padded to 8
@@ -322,44 +368,46 @@ export function serializeSafetensors(
   tensors: ReadonlyMap<string, TensorEntry>,
   metadata?: Readonly<Record<string, string>>,
 ): Uint8Array {
-  const sorted = [...tensors].sort(
-    ([a, x], [b, y]) => ORDER.indexOf(y.dtype) - ORDER.indexOf(x.dtype) || compareBytes(a, b),
-  );
-  const parts: string[] = [];
-  if (metadata) {
-    const pairs = Object.entries(metadata).map(([key, text]) => `${quoted(key)}:${quoted(text)}`);
-    parts.push(`"${METADATA}":{${pairs.join(",")}}`);
-  }
-  let offset = 0;
-  for (const [name, { dtype, shape, data }] of sorted) {
-    if (name === METADATA)
-      throw new Error(`[safetensors] '${METADATA}' is reserved: give the tensor another name`);
-    if (data.length !== byteLength(dtype, shape))
-      throw new Error(
-        `[safetensors] tensor '${name}' of dtype ${dtype} and shape [${shape.join(", ")}] needs ${byteLength(dtype, shape)} bytes, got ${data.length}: pass all of its data`,
-      );
-    const end = offset + data.length;
-    parts.push(
-      `${quoted(name)}:{"dtype":"${dtype}","shape":[${shape.join(",")}],"data_offsets":[${offset},${end}]}`,
-    );
-    offset = end;
-  }
-  const json = new TextEncoder().encode(`{${parts.join(",")}}`);
-  const dataStart = 8 + Math.ceil(json.length / 8) * 8;
-  if (dataStart - 8 > HEADER_LIMIT)
-    throw new Error(
-      `[safetensors] the header takes ${dataStart - 8} bytes, more than the limit of ${HEADER_LIMIT}: write fewer tensors, or shorter names and metadata`,
-    );
-  const file = new Uint8Array(dataStart + offset);
-  new DataView(file.buffer).setBigUint64(0, BigInt(dataStart - 8), true);
-  file.set(json, 8);
-  file.fill(0x20, 8 + json.length, dataStart);
-  let at = dataStart;
+  for (const [name, entry] of tensors) checkBytes(name, entry, entry.data);
+  const { header, sorted, size } = layOut(tensors, metadata);
+  const file = new Uint8Array(size);
+  file.set(header);
+  let at = header.length;
   for (const [, { data }] of sorted) {
     file.set(data, at);
     at += data.length;
   }
   return file;
+}
+
+/** Bytes of tensors that `streamSafetensors` asks for at once, unless one has more. */
+const STREAMED = 32 * 2 ** 20;
+
+/**
+ * The file of `serializeSafetensors` in pieces, so that a large model is never on the host whole: `load` gives the bytes of some
+ * tensors when it is their turn.
+ */
+export async function* streamSafetensors<T extends Spec>(
+  tensors: ReadonlyMap<string, T>,
+  load: (some: readonly T[]) => Promise<readonly Uint8Array[]>,
+  metadata?: Readonly<Record<string, string>>,
+): AsyncGenerator<Uint8Array> {
+  const { header, sorted } = layOut(tensors, metadata);
+  yield header;
+  for (let first = 0; first < sorted.length; ) {
+    let [end, bytes] = [first, 0];
+    while (end < sorted.length && (end === first || bytes < STREAMED)) {
+      const [, { dtype, shape }] = sorted[end++];
+      bytes += byteLength(dtype, shape);
+    }
+    const some = sorted.slice(first, end);
+    const loaded = await load(some.map(([, tensor]) => tensor));
+    for (const [i, data] of loaded.entries()) {
+      checkBytes(some[i][0], some[i][1], data);
+      yield data;
+    }
+    first = end;
+  }
 }
 
 /** An entry over a typed array's bytes (no copy), for `serializeSafetensors`. */
@@ -401,6 +449,10 @@ function halfTable(): Float32Array {
  * @throws `[safetensors] toFloat32 ...` for an integer or other dtype
  */
 export const toFloat32 = ({ dtype, data }: TensorEntry): Float32Array => decode(dtype, data);
+
+/** As `toFloat32`, of a file's tensor. */
+export const readFloat32 = async (t: FileTensor): Promise<Float32Array> =>
+  decode(t.dtype, await t.read(0, t.byteLength));
 
 /** As `toFloat32`, for any whole elements of a tensor. */
 export function decode(dtype: SafetensorsDtype, data: Uint8Array): Float32Array {

@@ -18,6 +18,7 @@ import {
 } from "../engine/tensor.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import type { Json } from "./config.ts";
+import { writeWhole } from "./files.ts";
 import { normal } from "./init.ts";
 import { Embedding, LayerNorm, Linear } from "./nn.ts";
 import {
@@ -25,9 +26,8 @@ import {
   encodeFloat16,
   type FileTensor,
   type SafetensorsDtype,
-  serializeSafetensors,
+  streamSafetensors,
   type TensorEntry,
-  tensorEntry,
 } from "./safetensors.ts";
 
 /** The names in which files of one kind of model differ from the model's own. */
@@ -402,27 +402,30 @@ export function encodeBfloat16(values: Float32Array): Uint16Array {
 }
 
 /**
- * The bytes of a safetensors file of a model's tensors as they are on the device, tied ones once, under their own names.
+ * A safetensors file of states as they are on the device, under their own names, in pieces.
  *
  * @param dtype F16 rounds to nearest; a tensor kept as f16 or bf16 stays what it is
  */
-export async function serializeWeights(
+export function streamTensors(
   device: Device,
-  weights: ModelWeights,
+  tensors: Iterable<Tensor>,
+  metadata: Readonly<Record<string, string>> = { format: "pt" },
   dtype: "F32" | "F16" = "F32",
-): Promise<Uint8Array> {
-  const tensors = [...weights.parameters.values(), ...weights.buffers.values()];
-  const values = await read(device, tensors);
-  const entries = new Map<string, TensorEntry>();
-  tensors.forEach((t, i) => {
-    const data = values[i];
-    const entry =
-      data instanceof Float32Array
-        ? tensorEntry(dtype, t.shape, dtype === "F16" ? encodeFloat16(data) : data)
-        : tensorEntry(t.dtype === "f16" ? "F16" : "BF16", t.shape, data.subarray(0, t.size));
-    entries.set(stateName(t), entry);
+): AsyncGenerator<Uint8Array> {
+  const specs = Array.from(tensors, (t) => {
+    const kept = t.dtype === "f16" ? "F16" : "BF16";
+    return [stateName(t), { t, shape: t.shape, dtype: t.dtype === "f32" ? dtype : kept }] as const;
   });
-  return serializeSafetensors(entries, { format: "pt" });
+  const bytes = (t: Tensor, values: TypedArray): Uint8Array => {
+    const exact =
+      values instanceof Float32Array && dtype === "F16" ? encodeFloat16(values) : values;
+    return new Uint8Array(exact.buffer, exact.byteOffset, t.size * exact.BYTES_PER_ELEMENT);
+  };
+  const load = async (some: readonly { t: Tensor }[]) => {
+    const list = some.map(({ t }) => t);
+    return (await read(device, list)).map((values, i) => bytes(list[i], values));
+  };
+  return streamSafetensors(new Map(specs), load, metadata);
 }
 
 /** What a model that can be saved has. */
@@ -431,17 +434,26 @@ export interface Saveable {
   readonly weights: ModelWeights;
 }
 
-/** Writes config.json and model.safetensors into a directory, which is made when it is not there. */
+/** A model's own tensors, tied ones once. */
+export const tensorsOf = ({ parameters, buffers }: ModelWeights): Tensor[] => [
+  ...parameters.values(),
+  ...buffers.values(),
+];
+
+/**
+ * Writes config.json and model.safetensors into a directory, which is made when it is not there; each file whole or not at all.
+ *
+ * @param dtype as for `streamTensors`
+ */
 export async function saveCheckpoint(
   directory: string,
   device: Device,
   model: Saveable,
   dtype: "F32" | "F16" = "F32",
 ): Promise<void> {
-  const { mkdir, writeFile } = await import("node:fs/promises");
   const { join } = await import("node:path");
-  const bytes = await serializeWeights(device, model.weights, dtype);
-  await mkdir(directory, { recursive: true });
-  await writeFile(join(directory, "config.json"), `${JSON.stringify(model.json, null, 2)}\n`);
-  await writeFile(join(directory, "model.safetensors"), bytes);
+  const config = `${JSON.stringify(model.json, null, 2)}\n`;
+  await writeWhole(join(directory, "config.json"), config);
+  const pieces = streamTensors(device, tensorsOf(model.weights), undefined, dtype);
+  await writeWhole(join(directory, "model.safetensors"), pieces);
 }

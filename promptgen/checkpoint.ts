@@ -8,76 +8,15 @@
  *
  * A file is written beside its place, flushed to the disk and renamed, so that a reader finds the old one or the new one, whole.
  */
-import { randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";
-import { mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
-import {
-  parseSafetensors,
-  serializeSafetensors,
-  type TensorEntry,
-  tensorEntry,
-  toFloat32,
-} from "../models/safetensors.ts";
-
-/** Writes a file whole or not at all: beside, flushed, renamed, and the folder flushed. */
-export async function writeWhole(path: string, data: Uint8Array | string): Promise<void> {
-  const folder = dirname(path);
-  await mkdir(folder, { recursive: true });
-  const beside = join(folder, `.${basename(path)}.${randomUUID()}.part`);
-  try {
-    const file = await open(beside, "wx");
-    try {
-      await file.writeFile(data);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await rename(beside, path);
-  } catch (cause) {
-    await rm(beside, { force: true });
-    const code = (cause as { code?: string }).code ?? String(cause);
-    throw new Error(
-      `[run] ${path} cannot be written (${code}); check the folder and the space left`,
-      {
-        cause,
-      },
-    );
-  }
-  await flushFolder(folder);
-}
-
-const READ_CHUNK = 2 ** 28; // bytes; one call of the system reads less than 2 GiB
-
-/** All bytes of a file; `readFile` refuses 2 GiB, which a large model's moments pass. */
-async function readWhole(path: string): Promise<Uint8Array> {
-  const file = await open(path, "r");
-  try {
-    const bytes = new Uint8Array((await file.stat()).size);
-    for (let at = 0; at < bytes.length; ) {
-      const length = Math.min(READ_CHUNK, bytes.length - at);
-      const { bytesRead } = await file.read(bytes, at, length, at);
-      if (bytesRead === 0) return bytes.subarray(0, at);
-      at += bytesRead;
-    }
-    return bytes;
-  } finally {
-    await file.close();
-  }
-}
-
-async function flushFolder(folder: string): Promise<void> {
-  if (process.platform === "win32") return; // a directory cannot be opened there
-  const handle = await open(folder, "r");
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-}
-
-/** Tensors of a checkpoint on the host. */
-export type HostTensors = ReadonlyMap<string, { shape: readonly number[]; data: Float32Array }>;
+import { mkdir, open, readdir, readFile, rm } from "node:fs/promises";
+import { join } from "node:path";
+import type { Device } from "../engine/device.ts";
+import type { Tensor } from "../engine/tensor.ts";
+import { writeWhole } from "../models/files.ts";
+import { type FileTensor, openSafetensors } from "../models/safetensors.ts";
+import { pathSource } from "../models/source.ts";
+import { streamTensors } from "../models/weights.ts";
 
 /** A configuration or a state of a run, as it stands in JSON. */
 export type JsonValue = string | number | boolean | null | readonly JsonValue[] | JsonObject;
@@ -158,41 +97,29 @@ export class RunFolder {
   }
 
   /** Replaces the weights of best/. */
-  async saveBest(weights: Uint8Array): Promise<void> {
+  async saveBest(weights: AsyncIterable<Uint8Array>): Promise<void> {
     await writeWhole(join(this.best, "model.safetensors"), weights);
   }
 
-  async saveLast(tensors: HostTensors, state: JsonObject): Promise<void> {
-    const entries = new Map<string, TensorEntry>();
-    for (const [name, { shape, data }] of tensors) {
-      entries.set(name, tensorEntry("F32", shape, data));
-    }
+  /** Writes tensors as they are on the device, and where the run stands. */
+  async saveLast(device: Device, tensors: readonly Tensor[], state: JsonObject): Promise<void> {
     const metadata = { format: "pt", [STATE]: JSON.stringify(state) };
-    await writeWhole(this.last, serializeSafetensors(entries, metadata));
+    await writeWhole(this.last, streamTensors(device, tensors, metadata));
   }
 
   /** Throws for a run without a checkpoint and for a damaged one. */
-  async loadLast(): Promise<{ tensors: HostTensors; state: JsonObject }> {
-    let bytes: Uint8Array;
-    try {
-      bytes = await readWhole(this.last);
-    } catch (cause) {
+  async loadLast(): Promise<{ tensors: ReadonlyMap<string, FileTensor>; state: JsonObject }> {
+    const source = await pathSource(this.last).catch((cause) => {
       throw new Error(
         `[resume] ${this.last} cannot be read: the run was stopped before its first checkpoint; start it again without --resume`,
         { cause },
       );
-    }
-    const file = parseSafetensors(bytes, this.last);
-    const text = file.metadata[STATE];
+    });
+    const { tensors, metadata } = await openSafetensors(source, this.last);
+    const text = metadata[STATE];
     if (text === undefined) {
       throw new Error(`[resume] ${this.last} does not say where the run stands; start it again`);
     }
-    const tensors = new Map(
-      [...file.tensors].map(([name, entry]) => [
-        name,
-        { shape: entry.shape, data: toFloat32(entry) },
-      ]),
-    );
     return { tensors, state: JSON.parse(text) };
   }
 

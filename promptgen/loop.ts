@@ -4,15 +4,16 @@
  *
  * Everything random is a function of (seed, epoch) or (seed, step), so a run that was stopped after any step goes on with the same bits.
  */
-import { compile, type Input, read } from "../engine/compile.ts";
+import { compile, type Input } from "../engine/compile.ts";
 import type { Device } from "../engine/device.ts";
 import { grad } from "../engine/grad.ts";
 import { concat } from "../engine/ops/shape.ts";
 import { AdamW, linearSchedule } from "../engine/optim.ts";
 import { sameShape, show } from "../engine/shape.ts";
 import { stateName, type Tensor } from "../engine/tensor.ts";
+import { readFloat32 } from "../models/safetensors.ts";
 import { epochGroups, type Group, groups } from "./buckets.ts";
-import type { HostTensors, JsonObject, LogRow, RunFolder } from "./checkpoint.ts";
+import type { JsonObject, LogRow, RunFolder } from "./checkpoint.ts";
 import { dropoutState, Random, seedWords } from "./random.ts";
 
 /** What is trained, on what. `Batch` is a record of tensors. */
@@ -323,15 +324,10 @@ class Loop<Item, Batch> {
   async #save(): Promise<void> {
     const { device, folder, settings, identity = "" } = this.#o;
     if (!folder) return;
-    const states = this.#states();
-    const values = await read(device, states);
-    const tensors: HostTensors = new Map(
-      states.map((t, i) => [stateName(t), { shape: t.shape, data: Float32Array.from(values[i]) }]),
-    );
     const { step } = this.#progress;
     const rng = [...seedWords(settings.seed), step, 0];
     const state = { ...this.#progress, rng, identity } as unknown as JsonObject;
-    await folder.saveLast(tensors, state);
+    await folder.saveLast(device, this.#states(), state);
   }
 
   async #restore(folder: RunFolder): Promise<void> {
@@ -355,7 +351,9 @@ class Loop<Item, Batch> {
     }
     for (const t of states) {
       const held = tensors.get(stateName(t));
-      if (held) this.#o.device.write(t, held.data);
+      if (!held) continue;
+      this.#o.device.write(t, await readFloat32(held));
+      await this.#o.device.synchronize(); // what is on its way takes memory too
     }
     const saved = state as unknown as Progress;
     const { step, epoch, position, evaluated, best, window } = saved;

@@ -5,7 +5,7 @@
  */
 import type { Device } from "../engine/device.ts";
 import { concat, reshape } from "../engine/ops/shape.ts";
-import { saveCheckpoint, serializeWeights } from "../models/weights.ts";
+import { saveCheckpoint, streamTensors, tensorsOf } from "../models/weights.ts";
 import { assemble, type Batch, subjectWidth } from "./batch.ts";
 import { bucketOf } from "./buckets.ts";
 import type { JsonObject } from "./checkpoint.ts";
@@ -182,7 +182,7 @@ export async function trainPromptGen(options: TrainerOptions): Promise<Outcome> 
       return measured && { score: measured.accuracy, figures: figuresOf(measured) };
     },
     async saveBest() {
-      await folder?.saveBest(await serializeWeights(device, system.bart.weights));
+      await folder?.saveBest(streamTensors(device, tensorsOf(system.bart.weights)));
     },
   });
 }

@@ -7,6 +7,7 @@ import {
   parseSafetensors,
   type Safetensors,
   serializeSafetensors,
+  streamSafetensors,
   type TensorEntry,
   tensorEntry,
   toFloat32,
@@ -329,6 +330,34 @@ test("writing refuses what no reader takes", () => {
     () => serializeSafetensors(new Map(), more),
     /header takes 100000008 .*: write fewer/,
   );
+});
+
+test("written in pieces: the same bytes, with a part of the tensors at a time", async () => {
+  const megabytes = [9, 1, 30, 40, 0, 5, 28, 3];
+  const tensors = new Map(
+    megabytes.map((n, i) => {
+      const values = new Uint16Array(n * 2 ** 19).fill(i + 1);
+      const [dtype, length] =
+        i % 2 === 0 ? (["F32", n * 2 ** 18] as const) : (["F16", n * 2 ** 19] as const);
+      return [`t${i}`, tensorEntry(dtype, [length], values)] as const;
+    }),
+  );
+  const asked: number[] = [];
+  const load = async (some: readonly TensorEntry[]) => {
+    asked.push(some.reduce((n, { data }) => n + data.length, 0) / 2 ** 20);
+    return some.map(({ data }) => data);
+  };
+  const pieces: Uint8Array[] = [];
+  for await (const piece of streamSafetensors(tensors, load, { a: "b" })) pieces.push(piece);
+  assert.is(Buffer.compare(Buffer.concat(pieces), serializeSafetensors(tensors, { a: "b" })), 0);
+  assert.equal(asked, [39, 69, 8], "the wide ones first: 9 + 30, 0 + 28 + 1 + 40, 5 + 3");
+  const short = new Map([["a", tensorEntry("F32", [3], new Float32Array(3))]]);
+  const cut = async () => {
+    for await (const _ of streamSafetensors(short, async () => [new Uint8Array(8)])) {
+    }
+  };
+  const message = await cut().then(String, (error: Error) => error.message);
+  assert.match(message, /'a' .*F32.*\[3\] needs 12 bytes, got 8: /);
 });
 
 test("writing refuses data of the wrong length and a reserved name", () => {

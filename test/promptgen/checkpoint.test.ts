@@ -3,8 +3,12 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { suite } from "uvu";
+import { openDevice } from "../../engine/device.ts";
+import { state } from "../../engine/tensor.ts";
+import { writeWhole } from "../../models/files.ts";
+import { readFloat32 } from "../../models/safetensors.ts";
 import { bucketOf, bucketWidths, epochGroups, groups } from "../../promptgen/buckets.ts";
-import { RunFolder, sameConfiguration, writeWhole } from "../../promptgen/checkpoint.ts";
+import { RunFolder, sameConfiguration } from "../../promptgen/checkpoint.ts";
 import { dropoutState, Random } from "../../promptgen/random.ts";
 
 const test = suite("checkpoint");
@@ -18,6 +22,13 @@ test("a file is written whole, over an old one too, and nothing is left beside i
   await writeWhole(path, "two");
   assert.equal(readFileSync(path, "utf8"), "two");
   assert.deepEqual(readdirSync(join(home, "a")), ["file"]);
+  async function* broken() {
+    yield new Uint8Array(1000);
+    throw new Error("the device was lost");
+  }
+  await assert.rejects(writeWhole(path, broken()), /^Error: the device was lost$/);
+  assert.equal(readFileSync(path, "utf8"), "two");
+  assert.deepEqual(readdirSync(join(home, "a")), ["file"]);
   writeFileSync(join(home, "plain"), "");
   await assert.rejects(writeWhole(join(home, "plain", "x"), "y"), /E(NOTDIR|EXIST)/);
 });
@@ -26,14 +37,17 @@ test("tensors and state come back as they were; half-written files go", async ()
   const folder = new RunFolder(join(home, "run"));
   await folder.begin({ options: { m: 1 } });
   const data = Float32Array.of(1, -0, 3e-45, Number.MAX_VALUE);
-  const tensors = new Map([["w", { shape: [2, 2], data }]]);
-  await folder.saveLast(tensors, { step: 3, best: null });
+  const device = await openDevice({ device: "cpu" });
+  await folder.saveLast(device, [state("w", data, [2, 2])], { step: 3, best: null });
   writeFileSync(join(folder.path, ".last.safetensors.x.part"), "half");
   await folder.tidy();
   assert.ok(!readdirSync(folder.path).some((name) => name.endsWith(".part")));
   const back = await folder.loadLast();
   assert.deepEqual(back.state, { step: 3, best: null });
-  assert.deepEqual(back.tensors.get("w"), { shape: [2, 2], data });
+  const w = back.tensors.get("w");
+  if (!w) throw new Error("no w");
+  assert.deepEqual(w.shape, [2, 2]);
+  assert.deepEqual(await readFloat32(w), data);
   writeFileSync(folder.last, readFileSync(folder.last).subarray(0, 50));
   await assert.rejects(folder.loadLast(), /last\.safetensors/);
   rmSync(folder.last);

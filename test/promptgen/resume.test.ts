@@ -145,11 +145,11 @@ async function killed(
     ],
     { cwd: ROOT, stdio: "ignore" },
   );
-  let seen = 0;
+  const seen = new Set<string>(); // a save has a file name of its own
   const watcher = watch(folder.path, (_, name) => {
-    const begins = name?.startsWith(".last") === true;
-    const file = name ? join(folder.path, name) : "";
-    if (!begins || !existsSync(file) || ++seen <= 2 * saves) return;
+    if (!name?.startsWith(".last")) return;
+    seen.add(name);
+    if (seen.size <= saves || !existsSync(join(folder.path, name))) return;
     if (whileWriting) child.kill("SIGKILL");
     else setTimeout(() => child.kill("SIGKILL"), delay);
   });

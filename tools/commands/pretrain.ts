@@ -1,12 +1,14 @@
 /** Pre-trains the tiny BERT and BART of a world on sentences made from all of its facts: `node tools/pretrain.ts`. */
+import { statSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { Device } from "../../engine/device.ts";
 import { BartForConditionalGeneration } from "../../models/bart.ts";
 import { BertForMaskedLM } from "../../models/bert.ts";
+import { writeWhole } from "../../models/files.ts";
 import { loadTokenizer } from "../../models/tokenizer.ts";
-import { type ModelWeights, serializeWeights } from "../../models/weights.ts";
-import { RunFolder, writeWhole } from "../../promptgen/checkpoint.ts";
+import { type ModelWeights, streamTensors, tensorsOf } from "../../models/weights.ts";
+import { RunFolder } from "../../promptgen/checkpoint.ts";
 import { loadFacts } from "../../promptgen/facts.ts";
 import { type LoopSettings, type Problem, train } from "../../promptgen/loop.ts";
 import { denoising, maskedLM } from "../../promptgen/pretraining.ts";
@@ -149,10 +151,12 @@ async function fit<Item, Batch>(
   });
   bar?.stop();
   if (!outcome.finished) return false;
-  const bytes = await serializeWeights(device, weights, "F16");
-  await writeWhole(join(directory, "model.safetensors"), bytes);
+  const path = join(directory, "model.safetensors");
+  await writeWhole(path, streamTensors(device, tensorsOf(weights), undefined, "F16"));
   const curve = await writeCurve(job);
-  console.log(`${model}: final loss ${curve.toFixed(3)}, ${bytes.length} bytes in ${directory}`);
+  console.log(
+    `${model}: final loss ${curve.toFixed(3)}, ${statSync(path).size} bytes in ${directory}`,
+  );
   return true;
 }
 

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import type { DeviceOptions } from "../../../engine/device.ts";
 import { type Tensor, type TypedArray, tensor } from "../../../engine/tensor.ts";
-import { type FileTensor, openSafetensors, toFloat32 } from "../../../models/safetensors.ts";
+import { type FileTensor, openSafetensors, readFloat32 } from "../../../models/safetensors.ts";
 import { pathSource } from "../../../models/source.ts";
 
 /** One line of the table: the largest difference beside the largest value, and what is allowed. */
@@ -67,24 +67,24 @@ export class Results {
   }
 
   async floats(name: string): Promise<Float32Array> {
-    return toFloat32(await this.#entry(name));
+    return readFloat32(this.#entry(name));
   }
 
   /** U32 or I32 values. */
   async integers(name: string): Promise<Int32Array> {
-    return new Int32Array((await this.#entry(name)).data.slice().buffer);
+    const found = this.#entry(name);
+    return new Int32Array((await found.read(0, found.byteLength)).slice().buffer);
   }
 
   async ids(name: string): Promise<Tensor> {
-    const { shape } = await this.#entry(name);
+    const { shape } = this.#entry(name);
     return tensor(Uint32Array.from(await this.integers(name)), shape);
   }
 
-  async #entry(name: string) {
+  #entry(name: string): FileTensor {
     const found = this.#tensors.get(name);
     if (!found) throw new Error(`[fullsize] PyTorch's results have no ${name}; make them again`);
-    const { dtype, shape, byteLength } = found;
-    return { dtype, shape, data: await found.read(0, byteLength) };
+    return found;
   }
 }
 
