@@ -8,6 +8,7 @@
  * Source: https://github.com/huggingface/safetensors (README, "Format"; safetensors/src/tensor.rs for the dtypes).
  */
 import { type Fail, printable, printableJson } from "./messages.ts";
+import { checkSpelling, checkStructure } from "./safetensors-header.ts";
 import type { ByteSource } from "./source.ts";
 
 /** Bits of one element, in the library's order: files go from the last dtype to the first. */
@@ -89,27 +90,6 @@ function byteLength(dtype: SafetensorsDtype, shape: readonly number[]): number {
   return (shape.reduce((product, size) => product * size, 1) * BITS[dtype]) / 8;
 }
 
-/**
- * The first key that stands twice in one object of a valid JSON text (JSON.parse would keep the
- * last, in silence). A colon outside a string always follows a key.
- */
-function duplicateKey(json: string): string | undefined {
-  const open: Set<string>[] = [];
-  let text = '""';
-  for (const [token] of json.matchAll(/"[^"\\]*(?:\\.[^"\\]*)*"|[{}:]/g)) {
-    if (token === "{") open.push(new Set());
-    else if (token === "}") open.pop();
-    else if (token !== ":") text = token;
-    else {
-      const key: string = JSON.parse(text);
-      const keys = open[open.length - 1];
-      if (keys.has(key)) return key;
-      keys.add(key);
-    }
-  }
-  return undefined;
-}
-
 /** The header's length, from the first 8 bytes of a file of `size` bytes. */
 function headerLength(start: Uint8Array, size: number, fail: Fail): number {
   if (start.length < 8)
@@ -133,6 +113,7 @@ function headerLength(start: Uint8Array, size: number, fail: Fail): number {
 function parseHeader(bytes: Uint8Array, fail: Fail): Record<string, unknown> {
   if (bytes[0] !== 0x7b || bytes.length < 2)
     fail("the header does not begin with '{': this is not a safetensors file, check its name");
+  checkStructure(bytes, fail);
   let text = "";
   let header: unknown;
   try {
@@ -146,11 +127,7 @@ function parseHeader(bytes: Uint8Array, fail: Fail): Record<string, unknown> {
   }
   if (!isObject(header))
     return fail("the header is no JSON object: write the file again with the safetensors library");
-  const twice = duplicateKey(text);
-  if (twice !== undefined)
-    fail(
-      `the header has the key '${printable(twice)}' twice: write the file again with one entry for it`,
-    );
+  checkSpelling(text, fail);
   return header;
 }
 
@@ -158,17 +135,16 @@ function readMetadata(value: unknown, fail: Fail): Record<string, string> {
   if (value === undefined) return {};
   if (!isObject(value))
     return fail(`'${METADATA}' must be an object of strings: write the file again without it`);
-  const metadata: [string, string][] = [];
-  for (const [key, text] of Object.entries(value)) {
+  for (const key in value) {
+    const text = value[key];
     if (typeof text !== "string")
       return fail(
         `'${METADATA}' holds a value that is no string at '${printable(key)}': store it as text`,
       );
     if (!key.isWellFormed() || !text.isWellFormed())
       fail(`'${METADATA}' holds half a surrogate pair at '${printable(key)}': write it again`);
-    metadata.push([key, text]);
   }
-  return Object.fromEntries(metadata);
+  return value as Record<string, string>;
 }
 
 /** One header entry, checked on its own: dtype, shape, offsets inside the file, size. */

@@ -269,6 +269,32 @@ test("a duplicate key, at any depth and however it is escaped", () => {
   assert.is(parseSafetensors(file(innocent, 2), "innocent").tensors.size, 2);
 });
 
+test("a string of millions of escapes, as Python takes it", () => {
+  const note = '\\n\\"'.repeat(3_000_000);
+  const { metadata } = parseSafetensors(file(`{"__metadata__":{"a":"${note}"}}`, 0), "escapes");
+  assert.is(metadata.a.length, 6_000_000);
+  rejects(file(`{"__metadata__":{"a":"${note}","a":""}}`, 0), "'a' twice");
+});
+
+test("a header that would cost gigabytes to parse", () => {
+  const nested = (depth: number) => `${"[".repeat(depth)}${"]".repeat(depth)}`;
+  const more = (value: string) => `{"a":{"x":${value},${info("U8", [1], [0, 1]).slice(1)}}`;
+  assert.is(parseSafetensors(file(more(nested(125)), 1), "deep").tensors.size, 1);
+  rejects(file(more(nested(126)), 1), "more than 127 deep");
+  rejects(file(more(nested(30_000_000)), 1), "more than 127 deep");
+  rejects(file("[{".repeat(2 ** 24), 0), "does not begin");
+  rejects(file(`{"a":[${"{},".repeat(2 ** 22)}0]}`, 0), "more than 4194304 names");
+  rejects(file(`{"__metadata__":{${'"a":"",'.repeat(2 ** 22)}"b":""}}`, 0), "more than 4194304");
+});
+
+test("whole numbers that are not written as such", () => {
+  for (const one of ["1.0", "1e0", "10e-1", "0.1E+1", "1.0e0"]) {
+    const header = `{"a":{"dtype":"U8","shape":[${one}],"data_offsets":[0,1]}}`;
+    rejects(file(header, 1), `number ${one}`, "write 1 ");
+  }
+  rejects(file('{"a":{"dtype":"U8","shape":[1],"data_offsets":[-0,1]}}', 1), "number -0");
+});
+
 test("an unknown dtype", () => {
   rejects(file(`{"a":${info("F12", [1], [0, 1])}}`, 1), "'a'", `"F12"`, "BF16");
   rejects(file(`{"a":${info("toString", [1], [0, 1])}}`, 1), "unknown dtype", "toString");
