@@ -43,6 +43,7 @@ const LONGEST_REPLY = 32 << 20; // characters of JSON for one question
 const SLOWEST = 1024; // bytes in one stallTimeout
 const NEW_PATIENCE = 1 << 20; // bytes that make up for earlier failures
 const NO_NETWORK = new Set(["ENOTFOUND", "ECONNREFUSED", "EAI_AGAIN", "ENETUNREACH"]);
+const NO_TRUST = /CERT|SIGNATURE|_SSL_/; // in OpenSSL's and Node's codes
 const COMMIT = /^[0-9a-f]{40}$/;
 const ETAG = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/;
 
@@ -380,9 +381,13 @@ export class HubRepository {
     const inner = error instanceof Error ? (error.cause ?? error) : error;
     const { code, message } = Object(inner) as { code?: unknown; message?: unknown };
     const why = typeof code === "string" ? code : quote(message ?? inner);
-    const absent = NO_NETWORK.has(String(code)) && !this.#answered;
+    const untrusted = NO_TRUST.test(String(code));
+    const absent = (untrusted || NO_NETWORK.has(String(code))) && !this.#answered;
+    const remedy = untrusted
+      ? "check HF_ENDPOINT, and behind a proxy that signs for others set NODE_EXTRA_CA_CERTS"
+      : "check the network, HF_ENDPOINT, and behind a proxy set NODE_USE_ENV_PROXY=1";
     const sentence = absent
-      ? `${endpoint} cannot be reached (${why}): check the network, HF_ENDPOINT, and behind a proxy set NODE_USE_ENV_PROXY=1; or give a directory`
+      ? `${endpoint} cannot be reached (${why}): ${remedy}; or give a directory`
       : `the connection to ${endpoint} broke while ${what} was coming (${why}): check the network`;
     return new HubError("unreachable", sentence, { retry: !absent, cause: error });
   }

@@ -176,7 +176,13 @@ async function setUp(options: HubOptions): Promise<Setup> {
     options.endpoint ??
     (environment.HF_ENDPOINT || "https://huggingface.co")
   ).replace(/\/+$/, "");
-  if (!/^https?:$/.test(URL.parse(endpoint)?.protocol ?? "")) {
+  const address = URL.parse(endpoint);
+  if (address && (address.username || address.password || /[?#]/.test(endpoint))) {
+    throw new Error(
+      "[hub] HF_ENDPOINT holds a user, a '?' or a '#': set it to an address as https://huggingface.co, and HF_TOKEN to a token",
+    );
+  }
+  if (!/^https?:$/.test(address?.protocol ?? "")) {
     throw new Error(
       `[hub] HF_ENDPOINT is '${endpoint}': set it to an address as https://huggingface.co`,
     );

@@ -299,6 +299,8 @@ test("the environment is read as Python reads it", async () => {
   assert.is(hub.seen.length, 0);
   for (const [environment, word] of [
     [{ HF_ENDPOINT: "hub.example" }, /HF_ENDPOINT is 'hub.example'/],
+    [{ HF_ENDPOINT: "https://me:hf_a@hub.example" }, /HF_ENDPOINT holds a user/],
+    [{ HF_ENDPOINT: "https://hub.example/?token=hf_a" }, /HF_ENDPOINT holds .*'\?'/],
     [{ HF_TOKEN: "hf_a b" }, /token holds blanks/],
     [{ HF_HUB_DOWNLOAD_TIMEOUT: "soon" }, /HF_HUB_DOWNLOAD_TIMEOUT is 'soon'/],
   ] as const) {
@@ -344,6 +346,9 @@ test("no network: a whole snapshot is used and told of, otherwise one sentence",
   assert.is(notices.length, 1);
   assert.match(notices[0], /cannot be reached .*; the cached commit 2{40} is used instead$/);
   await fails("tiny/pickled", given, "cannot be reached", "check the network, HF_ENDPOINT");
+  const untrusted = { ...given, endpoint: hub.url.replace("http:", "https:") };
+  await fails("tiny/pickled", untrusted, "cannot be reached (ERR_SSL_", "NODE_EXTRA_CA_CERTS");
+  assert.is(notices.length, 1, "no retries");
   const expired = { ...options(hub, root), token: "hf_x" };
   hub.models["tiny/whole"] = { ...hub.models["tiny/whole"], private: "hf_now" };
   assert.is(await resolveModel("tiny/whole", expired), directory);
