@@ -30,15 +30,47 @@ const FIELDS = {
   forced_eos_token_id: optional(),
 };
 
+/** Fields that change what is written and are not computed here, with the values that leave it as it is, beside null. */
+const NEUTRAL: Readonly<Record<string, unknown>> = {
+  bad_words_ids: [],
+  begin_suppress_tokens: [],
+  diversity_penalty: 0,
+  encoder_no_repeat_ngram_size: 0,
+  encoder_repetition_penalty: 1,
+  exponential_decay_length_penalty: null,
+  force_words_ids: [],
+  forced_decoder_ids: [],
+  guidance_scale: 1,
+  max_new_tokens: null,
+  min_new_tokens: null,
+  num_beam_groups: 1,
+  penalty_alpha: 0,
+  repetition_penalty: 1,
+  sequence_bias: [],
+  stop_strings: [],
+  suppress_tokens: [],
+};
+
 /**
  * How texts are written, by the field names of generation_config.json; lengths count the start token and `</s>`.
  * Fields of sampling are not among them.
  */
 export type GenerationConfig = ReturnType<typeof generationConfig>;
 
-/** Throws `[config] ...` with every wrong field. */
-export const generationConfig = (json: Json, where = "generation_config.json") =>
-  readFields(json, FIELDS, where);
+/** Throws `[config] ...` with every wrong field, or with those that are not computed here and would count. */
+export function generationConfig(json: Json, where = "generation_config.json") {
+  const config = readFields(json, FIELDS, where);
+  const foreign = Object.entries(NEUTRAL).flatMap(([name, neutral]) => {
+    const given = JSON.stringify(json[name] ?? null);
+    return given === "null" || given === JSON.stringify(neutral) ? [] : [`${name} ${given}`];
+  });
+  if (foreign.length > 0) {
+    throw new Error(
+      `[config] ${where}: ${foreign.join(", ")}: not computed here; take it out of the file to write without it`,
+    );
+  }
+  return config;
+}
 
 /** A token and its log-probability. */
 export interface Choice {

@@ -131,4 +131,13 @@ test("sizes of caches", () => {
   );
 });
 
+test("fields that would count and are not computed are refused, their neutral values are not", () => {
+  const neutral = { repetition_penalty: 1, num_beam_groups: 1, bad_words_ids: null, top_p: 0.9 };
+  assert.deepEqual(generationConfig({ ...neutral, suppress_tokens: [] }), generationConfig({}));
+  assert.throws(
+    () => generationConfig({ repetition_penalty: 1.2, max_new_tokens: 9 }, "here"),
+    /^Error: \[config\] here: max_new_tokens 9, repetition_penalty 1\.2: not computed here; take it out/,
+  );
+});
+
 test.run();
