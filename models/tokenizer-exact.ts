@@ -9,6 +9,8 @@
  * | BertPreTokenizer, ByteLevel | JavaScript's white space: U+FEFF is, U+0085 is not | Unicode's |
  * | added tokens | found again in normalized text, so that `[MASK<U+200B>]` is a mask | only where asked for |
  * | | `single_word` is ignored; white space as above | heeded |
+ * | Lowercase | a last Σ becomes ς | σ |
+ * | StripAccents | removes U+0300 to U+036F | all marks |
  * | all | the host's Unicode tables | the ones that Python's wheels are built with |
  *
  * Ranges below were found by asking Python's tokenizers 0.23 about every code point. They name the
@@ -66,6 +68,18 @@ const YOUNG_MARKS = members(`
 /** Was a mark when BERT's tables were made. */
 const FORMER_MARKS = members("1734 1171E");
 
+/** Marks to the host, not removed by the normalizer StripAccents (Unicode 8, and a few that it never takes). */
+const KEPT_MARKS = members(`
+  7FD 897-89F 8CA-8D3 9FE AFA-AFF B55 C04 C3C CF3 D00 D3B-D3C D81 EBA ECE 1715 180F 1ABF-1ADD
+  1AE0-1AEB 1CF7 1DF6-1DFA A82C A8FF 10D24-10D27 10D69-10D6D 10EAB-10EAC 10EFA-10EFF 10F46-10F50
+  10F82-10F85 11070 11073-11074 110C2 11145-11146 111C9 111CE-111CF 11241 1133B 113B8-113C0 113C2
+  113C5 113C7-113CA 113CC-113D0 113D2 113E1-113E2 1145E 1182C-1183A 11930-11935 11937-11938
+  1193B-1193E 11940 11942-11943 119D1-119D7 119DA-119E0 119E4 11A01-11A0A 11A33-11A39 11A3B-11A3E
+  11A47 11A51-11A5B 11A8A-11A99 11B60-11B67 11D31-11D36 11D3A 11D3C-11D3D 11D3F-11D45 11D47
+  11D8A-11D8E 11D90-11D91 11D93-11D97 11EF3-11EF6 11F00-11F01 11F03 11F34-11F3A 11F3E-11F42 11F5A
+  13440 13447-13455 1611E-1612F 16F4F 16F7F-16F87 16FE4 16FF0-16FF1 1CF00-1CF2D 1CF30-1CF46 1E08F
+  1E130-1E136 1E2AE 1E2EC-1E2EF 1E4EC-1E4EF 1E5EE-1E5EF 1E6E3 1E6E6 1E6EE-1E6EF 1E6F5`);
+
 /** A range of Unicode's extension E begins at 2B920 instead of 2B820, as in the Rust library. */
 const CHINESE = members(`
   3400-4DBF 4E00-9FFF F900-FAFF 20000-2A6DF 2A700-2B73F 2B740-2B81F 2B920-2CEAF 2F800-2FA1F`);
@@ -81,6 +95,7 @@ const CONTROLS = new RegExp(
 const CHINESE_CHARACTERS = new RegExp(`[${CHINESE}]`, "gv");
 const UNMARKED = new RegExp(`([${YOUNG_MARKS}]+)`, "v");
 const MARKS = new RegExp(`[\\p{Mn}${FORMER_MARKS}]`, "gv");
+const ACCENTS = new RegExp(`[[\\p{M}\\u{1CF2}\\u{1CF3}]--[${KEPT_MARKS}]]`, "gv");
 const BERT_WORDS = new RegExp(`[${PUNCTUATION}]|[^\\p{White_Space}[${PUNCTUATION}]]+`, "gv");
 const BYTE_LEVEL_WORDS = new RegExp(
   `'s|'t|'re|'ve|'m|'ll|'d| ?${LETTER}+| ?${NUMBER}+| ?[^\\p{White_Space}${LETTER}${NUMBER}]+` +
@@ -142,6 +157,8 @@ export function correct(part: LibraryPart | null, entry: Part): void {
   });
   if (entry.type === "ByteLevel") part.pattern = BYTE_LEVEL_WORDS;
   if (entry.type === "BertPreTokenizer") part.pre_tokenize_text = bertWords;
+  if (entry.type === "Lowercase") part.normalize = lowerCase;
+  if (entry.type === "StripAccents") part.normalize = (text) => text.replace(ACCENTS, "");
   if (entry.type === "BertNormalizer") {
     const rules = {
       clean_text: entry.clean_text !== false,

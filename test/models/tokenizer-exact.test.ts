@@ -169,6 +169,25 @@ layouts("tokenizer_config.json goes before tokenizer.json, as in transformers", 
   assert.equal(spaced.encode("the"), made("roberta-added").encode(" the"));
 });
 
+layouts("a normalizer made of NFD, Lowercase and StripAccents, as Python's", () => {
+  const structure = JSON.parse(filesOf("bert-added")["tokenizer.json"] ?? "");
+  structure.added_tokens = [];
+  structure.model.vocab = Object.fromEntries(
+    ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "σας", "σασ", "ae", "\u1bea"].map((t, i) => [
+      t,
+      i,
+    ]),
+  );
+  const steps = ["NFD", "Lowercase", "StripAccents"].map((type) => ({ type }));
+  structure.normalizer = { type: "Sequence", normalizers: steps };
+  const tokenizer = createTokenizer({ "tokenizer.json": JSON.stringify(structure) });
+  const words = (text: string) => tokenizer.encode(text).map((id) => tokenizer.token(id));
+  assert.equal(words("ΣΑΣ"), ["σασ"]); // of each character, also where a word ends
+  assert.equal(words("A\u1bea\u20de\u0e47É"), ["ae"]); // marks of every script and kind
+  // to Python's table U+07FD is no mark, and U+1CF2 is one
+  assert.equal(words("a\u07fde a\u1cf2e"), ["[UNK]", "ae"]);
+});
+
 layouts("special_tokens_map.json, and tokens with flags in tokenizer_config.json", () => {
   const files = filesOf("roberta");
   const map = JSON.stringify({ mask_token: { content: "<mask>", lstrip: false } });
