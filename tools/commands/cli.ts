@@ -141,33 +141,37 @@ export class Progress {
   readonly #bar: SingleBar | undefined;
   readonly #label: string;
   readonly #total: number;
+  readonly #unit: string;
   #printed = 0;
 
-  /** @param unit what is counted a second */
+  /** @param unit of a rate, as facts/s */
   constructor(label: string, total: number, done: number, unit: string) {
     this.#label = label;
     this.#total = total;
+    this.#unit = unit;
     if (!process.stderr.isTTY) return;
     this.#bar = new SingleBar({
-      format: `${label} {bar} {percentage}% | {value}/{total} | {note} | {rate} ${unit} | {eta_formatted} left`,
+      format: `${label} {bar} {percentage}% | {value}/{total} | {note}{eta_formatted} left`,
       barCompleteChar: "\u2588",
       barIncompleteChar: "\u2591",
       barsize: 24,
       hideCursor: true,
       etaBuffer: 50,
     });
-    this.#bar.start(total, done, { note: "", rate: "-" });
+    this.#bar.start(total, done, { note: "" });
   }
 
+  /** @param rate an empty one is left out, as an empty note is */
   update(done: number, note: string, rate: string): void {
+    const notes = [note, rate && `${rate} ${this.#unit}`].filter((text) => text !== "");
     if (this.#bar) {
-      this.#bar.update(done, { note, rate });
+      this.#bar.update(done, { note: notes.map((text) => `${text} | `).join("") });
       return;
     }
     const tenth = Math.floor((10 * done) / this.#total);
     if (tenth <= this.#printed && done < this.#total) return;
     this.#printed = tenth;
-    writeSync(2, `${this.#label} ${done}/${this.#total} ${note} ${rate}/s\n`);
+    writeSync(2, `${[`${this.#label} ${done}/${this.#total}`, ...notes].join(" ")}\n`);
   }
 
   /** Takes the bar away while something is printed. */
