@@ -11,7 +11,7 @@ import { type Fail, printable } from "./messages.ts";
 import { Dict, Global, kindOf, Tuple, unpickle, type Value } from "./pickle.ts";
 import type { FileTensor, SafetensorsDtype } from "./safetensors.ts";
 import { readShards } from "./shards.ts";
-import type { ByteSource } from "./source.ts";
+import { type ByteSource, reasonOf } from "./source.ts";
 import { openZip, type ZipEntry } from "./zip.ts";
 
 /** A tensor in a file; asked for in order from start to end, none of its bytes is read twice. */
@@ -429,10 +429,11 @@ export async function readPytorchShards(
 ): Promise<StateDict> {
   const fail: Fail = failWith(name);
   const shard = async (file: string) => {
-    const source = await open(file).catch((cause: unknown) => {
-      const reason = cause instanceof Error ? cause.message : String(cause);
-      return fail(`names the shard '${file}', which cannot be opened (${reason}): download it too`);
-    });
+    const source = await open(file).catch((cause: unknown) =>
+      fail(
+        `names the shard '${file}', which cannot be opened (${reasonOf(cause)}): download it too`,
+      ),
+    );
     return readPytorch(source, file);
   };
   return readShards(text, shard, fail);

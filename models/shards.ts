@@ -8,8 +8,9 @@ import { type Fail, printable } from "./messages.ts";
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
-/** Whether a name stays in the folder that it is used in, on any system. */
-const isPlainName = (name: string) => /^[^/\\:\p{C}]+$/u.test(name) && !/^\.\.?$/.test(name);
+/** Whether a name is one that a file can have, and stays in the folder that it is used in, on any system. */
+const isPlainName = (name: string) =>
+  name.length < 256 && /^[^/\\:\p{C}]+$/u.test(name) && !/^\.\.?$/.test(name);
 
 /**
  * The file of each tensor.

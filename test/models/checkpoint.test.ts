@@ -159,7 +159,14 @@ test("an index that does not fit its files", async () => {
     await of({ w: "a.safetensors", v: "a.safetensors" }),
     /index.json lists 'v' in 'a.safetensors', which does not hold it: download both again$/,
   );
-  for (const climbing of ["../a.safetensors", "/etc/passwd", "x/../a.safetensors", "..", "a\\b"]) {
+  for (const climbing of [
+    "x".repeat(256),
+    "../a.safetensors",
+    "/etc/passwd",
+    "x/../a.safetensors",
+    "..",
+    "a\\b",
+  ]) {
     assert.match(await of({ w: climbing }), /which is not a file beside it: refused, download/);
   }
   assert.match(await of({ w: 1 }), "gives no file name for 'w'");
@@ -175,6 +182,8 @@ test("an index that does not fit its files", async () => {
   });
   mkdirSync(join(path, "f.safetensors"));
   assert.match(await failure(readCheckpoint(path)), "cannot be opened (it is no file)");
+  const bins = directory({ "pytorch_model.bin.index.json": { weight_map: { w: "f.bin" } } });
+  assert.match(await failure(readCheckpoint(bins)), "'f.bin', which cannot be opened (ENOENT): ");
 });
 
 /** What a state asks its source for, and what it gets. */

@@ -213,6 +213,11 @@ test("an index that is wrong", async () => {
   await bad({ weight_map: { a: "nope.bin" } }, "shard 'nope.bin'", "cannot be opened", "ENOENT");
   await bad({ weight_map: { decoder: first } }, "'decoder'", first, "does not hold it");
   await bad({ weight_map: { other: second } }, "'other'", second, "does not hold it");
+  await bad(
+    { weight_map: { a: "x".repeat(1e6) } },
+    "not a file beside it",
+    `${"x".repeat(77)}...'`,
+  );
   await bad({ weight_map: { a: "refused/x.bin" } }, "not a file beside it");
 });
 
