@@ -58,6 +58,7 @@ test("counts what passed on each device", () => {
     ],
   );
   assert.equal([...counted("")], []);
+  assert.equal([...counted("a  ".repeat(300_000))], [], "a long message takes no longer");
 });
 
 test("without a choice what is missing is left out and named in one line", () => {

@@ -61,8 +61,11 @@ export function verdicts(output: string): Verdict[] {
 export function counted(output: string): Map<string, number> {
   const counts = new Map<string, number>();
   const text = stripVTControlCharacters(output);
-  for (const [, before, passed] of text.matchAll(/([\s\S]*?) {2}\((\d+) \/ \d+\)\n/g)) {
-    const device = /^ .* on (cpu|gpu|gpu:software) /m.exec(before)?.[1] ?? "no device";
+  let end = 0;
+  for (const { 0: found, 1: passed, index } of text.matchAll(/ {2}\((\d+) \/ \d+\)\n/g)) {
+    const suite = text.slice(end, index);
+    end = index + found.length;
+    const device = /^ .* on (cpu|gpu|gpu:software) /m.exec(suite)?.[1] ?? "no device";
     counts.set(device, (counts.get(device) ?? 0) + Number(passed));
   }
   return counts;
