@@ -3,6 +3,7 @@
     python3 tools/reference_fullsize.py make FOLDER      FOLDER/{bert,bart}: checkpoints by transformers
     python3 tools/reference_fullsize.py golden FOLDER    FOLDER/{bert,bart,step}*.safetensors: results
     python3 tools/reference_fullsize.py load FOLDER HOW  loads FOLDER/bart once; prints time and memory
+    python3 tools/reference_fullsize.py evict FOLDER     takes the file of FOLDER/bart out of the page cache
 
 Everything is float32 and seeded. The step is that of reference_promptgen.py: every fact alone,
 without padding, masks or a cache. HOW: `sum` (load_file, then the sum of each tensor), `clone`
@@ -266,6 +267,11 @@ def load(folder, how):
     print(json.dumps(report | {"before": before, "peak": memory("VmHWM:")}))
 
 
+def evict(folder):
+    with open(folder / "bart" / "model.safetensors", "rb") as file:
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
 if __name__ == "__main__":
     command, folder = sys.argv[1], Path(sys.argv[2])
     torch.set_num_threads(int(os.environ.get("FULLSIZE_THREADS", "2")))
@@ -279,5 +285,7 @@ if __name__ == "__main__":
                 what(folder)
     elif command == "load":
         load(folder, sys.argv[3])
+    elif command == "evict":
+        evict(folder)
     else:
-        sys.exit(f"[fullsize] {command} is unknown; use make, golden or load")
+        sys.exit(f"[fullsize] {command} is unknown; use make, golden, load or evict")

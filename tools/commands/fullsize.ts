@@ -115,38 +115,42 @@ const LOADERS = [
 ] as const;
 
 async function loading(folder: string, rounds: number): Promise<boolean> {
-  const seen: Loaded[][] = LOADERS.map(() => []);
+  const places = ["the page cache", "the disk"] as const;
+  const seen = LOADERS.map(() => places.map((): Loaded[] => []));
   for (let round = 0; round <= rounds; round++) {
-    for (const [i, { how, python }] of LOADERS.entries()) {
+    for (const [i, { name, how, python }] of LOADERS.entries()) {
       const [program, script] = python ? ["python3", reference] : [process.execPath, ours("load")];
       const args = python ? [script, "load", folder, how] : [script, folder, how];
-      await follow(program, args, (line) => {
-        const loaded = JSON.parse(line) as Loaded;
-        log(`  loading, round ${round}: ${LOADERS[i].name} ${loaded.seconds.toFixed(2)} s`);
-        if (round > 0) seen[i].push(loaded); // the first fills the page cache
-      });
+      for (const [p, place] of places.entries()) {
+        if (place === "the disk") await follow("python3", [reference, "evict", folder], () => {});
+        await follow(program, args, (line) => {
+          const loaded = JSON.parse(line) as Loaded;
+          log(`  round ${round}, ${name}: ${loaded.seconds.toFixed(2)} s from ${place}`);
+          if (round > 0) seen[i][p].push(loaded); // the first fills the page cache
+        });
+      }
     }
   }
-  const middle = (i: number, of: (l: Loaded) => number) => median(seen[i].map(of));
+  const middle = (i: number, of: (l: Loaded) => number, p = 0) => median(seen[i][p].map(of));
   const beyond = ({ peak, before, bytes, device }: Loaded) => peak - before - (device ?? bytes);
-  const own = middle(0, (l) => l.seconds);
+  const seconds = (i: number, p: number) => middle(i, (l) => l.seconds, p);
+  const ratio = (i: number, p: number) =>
+    i === 0 ? "" : (seconds(0, p) / seconds(i, p)).toFixed(2);
   print([
     [
       "loading BART-large, f32",
-      "time",
+      ...places.flatMap((place) => [`from ${place}`, "ours / this"]),
       "time of all CPUs",
       "peak memory beyond one copy",
-      "ours is",
     ],
     ...LOADERS.map(({ name }, i) => [
       name,
-      `${middle(i, (l) => l.seconds).toFixed(2)} s`,
+      ...places.flatMap((_, p) => [`${seconds(i, p).toFixed(2)} s`, ratio(i, p)]),
       `${middle(i, (l) => l.busy).toFixed(2)} s`,
       gigabytes(middle(i, beyond)),
-      i === 0 ? "" : `${(own / middle(i, (l) => l.seconds)).toFixed(2)} times`,
     ]),
   ]);
-  const quick = own <= 1.5 * middle(1, (l) => l.seconds);
+  const quick = seconds(0, 0) <= 1.5 * seconds(1, 0);
   const small = middle(0, beyond) < 0.5 * middle(0, (l) => l.bytes);
   if (!quick) console.log("too slow: more than 1.5 times the time of load_file and a copy\n");
   if (!small) console.log("too large: more than half a copy of the file beyond the device's own\n");
