@@ -2,7 +2,7 @@ import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { choose, counted, judge, verdicts } from "../../tools/commands/test.ts";
+import { choose, counted, judge, remarks, verdicts } from "../../tools/commands/test.ts";
 
 const RUNNER = fileURLToPath(new URL("../../tools/commands/test.ts", import.meta.url));
 const summary = (total: number, passed: number, skipped = 0) =>
@@ -59,6 +59,13 @@ test("counts what passed on each device", () => {
   );
   assert.equal([...counted("")], []);
   assert.equal([...counted("a  ".repeat(300_000))], [], "a long message takes no longer");
+});
+
+test("shows what tests print, and nothing of uvu's", () => {
+  const output =
+    " equal to Python  BERT: 3 strings\n• • 12 files;  (2 / 3) of them small\n•   (3 / 3)\n\n facts  • •   (2 / 2)\n" +
+    "  Total:     5\n  Passed:    5\n  Skipped:   0\n  Duration:  1417.80ms\n";
+  assert.equal(remarks(output), ["BERT: 3 strings", "12 files;  (2 / 3) of them small"]);
 });
 
 test("without a choice what is missing is left out and named in one line", () => {

@@ -40,6 +40,8 @@ interface Outcome {
   /** Tests that passed, by device; `no device` for those that need none. */
   counts: Counts;
   output: string;
+  /** What passing tests have to say: how much they looked at. */
+  remarks: string[];
   seconds: number;
 }
 
@@ -69,6 +71,15 @@ export function counted(output: string): Map<string, number> {
     counts.set(device, (counts.get(device) ?? 0) + Number(passed));
   }
   return counts;
+}
+
+/** What tests printed themselves, without uvu's dots, names of suites and summaries. */
+export function remarks(output: string): string[] {
+  return stripVTControlCharacters(output)
+    .split(/\r?\n/)
+    .map((line) => line.replace(/^.*[•✘] /, "").replace(/^ \S.*? {2}/, ""))
+    .filter((line) => line.trim() && !/^ {2}(\w+: {2,}|\(\d+ \/ \d+\)$)/.test(line))
+    .map((line) => line.trim());
 }
 
 /** What one process said and how it ended, as counts and sentences. */
@@ -132,7 +143,7 @@ function runFile(file: string, timeoutMs: number): Promise<Outcome> {
       running.delete(child);
       const seconds = (performance.now() - start) / 1000;
       const judged = judge(said, { code, signal, timedOut });
-      done({ file, output, seconds, counts: counted(said), ...judged });
+      done({ file, output, seconds, counts: counted(said), remarks: remarks(said), ...judged });
     });
   });
 }
@@ -145,6 +156,7 @@ function show(outcome: Outcome): void {
     `${failed === 0 ? "ok  " : "FAIL"} ${relative(ROOT, file)}: ${counts}, ${seconds.toFixed(1)} s${said}`,
   );
   if (failed > 0) console.log(output.trimEnd().replace(/^/gm, "    "));
+  else for (const line of outcome.remarks) console.log(`       ${line}`);
 }
 
 function find(folder: string, ending: string): string[] {
