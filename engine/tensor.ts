@@ -48,6 +48,10 @@ export function byteLength(spec: TensorSpec): number {
   return spec.dtype === "f16" || spec.dtype === "bf16" ? Math.ceil(n / 2) * 4 : n * 4;
 }
 
+/** Bytes of the values alone, where memory takes half-precision tensors in whole words. */
+export const valueBytes = ({ shape, dtype }: TensorSpec): number =>
+  numel(shape) * (dtype === "f16" || dtype === "bf16" ? 2 : 4);
+
 let nodes = 0;
 
 /** Applies an op: checks the inputs now, so that the stack trace shows the caller's line. */
@@ -163,7 +167,7 @@ export function directSource(t: Tensor): StateSource["readInto"] {
 }
 
 /** Elements that are read and uploaded at once. */
-export const pieceOf = 4 * 2 ** 20;
+const pieceOf = 4 * 2 ** 20;
 
 /** The first values of a state in pieces, in order; nothing for a state of zeros. */
 export async function* initialPieces(t: Tensor): AsyncGenerator<TypedArray> {

@@ -19,15 +19,17 @@ export interface Checkpoint {
   readonly tensors: ReadonlyMap<string, TensorEntry | FileTensor>;
 }
 
+/** How the name of a list of shards ends. */
+export const INDEX = ".index.json";
 const INDEX_LIMIT = 64 * 2 ** 20; // bytes
 
-/** Where weights may be, in the order in which transformers looks for them. */
-const WEIGHTS = [
+/** Where weights may be, in the order in which transformers looks for them; the first that is there is taken. */
+export const WEIGHTS: readonly string[] = [
   "model.safetensors",
   "model.safetensors.index.json",
   "pytorch_model.bin",
   "pytorch_model.bin.index.json",
-] as const;
+];
 
 function parseJson(text: string, path: string): Json {
   try {
@@ -61,41 +63,44 @@ export async function readCheckpoint(directory: string): Promise<Checkpoint> {
     if (found.size > INDEX_LIMIT && name.endsWith(".json")) {
       throw new Error(`[weights] ${file} has ${found.size} bytes, too many for an index of files`);
     }
-    return { where: directory, config, tensors: await readWeights(directory, name, file) };
+    return { where: directory, config, tensors: (await openWeights(file)).tensors };
   }
   throw new Error(
     `[weights] ${directory} holds none of ${WEIGHTS.join(", ")}; name a directory that holds one of them`,
   );
 }
 
-async function readWeights(
-  directory: string,
-  name: (typeof WEIGHTS)[number],
+/**
+ * The tensors of a file of weights, or of the files that an index lists, by the ending of its name, and what it says beside
+ * them. Reads headers only.
+ */
+export async function openWeights(
   path: string,
-): Promise<Checkpoint["tensors"]> {
+): Promise<{ readonly tensors: ReadonlyMap<string, FileTensor>; readonly metadata: Json }> {
   const { readFile } = await import("node:fs/promises");
-  const { join } = await import("node:path");
-  const openShard = (file: string) => pathSource(join(directory, file));
-  switch (name) {
-    case "model.safetensors":
-      return (await openSafetensors(await pathSource(path), path)).tensors;
-    case "pytorch_model.bin":
-      return readPytorch(await pathSource(path), path);
-    case "pytorch_model.bin.index.json":
-      return readPytorchShards(await readFile(path, "utf8"), path, openShard);
-    case "model.safetensors.index.json": {
-      const refuse: Fail = (what) => {
-        throw new Error(`[safetensors] ${path} ${what}`);
-      };
-      const shard = async (file: string) => {
-        const source = await openShard(file).catch((cause) =>
-          refuse(
-            `names the shard '${file}', which cannot be opened (${reasonOf(cause)}): download it too`,
-          ),
-        );
-        return (await openSafetensors(source, join(directory, file))).tensors;
-      };
-      return readShards(await readFile(path, "utf8"), shard, refuse);
-    }
+  const { dirname, join } = await import("node:path");
+  if (!path.endsWith(INDEX)) {
+    const source = await pathSource(path);
+    if (path.endsWith(".bin")) return { tensors: await readPytorch(source, path), metadata: {} };
+    return openSafetensors(source, path);
   }
+  const text = await readFile(path, "utf8");
+  const beside = (file: string) => join(dirname(path), file);
+  const refuse: Fail = (what) => {
+    throw new Error(`[safetensors] ${path} ${what}`);
+  };
+  const shard = async (file: string) => {
+    const source = await pathSource(beside(file)).catch((cause) =>
+      refuse(
+        `names the shard '${file}', which cannot be opened (${reasonOf(cause)}): download it too`,
+      ),
+    );
+    return (await openSafetensors(source, beside(file))).tensors;
+  };
+  const unnamed = !path.endsWith(`.safetensors${INDEX}`) && /\.bin["']/.test(text);
+  const tensors =
+    unnamed || path.endsWith(`.bin${INDEX}`)
+      ? await readPytorchShards(text, path, (file) => pathSource(beside(file)))
+      : await readShards(text, shard, refuse);
+  return { tensors, metadata: Object(Object(JSON.parse(text)).metadata) };
 }

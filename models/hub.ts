@@ -9,6 +9,7 @@
  *
  * A page can import this module; only a call needs Node.
  */
+import { INDEX, WEIGHTS } from "./checkpoint.ts";
 import type { HubCache } from "./hub-cache.ts";
 import type { HubFile, HubRepository, HubSettings } from "./hub-http.ts";
 
@@ -60,15 +61,7 @@ const TOKENIZERS = [["tokenizer.json"], ["vocab.txt"], ["vocab.json", "merges.tx
 const TOKENIZER_EXTRAS = ["tokenizer_config.json", "special_tokens_map.json"];
 /** How texts are written; older repositories have it in config.json. Taken where the repository has it. */
 const GENERATION_CONFIG = "generation_config.json";
-/** Files that each hold, or list, all weights; the first that a repository has is taken. */
-const WEIGHTS = [
-  "model.safetensors",
-  "model.safetensors.index.json",
-  "pytorch_model.bin",
-  "pytorch_model.bin.index.json",
-];
 const PARTS: readonly ModelPart[] = ["config", "tokenizer", "weights"];
-const INDEX = ".index.json";
 
 /** The files to take, in order, and what is missing, in words. */
 export interface ModelFiles {

@@ -41,12 +41,11 @@ export {
   tensorEntry,
   toFloat32,
 } from "./safetensors.ts";
+export { saveCheckpoint, streamTensors } from "./save.ts";
 export { createTokenizer, loadTokenizer, type Role, Tokenizer } from "./tokenizer.ts";
 export {
   type ModelWeights,
   type Names,
   type Storage,
-  saveCheckpoint,
-  streamTensors,
   Weights,
 } from "./weights.ts";

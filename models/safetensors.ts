@@ -7,6 +7,7 @@
  * strings to strings.
  * Source: https://github.com/huggingface/safetensors (README, "Format"; safetensors/src/tensor.rs for the dtypes).
  */
+import { decode } from "./floats.ts";
 import { type Fail, printable, printableJson } from "./messages.ts";
 import { checkSpelling, checkStructure } from "./safetensors-header.ts";
 import type { ByteSource } from "./source.ts";
@@ -399,25 +400,6 @@ export function tensorEntry(
   };
 }
 
-/** The same bytes at a start that `width` divides; copied only if need be (Buffer.slice would not). */
-function aligned(data: Uint8Array, width: number): Uint8Array {
-  return data.byteOffset % width === 0 ? data : new Uint8Array(data);
-}
-
-const table: { values?: Float32Array } = {}; // float16 bits -> value, made on first use
-
-function halfTable(): Float32Array {
-  table.values ??= Float32Array.from({ length: 1 << 16 }, (_, bits) => {
-    const sign = bits & 0x8000 ? -1 : 1;
-    const exponent = (bits >> 10) & 31;
-    const fraction = bits & 0x3ff;
-    if (exponent === 31) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
-    if (exponent === 0) return sign * fraction * 2 ** -24;
-    return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
-  });
-  return table.values;
-}
-
 /**
  * The values of an F32, F16, BF16 or F64 entry, [product of shape]. F32 is a view of the entry's
  * bytes where they are aligned to 4, F64 is rounded to nearest.
@@ -429,54 +411,3 @@ export const toFloat32 = ({ dtype, data }: TensorEntry): Float32Array => decode(
 /** As `toFloat32`, of a file's tensor. */
 export const readFloat32 = async (t: FileTensor): Promise<Float32Array> =>
   decode(t.dtype, await t.read(0, t.byteLength));
-
-/** As `toFloat32`, for any whole elements of a tensor. */
-export function decode(dtype: SafetensorsDtype, data: Uint8Array): Float32Array {
-  const { buffer, byteOffset } = aligned(data, Math.ceil(BITS[dtype] / 8));
-  switch (dtype) {
-    case "F32":
-      return new Float32Array(buffer, byteOffset, data.length / 4);
-    case "F64":
-      return new Float32Array(new Float64Array(buffer, byteOffset, data.length / 8));
-    case "F16": {
-      const halves = new Uint16Array(buffer, byteOffset, data.length / 2);
-      const decoded = halfTable();
-      const values = new Float32Array(halves.length);
-      for (let i = 0; i < halves.length; i++) values[i] = decoded[halves[i]];
-      return values;
-    }
-    case "BF16": {
-      const halves = new Uint16Array(buffer, byteOffset, data.length / 2);
-      const bits = new Uint32Array(halves.length);
-      for (let i = 0; i < halves.length; i++) bits[i] = halves[i] << 16;
-      return new Float32Array(bits.buffer);
-    }
-    default:
-      throw new Error(
-        `[safetensors] toFloat32 reads F32, F16, BF16 and F64, got ${dtype}: view the entry's bytes as integers instead`,
-      );
-  }
-}
-
-/**
- * float32 -> float16 bits, rounded to nearest, ties to even; 65520 and above gives infinity, NaN a
- * quiet NaN.
- */
-export function encodeFloat16(values: Float32Array): Uint16Array {
-  const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
-  const encoded = new Uint16Array(values.length);
-  for (let i = 0; i < values.length; i++) {
-    const sign = (bits[i] >>> 16) & 0x8000;
-    const magnitude = bits[i] & 0x7fffffff;
-    if (magnitude > 0x7f800000) encoded[i] = sign | 0x7e00;
-    else if (magnitude >= 0x477ff000) encoded[i] = sign | 0x7c00;
-    else if (magnitude >= 0x38800000) {
-      // Normal: 13 bits of the fraction go; the exponent's bias changes from 127 to 15.
-      encoded[i] = sign | ((magnitude + 0xfff + ((magnitude >>> 13) & 1) - 0x38000000) >>> 13);
-    } else {
-      // Subnormal: a whole number of 2^-24; adding and taking 2^52 rounds to it, ties to even.
-      encoded[i] = sign | (Math.abs(values[i]) * 2 ** 24 + 2 ** 52 - 2 ** 52);
-    }
-  }
-  return encoded;
-}

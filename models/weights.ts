@@ -5,30 +5,19 @@
  * `attention.self.query.weight` and `.bias`, behind whatever `w` itself is at. What does not fit is collected while the model is
  * built, and `finish()` reports all of it at once.
  */
-import { read } from "../engine/compile.ts";
-import type { Device } from "../engine/device.ts";
 import { numel, type Shape, sameShape, show } from "../engine/shape.ts";
 import {
   type DType,
   type StateSource,
   state,
-  stateName,
   type Tensor,
   type TypedArray,
 } from "../engine/tensor.ts";
 import type { Checkpoint } from "./checkpoint.ts";
-import type { Json } from "./config.ts";
-import { writeWhole } from "./files.ts";
+import { decode, encodeBfloat16, encodeFloat16, FLOAT_BYTES } from "./floats.ts";
 import { normal } from "./init.ts";
 import { Embedding, LayerNorm, Linear } from "./nn.ts";
-import {
-  decode,
-  encodeFloat16,
-  type FileTensor,
-  type SafetensorsDtype,
-  streamSafetensors,
-  type TensorEntry,
-} from "./safetensors.ts";
+import type { FileTensor, SafetensorsDtype, TensorEntry } from "./safetensors.ts";
 
 /** The names in which files of one kind of model differ from the model's own. */
 export interface Names {
@@ -247,7 +236,7 @@ function fileSource(checkpoint: Checkpoint, names: Names, storage: Storage): Sou
         return { data: ZEROS, dtype: "f32" };
       }
       const { dtype, shape: found } = entry.tensor;
-      if (!(dtype in WIDTHS)) list.dtype.push(`${name} is ${dtype}`);
+      if (!(dtype in FLOAT_BYTES)) list.dtype.push(`${name} is ${dtype}`);
       else if (!sameShape(found, shape)) {
         list.shape.push(`${name} is ${show(found)}, config.json asks for ${show(shape)}`);
       } else return stored(entry, matrix ? storage : "f32", where);
@@ -284,9 +273,6 @@ function fileSource(checkpoint: Checkpoint, names: Names, storage: Storage): Sou
 
 /** What takes no memory before a device asks for it. */
 const ZEROS: StateSource = { read: async (first, end) => new Float32Array(end - first) };
-
-/** Bytes of an element. */
-const WIDTHS = { F32: 4, F16: 2, BF16: 2, F64: 8 };
 
 /** The name in the model of a tensor of a file; undefined for what is not read. */
 function nameOf(given: string, { base, unread, spellings, tied }: Names): string | undefined {
@@ -360,7 +346,7 @@ function stored({ given, tensor, twins }: Entry, storage: Storage, where: string
   if ("data" in tensor && dtype === "F32" && storage === "f32") {
     return { data: decode(dtype, tensor.data), dtype: storage };
   }
-  const width = WIDTHS[dtype as keyof typeof WIDTHS];
+  const width = FLOAT_BYTES[dtype as keyof typeof FLOAT_BYTES];
   const read = async (first: number, end: number) => {
     const [from, to] = [first * width, end * width];
     const bytes = "data" in tensor ? tensor.data.subarray(from, to) : await tensor.read(from, to);
@@ -387,73 +373,4 @@ function convert(bytes: Uint8Array, dtype: SafetensorsDtype, storage: Storage): 
   const values = decode(dtype, bytes);
   if (storage === "f32") return values;
   return storage === "f16" ? encodeFloat16(values) : encodeBfloat16(values);
-}
-
-/** float32 -> bfloat16 bits, rounded to nearest, ties to even. */
-export function encodeBfloat16(values: Float32Array): Uint16Array {
-  const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
-  const encoded = new Uint16Array(bits.length);
-  for (let i = 0; i < bits.length; i++) {
-    const b = bits[i];
-    const noNumber = (b & 0x7fffffff) > 0x7f800000;
-    encoded[i] = noNumber ? (b >>> 16) | 0x40 : (b + 0x7fff + ((b >>> 16) & 1)) >>> 16;
-  }
-  return encoded;
-}
-
-/**
- * A safetensors file of states as they are on the device, under their own names, in pieces.
- *
- * @param dtype F16 rounds to nearest; a tensor kept as f16 or bf16 stays what it is
- */
-export function streamTensors(
-  device: Device,
-  tensors: Iterable<Tensor>,
-  metadata: Readonly<Record<string, string>> = { format: "pt" },
-  dtype: "F32" | "F16" = "F32",
-): AsyncGenerator<Uint8Array> {
-  const specs = Array.from(tensors, (t) => {
-    const kept = t.dtype === "f16" ? "F16" : "BF16";
-    return [stateName(t), { t, shape: t.shape, dtype: t.dtype === "f32" ? dtype : kept }] as const;
-  });
-  const bytes = (t: Tensor, values: TypedArray): Uint8Array => {
-    const exact =
-      values instanceof Float32Array && dtype === "F16" ? encodeFloat16(values) : values;
-    return new Uint8Array(exact.buffer, exact.byteOffset, t.size * exact.BYTES_PER_ELEMENT);
-  };
-  const load = async (some: readonly { t: Tensor }[]) => {
-    const list = some.map(({ t }) => t);
-    return (await read(device, list)).map((values, i) => bytes(list[i], values));
-  };
-  return streamSafetensors(new Map(specs), load, metadata);
-}
-
-/** What a model that can be saved has. */
-export interface Saveable {
-  readonly json: Json;
-  readonly weights: ModelWeights;
-}
-
-/** A model's own tensors, tied ones once. */
-export const tensorsOf = ({ parameters, buffers }: ModelWeights): Tensor[] => [
-  ...parameters.values(),
-  ...buffers.values(),
-];
-
-/**
- * Writes config.json and model.safetensors into a directory, which is made when it is not there; each file whole or not at all.
- *
- * @param dtype as for `streamTensors`
- */
-export async function saveCheckpoint(
-  directory: string,
-  device: Device,
-  model: Saveable,
-  dtype: "F32" | "F16" = "F32",
-): Promise<void> {
-  const { join } = await import("node:path");
-  const config = `${JSON.stringify(model.json, null, 2)}\n`;
-  await writeWhole(join(directory, "config.json"), config);
-  const pieces = streamTensors(device, tensorsOf(model.weights), undefined, dtype);
-  await writeWhole(join(directory, "model.safetensors"), pieces);
 }

@@ -15,8 +15,8 @@ import type { Device } from "../engine/device.ts";
 import type { Tensor } from "../engine/tensor.ts";
 import { writeWhole } from "../models/files.ts";
 import { type FileTensor, openSafetensors } from "../models/safetensors.ts";
+import { streamTensors } from "../models/save.ts";
 import { pathSource } from "../models/source.ts";
-import { streamTensors } from "../models/weights.ts";
 
 /** A configuration or a state of a run, as it stands in JSON. */
 export type JsonValue = string | number | boolean | null | readonly JsonValue[] | JsonObject;

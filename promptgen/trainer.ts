@@ -5,7 +5,7 @@
  */
 import type { Device } from "../engine/device.ts";
 import { concat, reshape } from "../engine/ops/shape.ts";
-import { saveCheckpoint, streamTensors, tensorsOf } from "../models/weights.ts";
+import { saveCheckpoint, streamTensors, tensorsOf } from "../models/save.ts";
 import { assemble, type Batch, subjectWidth } from "./batch.ts";
 import { bucketOf } from "./buckets.ts";
 import type { JsonObject } from "./checkpoint.ts";

@@ -1,7 +1,7 @@
 import type { Executable, Run } from "../device.ts";
 import type { Memory, Plan, PlanLaunch, Region } from "../plan.ts";
 import { show } from "../shape.ts";
-import { hostData, type Tensor, type TypedArray } from "../tensor.ts";
+import { hostData, type Tensor, type TypedArray, valueBytes } from "../tensor.ts";
 import { paced } from "./adapter.ts";
 import type { Profiler } from "./profiler.ts";
 import { assertCurrent, ringSlots } from "./results.ts";
@@ -56,7 +56,7 @@ export class WebGPUExecutable implements Executable {
     );
     device.gpu.queue.writeBuffer(this.#params, 0, params);
     this.#inputs = plan.inputs.map((spec, i) =>
-      device.storage(bytesOf(spec), `argument ${i} ${show(spec.shape)}`),
+      device.storage(valueBytes(spec), `argument ${i} ${show(spec.shape)}`),
     );
     let bytes = 0;
     for (const out of plan.outputs) {
@@ -208,6 +208,3 @@ export class WebGPUExecutable implements Executable {
     this.#steps = [];
   }
 }
-
-const bytesOf = (spec: Plan["inputs"][number]): number =>
-  spec.shape.reduce((n, d) => n * d, 1) * (spec.dtype === "f16" || spec.dtype === "bf16" ? 2 : 4);

@@ -3,7 +3,14 @@ import type { Device, DeviceOptions, DeviceStats, Executable, ProfileRow } from 
 import { check, DeviceLostError, EngineError, fail, OutOfMemoryError } from "../errors.ts";
 import type { Plan } from "../plan.ts";
 import { show } from "../shape.ts";
-import { initialPieces, stateName, stateOp, type Tensor, type TypedArray } from "../tensor.ts";
+import {
+  initialPieces,
+  stateName,
+  stateOp,
+  type Tensor,
+  type TypedArray,
+  valueBytes,
+} from "../tensor.ts";
 import { debugLevel, openAdapter, paced } from "./adapter.ts";
 import { type Pipeline, type Step, slotBytes, up, WebGPUExecutable } from "./executable.ts";
 import { type Profiler, profiler } from "./profiler.ts";
@@ -317,7 +324,7 @@ export class WebGPUDevice implements Device {
     await this.prepare(states);
     const sources = states.map((t) => ({
       buffer: this.state(t),
-      bytes: t.dtype === "f16" || t.dtype === "bf16" ? t.size * 2 : t.bytes,
+      bytes: valueBytes(t),
     }));
     const read = this.#reading.then(() => this.#readBack(sources));
     this.#reading = read.catch(() => undefined);

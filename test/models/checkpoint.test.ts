@@ -21,9 +21,9 @@ import { read } from "../../engine/compile.ts";
 import { stateOp, type Tensor } from "../../engine/tensor.ts";
 import { BertForMaskedLM } from "../../models/bert.ts";
 import { type Checkpoint, readCheckpoint } from "../../models/checkpoint.ts";
+import { encodeBfloat16, encodeFloat16 } from "../../models/floats.ts";
 import { loadMaskedLM } from "../../models/masked-lm.ts";
 import {
-  encodeFloat16,
   type FileTensor,
   parseSafetensors,
   serializeSafetensors,
@@ -32,7 +32,6 @@ import {
   toFloat32,
 } from "../../models/safetensors.ts";
 import { pathSource } from "../../models/source.ts";
-import { encodeBfloat16 } from "../../models/weights.ts";
 import { checkpointFingerprint } from "../../promptgen/fingerprint.ts";
 import { onDevices } from "../devices.ts";
 import { goldenCheckpoint, goldenFolder, initialValues } from "./parity.ts";

@@ -4,9 +4,10 @@ import * as assert from "uvu/assert";
 import { stateOp, type Tensor } from "../../engine/tensor.ts";
 import { BartForConditionalGeneration } from "../../models/bart.ts";
 import type { Checkpoint } from "../../models/checkpoint.ts";
+import { encodeBfloat16, encodeFloat16 } from "../../models/floats.ts";
 import { maskedLM } from "../../models/masked-lm.ts";
-import { encodeFloat16, type FileTensor, type SafetensorsDtype } from "../../models/safetensors.ts";
-import { encodeBfloat16, type ModelWeights, type Storage } from "../../models/weights.ts";
+import type { FileTensor, SafetensorsDtype } from "../../models/safetensors.ts";
+import type { ModelWeights, Storage } from "../../models/weights.ts";
 import { goldenText } from "./parity.ts";
 
 type Row = [

@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { encodeFloat16 } from "../../models/floats.ts";
 import {
-  encodeFloat16,
   openSafetensors,
   parseSafetensors,
   type Safetensors,

@@ -6,15 +6,15 @@ import * as assert from "uvu/assert";
 import { hostData } from "../../engine/tensor.ts";
 import { BartForConditionalGeneration } from "../../models/bart.ts";
 import { BertForMaskedLM } from "../../models/bert.ts";
+import { encodeBfloat16, encodeFloat16 } from "../../models/floats.ts";
 import { normal, philox } from "../../models/init.ts";
 import {
-  encodeFloat16,
   parseSafetensors,
   type TensorEntry,
   tensorEntry,
   toFloat32,
 } from "../../models/safetensors.ts";
-import { encodeBfloat16, saveCheckpoint } from "../../models/weights.ts";
+import { saveCheckpoint } from "../../models/save.ts";
 import { onDevices } from "../devices.ts";
 import { goldenCheckpoint, initialValues, type MemoryCheckpoint } from "./parity.ts";
 

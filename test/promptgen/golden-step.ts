@@ -4,33 +4,16 @@ import { BartForConditionalGeneration } from "../../models/bart.ts";
 import { BertForMaskedLM } from "../../models/bert.ts";
 import type { MaskedLM } from "../../models/encoder.ts";
 import { assemble, type Batch, type BatchLayout, type Example } from "../../promptgen/batch.ts";
-import { type Classes, Generator, type Prompts } from "../../promptgen/generator.ts";
+import { Generator, type Prompts } from "../../promptgen/generator.ts";
 import { objective, Reader } from "../../promptgen/objective.ts";
+import { classesOf, type StepSettings } from "../../tools/commands/fullsize/process.ts";
 import { goldenCheckpoint, goldenText, ModelGolden } from "../models/parity.ts";
 
-interface Settings {
-  m: number;
-  n: number;
-  alpha: number;
-  floor: number;
-  lr: number;
-  weight_decay: number;
-  bart: { bos: number; pad: number; eos: number; mask: number };
-  bert: { pad: number; cls: number; sep: number; mask: number; none: number };
-}
-
 export const golden = new ModelGolden("promptgen");
-export const settings: Settings = JSON.parse(goldenText("promptgen/settings.json"));
+export const settings: StepSettings & { readonly lr: number; readonly weight_decay: number } =
+  JSON.parse(goldenText("promptgen/settings.json"));
 
-const pairs = golden.integers("common"); // [C, 2]
-const column = (k: number) =>
-  Uint32Array.from({ length: pairs.length / 2 }, (_, i) => pairs[2 * i + k]);
-export const classes: Classes = {
-  size: pairs.length / 2,
-  end: pairs.length / 2 - 1,
-  bart: column(0),
-  bert: column(1),
-};
+export const classes = classesOf(golden.integers("common")); // [C, 2]
 
 function rowsOf(name: string, mask: string): number[][] {
   const [rows, width] = golden.shape(name);

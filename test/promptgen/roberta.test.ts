@@ -7,7 +7,7 @@ import { compile, read } from "../../engine/compile.ts";
 import { grad } from "../../engine/grad.ts";
 import type { Tensor } from "../../engine/tensor.ts";
 import { RobertaForMaskedLM } from "../../models/roberta.ts";
-import { saveCheckpoint } from "../../models/weights.ts";
+import { saveCheckpoint } from "../../models/save.ts";
 import type { Batch } from "../../promptgen/batch.ts";
 import { dropoutState, Random } from "../../promptgen/random.ts";
 import { loadSystem } from "../../promptgen/system.ts";
@@ -16,26 +16,14 @@ import { embeddedWorld } from "../../promptgen/world.ts";
 import { loadGenerator, sourcesOf } from "../../tools/commands/runs.ts";
 import { onDevices, openDevices } from "../devices.ts";
 import { initialValues } from "../models/parity.ts";
-import { tinyOptions, tinyPair } from "./tiny.ts";
+import { TINY_ROBERTA, tinyOptions, tinyPair } from "./tiny.ts";
 
 const test = await onDevices("PromptGen with RoBERTa");
 
 const [first] = await openDevices();
 const home = await tinyPair(first);
 const mlm = join(home, "roberta");
-const CONFIG = {
-  model_type: "roberta",
-  vocab_size: 1943,
-  hidden_size: 16,
-  num_hidden_layers: 1,
-  num_attention_heads: 2,
-  intermediate_size: 32,
-  max_position_embeddings: 66,
-  type_vocab_size: 1,
-  layer_norm_eps: 1e-5,
-  initializer_range: 0.3,
-};
-await saveCheckpoint(mlm, first, RobertaForMaskedLM.random(CONFIG, 3));
+await saveCheckpoint(mlm, first, RobertaForMaskedLM.random(TINY_ROBERTA, 3));
 cpSync(join(embeddedWorld().bart, "tokenizer.json"), join(mlm, "tokenizer.json"));
 const options = { ...tinyOptions(home), mlm };
 
@@ -84,7 +72,11 @@ test("a model without an embedding for <mask>, and one that is no masked LM", as
   process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
   const short = join(folder, "short");
   mkdirSync(short);
-  await saveCheckpoint(short, first, RobertaForMaskedLM.random({ ...CONFIG, vocab_size: 1942 }, 3));
+  await saveCheckpoint(
+    short,
+    first,
+    RobertaForMaskedLM.random({ ...TINY_ROBERTA, vocab_size: 1942 }, 3),
+  );
   cpSync(join(mlm, "tokenizer.json"), join(short, "tokenizer.json"));
   const said = (path: string) =>
     loadSystem(sourcesOf({ ...options, mlm: path })).then(String, (error) => error.message);

@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import type { Device } from "../../engine/device.ts";
 import { BartForConditionalGeneration } from "../../models/bart.ts";
 import { BertForMaskedLM } from "../../models/bert.ts";
-import { saveCheckpoint } from "../../models/weights.ts";
+import { saveCheckpoint } from "../../models/save.ts";
 import { embeddedWorld } from "../../promptgen/world.ts";
 import type { RunOptions } from "../../tools/commands/runs.ts";
 
@@ -44,6 +44,20 @@ export async function tinyPair(device: Device): Promise<string> {
   cpSync(join(world.bert, "tokenizer.json"), join(home, "bert", "tokenizer.json"));
   return home;
 }
+
+/** A RoBERTa of one layer with the words of the embedded BART. */
+export const TINY_ROBERTA = {
+  model_type: "roberta",
+  vocab_size: 1943,
+  hidden_size: 16,
+  num_hidden_layers: 1,
+  num_attention_heads: 2,
+  intermediate_size: 32,
+  max_position_embeddings: 66,
+  type_vocab_size: 1,
+  layer_norm_eps: 1e-5,
+  initializer_range: 0.3,
+};
 
 export const tinyOptions = (home: string): RunOptions => ({
   generator: join(home, "bart"),

@@ -7,11 +7,12 @@ import { topK } from "../../engine/ops/argmax.ts";
 import { softmax } from "../../engine/ops/softmax.ts";
 import { tensor } from "../../engine/tensor.ts";
 import { RobertaForMaskedLM } from "../../models/roberta.ts";
+import { saveCheckpoint } from "../../models/save.ts";
 import { loadTokenizer } from "../../models/tokenizer.ts";
-import { saveCheckpoint } from "../../models/weights.ts";
 import { embeddedWorld } from "../../promptgen/world.ts";
 import { onDevices, openDevices } from "../devices.ts";
 import { goldenText } from "../models/parity.ts";
+import { TINY_ROBERTA } from "../promptgen/tiny.ts";
 import { printedBy, refuses, run, temporary, withHub } from "./command.ts";
 
 const test = suite("fill-mask");
@@ -81,17 +82,7 @@ test("a table for people; lines of stdin, more than fit one batch", async () => 
 test("RoBERTa by its config: <mask>, byte-level tokens, pieces in quotes", async () => {
   const home = temporary();
   const [device] = await openDevices();
-  const config = {
-    model_type: "roberta",
-    vocab_size: 1943,
-    hidden_size: 16,
-    num_hidden_layers: 1,
-    num_attention_heads: 2,
-    intermediate_size: 32,
-    max_position_embeddings: 40,
-    type_vocab_size: 1,
-    initializer_range: 0.5,
-  };
+  const config = { ...TINY_ROBERTA, max_position_embeddings: 40, initializer_range: 0.5 };
   const model = RobertaForMaskedLM.random(config, 3);
   await saveCheckpoint(home, device, model);
   cpSync(join(embeddedWorld().bart, "tokenizer.json"), join(home, "tokenizer.json"));

@@ -4,6 +4,7 @@ import type { Tensor } from "../../engine/tensor.ts";
 import { BART_NAMES, BartForConditionalGeneration } from "../../models/bart.ts";
 import { BERT_NAMES, BERT_SEPARATE_NAMES, BertForMaskedLM, bertConfig } from "../../models/bert.ts";
 import type { Checkpoint } from "../../models/checkpoint.ts";
+import { FLOAT_BYTES } from "../../models/floats.ts";
 import { GPT2LMHeadModel, gpt2Names } from "../../models/gpt2.ts";
 import {
   ROBERTA_NAMES,
@@ -81,7 +82,7 @@ const KINDS: Readonly<Record<string, Kind>> = {
   },
 };
 
-const FLOATS = ["F32", "F16", "BF16", "F64"];
+const FLOATS = Object.keys(FLOAT_BYTES);
 
 /** model_type, or in files of before 2020, which have none, what the first architecture begins with. */
 function typeOf({ model_type: type, architectures }: Json): unknown {

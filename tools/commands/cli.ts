@@ -19,7 +19,7 @@ export interface OptionSpec {
 }
 
 /** The given options by name; a flag that was given is "true". Throws UsageError for what is not in `specs`. */
-export function readOptions<Name extends string>(
+function readOptions<Name extends string>(
   tool: string,
   specs: Readonly<Record<Name, OptionSpec>>,
   args: readonly string[],
@@ -37,6 +37,31 @@ export function readOptions<Name extends string>(
     const what = (cause as Error).message.split(/\. |\n/)[0];
     throw new UsageError(`[${tool}] ${what}; see --help`, { cause });
   }
+}
+
+/** What was typed behind a command; undefined when that was --help, which is printed then. */
+export function commandLine<Name extends string>(
+  tool: string,
+  specs: Readonly<Record<Name, OptionSpec>>,
+  help: string,
+): ReturnType<typeof readOptions<Name>> | undefined {
+  const line = readOptions(tool, specs, process.argv.slice(2));
+  if (!("help" in line.values)) return line;
+  process.stdout.write(help);
+  return undefined;
+}
+
+/** The options of a command that takes nothing else; undefined after --help. */
+export function optionsOnly<Name extends string>(
+  tool: string,
+  specs: Readonly<Record<Name, OptionSpec>>,
+  help: string,
+): Partial<Record<Name, string>> | undefined {
+  const line = commandLine(tool, specs, help);
+  if (line && line.positionals.length > 0) {
+    throw new UsageError(`[${tool}] ${line.positionals[0]} is no option; see --help`);
+  }
+  return line?.values;
 }
 
 /** The options as two columns. */
@@ -226,6 +251,18 @@ export async function modelDirectory(
     bar?.stop();
   }
 }
+
+/** Throws UsageError for a text of more tokens than the model reads. */
+export function checkLength(tool: string, text: string, tokens: number, limit: number): void {
+  if (tokens <= limit) return;
+  throw new UsageError(
+    `[${tool}] ${quoteText(text)} has ${tokens} tokens with those around it, the model reads ${limit}; shorten the text`,
+  );
+}
+
+/** A text as errors show it. */
+export const quoteText = (text: string): string =>
+  JSON.stringify(text.length > 60 ? `${text.slice(0, 57)}...` : text);
 
 /** The texts of a command line; `-` stands for the lines of stdin. Throws UsageError when there is none. */
 export async function readTexts(tool: string, given: readonly string[]): Promise<string[]> {

@@ -16,13 +16,13 @@ import { loadSystem, type System } from "../../promptgen/system.ts";
 import { loadTemplates, type TemplateSet } from "../../promptgen/templates.ts";
 import { Examiner, templateScores } from "../../promptgen/trainer.ts";
 import {
+  commandLine,
   DEVICE_OPTIONS,
   deviceOf,
   type OptionSpec,
   optionHelp,
   Progress,
   Rate,
-  readOptions,
   runTool,
   UsageError,
 } from "./cli.ts";
@@ -156,11 +156,9 @@ async function evaluate(
 }
 
 async function main(): Promise<number> {
-  const { values, positionals } = readOptions(TOOL, OPTIONS, process.argv.slice(2));
-  if ("help" in values) {
-    process.stdout.write(HELP);
-    return 0;
-  }
+  const line = commandLine(TOOL, OPTIONS, HELP);
+  if (!line) return 0;
+  const { values, positionals } = line;
   if (positionals.length === 0) {
     throw new UsageError(`[${TOOL}] no run was named; type npx node tools/evaluate.ts RUN`);
   }

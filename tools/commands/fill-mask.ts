@@ -11,6 +11,8 @@ import { gatherRows } from "../../models/nn.ts";
 import { loadTokenizer, type Tokenizer } from "../../models/tokenizer.ts";
 import { embeddedWorld } from "../../promptgen/world.ts";
 import {
+  checkLength,
+  commandLine,
   DEVICE_OPTIONS,
   deviceOf,
   modelDirectory,
@@ -18,9 +20,9 @@ import {
   type OptionSpec,
   optionHelp,
   Progress,
+  quoteText,
   Rate,
   REVISION_OPTION,
-  readOptions,
   readTexts,
   runTool,
   UsageError,
@@ -70,19 +72,14 @@ interface Masked {
 /** Throws UsageError for a text without a mask, or too long for the model. */
 function encode(text: string, tokenizer: Tokenizer, limit: number): Masked {
   const ids = [tokenizer.cls, ...tokenizer.encode(text), tokenizer.sep];
-  const shown = JSON.stringify(text.length > 60 ? `${text.slice(0, 57)}...` : text);
   const places = ids.flatMap((id, place) => (id === tokenizer.mask ? [place] : []));
   if (places.length === 0) {
     const mask = tokenizer.token(tokenizer.mask);
     throw new UsageError(
-      `[${TOOL}] ${shown} has no ${mask}, which is this model's mask; write it where a word is missing`,
+      `[${TOOL}] ${quoteText(text)} has no ${mask}, which is this model's mask; write it where a word is missing`,
     );
   }
-  if (ids.length > limit) {
-    throw new UsageError(
-      `[${TOOL}] ${shown} has ${ids.length} tokens with those around it, the model reads ${limit}; shorten the text`,
-    );
-  }
+  checkLength(TOOL, text, ids.length, limit);
   return { text, ids, places };
 }
 
@@ -185,11 +182,9 @@ function printed({ text }: Masked, masks: readonly Candidate[][], tokenizer: Tok
 }
 
 async function main(): Promise<number> {
-  const { values, positionals } = readOptions(TOOL, OPTIONS, process.argv.slice(2));
-  if ("help" in values) {
-    process.stdout.write(HELP);
-    return 0;
-  }
+  const line = commandLine(TOOL, OPTIONS, HELP);
+  if (!line) return 0;
+  const { values, positionals } = line;
   const k = numberOf(TOOL, "top-k", values["top-k"] ?? "5", { least: 1, whole: true });
   const given = await readTexts(TOOL, positionals);
   const { model: name = embeddedWorld().bert, revision } = values;

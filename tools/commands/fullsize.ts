@@ -5,7 +5,7 @@ import { arch, availableParallelism, cpus, totalmem } from "node:os";
 import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { median } from "./bench/process.ts";
-import { numberOf, type OptionSpec, optionHelp, readOptions, runTool, UsageError } from "./cli.ts";
+import { numberOf, type OptionSpec, optionHelp, optionsOnly, runTool, UsageError } from "./cli.ts";
 import { DEVICES, type Line, type Loaded } from "./fullsize/process.ts";
 
 const TOOL = "fullsize";
@@ -225,14 +225,8 @@ async function comparing(folder: string, cases: readonly Case[]): Promise<boolea
 }
 
 async function main(): Promise<number> {
-  const { values, positionals } = readOptions(TOOL, OPTIONS, process.argv.slice(2));
-  if ("help" in values) {
-    process.stdout.write(HELP);
-    return 0;
-  }
-  if (positionals.length > 0) {
-    throw new UsageError(`[${TOOL}] ${positionals[0]} is no option; see --help`);
-  }
+  const values = optionsOnly(TOOL, OPTIONS, HELP);
+  if (!values) return 0;
   const parts = listOf("only", values.only ?? OPTIONS.only.initial, PARTS);
   const known = Object.keys(DEVICES);
   const devices = listOf("devices", values.devices ?? OPTIONS.devices.initial, known);

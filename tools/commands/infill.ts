@@ -8,6 +8,8 @@ import { type GenerationConfig, generationConfig, TextGenerator } from "../../mo
 import { loadTokenizer, type Tokenizer } from "../../models/tokenizer.ts";
 import { embeddedWorld } from "../../promptgen/world.ts";
 import {
+  checkLength,
+  commandLine,
   DEVICE_OPTIONS,
   deviceOf,
   modelDirectory,
@@ -15,8 +17,8 @@ import {
   type OptionSpec,
   optionHelp,
   Progress,
+  quoteText,
   REVISION_OPTION,
-  readOptions,
   readTexts,
   runTool,
   UsageError,
@@ -90,16 +92,13 @@ async function ownFields(directory: string, config: Json): Promise<[Json, string
 /** Ids with `<s>` and `</s>`. Throws UsageError for a text that is too long, or that holds another model's mask. */
 function encode(text: string, tokenizer: Tokenizer, limit: number): number[] {
   const ids = [tokenizer.bos, ...tokenizer.encode(text), tokenizer.eos];
-  const shown = JSON.stringify(text.length > 60 ? `${text.slice(0, 57)}...` : text);
   if (text.includes("[MASK]") && !ids.includes(tokenizer.mask)) {
     const mask = tokenizer.token(tokenizer.mask);
-    throw new UsageError(`[${TOOL}] ${shown} has a [MASK], but this model's mask is ${mask}`);
-  }
-  if (ids.length > limit) {
     throw new UsageError(
-      `[${TOOL}] ${shown} has ${ids.length} tokens with those around it, the model reads ${limit}; shorten the text`,
+      `[${TOOL}] ${quoteText(text)} has a [MASK], but this model's mask is ${mask}`,
     );
   }
+  checkLength(TOOL, text, ids.length, limit);
   return ids;
 }
 
@@ -127,11 +126,9 @@ function optionsOf(
 }
 
 async function main(): Promise<number> {
-  const { values, positionals } = readOptions(TOOL, OPTIONS, process.argv.slice(2));
-  if ("help" in values) {
-    process.stdout.write(HELP);
-    return 0;
-  }
+  const line = commandLine(TOOL, OPTIONS, HELP);
+  if (!line) return 0;
+  const { values, positionals } = line;
   const texts = await readTexts(TOOL, positionals);
   const { model: name = embeddedWorld().bart, revision } = values;
   const directory = await modelDirectory(name, { revision });

@@ -2,18 +2,15 @@
 import { existsSync, statSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import { openWeights } from "../../models/checkpoint.ts";
 import { chooseFiles } from "../../models/hub.ts";
-import { readPytorch, readPytorchShards } from "../../models/pytorch.ts";
-import { type FileTensor, openSafetensors } from "../../models/safetensors.ts";
-import { readShards } from "../../models/shards.ts";
-import { pathSource } from "../../models/source.ts";
 import { type Loading, loadingOf, type Row } from "./assignment.ts";
 import {
+  commandLine,
   modelDirectory,
   type OptionSpec,
   optionHelp,
   REVISION_OPTION,
-  readOptions,
   runTool,
   UsageError,
 } from "./cli.ts";
@@ -44,38 +41,6 @@ error, in one sentence (DEBUG=1 adds the stack).
 `;
 
 type Json = Readonly<Record<string, unknown>>;
-
-/** Tensors of one file, or of the files of an index. */
-interface Contents {
-  readonly tensors: ReadonlyMap<string, FileTensor>;
-  readonly metadata: Json;
-}
-
-async function openIndex(path: string): Promise<Contents> {
-  const text = await readFile(path, "utf8");
-  const beside = (file: string) => join(dirname(path), file);
-  const refuse = (what: string): never => {
-    throw new Error(`[${TOOL}] ${path} ${what}`);
-  };
-  const kind = /\.bin["']/.test(text) ? "bin" : "safetensors";
-  const tensors =
-    kind === "bin"
-      ? await readPytorchShards(text, path, (file) => pathSource(beside(file)))
-      : await readShards(
-          text,
-          async (file) =>
-            (await openSafetensors(await pathSource(beside(file)), beside(file))).tensors,
-          refuse,
-        );
-  return { tensors, metadata: Object(Object(JSON.parse(text)).metadata) };
-}
-
-async function open(path: string): Promise<Contents> {
-  if (path.endsWith(".index.json")) return openIndex(path);
-  const source = await pathSource(path);
-  if (path.endsWith(".bin")) return { tensors: await readPytorch(source, path), metadata: {} };
-  return openSafetensors(source, path);
-}
 
 /** The file of weights that is meant: itself, or the one that a directory is loaded from. */
 async function weightsOf(target: string, revision: string | undefined): Promise<string> {
@@ -195,17 +160,15 @@ function printed(
 }
 
 async function main(): Promise<number> {
-  const { values, positionals } = readOptions(TOOL, OPTIONS, process.argv.slice(2));
-  if ("help" in values) {
-    process.stdout.write(HELP);
-    return 0;
-  }
+  const line = commandLine(TOOL, OPTIONS, HELP);
+  if (!line) return 0;
+  const { values, positionals } = line;
   const [target] = positionals;
   if (target === undefined || positionals.length > 1) {
     throw new UsageError(`[${TOOL}] name one file, directory or model; see --help`);
   }
   const path = await weightsOf(target, values.revision);
-  const { tensors, metadata } = await open(path);
+  const { tensors, metadata } = await openWeights(path);
   const config = await configBeside(path);
   const { rows, loading } = loadingOf(dirname(path), config, tensors);
   if (!("json" in values)) {

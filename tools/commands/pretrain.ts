@@ -6,8 +6,9 @@ import type { Device } from "../../engine/device.ts";
 import { BartForConditionalGeneration } from "../../models/bart.ts";
 import { BertForMaskedLM } from "../../models/bert.ts";
 import { writeWhole } from "../../models/files.ts";
+import { streamTensors, tensorsOf } from "../../models/save.ts";
 import { loadTokenizer } from "../../models/tokenizer.ts";
-import { type ModelWeights, streamTensors, tensorsOf } from "../../models/weights.ts";
+import type { ModelWeights } from "../../models/weights.ts";
 import { RunFolder } from "../../promptgen/checkpoint.ts";
 import { loadFacts } from "../../promptgen/facts.ts";
 import { type LoopSettings, type Problem, train } from "../../promptgen/loop.ts";
@@ -29,9 +30,9 @@ import {
   type OptionSpec,
   onSignals,
   optionHelp,
+  optionsOnly,
   Progress,
   Rate,
-  readOptions,
   runTool,
   UsageError,
 } from "./cli.ts";
@@ -175,14 +176,8 @@ async function writeCurve({ model, folder, curves }: Job): Promise<number> {
 }
 
 async function main(): Promise<number> {
-  const { values, positionals } = readOptions(TOOL, OPTIONS, process.argv.slice(2));
-  if ("help" in values) {
-    process.stdout.write(HELP);
-    return 0;
-  }
-  if (positionals.length > 0) {
-    throw new UsageError(`[${TOOL}] ${positionals[0]} is no option; see --help`);
-  }
+  const values = optionsOnly(TOOL, OPTIONS, HELP);
+  if (!values) return 0;
   const only = MODELS.find((model) => model === values.only);
   if (values.only !== undefined && only === undefined) {
     throw new UsageError(`[${TOOL}] --only is ${values.only}; choose bert or bart`);

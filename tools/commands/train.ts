@@ -15,9 +15,9 @@ import {
   type OptionSpec,
   onSignals,
   optionHelp,
+  optionsOnly,
   Progress,
   Rate,
-  readOptions,
   runTool,
   UsageError,
 } from "./cli.ts";
@@ -213,14 +213,8 @@ function checkContents(saved: RunFile, { contents }: System): void {
 }
 
 async function main(): Promise<number> {
-  const { values, positionals } = readOptions(TOOL, OPTIONS, process.argv.slice(2));
-  if ("help" in values) {
-    process.stdout.write(HELP);
-    return 0;
-  }
-  if (positionals.length > 0) {
-    throw new UsageError(`[${TOOL}] ${positionals[0]} is no option; see --help`);
-  }
+  const values = optionsOnly(TOOL, OPTIONS, HELP);
+  if (!values) return 0;
   const every = numberOf(TOOL, "save-every", values["save-every"] ?? "50", {
     least: 1,
     whole: true,

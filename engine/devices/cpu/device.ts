@@ -10,6 +10,7 @@ import {
   stateOp,
   type Tensor,
   type TypedArray,
+  valueBytes,
 } from "../../tensor.ts";
 import { debugLevel } from "../adapter.ts";
 import { LaunchTimes } from "../profiler.ts";
@@ -37,10 +38,6 @@ type State = {
   version: number;
   readonly panels: Map<string, Panels>;
 };
-
-/** Bytes of the values alone: half-precision tensors take whole words. */
-const valueBytes = ({ dtype, size, bytes }: Tensor): number =>
-  dtype === "f16" || dtype === "bf16" ? 2 * size : bytes;
 
 /** Tensors of data that stand in the plan. */
 function constantsOf(plan: Plan): Set<Tensor> {

@@ -4,6 +4,7 @@ import type { DeviceOptions } from "../../../engine/device.ts";
 import { type Tensor, type TypedArray, tensor } from "../../../engine/tensor.ts";
 import { type FileTensor, openSafetensors, readFloat32 } from "../../../models/safetensors.ts";
 import { pathSource } from "../../../models/source.ts";
+import type { Classes } from "../../../promptgen/generator.ts";
 
 /** One line of the table: the largest difference beside the largest value, and what is allowed. */
 export interface Compared {
@@ -49,6 +50,23 @@ export const DEVICES: Readonly<Record<string, DeviceOptions>> = {
   "gpu:software": { device: "gpu:software", maxBinding: 2 ** 27 },
   gpu: { device: "gpu", maxBinding: 2 ** 27 },
 };
+
+/** What PyTorch's side of a PromptGen step writes beside its results. */
+export interface StepSettings {
+  readonly m: number;
+  readonly n: number;
+  readonly alpha: number;
+  readonly floor: number;
+  readonly bart: { bos: number; pad: number; eos: number; mask: number };
+  readonly bert: { pad: number; cls: number; sep: number; mask: number; none: number };
+}
+
+/** Classes from pairs [C, 2] of ids of BART and BERT, the end last. */
+export function classesOf(pairs: ArrayLike<number>): Classes {
+  const size = pairs.length / 2;
+  const column = (k: number) => Uint32Array.from({ length: size }, (_, i) => pairs[2 * i + k]);
+  return { size, end: size - 1, bart: column(0), bert: column(1) };
+}
 
 /** A file of PyTorch's results that is read tensor by tensor. */
 export class Results {

@@ -16,30 +16,27 @@ import type { Storage } from "../../../models/weights.ts";
 import { assemble, type Batch, type Example, layoutOf } from "../../../promptgen/batch.ts";
 import { Generator } from "../../../promptgen/generator.ts";
 import { objective, Reader } from "../../../promptgen/objective.ts";
-import { compareForward, DEVICES, distance, memory, Results, say } from "./process.ts";
-
-/** As tools/reference_fullsize.py writes it. */
-interface Settings {
-  m: number;
-  n: number;
-  alpha: number;
-  floor: number;
-  bart: { bos: number; pad: number; eos: number; mask: number };
-  bert: { pad: number; cls: number; sep: number; mask: number; none: number };
-  facts: Example[];
-}
+import {
+  classesOf,
+  compareForward,
+  DEVICES,
+  distance,
+  memory,
+  Results,
+  type StepSettings,
+  say,
+} from "./process.ts";
 
 /** Bytes of gradients that are computed at once. */
 const GROUP = 400e6;
 
 const [folder, deviceName, storage] = process.argv.slice(2);
-const settings: Settings = JSON.parse(readFileSync(join(folder, "step.json"), "utf8"));
+const settings: StepSettings & { readonly facts: Example[] } = JSON.parse(
+  readFileSync(join(folder, "step.json"), "utf8"),
+);
 const want = await Results.open(join(folder, `step.${storage}.safetensors`));
-const pairs = await want.integers("common"); // [V, 2]
-const column = (k: number) =>
-  Uint32Array.from({ length: pairs.length / 2 }, (_, i) => pairs[2 * i + k]);
-const size = pairs.length / 2;
-const classes = { size, end: size - 1, bart: column(0), bert: column(1) };
+const classes = classesOf(await want.integers("common")); // [V, 2]
+const { size } = classes;
 
 const device = await openDevice(DEVICES[deviceName]);
 say({ kind: "note", text: device.description });

@@ -1,0 +1,66 @@
+/** Writes what is on a device: states tensor by tensor, models as directories. */
+import { read } from "../engine/compile.ts";
+import type { Device } from "../engine/device.ts";
+import { stateName, type Tensor, type TypedArray } from "../engine/tensor.ts";
+import type { Json } from "./config.ts";
+import { writeWhole } from "./files.ts";
+import { encodeFloat16 } from "./floats.ts";
+import { streamSafetensors } from "./safetensors.ts";
+import type { ModelWeights } from "./weights.ts";
+
+/**
+ * A safetensors file of states as they are on the device, under their own names, in pieces.
+ *
+ * @param dtype F16 rounds to nearest; a tensor kept as f16 or bf16 stays what it is
+ */
+export function streamTensors(
+  device: Device,
+  tensors: Iterable<Tensor>,
+  metadata: Readonly<Record<string, string>> = { format: "pt" },
+  dtype: "F32" | "F16" = "F32",
+): AsyncGenerator<Uint8Array> {
+  const specs = Array.from(tensors, (t) => {
+    const kept = t.dtype === "f16" ? "F16" : "BF16";
+    return [stateName(t), { t, shape: t.shape, dtype: t.dtype === "f32" ? dtype : kept }] as const;
+  });
+  const bytes = (t: Tensor, values: TypedArray): Uint8Array => {
+    const exact =
+      values instanceof Float32Array && dtype === "F16" ? encodeFloat16(values) : values;
+    return new Uint8Array(exact.buffer, exact.byteOffset, t.size * exact.BYTES_PER_ELEMENT);
+  };
+  const load = async (some: readonly { t: Tensor }[]) => {
+    const list = some.map(({ t }) => t);
+    return (await read(device, list)).map((values, i) => bytes(list[i], values));
+  };
+  return streamSafetensors(new Map(specs), load, metadata);
+}
+
+/** What a model that can be saved has. */
+export interface Saveable {
+  readonly json: Json;
+  readonly weights: ModelWeights;
+}
+
+/** A model's own tensors, tied ones once. */
+export const tensorsOf = ({ parameters, buffers }: ModelWeights): Tensor[] => [
+  ...parameters.values(),
+  ...buffers.values(),
+];
+
+/**
+ * Writes config.json and model.safetensors into a directory, which is made when it is not there; each file whole or not at all.
+ *
+ * @param dtype as for `streamTensors`
+ */
+export async function saveCheckpoint(
+  directory: string,
+  device: Device,
+  model: Saveable,
+  dtype: "F32" | "F16" = "F32",
+): Promise<void> {
+  const { join } = await import("node:path");
+  const config = `${JSON.stringify(model.json, null, 2)}\n`;
+  await writeWhole(join(directory, "config.json"), config);
+  const pieces = streamTensors(device, tensorsOf(model.weights), undefined, dtype);
+  await writeWhole(join(directory, "model.safetensors"), pieces);
+}
