@@ -19,7 +19,11 @@ async function findGPU(): Promise<GPU> {
   if (!dawn) {
     const { create, globals } = await import("webgpu");
     Object.assign(globalThis, globals);
-    dawn = create(["enable-dawn-features=allow_unsafe_apis"]);
+    const toggles = ["allow_unsafe_apis", ...(process.env.DAWN_TOGGLES?.split(",") ?? [])];
+    dawn = create([
+      `enable-dawn-features=${toggles}`,
+      "disable-dawn-features=timestamp_quantization", // steps of 65.5 us hide most launches
+    ]);
     Object.defineProperty(globalThis, "__dawn", { value: dawn });
   }
   return dawn;

@@ -36,31 +36,41 @@ export type Profiler = {
   rows(): ProfileRow[];
 };
 
+/** The most queries that WebGPU allows in one set: two a launch. */
 const capacity = 4096;
 
 /** A profiler, or undefined where the adapter has no timestamp queries. */
 export function profiler(gpu: GPUDevice, debug: number): Profiler | undefined {
   if (!gpu.features.has("timestamp-query")) return undefined;
-  const querySet = gpu.createQuerySet({ type: "timestamp", count: capacity });
+  const sets: GPUQuerySet[] = []; // as many as the longest run took
   const totals = new LaunchTimes(debug);
   let launches: PlanLaunch[] = [];
   let resolved: { buffer: GPUBuffer; launches: PlanLaunch[] } | undefined;
   return {
     pass(launch) {
       const at = launches.length * 2;
-      if (at + 2 > capacity) return {};
+      const set = Math.floor(at / capacity);
+      sets[set] ??= gpu.createQuerySet({ type: "timestamp", count: capacity });
       launches.push(launch);
       return {
-        timestampWrites: { querySet, beginningOfPassWriteIndex: at, endOfPassWriteIndex: at + 1 },
+        timestampWrites: {
+          querySet: sets[set],
+          beginningOfPassWriteIndex: at % capacity,
+          endOfPassWriteIndex: (at % capacity) + 1,
+        },
       };
     },
     resolve(encoder) {
       if (launches.length === 0) return;
-      const bytes = launches.length * 16;
+      const queries = launches.length * 2;
+      const bytes = queries * 8;
       const { QUERY_RESOLVE, COPY_SRC, COPY_DST, MAP_READ } = GPUBufferUsage;
       const from = gpu.createBuffer({ size: bytes, usage: QUERY_RESOLVE | COPY_SRC });
       const buffer = gpu.createBuffer({ size: bytes, usage: COPY_DST | MAP_READ });
-      encoder.resolveQuerySet(querySet, 0, launches.length * 2, from, 0);
+      for (let at = 0; at < queries; at += capacity) {
+        const count = Math.min(capacity, queries - at);
+        encoder.resolveQuerySet(sets[at / capacity], 0, count, from, at * 8);
+      }
       encoder.copyBufferToBuffer(from, 0, buffer, 0, bytes);
       resolved = { buffer, launches };
       launches = [];
