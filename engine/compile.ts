@@ -1,6 +1,11 @@
+/**
+ * From a function to a plan that is replayed: traced once for each signature of its arguments. `read` does the same for
+ * a tensor that nobody compiled. Knows the device by its interface only.
+ */
 import type { Device, Executable, Run } from "./device.ts";
 import { check, EngineError, fail } from "./errors.ts";
-import { type Assign, makePlan } from "./plan.ts";
+import { makePlan } from "./plan.ts";
+import { keep, touch } from "./plan-cache.ts";
 import { type Shape, show } from "./shape.ts";
 import {
   ancestors,
@@ -10,14 +15,13 @@ import {
   hostData,
   inputOp,
   type Node,
-  sameSpec,
-  stateName,
   stateOp,
   Tensor,
   type TensorSpec,
   type TypedArray,
   tensor,
 } from "./tensor.ts";
+import { traced } from "./trace.ts";
 
 /** A value of a finished run. It stays readable until the second run after it. */
 export class Result {
@@ -79,44 +83,6 @@ function mapTree(
   return visit(value, path);
 }
 
-type Trace = { effects: Assign[]; randomOps: number };
-let trace: Trace | undefined;
-
-/** Runs `fn` as the trace of a plan. */
-function traced<R>(fn: () => R): { value: R; effects: Assign[] } {
-  check(trace === undefined, "compile", () => "a compiled function was called inside a trace");
-  const mine: Trace = { effects: [], randomOps: 0 };
-  trace = mine;
-  try {
-    const value = fn();
-    check(
-      !(value instanceof Promise),
-      "compile",
-      () => "the function to compile must not be async",
-    );
-    return { value, effects: mine.effects };
-  } finally {
-    trace = undefined;
-  }
-}
-
-/** The index of the next random op of this trace; outside a trace every random op is the first. */
-export const nextRandomOp = (): number => (trace ? trace.randomOps++ : 0);
-
-/** Inside `compile`: the state holds `value` after the run. Reads in the same run see the old value. */
-export function assign(target: Tensor, value: Tensor): void {
-  if (!trace)
-    fail("assign", "only works inside compile; use device.write to set a state from the host");
-  check(target.node.op === stateOp, "assign", () => `${target} is not a state`);
-  check(sameSpec(target, value), "assign", () => `${value} does not fit the state ${target}`);
-  check(
-    !trace.effects.some((e) => e.state === target),
-    "assign",
-    () => `the state ${stateName(target)} is assigned twice in one run`,
-  );
-  trace.effects.push({ state: target, value });
-}
-
 function hostInput(value: unknown, path: string): Tensor {
   if (value instanceof Tensor) {
     check(
@@ -142,36 +108,6 @@ function hostInput(value: unknown, path: string): Tensor {
 
 const signatureOf = (inputs: readonly Tensor[]): string =>
   inputs.map((t) => `${t.dtype}${show(t.shape)}`).join(";");
-
-/** The most bind groups that the plans of one device keep alive (a software driver dies near 65,000). */
-const liveBindGroups = 30_000;
-
-/** Least recently run first. */
-const loaded = new WeakMap<Device, Map<object, { executable: Executable; drop: () => void }>>();
-
-function keep(device: Device, owner: object, executable: Executable, drop: () => void): void {
-  const plans = loaded.get(device) ?? new Map();
-  loaded.set(device, plans);
-  plans.set(owner, { executable, drop });
-}
-
-/** Marks a plan as used now and evicts the least recently run ones beyond the limit. */
-function touch(device: Device, owner: object): void {
-  const plans = loaded.get(device);
-  const mine = plans?.get(owner);
-  if (!plans || !mine) return;
-  plans.delete(owner);
-  plans.set(owner, mine);
-  let live = 0;
-  for (const p of plans.values()) live += p.executable.bindGroups;
-  for (const [key, p] of plans) {
-    if (live <= liveBindGroups || key === owner) break;
-    live -= p.executable.bindGroups;
-    plans.delete(key);
-    p.drop();
-    p.executable.destroy();
-  }
-}
 
 type Compiled = { executable: Promise<Executable>; outputs: readonly Tensor[]; shape: unknown };
 

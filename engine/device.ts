@@ -1,4 +1,6 @@
-import { fail } from "./errors.ts";
+/**
+ * What a device is: where plans run. Who opens which is in open.ts; no implementation is known here.
+ */
 import type { Plan } from "./plan.ts";
 import type { Tensor, TypedArray } from "./tensor.ts";
 
@@ -74,20 +76,3 @@ export type DeviceOptions = {
   /** 0: silent; 1: launches with their times; 2: shapes and bytes; 3: the WGSL. Default: the environment's DEBUG. */
   debug?: number;
 };
-
-/**
- * Opens a device; its description says which was taken and why. Without a choice it is a hardware GPU or the CPU, never a
- * software adapter. Throws `NoDeviceError` with the remedy where what was asked for is not there.
- */
-export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
-  const wanted = options.device ?? "auto";
-  if (!deviceNames.includes(wanted)) {
-    fail("openDevice", `there is no device ${wanted}; choose among ${deviceNames.join(", ")}`);
-  }
-  const { openCPU } = await import("./devices/cpu/device.ts");
-  if (wanted === "cpu") return openCPU(options, "as asked");
-  const { openWebGPU } = await import("./devices/webgpu.ts");
-  const { findHardware } = await import("./devices/adapter.ts");
-  if (wanted !== "auto" || (await findHardware())) return openWebGPU(options);
-  return openCPU(options, "no hardware GPU was found");
-}

@@ -1,8 +1,9 @@
 /** The engine: describe, plan, replay. */
-export { assign, compile, type Input, type Output, Result, read } from "./compile.ts";
-export { type Device, type DeviceOptions, type DeviceStats, openDevice } from "./device.ts";
+export { compile, type Input, type Output, Result, read } from "./compile.ts";
+export type { Device, DeviceOptions, DeviceStats } from "./device.ts";
 export { DeviceLostError, EngineError, NoDeviceError, OutOfMemoryError } from "./errors.ts";
 export { grad } from "./grad.ts";
+export { openDevice } from "./open.ts";
 export { argmax, topK } from "./ops/argmax.ts";
 export { type AttentionOptions, attention, type Layout } from "./ops/attention.ts";
 export { crossEntropy } from "./ops/cross-entropy.ts";
@@ -72,3 +73,4 @@ export {
   type TypedArray,
   tensor,
 } from "./tensor.ts";
+export { assign } from "./trace.ts";

@@ -1,9 +1,9 @@
-import { assign } from "./compile.ts";
 import { check } from "./errors.ts";
 import { adamw, gradNorm } from "./ops/adamw.ts";
 import { add, mul } from "./ops/elementwise.ts";
 import { expand } from "./ops/shape.ts";
 import { scalar, stateName, type Tensor, zeroState } from "./tensor.ts";
+import { assign } from "./trace.ts";
 
 export type AdamWOptions = {
   /** Decay rates of the two moments; default 0.9 and 0.999. */

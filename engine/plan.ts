@@ -11,6 +11,7 @@ import {
   type TensorSpec,
   tempOp,
 } from "./tensor.ts";
+import type { Assign } from "./trace.ts";
 
 /** Every region starts at a multiple of this: the strictest storage offset alignment of WebGPU, in bytes. */
 export const alignment = 256;
@@ -51,9 +52,6 @@ export type Plan = {
   /** Bytes of each shared slot. */
   readonly slots: readonly number[];
 };
-
-/** An effect: the state holds the value after the run. */
-export type Assign = { readonly state: Tensor; readonly value: Tensor };
 
 const align = (bytes: number): number => Math.ceil(bytes / alignment) * alignment;
 

@@ -10,8 +10,8 @@ import { embedding } from "../engine/ops/embedding.ts";
 import { linear } from "../engine/ops/matmul.ts";
 import { concat, reshape, slice } from "../engine/ops/shape.ts";
 import type { Tensor } from "../engine/tensor.ts";
-import { type Checkpoint, readCheckpoint } from "./checkpoint.ts";
 import { configError, count, flag, type Json, only, readFields, real } from "./config.ts";
+import { type Checkpoint, readCheckpoint } from "./formats/checkpoint.ts";
 import {
   type AttentionOptions,
   drop,

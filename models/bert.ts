@@ -1,7 +1,8 @@
 /** BERT with its masked-LM head (Devlin et al., 2019), as Hugging Face stores and computes it. */
-import { type Checkpoint, readCheckpoint } from "./checkpoint.ts";
+
 import type { Json } from "./config.ts";
 import { Encoder, type EncoderConfig, encoderConfig, MaskedLM, MaskedLMHead } from "./encoder.ts";
+import { type Checkpoint, readCheckpoint } from "./formats/checkpoint.ts";
 import { Linear } from "./nn.ts";
 import { type ModelWeights, type Names, type Storage, Weights } from "./weights.ts";
 

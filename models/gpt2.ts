@@ -11,8 +11,8 @@ import { linear, matmul } from "../engine/ops/matmul.ts";
 import { concat, slice } from "../engine/ops/shape.ts";
 import { show } from "../engine/shape.ts";
 import type { Tensor } from "../engine/tensor.ts";
-import { type Checkpoint, readCheckpoint } from "./checkpoint.ts";
 import { configError, count, type Json, only, readFields, real } from "./config.ts";
+import { type Checkpoint, readCheckpoint } from "./formats/checkpoint.ts";
 import {
   drop,
   type Embedding,

@@ -8,26 +8,8 @@ export {
   type KeyValue,
 } from "./bart.ts";
 export { BertForMaskedLM, bertConfig } from "./bert.ts";
-export { type Checkpoint, readCheckpoint } from "./checkpoint.ts";
 export { type EncoderConfig, type EncoderInput, MaskedLM } from "./encoder.ts";
-export {
-  type Generated,
-  type GenerationConfig,
-  generationConfig,
-  TextGenerator,
-} from "./generate.ts";
-export {
-  type GPT2Config,
-  type GPT2Input,
-  GPT2LMHeadModel,
-  type GPT2Prompt,
-  gpt2Config,
-  gpt2Decays,
-} from "./gpt2.ts";
-export { type HubOptions, type HubProgress, type ModelPart, resolveModel } from "./hub.ts";
-export { loadMaskedLM, maskedLM } from "./masked-lm.ts";
-export { type ForwardOptions, gatherRows, type Training } from "./nn.ts";
-export { RobertaForMaskedLM, robertaConfig } from "./roberta.ts";
+export { type Checkpoint, readCheckpoint } from "./formats/checkpoint.ts";
 export {
   type FileTensor,
   openSafetensors,
@@ -40,9 +22,27 @@ export {
   type TensorEntry,
   tensorEntry,
   toFloat32,
-} from "./safetensors.ts";
+} from "./formats/safetensors.ts";
+export {
+  type Generated,
+  type GenerationConfig,
+  generationConfig,
+  TextGenerator,
+} from "./generation/generate.ts";
+export {
+  type GPT2Config,
+  type GPT2Input,
+  GPT2LMHeadModel,
+  type GPT2Prompt,
+  gpt2Config,
+  gpt2Decays,
+} from "./gpt2.ts";
+export { type HubOptions, type HubProgress, type ModelPart, resolveModel } from "./hub/hub.ts";
+export { loadMaskedLM, maskedLM } from "./masked-lm.ts";
+export { type ForwardOptions, gatherRows, type Training } from "./nn.ts";
+export { RobertaForMaskedLM, robertaConfig } from "./roberta.ts";
 export { saveCheckpoint, streamTensors } from "./save.ts";
-export { createTokenizer, loadTokenizer, type Role, Tokenizer } from "./tokenizer.ts";
+export { createTokenizer, loadTokenizer, type Role, Tokenizer } from "./tokenizer/tokenizer.ts";
 export {
   type ModelWeights,
   type Names,

@@ -1,7 +1,7 @@
 /** Which masked LM a checkpoint holds, by config.json's model_type. */
 import { BertForMaskedLM } from "./bert.ts";
-import { type Checkpoint, readCheckpoint } from "./checkpoint.ts";
 import type { MaskedLM } from "./encoder.ts";
+import { type Checkpoint, readCheckpoint } from "./formats/checkpoint.ts";
 import { RobertaForMaskedLM } from "./roberta.ts";
 import type { Storage } from "./weights.ts";
 

@@ -4,7 +4,6 @@
  */
 import { add, cast, mul, notEqual } from "../engine/ops/elementwise.ts";
 import type { Tensor } from "../engine/tensor.ts";
-import { type Checkpoint, readCheckpoint } from "./checkpoint.ts";
 import type { Json } from "./config.ts";
 import {
   Encoder,
@@ -14,6 +13,7 @@ import {
   MaskedLM,
   MaskedLMHead,
 } from "./encoder.ts";
+import { type Checkpoint, readCheckpoint } from "./formats/checkpoint.ts";
 import { Linear, runningSum } from "./nn.ts";
 import { type ModelWeights, type Names, type Storage, Weights } from "./weights.ts";
 

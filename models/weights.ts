@@ -13,11 +13,11 @@ import {
   type Tensor,
   type TypedArray,
 } from "../engine/tensor.ts";
-import type { Checkpoint } from "./checkpoint.ts";
-import { decode, encodeBfloat16, encodeFloat16, FLOAT_BYTES } from "./floats.ts";
+import type { Checkpoint } from "./formats/checkpoint.ts";
+import { decode, encodeBfloat16, encodeFloat16, FLOAT_BYTES } from "./formats/floats.ts";
+import type { FileTensor, SafetensorsDtype, TensorEntry } from "./formats/safetensors.ts";
 import { normal } from "./init.ts";
 import { Embedding, LayerNorm, Linear } from "./nn.ts";
-import type { FileTensor, SafetensorsDtype, TensorEntry } from "./safetensors.ts";
 
 /** The names in which files of one kind of model differ from the model's own. */
 export interface Names {

@@ -1,4 +1,13 @@
 /** PromptGen: facts in, prompts and answers out. */
+
+export {
+  type Fact,
+  filterFacts,
+  loadFacts,
+  type Relation,
+  splitByVocabulary,
+} from "./facts/facts.ts";
+export { checkTemplate, fill, loadTemplates } from "./facts/templates.ts";
 export {
   assemble,
   type Batch,
@@ -6,16 +15,25 @@ export {
   layoutOf,
   specialIds,
   subjectWidth,
-} from "./batch.ts";
-export { RunFolder } from "./checkpoint.ts";
-export { type Fact, filterFacts, loadFacts, type Relation, splitByVocabulary } from "./facts.ts";
-export { Generator, hardened, type Prompts } from "./generator.ts";
-export { NotFiniteError, type StepReport } from "./loop.ts";
-export { diagnose, FLOOR, type Objective, objective, Reader } from "./objective.ts";
+} from "./methods/promptgen/batch.ts";
+export { Generator, hardened, type Prompts } from "./methods/promptgen/generator.ts";
+export {
+  diagnose,
+  FLOOR,
+  type Objective,
+  objective,
+  Reader,
+} from "./methods/promptgen/objective.ts";
+export { loadSystem, type System } from "./methods/promptgen/system.ts";
+export {
+  Examiner,
+  type TrainerSettings,
+  templateScores,
+  trainPromptGen,
+} from "./methods/promptgen/trainer.ts";
+export { commonWordIds, pairVocabularies } from "./methods/promptgen/vocabulary.ts";
 export { PromptProbe, promptText, TemplateProbe } from "./probe.ts";
-export { majorityScores, means, report } from "./report.ts";
-export { loadSystem, type System } from "./system.ts";
-export { checkTemplate, fill, loadTemplates } from "./templates.ts";
-export { Examiner, type TrainerSettings, templateScores, trainPromptGen } from "./trainer.ts";
-export { commonWordIds, pairVocabularies } from "./vocabulary.ts";
-export { embeddedWorld } from "./world.ts";
+export { majorityScores, means, report } from "./report/report.ts";
+export { NotFiniteError, type StepReport } from "./training/loop.ts";
+export { RunFolder } from "./training/run-folder.ts";
+export { embeddedWorld } from "./world/world.ts";

@@ -10,7 +10,9 @@ import { softmax } from "../engine/ops/softmax.ts";
 import { type Tensor, type TypedArray, tensor } from "../engine/tensor.ts";
 import type { MaskedLM } from "../models/encoder.ts";
 import { gatherRows } from "../models/nn.ts";
-import type { Tokenizer } from "../models/tokenizer.ts";
+import type { Tokenizer } from "../models/tokenizer/tokenizer.ts";
+import type { Fact } from "./facts/facts.ts";
+import { fill } from "./facts/templates.ts";
 import {
   assemble,
   type Batch,
@@ -18,13 +20,11 @@ import {
   type Example,
   rightPadded,
   subjectWidth,
-} from "./batch.ts";
-import { groups } from "./buckets.ts";
-import type { Fact } from "./facts.ts";
-import { type Generator, hardened } from "./generator.ts";
-import type { Reader } from "./objective.ts";
-import type { Score } from "./report.ts";
-import { fill } from "./templates.ts";
+} from "./methods/promptgen/batch.ts";
+import { type Generator, hardened } from "./methods/promptgen/generator.ts";
+import type { Reader } from "./methods/promptgen/objective.ts";
+import type { Score } from "./report/report.ts";
+import { groups } from "./training/buckets.ts";
 
 /** u32 [vocabulary]: 1 for the ids that an answer is chosen from. */
 export function answerMask(ids: ArrayLike<number>, vocabulary: number): Tensor {

@@ -1,7 +1,8 @@
 /** The devices that tests run on, and suites that run on each of them. */
 import { suite } from "uvu";
-import { type Device, type DeviceOptions, openDevice } from "../engine/device.ts";
+import type { Device, DeviceOptions } from "../engine/device.ts";
 import { NoDeviceError } from "../engine/errors.ts";
+import { openDevice } from "../engine/open.ts";
 
 export type TestDevice = "cpu" | "gpu" | "gpu:software";
 export type Opened = { readonly name: TestDevice; readonly device: Device };

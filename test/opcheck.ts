@@ -4,8 +4,9 @@
  */
 import { suite } from "uvu";
 import { read } from "../engine/compile.ts";
-import { type Device, openDevice } from "../engine/device.ts";
+import type { Device } from "../engine/device.ts";
 import { grad } from "../engine/grad.ts";
+import { openDevice } from "../engine/open.ts";
 import { addN, mul } from "../engine/ops/elementwise.ts";
 import { sum } from "../engine/ops/reduce.ts";
 import { sameShape, show } from "../engine/shape.ts";

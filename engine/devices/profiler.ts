@@ -1,7 +1,7 @@
+/** Times of launches, added up by kernel: what every device that is asked to profile reports. */
 import type { ProfileRow } from "../device.ts";
 import type { PlanLaunch } from "../plan.ts";
 import { show } from "../shape.ts";
-import { paced } from "./adapter.ts";
 
 /** Adds up the time of each kernel; prints each launch when `debug` asks for it. */
 export class LaunchTimes {
@@ -25,70 +25,6 @@ export class LaunchTimes {
   rows(): ProfileRow[] {
     return [...this.#totals.values()].sort((a, b) => b.milliseconds - a.milliseconds);
   }
-}
-
-/** Times each launch with timestamp queries, one compute pass for each. */
-export type Profiler = {
-  pass(launch: PlanLaunch): GPUComputePassDescriptor;
-  resolve(encoder: GPUCommandEncoder): void;
-  /** Reads the timestamps of what was submitted. */
-  finish(): Promise<void>;
-  rows(): ProfileRow[];
-};
-
-/** The most queries that WebGPU allows in one set: two a launch. */
-const capacity = 4096;
-
-/** A profiler, or undefined where the adapter has no timestamp queries. */
-export function profiler(gpu: GPUDevice, debug: number): Profiler | undefined {
-  if (!gpu.features.has("timestamp-query")) return undefined;
-  const sets: GPUQuerySet[] = []; // as many as the longest run took
-  const totals = new LaunchTimes(debug);
-  let launches: PlanLaunch[] = [];
-  let resolved: { buffer: GPUBuffer; launches: PlanLaunch[] } | undefined;
-  return {
-    pass(launch) {
-      const at = launches.length * 2;
-      const set = Math.floor(at / capacity);
-      sets[set] ??= gpu.createQuerySet({ type: "timestamp", count: capacity });
-      launches.push(launch);
-      return {
-        timestampWrites: {
-          querySet: sets[set],
-          beginningOfPassWriteIndex: at % capacity,
-          endOfPassWriteIndex: (at % capacity) + 1,
-        },
-      };
-    },
-    resolve(encoder) {
-      if (launches.length === 0) return;
-      const queries = launches.length * 2;
-      const bytes = queries * 8;
-      const { QUERY_RESOLVE, COPY_SRC, COPY_DST, MAP_READ } = GPUBufferUsage;
-      const from = gpu.createBuffer({ size: bytes, usage: QUERY_RESOLVE | COPY_SRC });
-      const buffer = gpu.createBuffer({ size: bytes, usage: COPY_DST | MAP_READ });
-      for (let at = 0; at < queries; at += capacity) {
-        const count = Math.min(capacity, queries - at);
-        encoder.resolveQuerySet(sets[at / capacity], 0, count, from, at * 8);
-      }
-      encoder.copyBufferToBuffer(from, 0, buffer, 0, bytes);
-      resolved = { buffer, launches };
-      launches = [];
-    },
-    async finish() {
-      const mine = resolved;
-      resolved = undefined;
-      if (!mine) return;
-      await paced(mine.buffer.mapAsync(GPUMapMode.READ));
-      const times = new BigUint64Array(mine.buffer.getMappedRange().slice(0));
-      mine.buffer.destroy();
-      const milliseconds = mine.launches.map(
-        (_, i) => Number(times[2 * i + 1] - times[2 * i]) / 1e6,
-      );
-      totals.add(mine.launches, milliseconds);
-    },
-    rows: () => totals.rows(),
-  };
 }
 
 function describe(launch: PlanLaunch, milliseconds: number, debug: number): string {

@@ -1,8 +1,8 @@
-import { nextRandomOp } from "../compile.ts";
 import { check } from "../errors.ts";
 import { endsGradient, type Op } from "../op.ts";
 import { numel, show } from "../shape.ts";
 import { apply1, type Tensor } from "../tensor.ts";
+import { nextRandomOp } from "../trace.ts";
 
 export const dropoutOp: Op = {
   name: "dropout",

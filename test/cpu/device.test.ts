@@ -4,22 +4,24 @@ import { cpSync } from "node:fs";
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { assign, compile, read } from "../../engine/compile.ts";
-import { type Device, type DeviceOptions, openDevice } from "../../engine/device.ts";
+import { compile, read } from "../../engine/compile.ts";
+import type { Device, DeviceOptions } from "../../engine/device.ts";
 import { CPUDevice } from "../../engine/devices/cpu/device.ts";
 import { control, controlAt, heapAt } from "../../engine/devices/cpu/protocol.ts";
 import { DeviceLostError, OutOfMemoryError } from "../../engine/errors.ts";
 import { grad } from "../../engine/grad.ts";
+import { openDevice } from "../../engine/open.ts";
 import { add, mul, sub, tanh } from "../../engine/ops/elementwise.ts";
 import { linear, matmul } from "../../engine/ops/matmul.ts";
 import { mean, sum } from "../../engine/ops/reduce.ts";
 import { softmax } from "../../engine/ops/softmax.ts";
 import { AdamW } from "../../engine/optim.ts";
 import { state, type Tensor, type TypedArray, tensor } from "../../engine/tensor.ts";
-import type { Batch } from "../../promptgen/batch.ts";
-import { dropoutState, Random } from "../../promptgen/random.ts";
-import { loadSystem } from "../../promptgen/system.ts";
-import { promptProblem } from "../../promptgen/trainer.ts";
+import { assign } from "../../engine/trace.ts";
+import type { Batch } from "../../promptgen/methods/promptgen/batch.ts";
+import { loadSystem } from "../../promptgen/methods/promptgen/system.ts";
+import { promptProblem } from "../../promptgen/methods/promptgen/trainer.ts";
+import { dropoutState, Random } from "../../promptgen/training/random.ts";
 import { sourcesOf } from "../../tools/commands/runs.ts";
 import { closeLosses, trainedLosses } from "../models/parity.ts";
 import { folder } from "../promptgen/fixture.ts";
@@ -304,7 +306,7 @@ test("kernels that are not built: one sentence says what to run", () => {
       filter: (path) => !path.endsWith(join("cpu", "build")),
     });
   }
-  const code = `import { openDevice } from "./engine/device.ts";
+  const code = `import { openDevice } from "./engine/open.ts";
     await openDevice({ device: "cpu" }).catch((e) => console.log(e.message));`;
   const { stdout } = spawnSync(process.execPath, ["--input-type=module-typescript", "-e", code], {
     cwd: home,

@@ -5,13 +5,14 @@ import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { compile, read } from "../../engine/compile.ts";
-import { type Device, openDevice } from "../../engine/device.ts";
+import type { Device } from "../../engine/device.ts";
+import { openDevice } from "../../engine/open.ts";
 import { add, mul } from "../../engine/ops/elementwise.ts";
 import { embedding } from "../../engine/ops/embedding.ts";
 import { concat, expand, reshape, slice } from "../../engine/ops/shape.ts";
 import { type StateSource, state, type Tensor, tensor } from "../../engine/tensor.ts";
-import { readCheckpoint } from "../../models/checkpoint.ts";
-import { serializeSafetensors, tensorEntry } from "../../models/safetensors.ts";
+import { readCheckpoint } from "../../models/formats/checkpoint.ts";
+import { serializeSafetensors, tensorEntry } from "../../models/formats/safetensors.ts";
 import { Weights } from "../../models/weights.ts";
 
 const test = suite("loading on cpu");

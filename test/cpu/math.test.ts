@@ -2,8 +2,8 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { compile } from "../../engine/compile.ts";
-import { openDevice } from "../../engine/device.ts";
 import { grad } from "../../engine/grad.ts";
+import { openDevice } from "../../engine/open.ts";
 import { exp, gelu, log, sigmoid, tanh } from "../../engine/ops/elementwise.ts";
 import { sum } from "../../engine/ops/reduce.ts";
 import { type Tensor, tensor } from "../../engine/tensor.ts";

@@ -30,7 +30,7 @@ function program(
   env: Record<string, string> = {},
 ): Promise<Ended> {
   const head = `
-    import { openDevice } from "./engine/device.ts";
+    import { openDevice } from "./engine/open.ts";
     import { compile, read } from "./engine/compile.ts";
     import { matmul } from "./engine/ops/matmul.ts";
     import { sum } from "./engine/ops/reduce.ts";

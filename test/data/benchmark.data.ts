@@ -2,11 +2,16 @@
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { loadTokenizer } from "../../models/tokenizer.ts";
-import { loadFacts, splitByVocabulary } from "../../promptgen/facts.ts";
-import { isPaperBenchmark, majorityScores, means, relationRows } from "../../promptgen/report.ts";
-import { loadTemplates } from "../../promptgen/templates.ts";
-import { commonWordIds, pairVocabularies } from "../../promptgen/vocabulary.ts";
+import { loadTokenizer } from "../../models/tokenizer/tokenizer.ts";
+import { loadFacts, splitByVocabulary } from "../../promptgen/facts/facts.ts";
+import { loadTemplates } from "../../promptgen/facts/templates.ts";
+import { commonWordIds, pairVocabularies } from "../../promptgen/methods/promptgen/vocabulary.ts";
+import {
+  isPaperBenchmark,
+  majorityScores,
+  means,
+  relationRows,
+} from "../../promptgen/report/report.ts";
 
 const root = process.env.PROMPTGEN_DATA;
 if (root === undefined) {

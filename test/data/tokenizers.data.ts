@@ -6,8 +6,8 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { createTokenizer, loadTokenizer } from "../../models/tokenizer.ts";
-import { pairVocabularies } from "../../promptgen/vocabulary.ts";
+import { createTokenizer, loadTokenizer } from "../../models/tokenizer/tokenizer.ts";
+import { pairVocabularies } from "../../promptgen/methods/promptgen/vocabulary.ts";
 import {
   awkwardStrings,
   digestOf,

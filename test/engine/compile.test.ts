@@ -1,5 +1,5 @@
 import * as assert from "uvu/assert";
-import { assign, compile, read } from "../../engine/compile.ts";
+import { compile, read } from "../../engine/compile.ts";
 import { grad } from "../../engine/grad.ts";
 import { add, exp, mul, sub } from "../../engine/ops/elementwise.ts";
 import { matmul } from "../../engine/ops/matmul.ts";
@@ -7,6 +7,7 @@ import { mean, sum } from "../../engine/ops/reduce.ts";
 import { concat, slice } from "../../engine/ops/shape.ts";
 import { AdamW, GradientAccumulator } from "../../engine/optim.ts";
 import { state, type Tensor, tensor } from "../../engine/tensor.ts";
+import { assign } from "../../engine/trace.ts";
 import { onDevices } from "../devices.ts";
 
 const test = await onDevices("compile");

@@ -1,7 +1,7 @@
 import * as assert from "uvu/assert";
 import { compile, read } from "../../engine/compile.ts";
-import { openDevice } from "../../engine/device.ts";
 import { OutOfMemoryError } from "../../engine/errors.ts";
+import { openDevice } from "../../engine/open.ts";
 import { mul } from "../../engine/ops/elementwise.ts";
 import { matmul } from "../../engine/ops/matmul.ts";
 import { sum } from "../../engine/ops/reduce.ts";

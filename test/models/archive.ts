@@ -1,10 +1,10 @@
 /** Makes archives and pickles byte by byte, for tests of what torch.save would never write. */
 import * as assert from "uvu/assert";
 import { EngineError } from "../../engine/errors.ts";
-import { readPytorch, type StateDict } from "../../models/pytorch.ts";
-import type { FileTensor } from "../../models/safetensors.ts";
-import type { ByteSource } from "../../models/source.ts";
-import { portableCrc32 } from "../../models/zip.ts";
+import { readPytorch, type StateDict } from "../../models/formats/pytorch.ts";
+import type { FileTensor } from "../../models/formats/safetensors.ts";
+import type { ByteSource } from "../../models/formats/source.ts";
+import { portableCrc32 } from "../../models/formats/zip.ts";
 
 /** An entry of an archive, with what its records say where that is to be something else than the truth. */
 export interface Entry {

@@ -20,9 +20,8 @@ import * as assert from "uvu/assert";
 import { read } from "../../engine/compile.ts";
 import { stateOp, type Tensor } from "../../engine/tensor.ts";
 import { BertForMaskedLM } from "../../models/bert.ts";
-import { type Checkpoint, readCheckpoint } from "../../models/checkpoint.ts";
-import { encodeBfloat16, encodeFloat16 } from "../../models/floats.ts";
-import { loadMaskedLM } from "../../models/masked-lm.ts";
+import { type Checkpoint, readCheckpoint } from "../../models/formats/checkpoint.ts";
+import { encodeBfloat16, encodeFloat16 } from "../../models/formats/floats.ts";
 import {
   type FileTensor,
   parseSafetensors,
@@ -30,9 +29,10 @@ import {
   type TensorEntry,
   tensorEntry,
   toFloat32,
-} from "../../models/safetensors.ts";
-import { pathSource } from "../../models/source.ts";
-import { checkpointFingerprint } from "../../promptgen/fingerprint.ts";
+} from "../../models/formats/safetensors.ts";
+import { pathSource } from "../../models/formats/source.ts";
+import { loadMaskedLM } from "../../models/masked-lm.ts";
+import { checkpointFingerprint } from "../../promptgen/training/fingerprint.ts";
 import { onDevices } from "../devices.ts";
 import { goldenCheckpoint, goldenFolder, initialValues } from "./parity.ts";
 
@@ -40,7 +40,7 @@ const each = await onDevices("checkpoint");
 const home = mkdtempSync(join(tmpdir(), "checkpoint-"));
 process.on("exit", () => rmSync(home, { recursive: true, force: true }));
 
-const PYTORCH = fileURLToPath(new URL("../golden/pytorch/", import.meta.url));
+const PYTORCH = fileURLToPath(new URL("../golden/pytorch", import.meta.url));
 const FILES = {
   "model.safetensors": join(PYTORCH, "state.safetensors"),
   "pytorch_model.bin": join(PYTORCH, "state-many.bin"),

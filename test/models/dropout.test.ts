@@ -8,7 +8,7 @@ import { mean } from "../../engine/ops/reduce.ts";
 import { hostData, type Tensor, tensor } from "../../engine/tensor.ts";
 import { BartForConditionalGeneration } from "../../models/bart.ts";
 import { BertForMaskedLM } from "../../models/bert.ts";
-import type { Checkpoint } from "../../models/checkpoint.ts";
+import type { Checkpoint } from "../../models/formats/checkpoint.ts";
 import { gatherRows, type Training } from "../../models/nn.ts";
 import { onDevices } from "../devices.ts";
 import { batchFirst, goldenCheckpoint, labelled, ModelGolden } from "./parity.ts";

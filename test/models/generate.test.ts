@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import type { Device } from "../../engine/device.ts";
 import { BartForConditionalGeneration } from "../../models/bart.ts";
-import { startSearch } from "../../models/beam.ts";
+import { startSearch } from "../../models/generation/beam.ts";
 import {
   bucket,
   type GenerationConfig,
   generationConfig,
   TextGenerator,
-} from "../../models/generate.ts";
+} from "../../models/generation/generate.ts";
 import { onDevices } from "../devices.ts";
 import { goldenCheckpoint, goldenText } from "./parity.ts";
 

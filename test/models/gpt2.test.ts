@@ -5,7 +5,8 @@ import { crossEntropy } from "../../engine/ops/cross-entropy.ts";
 import { mean } from "../../engine/ops/reduce.ts";
 import { AdamW } from "../../engine/optim.ts";
 import { hostData, stateName, type Tensor, tensor } from "../../engine/tensor.ts";
-import type { Checkpoint } from "../../models/checkpoint.ts";
+import type { Checkpoint } from "../../models/formats/checkpoint.ts";
+import { tensorEntry } from "../../models/formats/safetensors.ts";
 import {
   type GPT2Input,
   GPT2LMHeadModel,
@@ -14,7 +15,6 @@ import {
   gpt2Decays,
 } from "../../models/gpt2.ts";
 import { gatherRows } from "../../models/nn.ts";
-import { tensorEntry } from "../../models/safetensors.ts";
 import { onDevices } from "../devices.ts";
 import {
   closeForward,

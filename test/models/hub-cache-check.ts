@@ -11,7 +11,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as assert from "uvu/assert";
-import { type HubOptions, resolveModel } from "../../models/hub.ts";
+import { type HubOptions, resolveModel } from "../../models/hub/hub.ts";
 import { etag, type HubServer, type Model } from "./hub-server.ts";
 
 /** What was looked at, for the line at the end. */

@@ -6,7 +6,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { type HubOptions, resolveModel } from "../../models/hub.ts";
+import { type HubOptions, resolveModel } from "../../models/hub/hub.ts";
 import { counted, fails, home, options, sound, tree } from "./hub-cache-check.ts";
 import {
   corrupts,

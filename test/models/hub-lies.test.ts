@@ -5,7 +5,7 @@
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { resolveModel } from "../../models/hub.ts";
+import { resolveModel } from "../../models/hub/hub.ts";
 import { counted, fails, home, options, sound, tree } from "./hub-cache-check.ts";
 import { json, redirects, status } from "./hub-faults.ts";
 import { COMMITS, type Fault, HubServer } from "./hub-server.ts";

@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { scanCacheDir } from "@huggingface/hub";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { chooseFiles, type HubProgress, resolveModel, shardNames } from "../../models/hub.ts";
+import { chooseFiles, type HubProgress, resolveModel, shardNames } from "../../models/hub/hub.ts";
 import { counted, fails, home, options, sound, tree } from "./hub-cache-check.ts";
 import { COMMITS, etag, HubServer } from "./hub-server.ts";
 

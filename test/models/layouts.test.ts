@@ -3,10 +3,10 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { stateOp, type Tensor } from "../../engine/tensor.ts";
 import { BartForConditionalGeneration } from "../../models/bart.ts";
-import type { Checkpoint } from "../../models/checkpoint.ts";
-import { encodeBfloat16, encodeFloat16 } from "../../models/floats.ts";
+import type { Checkpoint } from "../../models/formats/checkpoint.ts";
+import { encodeBfloat16, encodeFloat16 } from "../../models/formats/floats.ts";
+import type { FileTensor, SafetensorsDtype } from "../../models/formats/safetensors.ts";
 import { maskedLM } from "../../models/masked-lm.ts";
-import type { FileTensor, SafetensorsDtype } from "../../models/safetensors.ts";
 import type { ModelWeights, Storage } from "../../models/weights.ts";
 import { goldenText } from "./parity.ts";
 

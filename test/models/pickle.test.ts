@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { INSTRUCTION_LIMIT } from "../../models/pickle.ts";
+import { INSTRUCTION_LIMIT } from "../../models/formats/pickle.ts";
 import {
   bytesOf,
   le,

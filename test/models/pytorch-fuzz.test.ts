@@ -5,8 +5,8 @@
 import { readFileSync } from "node:fs";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { readPytorch, readPytorchShards, type StateDict } from "../../models/pytorch.ts";
-import { openZip } from "../../models/zip.ts";
+import { readPytorch, readPytorchShards, type StateDict } from "../../models/formats/pytorch.ts";
+import { openZip } from "../../models/formats/zip.ts";
 import {
   bytesOf,
   CheckedSource,
@@ -20,7 +20,7 @@ import {
 } from "./archive.ts";
 
 const SEED = 20_240_607;
-const GOLDEN = new URL("../golden/pytorch/", import.meta.url);
+const GOLDEN = new URL("../golden/pytorch", import.meta.url);
 const INDEX = "pytorch_model.bin.index.json";
 const golden = (name: string): Uint8Array => new Uint8Array(readFileSync(new URL(name, GOLDEN)));
 

@@ -11,9 +11,9 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { readPytorch, readPytorchShards } from "../../models/pytorch.ts";
-import { parseSafetensors } from "../../models/safetensors.ts";
-import { type ByteSource, bytesSource, pathSource } from "../../models/source.ts";
+import { readPytorch, readPytorchShards } from "../../models/formats/pytorch.ts";
+import { parseSafetensors } from "../../models/formats/safetensors.ts";
+import { type ByteSource, bytesSource, pathSource } from "../../models/formats/source.ts";
 import {
   allOf,
   bytesOf,
@@ -29,7 +29,7 @@ import {
   writeZip,
 } from "./archive.ts";
 
-const GOLDEN = fileURLToPath(new URL("../golden/pytorch/", import.meta.url));
+const GOLDEN = fileURLToPath(new URL("../golden/pytorch", import.meta.url));
 const golden = (name: string) => new Uint8Array(readFileSync(join(GOLDEN, name)));
 const INDEX = "pytorch_model.bin.index.json";
 

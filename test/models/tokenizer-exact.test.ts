@@ -2,9 +2,13 @@
 import { readFileSync } from "node:fs";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { createTokenizer, loadTokenizer, type Tokenizer } from "../../models/tokenizer.ts";
-import { bertWords, byteLevelWords, normalizeForBert } from "../../models/tokenizer-exact.ts";
-import type { TokenizerFiles } from "../../models/tokenizer-files.ts";
+import { bertWords, byteLevelWords, normalizeForBert } from "../../models/tokenizer/exact.ts";
+import type { TokenizerFiles } from "../../models/tokenizer/files.ts";
+import {
+  createTokenizer,
+  loadTokenizer,
+  type Tokenizer,
+} from "../../models/tokenizer/tokenizer.ts";
 import {
   awkwardStrings,
   digestOf,

@@ -1,6 +1,6 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { createTokenizer, loadTokenizer } from "../../models/tokenizer.ts";
+import { createTokenizer, loadTokenizer } from "../../models/tokenizer/tokenizer.ts";
 import { folder, MERGES_TXT, VOCAB_JSON, VOCAB_TXT } from "../promptgen/fixture.ts";
 
 const bert = createTokenizer({ "vocab.txt": VOCAB_TXT });

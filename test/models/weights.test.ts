@@ -3,17 +3,18 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { philox } from "../../engine/philox.ts";
 import { hostData } from "../../engine/tensor.ts";
 import { BartForConditionalGeneration } from "../../models/bart.ts";
 import { BertForMaskedLM } from "../../models/bert.ts";
-import { encodeBfloat16, encodeFloat16 } from "../../models/floats.ts";
-import { normal, philox } from "../../models/init.ts";
+import { encodeBfloat16, encodeFloat16 } from "../../models/formats/floats.ts";
 import {
   parseSafetensors,
   type TensorEntry,
   tensorEntry,
   toFloat32,
-} from "../../models/safetensors.ts";
+} from "../../models/formats/safetensors.ts";
+import { normal } from "../../models/init.ts";
 import { saveCheckpoint } from "../../models/save.ts";
 import { onDevices } from "../devices.ts";
 import { goldenCheckpoint, initialValues, type MemoryCheckpoint } from "./parity.ts";

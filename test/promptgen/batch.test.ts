@@ -1,14 +1,14 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { hostData, type Tensor } from "../../engine/tensor.ts";
-import { loadTokenizer } from "../../models/tokenizer.ts";
+import { loadTokenizer } from "../../models/tokenizer/tokenizer.ts";
 import {
   assemble,
   encodeExample,
   layoutOf,
   specialIds,
   subjectWidth,
-} from "../../promptgen/batch.ts";
+} from "../../promptgen/methods/promptgen/batch.ts";
 
 const world = (name: string) => new URL(`../../promptgen/world/${name}`, import.meta.url).pathname;
 const tokenizers = {

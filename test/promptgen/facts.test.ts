@@ -1,6 +1,6 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { filterFacts, loadFacts, splitByVocabulary } from "../../promptgen/facts.ts";
+import { filterFacts, loadFacts, splitByVocabulary } from "../../promptgen/facts/facts.ts";
 import { FACTS, folder, rows } from "./fixture.ts";
 
 async function failure(work: Promise<unknown>): Promise<string> {

@@ -3,9 +3,14 @@ import type { Tensor } from "../../engine/tensor.ts";
 import { BartForConditionalGeneration } from "../../models/bart.ts";
 import { BertForMaskedLM } from "../../models/bert.ts";
 import type { MaskedLM } from "../../models/encoder.ts";
-import { assemble, type Batch, type BatchLayout, type Example } from "../../promptgen/batch.ts";
-import { Generator, type Prompts } from "../../promptgen/generator.ts";
-import { objective, Reader } from "../../promptgen/objective.ts";
+import {
+  assemble,
+  type Batch,
+  type BatchLayout,
+  type Example,
+} from "../../promptgen/methods/promptgen/batch.ts";
+import { Generator, type Prompts } from "../../promptgen/methods/promptgen/generator.ts";
+import { objective, Reader } from "../../promptgen/methods/promptgen/objective.ts";
 import { classesOf, type StepSettings } from "../../tools/commands/fullsize/process.ts";
 import { goldenCheckpoint, goldenText, ModelGolden } from "../models/parity.ts";
 

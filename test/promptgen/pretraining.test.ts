@@ -5,18 +5,18 @@ import { suite } from "uvu";
 import { hostData } from "../../engine/tensor.ts";
 import { BartForConditionalGeneration } from "../../models/bart.ts";
 import { BertForMaskedLM } from "../../models/bert.ts";
-import { loadTokenizer } from "../../models/tokenizer.ts";
-import { loadFacts } from "../../promptgen/facts.ts";
-import { type Problem, train } from "../../promptgen/loop.ts";
-import { denoising, infill, maskedLM } from "../../promptgen/pretraining.ts";
-import { Random } from "../../promptgen/random.ts";
+import { loadTokenizer } from "../../models/tokenizer/tokenizer.ts";
+import { loadFacts } from "../../promptgen/facts/facts.ts";
+import { denoising, infill, maskedLM } from "../../promptgen/pretraining/pretraining.ts";
+import { type Problem, train } from "../../promptgen/training/loop.ts";
+import { Random } from "../../promptgen/training/random.ts";
 import {
   allFacts,
   embeddedWorld,
   epochSentences,
   loadPatterns,
   statements,
-} from "../../promptgen/world.ts";
+} from "../../promptgen/world/world.ts";
 import { onDevices } from "../devices.ts";
 
 const test = suite("pre-training");

@@ -1,7 +1,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { BertForMaskedLM } from "../../models/bert.ts";
-import { loadTokenizer } from "../../models/tokenizer.ts";
+import { loadTokenizer } from "../../models/tokenizer/tokenizer.ts";
 import {
   answerMask,
   distinctPrompts,

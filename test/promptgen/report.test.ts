@@ -1,7 +1,7 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import type { Fact, Relation } from "../../promptgen/facts.ts";
-import { TABLE_1, TABLE_4 } from "../../promptgen/paper.ts";
+import type { Fact, Relation } from "../../promptgen/facts/facts.ts";
+import { TABLE_1, TABLE_4 } from "../../promptgen/report/paper.ts";
 import {
   isPaperBenchmark,
   majorityObject,
@@ -15,7 +15,7 @@ import {
   table2,
   table4,
   typesOf,
-} from "../../promptgen/report.ts";
+} from "../../promptgen/report/report.ts";
 
 const facts = (...objects: string[]): Fact[] =>
   objects.map((object, i) => ({ subject: `s${i}`, object }));

@@ -8,7 +8,7 @@ import { concat, reshape, slice } from "../../engine/ops/shape.ts";
 import { softmax } from "../../engine/ops/softmax.ts";
 import { type Tensor, tensor } from "../../engine/tensor.ts";
 import { RobertaForMaskedLM } from "../../models/roberta.ts";
-import type { Example } from "../../promptgen/batch.ts";
+import type { Example } from "../../promptgen/methods/promptgen/batch.ts";
 import { onDevices } from "../devices.ts";
 import { closeForward, goldenCheckpoint } from "../models/parity.ts";
 import {

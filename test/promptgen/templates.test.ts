@@ -1,6 +1,6 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { checkTemplate, fill, loadTemplates } from "../../promptgen/templates.ts";
+import { checkTemplate, fill, loadTemplates } from "../../promptgen/facts/templates.ts";
 import { folder } from "./fixture.ts";
 
 const PATH = "relation_metainfo/LPAQA_relations.jsonl";

@@ -7,7 +7,7 @@ import type { Device } from "../../engine/device.ts";
 import { BartForConditionalGeneration } from "../../models/bart.ts";
 import { BertForMaskedLM } from "../../models/bert.ts";
 import { saveCheckpoint } from "../../models/save.ts";
-import { embeddedWorld } from "../../promptgen/world.ts";
+import { embeddedWorld } from "../../promptgen/world/world.ts";
 import type { RunOptions } from "../../tools/commands/runs.ts";
 
 export const ROOT = fileURLToPath(new URL("../..", import.meta.url));

@@ -1,7 +1,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { createTokenizer } from "../../models/tokenizer.ts";
-import { commonWordIds, pairVocabularies } from "../../promptgen/vocabulary.ts";
+import { createTokenizer } from "../../models/tokenizer/tokenizer.ts";
+import { commonWordIds, pairVocabularies } from "../../promptgen/methods/promptgen/vocabulary.ts";
 import { MERGES_TXT, VOCAB_JSON, VOCAB_TXT } from "./fixture.ts";
 
 const bert = createTokenizer({ "vocab.txt": VOCAB_TXT });

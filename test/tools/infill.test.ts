@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { suite } from "uvu";
-import { embeddedWorld } from "../../promptgen/world.ts";
+import { embeddedWorld } from "../../promptgen/world/world.ts";
 import { onDevices } from "../devices.ts";
 import { COMMITS } from "../models/hub-server.ts";
 import { goldenText } from "../models/parity.ts";

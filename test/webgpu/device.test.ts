@@ -27,7 +27,7 @@ test("says what was opened and why", () => {
 
 test("without a driver one sentence names the remedy", () => {
   const out = program(
-    `import { openDevice } from "./engine/device.ts";
+    `import { openDevice } from "./engine/open.ts";
      await openDevice({ device: "${name}" }).then((d) => console.log("opened", d.description), (e) => console.log(e.name, e.message));
      process.exit(0);`,
     { VK_DRIVER_FILES: "/nonexistent.json", VK_ICD_FILENAMES: "/nonexistent.json" },
@@ -39,7 +39,7 @@ test("without a driver one sentence names the remedy", () => {
 });
 
 test("DEBUG prints launches, shapes and the WGSL", () => {
-  const code = `import { openDevice } from "./engine/device.ts";
+  const code = `import { openDevice } from "./engine/open.ts";
     import { read } from "./engine/compile.ts";
     import { softmax } from "./engine/ops/softmax.ts";
     import { tensor } from "./engine/tensor.ts";

@@ -1,8 +1,8 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { compile, read } from "../../engine/compile.ts";
-import { openDevice } from "../../engine/device.ts";
 import { grad } from "../../engine/grad.ts";
+import { openDevice } from "../../engine/open.ts";
 import { crossEntropy } from "../../engine/ops/cross-entropy.ts";
 import { add, mul } from "../../engine/ops/elementwise.ts";
 import { embedding } from "../../engine/ops/embedding.ts";

@@ -3,8 +3,9 @@ import { numel, sameShape, show } from "../../engine/shape.ts";
 import type { Tensor } from "../../engine/tensor.ts";
 import { BART_NAMES, BartForConditionalGeneration } from "../../models/bart.ts";
 import { BERT_NAMES, BERT_SEPARATE_NAMES, BertForMaskedLM, bertConfig } from "../../models/bert.ts";
-import type { Checkpoint } from "../../models/checkpoint.ts";
-import { FLOAT_BYTES } from "../../models/floats.ts";
+import type { Checkpoint } from "../../models/formats/checkpoint.ts";
+import { FLOAT_BYTES } from "../../models/formats/floats.ts";
+import type { FileTensor } from "../../models/formats/safetensors.ts";
 import { GPT2LMHeadModel, gpt2Names } from "../../models/gpt2.ts";
 import {
   ROBERTA_NAMES,
@@ -12,7 +13,6 @@ import {
   RobertaForMaskedLM,
   robertaConfig,
 } from "../../models/roberta.ts";
-import type { FileTensor } from "../../models/safetensors.ts";
 import { destinations, type ModelWeights, type Names, Weights } from "../../models/weights.ts";
 
 type Json = Checkpoint["config"];

@@ -7,7 +7,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { findHardware } from "../../engine/devices/adapter.ts";
+import { findHardware } from "../../engine/devices/webgpu/adapter.ts";
 import { install, peers } from "./bench/peers.ts";
 import { median, type Row } from "./bench/process.ts";
 import { table } from "./bench/table.ts";

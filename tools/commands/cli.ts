@@ -3,8 +3,9 @@ import { writeSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { parseArgs, styleText } from "node:util";
 import { SingleBar } from "cli-progress";
-import { type Device, deviceNames, openDevice } from "../../engine/device.ts";
-import { type ModelPart, resolveModel } from "../../models/hub.ts";
+import { type Device, deviceNames } from "../../engine/device.ts";
+import { openDevice } from "../../engine/open.ts";
+import { type ModelPart, resolveModel } from "../../models/hub/hub.ts";
 
 /** A mistake of the person at the keyboard. */
 export class UsageError extends Error {

@@ -2,7 +2,9 @@
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { Device } from "../../engine/device.ts";
-import { RunFolder } from "../../promptgen/checkpoint.ts";
+import { loadTemplates, type TemplateSet } from "../../promptgen/facts/templates.ts";
+import { loadSystem, type System } from "../../promptgen/methods/promptgen/system.ts";
+import { Examiner, templateScores } from "../../promptgen/methods/promptgen/trainer.ts";
 import {
   majorityScores,
   means,
@@ -11,10 +13,8 @@ import {
   report,
   type Score,
   type Scores,
-} from "../../promptgen/report.ts";
-import { loadSystem, type System } from "../../promptgen/system.ts";
-import { loadTemplates, type TemplateSet } from "../../promptgen/templates.ts";
-import { Examiner, templateScores } from "../../promptgen/trainer.ts";
+} from "../../promptgen/report/report.ts";
+import { RunFolder } from "../../promptgen/training/run-folder.ts";
 import {
   commandLine,
   DEVICE_OPTIONS,

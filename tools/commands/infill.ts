@@ -2,11 +2,15 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { BartForConditionalGeneration } from "../../models/bart.ts";
-import { type Checkpoint, readCheckpoint } from "../../models/checkpoint.ts";
 import type { Json } from "../../models/config.ts";
-import { type GenerationConfig, generationConfig, TextGenerator } from "../../models/generate.ts";
-import { loadTokenizer, type Tokenizer } from "../../models/tokenizer.ts";
-import { embeddedWorld } from "../../promptgen/world.ts";
+import { type Checkpoint, readCheckpoint } from "../../models/formats/checkpoint.ts";
+import {
+  type GenerationConfig,
+  generationConfig,
+  TextGenerator,
+} from "../../models/generation/generate.ts";
+import { loadTokenizer, type Tokenizer } from "../../models/tokenizer/tokenizer.ts";
+import { embeddedWorld } from "../../promptgen/world/world.ts";
 import {
   checkLength,
   commandLine,

@@ -2,8 +2,8 @@
 import { existsSync, statSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { openWeights } from "../../models/checkpoint.ts";
-import { chooseFiles } from "../../models/hub.ts";
+import { openWeights } from "../../models/formats/checkpoint.ts";
+import { chooseFiles } from "../../models/hub/hub.ts";
 import { type Loading, loadingOf, type Row } from "./assignment.ts";
 import {
   commandLine,

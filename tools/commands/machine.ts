@@ -14,7 +14,7 @@ export type Adapters = { readonly names: readonly string[]; readonly why: string
 
 /** The WebGPU devices that open here, and why the others do not; in a process of its own, as drivers may crash. */
 export function findAdapters(): Adapters {
-  const code = `import { openDevice } from "./engine/device.ts";
+  const code = `import { openDevice } from "./engine/open.ts";
     for (const device of ["gpu", "gpu:software"]) {
       await openDevice({ device }).then(
         () => console.log("has", device),

@@ -5,15 +5,15 @@ import { join, resolve } from "node:path";
 import type { Device } from "../../engine/device.ts";
 import { BartForConditionalGeneration } from "../../models/bart.ts";
 import { BertForMaskedLM } from "../../models/bert.ts";
-import { writeWhole } from "../../models/files.ts";
+import { writeWhole } from "../../models/formats/files.ts";
 import { streamTensors, tensorsOf } from "../../models/save.ts";
-import { loadTokenizer } from "../../models/tokenizer.ts";
+import { loadTokenizer } from "../../models/tokenizer/tokenizer.ts";
 import type { ModelWeights } from "../../models/weights.ts";
-import { RunFolder } from "../../promptgen/checkpoint.ts";
-import { loadFacts } from "../../promptgen/facts.ts";
-import { type LoopSettings, type Problem, train } from "../../promptgen/loop.ts";
-import { denoising, maskedLM } from "../../promptgen/pretraining.ts";
-import { Random } from "../../promptgen/random.ts";
+import { loadFacts } from "../../promptgen/facts/facts.ts";
+import { denoising, maskedLM } from "../../promptgen/pretraining/pretraining.ts";
+import { type LoopSettings, type Problem, train } from "../../promptgen/training/loop.ts";
+import { Random } from "../../promptgen/training/random.ts";
+import { RunFolder } from "../../promptgen/training/run-folder.ts";
 import {
   embeddedWorld,
   epochSentences,
@@ -21,7 +21,7 @@ import {
   MANUAL_SHARE,
   type Sentence,
   statements,
-} from "../../promptgen/world.ts";
+} from "../../promptgen/world/world.ts";
 import {
   DEVICE_OPTIONS,
   deviceOf,

@@ -5,11 +5,11 @@ import { isAbsolute, join, resolve } from "node:path";
 import type { Device } from "../../engine/device.ts";
 import { initialPieces, type Tensor } from "../../engine/tensor.ts";
 import { BartForConditionalGeneration } from "../../models/bart.ts";
-import type { JsonObject, RunFolder } from "../../promptgen/checkpoint.ts";
-import { FLOOR } from "../../promptgen/objective.ts";
-import type { Sources, System } from "../../promptgen/system.ts";
-import type { TrainerSettings } from "../../promptgen/trainer.ts";
-import { embeddedWorld } from "../../promptgen/world.ts";
+import { FLOOR } from "../../promptgen/methods/promptgen/objective.ts";
+import type { Sources, System } from "../../promptgen/methods/promptgen/system.ts";
+import type { TrainerSettings } from "../../promptgen/methods/promptgen/trainer.ts";
+import type { JsonObject, RunFolder } from "../../promptgen/training/run-folder.ts";
+import { embeddedWorld } from "../../promptgen/world/world.ts";
 import { modelDirectory } from "./cli.ts";
 
 /** The options that decide a run, by their names on the command line. */

@@ -6,8 +6,9 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { openAdapter, paced } from "../../engine/devices/adapter.ts";
-import { kernelSource, packParams } from "../../engine/devices/wgsl.ts";
+import { paced } from "../../engine/devices/host.ts";
+import { openAdapter } from "../../engine/devices/webgpu/adapter.ts";
+import { kernelSource, packParams } from "../../engine/devices/webgpu/kernel-source.ts";
 import { chooseMatmul } from "../../kernels/webgpu/matmul.ts";
 
 const { values: args } = parseArgs({ options: { only: { type: "string", default: "" } } });

@@ -1,8 +1,8 @@
 /** What a finished run prints: accuracies side by side, and prompts in words. */
-import type { Relation } from "../../promptgen/facts.ts";
+import type { Relation } from "../../promptgen/facts/facts.ts";
+import type { Item, System } from "../../promptgen/methods/promptgen/system.ts";
 import type { Candidate, Explained } from "../../promptgen/probe.ts";
-import { means, type Scores, typesOf } from "../../promptgen/report.ts";
-import type { Item, System } from "../../promptgen/system.ts";
+import { means, type Scores, typesOf } from "../../promptgen/report/report.ts";
 
 /** One column of the table. */
 export interface Column {

@@ -10,7 +10,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { BYTE_CHARACTERS } from "../../models/tokenizer-bytes.ts";
+import { BYTE_CHARACTERS } from "../../models/tokenizer/bytes.ts";
 
 /** Pieces learned for words outside the world. */
 const PIECES = 100;

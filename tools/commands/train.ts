@@ -2,11 +2,15 @@
 import { existsSync } from "node:fs";
 import { relative, resolve } from "node:path";
 import type { Device } from "../../engine/device.ts";
-import { RunFolder, sameConfiguration } from "../../promptgen/checkpoint.ts";
-import type { Outcome } from "../../promptgen/loop.ts";
-import { majorityScores } from "../../promptgen/report.ts";
-import { loadSystem, type System } from "../../promptgen/system.ts";
-import { Examiner, templateScores, trainPromptGen } from "../../promptgen/trainer.ts";
+import { loadSystem, type System } from "../../promptgen/methods/promptgen/system.ts";
+import {
+  Examiner,
+  templateScores,
+  trainPromptGen,
+} from "../../promptgen/methods/promptgen/trainer.ts";
+import { majorityScores } from "../../promptgen/report/report.ts";
+import type { Outcome } from "../../promptgen/training/loop.ts";
+import { RunFolder, sameConfiguration } from "../../promptgen/training/run-folder.ts";
 import {
   DEVICE_OPTIONS,
   deviceOf,

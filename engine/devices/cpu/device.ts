@@ -12,7 +12,7 @@ import {
   type TypedArray,
   valueBytes,
 } from "../../tensor.ts";
-import { debugLevel } from "../adapter.ts";
+import { debugLevel } from "../host.ts";
 import { LaunchTimes } from "../profiler.ts";
 import { CPUExecutable } from "./executable.ts";
 import { addressable, Heap } from "./heap.ts";

@@ -1,7 +1,8 @@
 /** The benchmark's work on our engine, in a process of its own. */
 import { compile } from "../../../engine/compile.ts";
-import { type DeviceOptions, openDevice } from "../../../engine/device.ts";
+import type { DeviceOptions } from "../../../engine/device.ts";
 import { grad } from "../../../engine/grad.ts";
+import { openDevice } from "../../../engine/open.ts";
 import { attention } from "../../../engine/ops/attention.ts";
 import { mul, square } from "../../../engine/ops/elementwise.ts";
 import { layerNorm } from "../../../engine/ops/layernorm.ts";
@@ -11,10 +12,10 @@ import { reshape, slice } from "../../../engine/ops/shape.ts";
 import { softmax } from "../../../engine/ops/softmax.ts";
 import { AdamW } from "../../../engine/optim.ts";
 import { state, type Tensor } from "../../../engine/tensor.ts";
-import { Random } from "../../../promptgen/random.ts";
-import { loadSystem } from "../../../promptgen/system.ts";
-import { promptProblem } from "../../../promptgen/trainer.ts";
-import { embeddedWorld } from "../../../promptgen/world.ts";
+import { loadSystem } from "../../../promptgen/methods/promptgen/system.ts";
+import { promptProblem } from "../../../promptgen/methods/promptgen/trainer.ts";
+import { Random } from "../../../promptgen/training/random.ts";
+import { embeddedWorld } from "../../../promptgen/world/world.ts";
 import { about, job, repacked, time } from "./process.ts";
 import { matmulSizes, operands, rows, stack, stackInput, stackWeights } from "./workload.ts";
 

@@ -1,7 +1,7 @@
 /** Loads BART-large into the CPU device once, in a process of its own; prints one JSON line of `Loaded`. */
 import { join } from "node:path";
 import { compile } from "../../../engine/compile.ts";
-import { openDevice } from "../../../engine/device.ts";
+import { openDevice } from "../../../engine/open.ts";
 import { sum } from "../../../engine/ops/reduce.ts";
 import { concat, reshape, slice } from "../../../engine/ops/shape.ts";
 import { BartForConditionalGeneration } from "../../../models/bart.ts";

@@ -1,7 +1,7 @@
 /** BERT or BART alone beside PyTorch, in a process of its own: `models.ts FOLDER bert|bart DEVICE STORAGE`. */
 import { join } from "node:path";
 import { compile } from "../../../engine/compile.ts";
-import { openDevice } from "../../../engine/device.ts";
+import { openDevice } from "../../../engine/open.ts";
 import { crossEntropy } from "../../../engine/ops/cross-entropy.ts";
 import { embedding } from "../../../engine/ops/embedding.ts";
 import { mean } from "../../../engine/ops/reduce.ts";

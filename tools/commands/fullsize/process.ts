@@ -2,9 +2,13 @@
 import { readFileSync } from "node:fs";
 import type { DeviceOptions } from "../../../engine/device.ts";
 import { type Tensor, type TypedArray, tensor } from "../../../engine/tensor.ts";
-import { type FileTensor, openSafetensors, readFloat32 } from "../../../models/safetensors.ts";
-import { pathSource } from "../../../models/source.ts";
-import type { Classes } from "../../../promptgen/generator.ts";
+import {
+  type FileTensor,
+  openSafetensors,
+  readFloat32,
+} from "../../../models/formats/safetensors.ts";
+import { pathSource } from "../../../models/formats/source.ts";
+import type { Classes } from "../../../promptgen/methods/promptgen/generator.ts";
 
 /** One line of the table: the largest difference beside the largest value, and what is allowed. */
 export interface Compared {

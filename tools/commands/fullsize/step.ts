@@ -6,16 +6,21 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { compile, type Output } from "../../../engine/compile.ts";
-import { openDevice } from "../../../engine/device.ts";
 import { grad } from "../../../engine/grad.ts";
+import { openDevice } from "../../../engine/open.ts";
 import { permute, slice } from "../../../engine/ops/shape.ts";
 import type { Tensor } from "../../../engine/tensor.ts";
 import { BartForConditionalGeneration } from "../../../models/bart.ts";
 import { BertForMaskedLM } from "../../../models/bert.ts";
 import type { Storage } from "../../../models/weights.ts";
-import { assemble, type Batch, type Example, layoutOf } from "../../../promptgen/batch.ts";
-import { Generator } from "../../../promptgen/generator.ts";
-import { objective, Reader } from "../../../promptgen/objective.ts";
+import {
+  assemble,
+  type Batch,
+  type Example,
+  layoutOf,
+} from "../../../promptgen/methods/promptgen/batch.ts";
+import { Generator } from "../../../promptgen/methods/promptgen/generator.ts";
+import { objective, Reader } from "../../../promptgen/methods/promptgen/objective.ts";
 import {
   classesOf,
   compareForward,

@@ -1,9 +1,9 @@
 /** Training BART-large on the CPU device is refused before anything is allocated: `training.ts FOLDER`, a process of its own. */
 import { join } from "node:path";
 import { compile } from "../../../engine/compile.ts";
-import { openDevice } from "../../../engine/device.ts";
 import { OutOfMemoryError } from "../../../engine/errors.ts";
 import { grad } from "../../../engine/grad.ts";
+import { openDevice } from "../../../engine/open.ts";
 import { crossEntropy } from "../../../engine/ops/cross-entropy.ts";
 import { mean } from "../../../engine/ops/reduce.ts";
 import { reshape } from "../../../engine/ops/shape.ts";

@@ -1,0 +1,91 @@
+/** Finds a WebGPU adapter, in Node through Dawn, and opens its device with the limits and features that kernels can use. */
+import type { DeviceOptions } from "../../device.ts";
+import { NoDeviceError } from "../../errors.ts";
+import { debugLevel, inNode } from "../host.ts";
+
+export type Opened = { device: GPUDevice; software: boolean; description: string; name: string };
+
+/** Dawn crashes when the object that `create()` returned is collected: it stays reachable for ever. */
+let dawn: GPU | undefined;
+
+async function findGPU(): Promise<GPU> {
+  if (typeof navigator !== "undefined" && navigator.gpu) return navigator.gpu;
+  if (!inNode()) {
+    throw new NoDeviceError(
+      "[openDevice] this browser has no WebGPU; use one that has (Chrome 113+), or the device cpu",
+    );
+  }
+  if (!dawn) {
+    const { create, globals } = await import("webgpu");
+    Object.assign(globalThis, globals);
+    const toggles = ["allow_unsafe_apis", ...(process.env.DAWN_TOGGLES?.split(",") ?? [])];
+    dawn = create([
+      `enable-dawn-features=${toggles}`,
+      "disable-dawn-features=timestamp_quantization", // steps of 65.5 us hide most launches
+    ]);
+    Object.defineProperty(globalThis, "__dawn", { value: dawn });
+  }
+  return dawn;
+}
+
+/** A software rasteriser that implements Vulkan on the CPU. */
+const isSoftware = (info: GPUAdapterInfo): boolean =>
+  info.isFallbackAdapter ||
+  /llvmpipe|lavapipe|swiftshader|software/i.test(
+    `${info.vendor} ${info.architecture} ${info.device} ${info.description}`,
+  );
+
+const noAdapter =
+  "[openDevice] no WebGPU adapter: install a Vulkan driver, on Debian or Ubuntu `sudo bash tools/setup.sh` " +
+  "(a software one will do), elsewhere your GPU's own driver; or ask for cpu, which needs nothing";
+
+const highPerformance = (gpu: GPU): Promise<GPUAdapter | null> =>
+  gpu.requestAdapter({ powerPreference: "high-performance" });
+
+/** Whether there is a hardware adapter. */
+export async function findHardware(): Promise<boolean> {
+  try {
+    const adapter = await highPerformance(await findGPU());
+    return adapter !== null && !isSoftware(adapter.info);
+  } catch {
+    return false; // no WebGPU, or no build of it for this system
+  }
+}
+
+/** Finds an adapter and opens it with its own limits and the optional features that kernels can use. */
+export async function openAdapter(options: DeviceOptions): Promise<Opened> {
+  const gpu = await findGPU();
+  const wanted = options.device ?? "auto";
+  let adapter = await highPerformance(gpu);
+  if (wanted === "gpu:software" && (!adapter || !isSoftware(adapter.info))) {
+    adapter = await gpu.requestAdapter({ forceFallbackAdapter: true });
+  }
+  if (!adapter) throw new NoDeviceError(noAdapter);
+  const software = isSoftware(adapter.info);
+  const name =
+    adapter.info.description || `${adapter.info.vendor} ${adapter.info.architecture}`.trim();
+  if (wanted !== "gpu:software" && software) {
+    throw new NoDeviceError(
+      `[openDevice] the only adapter is software (${name}); install your GPU's driver, or ask for cpu or gpu:software`,
+    );
+  }
+  const features: GPUFeatureName[] = ["subgroups"];
+  if (options.profile || debugLevel(options) > 0) features.push("timestamp-query");
+  const { limits } = adapter;
+  const device = await adapter.requestDevice({
+    requiredFeatures: features.filter((f) => adapter.features.has(f)),
+    requiredLimits: {
+      maxBufferSize: limits.maxBufferSize,
+      maxStorageBufferBindingSize: limits.maxStorageBufferBindingSize,
+      maxStorageBuffersPerShaderStage: Math.min(limits.maxStorageBuffersPerShaderStage, 10),
+      maxComputeWorkgroupStorageSize: limits.maxComputeWorkgroupStorageSize,
+    },
+  });
+  const why = software ? "a software adapter, as asked" : "a hardware GPU";
+  return {
+    device,
+    software,
+    name,
+    description: `WebGPU on ${name || "an unnamed adapter"} (${why})`,
+  };
+}

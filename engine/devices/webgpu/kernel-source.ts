@@ -1,0 +1,68 @@
+import { loadText } from "../../../kernels/load.ts";
+import { fail } from "../../errors.ts";
+
+type Scalar = "u32" | "i32" | "f32";
+
+/** What the engine needs to know of a kernel, read from its WGSL: the source is the one truth. */
+export type KernelSource = {
+  readonly code: string;
+  readonly params: readonly (readonly [name: string, type: Scalar])[];
+  /** Storage bindings in order, from binding 1. */
+  readonly bindings: readonly ("read" | "read_write")[];
+  readonly rng: boolean;
+  readonly overrides: ReadonlySet<string>;
+};
+
+const sources = new Map<string, Promise<KernelSource>>();
+
+/** The op's file with its constant and library files joined behind it. */
+export function kernelSource(file: string, uses: readonly string[]): Promise<KernelSource> {
+  const key = [file, ...uses].join("+");
+  let source = sources.get(key);
+  if (!source) {
+    source = Promise.all(
+      [file, ...uses].map((f) => loadText(`../../../kernels/webgpu/${f}.wgsl`, import.meta.url)),
+    ).then((texts) => parse(file, texts.join("\n")));
+    sources.set(key, source);
+  }
+  return source;
+}
+
+function parse(file: string, code: string): KernelSource {
+  const struct = /struct Params\s*\{([^}]*)\}/.exec(code)?.[1];
+  if (struct === undefined) return fail(file, "the kernel has no `struct Params`");
+  const body = struct.replace(/\/\/.*$/gm, "");
+  const params = [...body.matchAll(/(\w+)\s*:\s*(u32|i32|f32)/g)].map(
+    (m) => [m[1], m[2] as Scalar] as const,
+  );
+  if (params.length * 4 > 256) fail(file, "parameters must fit 256 bytes");
+  const bindings: ("read" | "read_write")[] = [];
+  for (const m of code.matchAll(/@binding\((\d+)\)\s+var<storage,\s*(read|read_write)>/g)) {
+    bindings[Number(m[1]) - 1] = m[2] === "read" ? "read" : "read_write";
+  }
+  const rng = new RegExp(`@binding\\(${bindings.length + 1}\\)\\s+var<uniform> rng`).test(code);
+  const overrides = new Set([...code.matchAll(/override\s+(\w+)/g)].map((m) => m[1]));
+  return { code, params, bindings, rng, overrides };
+}
+
+/** Writes a launch's parameters in the struct's order; a missing or unknown name throws. */
+export function packParams(
+  kernel: string,
+  source: KernelSource,
+  values: Readonly<Record<string, number>>,
+  into: DataView,
+  byteOffset: number,
+): void {
+  const names = new Set(source.params.map(([name]) => name));
+  for (const name of Object.keys(values)) {
+    if (!names.has(name)) fail(kernel, `the kernel has no parameter ${name}`);
+  }
+  source.params.forEach(([name, type], i) => {
+    const value = values[name];
+    if (value === undefined) fail(kernel, `the launch gives no parameter ${name}`);
+    const at = byteOffset + i * 4;
+    if (type === "f32") into.setFloat32(at, value, true);
+    else if (type === "i32") into.setInt32(at, value, true);
+    else into.setUint32(at, value, true);
+  });
+}

@@ -1,0 +1,20 @@
+/** Opens devices: the one place that knows every implementation, and loads only the one that is taken. */
+import { type Device, type DeviceOptions, deviceNames } from "./device.ts";
+import { fail } from "./errors.ts";
+
+/**
+ * Opens a device; its description says which was taken and why. Without a choice it is a hardware GPU or the CPU, never a
+ * software adapter. Throws `NoDeviceError` with the remedy where what was asked for is not there.
+ */
+export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
+  const wanted = options.device ?? "auto";
+  if (!deviceNames.includes(wanted)) {
+    fail("openDevice", `there is no device ${wanted}; choose among ${deviceNames.join(", ")}`);
+  }
+  const { openCPU } = await import("./devices/cpu/device.ts");
+  if (wanted === "cpu") return openCPU(options, "as asked");
+  const { openWebGPU } = await import("./devices/webgpu/device.ts");
+  const { findHardware } = await import("./devices/webgpu/adapter.ts");
+  if (wanted !== "auto" || (await findHardware())) return openWebGPU(options);
+  return openCPU(options, "no hardware GPU was found");
+}

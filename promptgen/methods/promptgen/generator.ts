@@ -1,0 +1,196 @@
+/**
+ * The generator: BART writes m soft words, a mask, and n soft words behind a subject.
+ *
+ * A soft word is a distribution over the common vocabulary; what is fed back is its expected embedding. Where `</s>` is the most
+ * probable class, that slot and the rest of its segment are dead: no later place sees them, and positions count live slots only,
+ * so each row of a batch equals that row alone with its dead slots removed.
+ */
+import { check } from "../../../engine/errors.ts";
+import { argmax } from "../../../engine/ops/argmax.ts";
+import { add, cast, equal, logicalAnd, mul, notEqual } from "../../../engine/ops/elementwise.ts";
+import { embedding, noRow } from "../../../engine/ops/embedding.ts";
+import { linear, matmul } from "../../../engine/ops/matmul.ts";
+import { concat, expand, reshape, slice } from "../../../engine/ops/shape.ts";
+import { softmax } from "../../../engine/ops/softmax.ts";
+import { type Tensor, tensor } from "../../../engine/tensor.ts";
+import type { BartForConditionalGeneration, DecoderCache } from "../../../models/bart.ts";
+import type { Training } from "../../../models/nn.ts";
+import type { Batch } from "./batch.ts";
+
+/** Which ids are classes: class c is BART's token `bart[c]` and BERT's `bert[c]`; the last class ends a segment. */
+export interface Classes {
+  readonly size: number;
+  readonly end: number;
+  readonly bart: Uint32Array;
+  readonly bert: Uint32Array;
+}
+
+/** Soft prompts, step-major: slots 0 .. m-1 stand before the mask, m .. m+n-1 behind it. */
+export interface Prompts {
+  readonly distributions: Tensor; // f32 [m+n, B, C]
+  readonly logits: Tensor; // f32 [m+n, B, C]
+  /** 1 where the slot is part of the prompt. */
+  readonly live: Tensor; // u32 [m+n, B]
+  /** The most probable class. */
+  readonly best: Tensor; // u32 [m+n, B]
+}
+
+type Slot = { logits: Tensor; distribution: Tensor; best: Tensor; live: Tensor }; // each [1, B, ...]
+
+/** What the decoder has seen: its cache, which places later ones may see, and the position of the next live place. */
+type Walk = { hidden: Tensor; cache: DecoderCache; keys: Tensor; next: Tensor };
+
+/** BART as a writer of prompts. */
+export class Generator {
+  readonly bart: BartForConditionalGeneration;
+  readonly classes: Classes;
+  readonly m: number;
+  readonly n: number;
+  readonly #mask: number;
+
+  /**
+   * @param mask BART's id of `<mask>`
+   * @param slots m slots before the mask (1 or more), n behind it (0 or more)
+   */
+  constructor(
+    bart: BartForConditionalGeneration,
+    classes: Classes,
+    mask: number,
+    { m, n }: { m: number; n: number },
+  ) {
+    check(Number.isInteger(m) && m >= 1, "generator", () => `m is ${m}; use 1 slot or more`);
+    check(Number.isInteger(n) && n >= 0, "generator", () => `n is ${n}; use 0 slots or more`);
+    this.bart = bart;
+    this.classes = classes;
+    this.m = m;
+    this.n = n;
+    this.#mask = mask;
+  }
+
+  /** Unrolls the decoder; gradients flow through every distribution into the later ones. */
+  unroll(batch: Batch, training?: Training): Prompts {
+    const { bart, m, n } = this;
+    const [table, bias] = this.#common();
+    const slots: Slot[] = [];
+    let walk = this.#begin(batch, training);
+    for (let i = 0; i < m + n; i++) {
+      const first = i === 0 || i === m;
+      const slot = nextSlot(
+        walk.hidden,
+        table,
+        bias,
+        this.classes.end,
+        first ? undefined : slots[i - 1],
+      );
+      slots.push(slot);
+      if (i === m + n - 1) break;
+      const expected = matmul(slot.distribution, table); // [1, B, d]
+      const word = bart.embedScale === 1 ? expected : mul(expected, bart.embedScale);
+      walk = this.#feed(walk, word, slot.live, i === m - 1, training);
+    }
+    const stack = (part: keyof Slot) =>
+      concat(
+        slots.map((slot) => slot[part]),
+        0,
+      );
+    return {
+      distributions: stack("distribution"),
+      logits: stack("logits"),
+      live: stack("live"),
+      best: stack("best"),
+    };
+  }
+
+  /** Rows of the tied table and of the output bias for the classes, [C, d] and [C]. */
+  #common(): [Tensor, Tensor] {
+    const { weight } = this.bart.model.shared;
+    const ids = tensor(this.classes.bart);
+    const inverse = tensor(inverseOf(this.classes.bart, weight.shape[0]));
+    const bias = embedding(reshape(this.bart.finalLogitsBias, [-1, 1]), ids); // [C, 1]
+    return [embedding(weight, ids, { inverse }), reshape(bias, [-1])];
+  }
+
+  /** Encodes the template and runs the prefix; `hidden` is that of its last place, [1, B, d]. */
+  #begin(batch: Batch, training: Training | undefined): Walk {
+    const { bart, m, n } = this;
+    const { prefixIds: ids, prefixMask: mask, prefixPositions: positions } = batch;
+    const places = ids.shape[0] + m + n; // the last slot is not fed back
+    const limit = bart.config.max_position_embeddings;
+    check(places <= limit, "generator", () => {
+      return `a prefix of ${ids.shape[0]} with ${m + n} slots is more than the ${limit} positions of the model; use fewer slots`;
+    });
+    const encoded = bart.encode({ ids: batch.encoderIds, mask: batch.encoderMask }, { training });
+    const start = bart.start(encoded, batch.encoderMask);
+    const { hidden, cache } = bart.decode({ ids, mask, positions }, start, { training });
+    const last = slice(positions, 0, ids.shape[0] - 1, ids.shape[0]); // [1, B]
+    return { hidden: lastPlace(hidden), cache, keys: mask, next: add(last, 1) };
+  }
+
+  /** Feeds one soft word [1, B, d], with `<mask>` behind it where the first segment ends. */
+  #feed(
+    walk: Walk,
+    word: Tensor,
+    live: Tensor,
+    mask: boolean,
+    training: Training | undefined,
+  ): Walk {
+    const [, rows, d] = word.shape;
+    const after = add(walk.next, live); // [1, B]
+    const seen = [walk.keys, reshape(live, [rows, 1])];
+    if (!mask) {
+      const keys = concat(seen, 1);
+      return this.#decode(walk, word, walk.next, keys, after, training);
+    }
+    const one = this.bart.embed(tensor(Uint32Array.of(this.#mask), [1, 1])); // [1, 1, d]
+    const keys = concat([...seen, tensor(new Uint32Array(rows).fill(1), [rows, 1])], 1);
+    const both = concat([word, expand(one, [1, rows, d])], 0); // [2, B, d]
+    const positions = concat([walk.next, after], 0);
+    return this.#decode(walk, both, positions, keys, add(after, 1), training);
+  }
+
+  #decode(
+    walk: Walk,
+    embeds: Tensor,
+    positions: Tensor,
+    keys: Tensor,
+    next: Tensor,
+    training: Training | undefined,
+  ): Walk {
+    const input = { embeds, positions, mask: keys };
+    const { hidden, cache } = this.bart.decode(input, walk.cache, { training });
+    return { hidden: lastPlace(hidden), cache, keys, next };
+  }
+}
+
+/** hidden [1, B, d] -> the distribution of a slot; `before` is the slot before it in its segment. */
+function nextSlot(hidden: Tensor, table: Tensor, bias: Tensor, end: number, before?: Slot): Slot {
+  const logits = linear(hidden, table, bias); // [1, B, C]
+  const best = argmax(logits); // [1, B]
+  const goesOn = notEqual(best, end);
+  const live = before ? logicalAnd(before.live, goesOn) : goesOn;
+  return { logits, distribution: softmax(logits), best, live };
+}
+
+/** The prompts with each soft word replaced by its most probable class: what a reader of the printed prompt would give BERT. */
+export function hardened(prompts: Prompts): Prompts {
+  const [slots, rows, size] = prompts.distributions.shape;
+  const classes = tensor(Uint32Array.from({ length: size }, (_, c) => c));
+  const chosen = equal(reshape(prompts.best, [slots, rows, 1]), classes);
+  return { ...prompts, distributions: cast(chosen, "f32") };
+}
+
+/** [T, B, d] -> [1, B, d]. */
+const lastPlace = (hidden: Tensor): Tensor =>
+  hidden.shape[0] === 1 ? hidden : slice(hidden, 0, hidden.shape[0] - 1, hidden.shape[0]);
+
+/** For each of `rows` rows, the place in `ids` that names it, or `noRow`. */
+export function inverseOf(ids: Uint32Array, rows: number): Uint32Array {
+  const inverse = new Uint32Array(rows).fill(noRow);
+  ids.forEach((id, place) => {
+    check(id < rows && inverse[id] === noRow, "generator", () => {
+      return `class ${place} has id ${id}, which is outside the ${rows} embeddings or another class has it; pair the vocabularies of these models`;
+    });
+    inverse[id] = place;
+  });
+  return inverse;
+}

@@ -1,0 +1,363 @@
+/**
+ * The training loop: batches, schedule, clipped AdamW steps, evaluations, checkpoints, exact resume. It knows no model;
+ * PromptGen and the pre-training of its two models are problems for it.
+ *
+ * Everything random is a function of (seed, epoch) or (seed, step), so a run that was stopped after any step goes on with the same bits.
+ */
+import { compile, type Input } from "../../engine/compile.ts";
+import type { Device } from "../../engine/device.ts";
+import { grad } from "../../engine/grad.ts";
+import { concat } from "../../engine/ops/shape.ts";
+import { AdamW, linearSchedule } from "../../engine/optim.ts";
+import { sameShape, show } from "../../engine/shape.ts";
+import { stateName, type Tensor } from "../../engine/tensor.ts";
+import { readFloat32 } from "../../models/formats/safetensors.ts";
+import { epochGroups, type Group, groups } from "./buckets.ts";
+import { dropoutState, Random, seedWords } from "./random.ts";
+import type { JsonObject, LogRow, RunFolder } from "./run-folder.ts";
+
+/** What is trained, on what. `Batch` is a record of tensors. */
+export interface Problem<Item, Batch> {
+  readonly parameters: readonly Tensor[];
+  /** The items of an epoch (from 0); the same list each time it is asked for the same epoch. */
+  items(epoch: number): readonly Item[];
+  width(item: Item): number;
+  /** Bucket widths, ascending; see `bucketWidths`. */
+  readonly buckets: readonly number[];
+  /** The host's side of a batch of `rows` rows; those behind `items` are padding and must weigh nothing. */
+  collate(items: readonly Item[], width: number, rows: number, random: Random): Batch;
+  /** Names of the loss terms. */
+  readonly terms: readonly string[];
+  /** Names of further figures that are logged as means. */
+  readonly watched?: readonly string[];
+  /**
+   * Inside `compile`: the loss [], its terms f32 [terms.length] and the figures f32 [watched.length]; dropout draws from `rng`.
+   */
+  loss(batch: Batch, rng: Tensor): { loss: Tensor; terms: Tensor; watched?: Tensor };
+}
+
+/** The options that decide the weights. */
+export interface LoopSettings {
+  readonly epochs: number;
+  readonly batchSize: number;
+  /** Peak learning rate. */
+  readonly lr: number;
+  /** Share of the steps in which the rate rises from 0; it then falls linearly to 0. */
+  readonly warmup: number;
+  readonly weightDecay: number;
+  /** Largest global gradient norm. */
+  readonly clip: number;
+  readonly seed: number;
+  readonly evaluationsPerEpoch: number;
+}
+
+/** What an evaluation found. */
+export interface Evaluation {
+  /** The larger the better. */
+  readonly score: number;
+  /** Goes into the log. */
+  readonly figures: JsonObject;
+}
+
+/** One finished step. */
+export interface StepReport {
+  readonly step: number;
+  readonly steps: number;
+  readonly epoch: number;
+  /** Items of the batch, without padding. */
+  readonly items: number;
+  readonly terms: Readonly<Record<string, number>>;
+  /** Before clipping. */
+  readonly gradientNorm: number;
+}
+
+export interface LoopOptions<Item, Batch> {
+  readonly device: Device;
+  readonly problem: Problem<Item, Batch>;
+  readonly settings: LoopSettings;
+  /** Where checkpoints and the log go; without it nothing is written. */
+  readonly folder?: RunFolder | undefined;
+  /** A fingerprint of the configuration: a checkpoint with another one is refused. */
+  readonly identity?: string | undefined;
+  /** Goes on from the folder's last checkpoint. */
+  readonly resume?: boolean | undefined;
+  /** Steps between two saves of the last checkpoint, beside those at evaluations. Default 50. */
+  readonly saveEvery?: number | undefined;
+  /** Stops after the running step, with a checkpoint. */
+  readonly signal?: AbortSignal | undefined;
+  /** Gives undefined when the signal stopped it. */
+  evaluate?(): Promise<Evaluation | undefined>;
+  /** Called with the weights of a new best evaluation on the device. */
+  saveBest?(): Promise<void>;
+  onStep?(report: StepReport): void;
+  onEvaluation?(row: LogRow): void;
+}
+
+export interface Outcome {
+  /** Steps taken, those before a resume included. */
+  readonly step: number;
+  readonly steps: number;
+  /** False when the signal stopped the run. */
+  readonly finished: boolean;
+  readonly best: Best | undefined;
+}
+
+interface Best {
+  readonly step: number;
+  readonly score: number;
+}
+
+/** A loss term or the gradient was not finite. The weights are those before the step. */
+export class NotFiniteError extends Error {
+  override name = "NotFiniteError";
+  readonly step: number;
+  readonly term: string;
+  constructor(step: number, term: string, what: string) {
+    super(`[train] step ${step}: ${what}; try a smaller --lr`);
+    this.step = step;
+    this.term = term;
+  }
+}
+
+const COLLATE = 3; // purpose of the seed
+
+/** Where a run stands; what a checkpoint holds beside tensors. */
+interface Progress {
+  step: number;
+  epoch: number;
+  /** Batches of the epoch that are done. */
+  position: number;
+  /** The last step after which an evaluation ran; -1 before the first. */
+  evaluated: number;
+  best: Best | null;
+  /** Sums since the last evaluation. */
+  window: { steps: number; sums: number[]; norm: number; largestNorm: number };
+}
+
+const emptyWindow = (figures: number): Progress["window"] => ({
+  steps: 0,
+  sums: new Array<number>(figures).fill(0),
+  norm: 0,
+  largestNorm: 0,
+});
+
+/**
+ * Trains until the last epoch is done or the signal comes.
+ * @throws NotFiniteError when a loss term or the gradient is not finite; the checkpoints stay as they are
+ */
+export async function train<Item, Batch>(options: LoopOptions<Item, Batch>): Promise<Outcome> {
+  return new Loop(options).run();
+}
+
+class Loop<Item, Batch> {
+  readonly #o: LoopOptions<Item, Batch>;
+  readonly #optimizer: AdamW;
+  /** Steps before each epoch; the last entry is the number of all. */
+  readonly #starts: readonly number[];
+  readonly #evaluations: ReadonlySet<number>;
+  /** Names of what a step reports: terms, then watched figures. */
+  readonly #names: readonly string[];
+  #progress: Progress;
+  #epochs = new Map<number, Group<Item>[]>();
+
+  constructor(options: LoopOptions<Item, Batch>) {
+    this.#o = options;
+    const { problem, settings } = options;
+    const { weightDecay, clip, epochs, evaluationsPerEpoch } = settings;
+    this.#optimizer = new AdamW(problem.parameters, { weightDecay, maxNorm: clip });
+    const starts = [0];
+    const evaluations = new Set<number>([0]);
+    for (let epoch = 0; epoch < epochs; epoch++) {
+      const steps = this.#count(epoch);
+      for (let k = 1; k <= evaluationsPerEpoch; k++) {
+        evaluations.add(starts[epoch] + Math.ceil((k * steps) / evaluationsPerEpoch));
+      }
+      starts.push(starts[epoch] + steps);
+    }
+    this.#starts = starts;
+    this.#evaluations = evaluations;
+    this.#names = [...problem.terms, ...(problem.watched ?? [])];
+    const window = emptyWindow(this.#names.length);
+    this.#progress = { step: 0, epoch: 0, position: 0, evaluated: -1, best: null, window };
+  }
+
+  async run(): Promise<Outcome> {
+    const { folder, resume, saveEvery = 50, problem, device, settings, signal } = this.#o;
+    if (folder && resume) await this.#restore(folder);
+    else await folder?.cutLog(-1);
+    const p = this.#progress;
+    const total = this.#starts[settings.epochs];
+    const step = compile(device, (batch: Batch, rng: Tensor, scalars: Tensor) => {
+      const { loss, terms, watched } = problem.loss(batch, rng);
+      const gradients = grad(loss, [...problem.parameters]);
+      const control = this.#optimizer.update(gradients, scalars, [terms]);
+      return { report: concat([control, terms, ...(watched ? [watched] : [])], 0) };
+    });
+    let next = p.step < total ? this.#batch(p.step) : undefined;
+    while (next && !signal?.aborted) {
+      if (!(await this.#evaluateIfDue())) break;
+      const at = p.step + 1;
+      const lr = linearSchedule(at, total, settings.warmup, settings.lr);
+      const running = await step(
+        next.batch as Input<Batch>,
+        dropoutState(settings.seed, at),
+        this.#optimizer.scalars(at, lr),
+      );
+      const done = next;
+      next = at < total ? this.#batch(at) : undefined; // while the device works
+      this.#note(at, done, await running.report.read());
+      if (at % saveEvery === 0 && !this.#due()) await this.#save();
+    }
+    const stopped = signal?.aborted === true || !(await this.#evaluateIfDue());
+    if (stopped) await this.#save();
+    return { step: p.step, steps: total, finished: !stopped, best: p.best ?? undefined };
+  }
+
+  #count(epoch: number): number {
+    const { problem, settings } = this.#o;
+    const width = (item: Item) => problem.width(item);
+    return groups(problem.items(epoch), width, problem.buckets, settings.batchSize).length;
+  }
+
+  /** The batch after `step` steps. */
+  #batch(step: number): { batch: Batch; items: number; epoch: number; position: number } {
+    const { problem, settings } = this.#o;
+    const epoch = this.#starts.findLastIndex((start) => start <= step);
+    let made = this.#epochs.get(epoch);
+    if (!made) {
+      const width = (item: Item) => problem.width(item);
+      const { batchSize, seed } = settings;
+      const items = problem.items(epoch);
+      made = epochGroups(items, width, problem.buckets, batchSize, seed, epoch);
+      this.#epochs = new Map([[epoch, made]]);
+    }
+    const position = step - this.#starts[epoch];
+    const { items, width } = made[position];
+    const random = new Random(settings.seed, COLLATE, step);
+    const batch = problem.collate(items, width, settings.batchSize, random);
+    return { batch, items: items.length, epoch, position };
+  }
+
+  /** Takes a finished step into the account, or throws when it was not taken. */
+  #note(
+    step: number,
+    done: { items: number; epoch: number; position: number },
+    report: ArrayLike<number>,
+  ): void {
+    const { problem, folder, onStep } = this.#o;
+    const p = this.#progress;
+    const [, taken, norm, , ...figures] = Array.from(report);
+    const terms = figures.slice(0, problem.terms.length);
+    if (taken !== 1) {
+      const bad = terms.findIndex((value) => !Number.isFinite(value));
+      const what =
+        bad < 0
+          ? "a gradient is not finite"
+          : `the loss term ${problem.terms[bad]} is ${terms[bad]}`;
+      const kept = folder ? `, the last good checkpoint is ${folder.last}` : "";
+      throw new NotFiniteError(
+        step,
+        problem.terms[bad] ?? "gradient",
+        `${what}; the weights were left as they were${kept}`,
+      );
+    }
+    p.step = step;
+    p.epoch = done.epoch;
+    p.position = done.position + 1;
+    p.window.steps++;
+    figures.forEach((value, i) => {
+      p.window.sums[i] += value;
+    });
+    p.window.norm += norm;
+    p.window.largestNorm = Math.max(p.window.largestNorm, norm);
+    onStep?.({
+      step,
+      steps: this.#starts[this.#starts.length - 1],
+      epoch: done.epoch,
+      items: done.items,
+      terms: Object.fromEntries(problem.terms.map((name, i) => [name, terms[i]])),
+      gradientNorm: norm,
+    });
+  }
+
+  #due(): boolean {
+    const { step, evaluated } = this.#progress;
+    return this.#evaluations.has(step) && evaluated < step;
+  }
+
+  /** Evaluates, logs and saves where that is due; false when the signal stopped it. */
+  async #evaluateIfDue(): Promise<boolean> {
+    if (!this.#due()) return true;
+    const { folder, evaluate, saveBest, onEvaluation } = this.#o;
+    const p = this.#progress;
+    const evaluation = await evaluate?.();
+    if (evaluate && !evaluation) return false;
+    const { steps, sums, norm, largestNorm } = p.window;
+    const means = this.#names.map((name, i) => [name, steps > 0 ? sums[i] / steps : null]);
+    const better = evaluation !== undefined && evaluation.score > (p.best?.score ?? -Infinity);
+    const row: LogRow = {
+      step: p.step,
+      epoch: p.epoch,
+      ...Object.fromEntries(means),
+      gradientNorm: steps > 0 ? norm / steps : null,
+      largestGradientNorm: steps > 0 ? largestNorm : null,
+      ...evaluation?.figures,
+      best: better,
+    };
+    if (evaluation && better) {
+      p.best = { step: p.step, score: evaluation.score };
+      await saveBest?.();
+    }
+    p.evaluated = p.step;
+    p.window = emptyWindow(this.#names.length);
+    await folder?.appendLog(row);
+    await this.#save();
+    onEvaluation?.(row);
+    return true;
+  }
+
+  #states(): Tensor[] {
+    const moments = this.#optimizer.moments.flatMap(({ m, v }) => [m, v]);
+    return [...this.#o.problem.parameters, ...moments];
+  }
+
+  async #save(): Promise<void> {
+    const { device, folder, settings, identity = "" } = this.#o;
+    if (!folder) return;
+    const { step } = this.#progress;
+    const rng = [...seedWords(settings.seed), step, 0];
+    const state = { ...this.#progress, rng, identity } as unknown as JsonObject;
+    await folder.saveLast(device, this.#states(), state);
+  }
+
+  async #restore(folder: RunFolder): Promise<void> {
+    await folder.tidy();
+    const { tensors, state } = await folder.loadLast();
+    if (state.identity !== (this.#o.identity ?? "")) {
+      throw new Error(
+        `[resume] ${folder.last} was written with other options, data or models; resume with those it was started with`,
+      );
+    }
+    const states = this.#states();
+    const wrong = states.filter((t) => {
+      const held = tensors.get(stateName(t));
+      return held === undefined || !sameShape(held.shape, t.shape);
+    });
+    if (wrong.length > 0 || tensors.size !== states.length) {
+      const name = wrong.length > 0 ? `${stateName(wrong[0])} ${show(wrong[0].shape)}` : "";
+      throw new Error(
+        `[resume] ${folder.last} does not fit the model (${wrong.length} tensors, ${name}); resume with the model it was started with`,
+      );
+    }
+    for (const t of states) {
+      const held = tensors.get(stateName(t));
+      if (!held) continue;
+      this.#o.device.write(t, await readFloat32(held));
+      await this.#o.device.synchronize(); // what is on its way takes memory too
+    }
+    const saved = state as unknown as Progress;
+    const { step, epoch, position, evaluated, best, window } = saved;
+    this.#progress = { step, epoch, position, evaluated, best, window };
+    await folder.cutLog(evaluated);
+  }
+}

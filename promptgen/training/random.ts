@@ -1,0 +1,60 @@
+/** Random numbers of the host (order of the data, masks): the same on every machine, and addressable, so that nothing must be saved. */
+import { philox } from "../../engine/philox.ts";
+
+/** Uniform numbers of one purpose: Philox4x32-10 with the seed as key and (position, a, b, purpose) as counter. */
+export class Random {
+  readonly #key: readonly [number, number];
+  readonly #address: readonly [number, number, number];
+  #words: number[] = [];
+  #position = 0;
+
+  /**
+   * @param seed a non-negative integer below 2^53
+   * @param purpose separates the uses of one seed; `a` and `b` (epoch, step, ...) separate the streams of one use
+   */
+  constructor(seed: number, purpose: number, a = 0, b = 0) {
+    this.#key = seedWords(seed);
+    this.#address = [a >>> 0, b >>> 0, purpose >>> 0];
+  }
+
+  /** A whole number from 0 to 2^32 - 1. */
+  bits(): number {
+    if (this.#words.length === 0) {
+      const [a, b, purpose] = this.#address;
+      this.#words = philox([this.#position++, a, b, purpose], this.#key).reverse();
+    }
+    return this.#words.pop() ?? 0;
+  }
+
+  /** A number from 0 to below 1. */
+  unit(): number {
+    return this.bits() / 2 ** 32;
+  }
+
+  /** A whole number from 0 to below `n`. */
+  below(n: number): number {
+    return Math.floor(this.unit() * n);
+  }
+
+  /** A copy of `items` in random order (Fisher and Yates). */
+  shuffled<T>(items: readonly T[]): T[] {
+    const order = [...items];
+    for (let i = order.length - 1; i > 0; i--) {
+      const j = this.below(i + 1);
+      [order[i], order[j]] = [order[j], order[i]];
+    }
+    return order;
+  }
+}
+
+/** The low and the high 32 bits of a seed. */
+export function seedWords(seed: number): [number, number] {
+  if (!Number.isSafeInteger(seed) || seed < 0) {
+    throw new Error(`[seed] ${seed} is no seed; give a whole number from 0 to 2^53 - 1`);
+  }
+  return [seed >>> 0, Math.floor(seed / 2 ** 32)];
+}
+
+/** What dropout draws from in one step: u32[4] = (seed low, seed high, step, micro-step). */
+export const dropoutState = (seed: number, step: number): Uint32Array =>
+  Uint32Array.of(...seedWords(seed), step, 0);

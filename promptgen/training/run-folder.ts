@@ -1,0 +1,165 @@
+/**
+ * The folder of a run.
+ *
+ *     run.json            the configuration; what --resume compares
+ *     last.safetensors    weights, AdamW moments (NAME.exp_avg, NAME.exp_avg_sq) and, as metadata, where the run stands
+ *     best/               the best weights as a model directory (config.json, model.safetensors, tokenizer)
+ *     log.jsonl           one line an evaluation
+ *
+ * A file is written beside its place, flushed to the disk and renamed, so that a reader finds the old one or the new one, whole.
+ */
+import { existsSync } from "node:fs";
+import { mkdir, open, readdir, readFile, rm } from "node:fs/promises";
+import { join } from "node:path";
+import type { Device } from "../../engine/device.ts";
+import type { Tensor } from "../../engine/tensor.ts";
+import { writeWhole } from "../../models/formats/files.ts";
+import { type FileTensor, openSafetensors } from "../../models/formats/safetensors.ts";
+import { pathSource } from "../../models/formats/source.ts";
+import { streamTensors } from "../../models/save.ts";
+
+/** A configuration or a state of a run, as it stands in JSON. */
+export type JsonValue = string | number | boolean | null | readonly JsonValue[] | JsonObject;
+export interface JsonObject {
+  readonly [key: string]: JsonValue | undefined;
+}
+
+/** One line of log.jsonl. */
+export interface LogRow extends JsonObject {
+  readonly step: number;
+}
+
+const STATE = "state";
+
+/** The files of one run. */
+export class RunFolder {
+  readonly path: string;
+  constructor(path: string) {
+    this.path = path;
+  }
+
+  get last(): string {
+    return join(this.path, "last.safetensors");
+  }
+  get best(): string {
+    return join(this.path, "best");
+  }
+  get log(): string {
+    return join(this.path, "log.jsonl");
+  }
+  file(name: string): string {
+    return join(this.path, name);
+  }
+
+  exists(): boolean {
+    return existsSync(this.file("run.json"));
+  }
+
+  /** Makes the folder, removes what a killed process left half written, and writes run.json. */
+  async begin(configuration: JsonObject): Promise<void> {
+    await mkdir(this.path, { recursive: true });
+    await this.tidy();
+    await this.writeJson("run.json", configuration);
+  }
+
+  /** Removes half-written files. */
+  async tidy(): Promise<void> {
+    for (const folder of [this.path, this.best]) {
+      if (!existsSync(folder)) continue;
+      for (const name of await readdir(folder)) {
+        if (name.startsWith(".") && name.endsWith(".part")) await rm(join(folder, name));
+      }
+    }
+  }
+
+  async writeJson(name: string, value: unknown): Promise<void> {
+    await writeWhole(this.file(name), `${JSON.stringify(value, null, 2)}\n`);
+  }
+
+  async readJson(name: string): Promise<JsonObject> {
+    const path = this.file(name);
+    let text: string;
+    try {
+      text = await readFile(path, "utf8");
+    } catch (cause) {
+      throw new Error(
+        `[run] ${this.path} is no run: ${name} cannot be read; name the folder of a run`,
+        {
+          cause,
+        },
+      );
+    }
+    try {
+      return JSON.parse(text);
+    } catch (cause) {
+      throw new Error(`[run] ${path} is not JSON; start the run again`, { cause });
+    }
+  }
+
+  /** Replaces the weights of best/. */
+  async saveBest(weights: AsyncIterable<Uint8Array>): Promise<void> {
+    await writeWhole(join(this.best, "model.safetensors"), weights);
+  }
+
+  /** Writes tensors as they are on the device, and where the run stands. */
+  async saveLast(device: Device, tensors: readonly Tensor[], state: JsonObject): Promise<void> {
+    const metadata = { format: "pt", [STATE]: JSON.stringify(state) };
+    await writeWhole(this.last, streamTensors(device, tensors, metadata));
+  }
+
+  /** Throws for a run without a checkpoint and for a damaged one. */
+  async loadLast(): Promise<{ tensors: ReadonlyMap<string, FileTensor>; state: JsonObject }> {
+    const source = await pathSource(this.last).catch((cause) => {
+      throw new Error(
+        `[resume] ${this.last} cannot be read: the run was stopped before its first checkpoint; start it again without --resume`,
+        { cause },
+      );
+    });
+    const { tensors, metadata } = await openSafetensors(source, this.last);
+    const text = metadata[STATE];
+    if (text === undefined) {
+      throw new Error(`[resume] ${this.last} does not say where the run stands; start it again`);
+    }
+    return { tensors, state: JSON.parse(text) };
+  }
+
+  /** The rows of the log; a last line that was cut off is left out. */
+  async readLog(): Promise<LogRow[]> {
+    if (!existsSync(this.log)) return [];
+    const lines = (await readFile(this.log, "utf8")).split("\n");
+    lines.pop(); // what follows the last line end: nothing, or half a line
+    return lines.map((line) => JSON.parse(line));
+  }
+
+  /** Keeps the rows up to `step`: those that a resumed run will not write again. */
+  async cutLog(step: number): Promise<void> {
+    const rows = await this.readLog();
+    const kept = rows.filter((row) => row.step <= step);
+    await writeWhole(this.log, kept.map((row) => `${JSON.stringify(row)}\n`).join(""));
+  }
+
+  async appendLog(row: LogRow): Promise<void> {
+    await mkdir(this.path, { recursive: true });
+    const file = await open(this.log, "a");
+    try {
+      await file.writeFile(`${JSON.stringify(row)}\n`);
+    } finally {
+      await file.close();
+    }
+  }
+}
+
+/**
+ * Throws when two configurations differ, naming the first option that does.
+ * @param wanted what was asked for; only its keys are compared
+ */
+export function sameConfiguration(saved: JsonObject, wanted: JsonObject, where: string): void {
+  for (const key of Object.keys(wanted)) {
+    const [old, now] = [saved[key], wanted[key]].map((value) => JSON.stringify(value ?? null));
+    if (old === now) continue;
+    throw new Error(
+      `[resume] --${key} is ${now} but the run in ${where} was started with ${old}; ` +
+        "resume it with the same options, or start another run with another --out",
+    );
+  }
+}
