@@ -3,10 +3,10 @@
     python3 tools/reference_hub.py
 
 Starts the Hub of test/models/hub-server.ts on this machine, lets huggingface_hub download from it
-the files that models/hub.ts takes of each repository, and writes what stands in the cache then to
+the files that models/hub/hub.ts takes of each repository, and writes what stands in the cache then to
 test/golden/models/hub.json: for each repository the revision, and for each path the target of a
-link, the text of a ref, or the size of a blob. Then downloads the same with models/hub.ts, compares
-the trees, reads that cache with huggingface_hub without a network, and Python's with models/hub.ts.
+link, the text of a ref, or the size of a blob. Then downloads the same with models/hub/hub.ts, compares
+the trees, reads that cache with huggingface_hub without a network, and Python's with models/hub/hub.ts.
 Two runs write the same bytes.
 """
 
@@ -67,7 +67,7 @@ def described(cache):
 
 
 def ours(cache, name, revision, **options):
-    """The directory that models/hub.ts gives."""
+    """The directory that models/hub/hub.ts gives."""
     given = json.dumps({"cacheDir": str(cache), "revision": revision, "token": False, **options})
     program = (
         'import { resolveModel } from "./models/hub.ts";'

@@ -40,7 +40,7 @@ const each = await onDevices("checkpoint");
 const home = mkdtempSync(join(tmpdir(), "checkpoint-"));
 process.on("exit", () => rmSync(home, { recursive: true, force: true }));
 
-const PYTORCH = fileURLToPath(new URL("../golden/pytorch", import.meta.url));
+const PYTORCH = fileURLToPath(new URL("../golden/pytorch/", import.meta.url));
 const FILES = {
   "model.safetensors": join(PYTORCH, "state.safetensors"),
   "pytorch_model.bin": join(PYTORCH, "state-many.bin"),

@@ -16,7 +16,7 @@ import type { Checkpoint } from "../../models/formats/checkpoint.ts";
 import { parseSafetensors, type TensorEntry, toFloat32 } from "../../models/formats/safetensors.ts";
 import type { ModelWeights } from "../../models/weights.ts";
 
-const FOLDER = new URL("../golden/models", import.meta.url);
+const FOLDER = new URL("../golden/models/", import.meta.url);
 
 /** Text of a file under test/golden/models. */
 export const goldenText = (path: string): string => readFileSync(new URL(path, FOLDER), "utf8");

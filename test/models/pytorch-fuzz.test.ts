@@ -20,7 +20,7 @@ import {
 } from "./archive.ts";
 
 const SEED = 20_240_607;
-const GOLDEN = new URL("../golden/pytorch", import.meta.url);
+const GOLDEN = new URL("../golden/pytorch/", import.meta.url);
 const INDEX = "pytorch_model.bin.index.json";
 const golden = (name: string): Uint8Array => new Uint8Array(readFileSync(new URL(name, GOLDEN)));
 

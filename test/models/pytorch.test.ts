@@ -29,7 +29,7 @@ import {
   writeZip,
 } from "./archive.ts";
 
-const GOLDEN = fileURLToPath(new URL("../golden/pytorch", import.meta.url));
+const GOLDEN = fileURLToPath(new URL("../golden/pytorch/", import.meta.url));
 const golden = (name: string) => new Uint8Array(readFileSync(join(GOLDEN, name)));
 const INDEX = "pytorch_model.bin.index.json";
 

@@ -14,7 +14,7 @@ import {
 } from "../../models/formats/safetensors.ts";
 import { bytesSource } from "../../models/formats/source.ts";
 
-const GOLDEN = new URL("../golden/safetensors", import.meta.url);
+const GOLDEN = new URL("../golden/safetensors/", import.meta.url);
 
 function golden(name: string): Uint8Array {
   return new Uint8Array(readFileSync(new URL(`${name}.safetensors`, GOLDEN)));

@@ -17,7 +17,7 @@ import {
   writeZip,
 } from "./archive.ts";
 
-const GOLDEN = new URL("../golden/pytorch", import.meta.url);
+const GOLDEN = new URL("../golden/pytorch/", import.meta.url);
 const golden = (name: string) => new Uint8Array(readFileSync(new URL(name, GOLDEN)));
 
 const floats = P.storage("0", 4);

@@ -5,7 +5,7 @@ import { Script } from "node:vm";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 
-const TOOLS = fileURLToPath(new URL("../../tools", import.meta.url));
+const TOOLS = fileURLToPath(new URL("../../tools/", import.meta.url));
 const files = readdirSync(TOOLS).filter((name) => name.endsWith(".ts"));
 /** npm ci runs this one, so it must not fail. */
 const PREPARE = "prepare.ts";
