@@ -135,13 +135,15 @@ class Planner {
     this.#aliasViews();
     this.#aliasStacks();
     for (const node of this.#nodes) {
-      if (this.#aliases.has(node.outputs[0]) && (node.op.view || this.#isPlacedStack(node)))
-        continue;
-      for (const x of node.inputs) {
+      if (node.op.view?.(node)) continue;
+      // what already lies in a stack that is itself part of another is read by nobody here
+      const there = this.#isPlacedStack(node) ? this.#inPlace(node) : [];
+      node.inputs.forEach((x, i) => {
+        if (there[i]) return;
         const list = this.#readers.get(x);
         if (list) list.push(this.#at(node));
         else this.#readers.set(x, [this.#at(node)]);
-      }
+      });
     }
     for (const node of this.#nodes) if (!isLeaf(node)) this.#emit(node);
     this.#emitAssigns();
@@ -205,6 +207,18 @@ class Planner {
     }
   }
 
+  /** For each input of a stack, whether it lies where the stack has it. */
+  #inPlace(node: Node): boolean[] {
+    const { root, offset } = this.#aliases.resolve(node.outputs[0]);
+    let at = offset;
+    return node.inputs.map((x) => {
+      const from = this.#aliases.resolve(x);
+      const there = from.root === root && from.offset === at;
+      at += x.bytes;
+      return there;
+    });
+  }
+
   #axis0(node: Node): boolean {
     return (node.attrs.axis ?? 0) === 0;
   }
@@ -247,13 +261,9 @@ class Planner {
     if (op.view && this.#aliases.has(outputs[0]) && op.view(node)) return;
     const temp = (spec: TensorSpec) => apply1(tempOp, [], { spec });
     if (op.stacks && this.#axis0(node)) {
-      const { root, offset } = this.#aliases.resolve(outputs[0]);
-      const launches = op.launch({ node, inputs, outputs, temp });
-      let at = offset;
-      inputs.forEach((x, i) => {
-        const from = this.#aliases.resolve(x);
-        if (from.root !== root || from.offset !== at) this.#push(op.name, launches[i]);
-        at += x.bytes;
+      const there = this.#inPlace(node);
+      op.launch({ node, inputs, outputs, temp }).forEach((launch, i) => {
+        if (!there[i]) this.#push(op.name, launch);
       });
       return;
     }
