@@ -109,6 +109,10 @@ class Planner {
   #position = new Map<Node, number>();
   /** Positions of the nodes that read a tensor; views do not count, their readers do. */
   #readers = new Map<Tensor, number[]>();
+  /** Results that are windows of a state which this run assigns. */
+  #windows: readonly Tensor[] = [];
+  /** Their copies, made before the state is written. */
+  #saved = new Map<Tensor, Tensor>();
   #launches: { launch: Launch; op: string }[] = [];
 
   constructor(outputs: readonly Tensor[], effects: readonly Assign[], inputs: readonly Tensor[]) {
@@ -134,14 +138,20 @@ class Planner {
   plan(): Plan {
     this.#aliasViews();
     this.#aliasStacks();
+    this.#windows = this.#outputs.filter((t) => {
+      const { root } = this.#aliases.resolve(t);
+      return this.#effects.some((e) => e.state === root && e.value !== root);
+    });
     for (const node of this.#nodes) {
-      if (this.#aliases.has(node.outputs[0]) && (node.op.view || this.#isPlacedStack(node)))
-        continue;
-      for (const x of node.inputs) {
+      if (node.op.view?.(node)) continue;
+      // what already lies in a stack that is itself part of another is read by nobody here
+      const there = this.#isPlacedStack(node) ? this.#inPlace(node) : [];
+      node.inputs.forEach((x, i) => {
+        if (there[i]) return;
         const list = this.#readers.get(x);
         if (list) list.push(this.#at(node));
         else this.#readers.set(x, [this.#at(node)]);
-      }
+      });
     }
     for (const node of this.#nodes) if (!isLeaf(node)) this.#emit(node);
     this.#emitAssigns();
@@ -205,6 +215,18 @@ class Planner {
     }
   }
 
+  /** For each input of a stack, whether it lies where the stack has it. */
+  #inPlace(node: Node): boolean[] {
+    const { root, offset } = this.#aliases.resolve(node.outputs[0]);
+    let at = offset;
+    return node.inputs.map((x) => {
+      const from = this.#aliases.resolve(x);
+      const there = from.root === root && from.offset === at;
+      at += x.bytes;
+      return there;
+    });
+  }
+
   #axis0(node: Node): boolean {
     return (node.attrs.axis ?? 0) === 0;
   }
@@ -232,6 +254,7 @@ class Planner {
     for (const t of [...launch.outputs, ...(launch.inouts ?? [])]) {
       if (t) written.add(this.#aliases.resolve(t).root);
     }
+    this.#save(written);
     // one dispatch cannot read and write one buffer, not even in different places: read from a copy
     const inputs = launch.inputs.map((t) => {
       if (!t || !written.has(this.#aliases.resolve(t).root)) return t;
@@ -242,18 +265,24 @@ class Planner {
     this.#launches.push({ op, launch: { ...launch, inputs } });
   }
 
+  /** A result shows a state as it was at the start of the run: it is copied before what it shows is `written`. */
+  #save(written: ReadonlySet<Tensor>): void {
+    for (const t of this.#windows) {
+      if (this.#saved.has(t) || !written.has(this.#aliases.resolve(t).root)) continue;
+      const copy = apply1(tempOp, [], { spec: { shape: t.shape, dtype: t.dtype } });
+      this.#saved.set(t, copy);
+      this.#push("copy", copyLaunch(t, copy));
+    }
+  }
+
   #emit(node: Node): void {
     const { op, inputs, outputs } = node;
     if (op.view && this.#aliases.has(outputs[0]) && op.view(node)) return;
     const temp = (spec: TensorSpec) => apply1(tempOp, [], { spec });
     if (op.stacks && this.#axis0(node)) {
-      const { root, offset } = this.#aliases.resolve(outputs[0]);
-      const launches = op.launch({ node, inputs, outputs, temp });
-      let at = offset;
-      inputs.forEach((x, i) => {
-        const from = this.#aliases.resolve(x);
-        if (from.root !== root || from.offset !== at) this.#push(op.name, launches[i]);
-        at += x.bytes;
+      const there = this.#inPlace(node);
+      op.launch({ node, inputs, outputs, temp }).forEach((launch, i) => {
+        if (!there[i]) this.#push(op.name, launch);
       });
       return;
     }
@@ -295,7 +324,8 @@ class Planner {
         else if (isSlot(root)) lives.set(root, { first: i, last: i });
       }
     });
-    for (const t of this.#outputs) {
+    const results = this.#outputs.map((t) => this.#saved.get(t) ?? t);
+    for (const t of results) {
       const life = lives.get(this.#aliases.resolve(t).root);
       if (life) life.last = Number.POSITIVE_INFINITY;
     }
@@ -347,7 +377,7 @@ class Planner {
     return {
       launches,
       inputs: this.#inputs,
-      outputs: this.#outputs.map(region),
+      outputs: results.map(region),
       states: [...states],
       slots,
     };
