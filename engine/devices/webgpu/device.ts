@@ -1,4 +1,4 @@
-import { type Adapter, type Geometry, kernels } from "../../../kernels/webgpu/table.ts";
+import { type Adapter, type Geometry, geometryOf } from "../../../kernels/webgpu/table.ts";
 import type { Device, DeviceOptions, DeviceStats, Executable, ProfileRow } from "../../device.ts";
 import { check, DeviceLostError, EngineError, fail, OutOfMemoryError } from "../../errors.ts";
 import type { Plan } from "../../plan.ts";
@@ -255,9 +255,8 @@ export class WebGPUDevice implements Device {
     const view = new DataView(params);
     const steps = await Promise.all(
       launches.map(async (launch, i): Promise<Step> => {
-        const choose = kernels[launch.kernel];
-        if (!choose) return fail(launch.op, `there is no WebGPU kernel named ${launch.kernel}`);
-        const geometry = choose(launch.params, launch.constants, this.adapter);
+        const { kernel, params: values, constants } = launch;
+        const geometry = geometryOf(kernel, values, constants, this.adapter);
         const source = await kernelSource(geometry.file, geometry.uses);
         packParams(launch.kernel, source, launch.params, view, i * slotBytes);
         const given = launch.inputs.length + launch.inouts.length + launch.outputs.length;
