@@ -3,7 +3,7 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { extname, join, normalize } from "node:path";
 import { type Browser, chromium, type Page } from "playwright-core";
-import { findBrowser } from "../tools/commands/machine.ts";
+import { findBrowser } from "../tools/lib/machine.ts";
 
 const root = join(import.meta.dirname, "..");
 const types: Record<string, string> = {

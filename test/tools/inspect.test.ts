@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { suite } from "uvu";
 import { serializeSafetensors, type TensorEntry } from "../../models/formats/safetensors.ts";
 import { embeddedWorld } from "../../promptgen/world/world.ts";
-import { type Loading, loadingOf, type Row } from "../../tools/commands/assignment.ts";
+import { type Loading, loadingOf, type Row } from "../../tools/lib/assignment.ts";
 import { goldenText } from "../models/parity.ts";
 import { printedBy, refuses, temporary, withHub } from "./command.ts";
 

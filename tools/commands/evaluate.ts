@@ -25,9 +25,9 @@ import {
   Rate,
   runTool,
   UsageError,
-} from "./cli.ts";
+} from "../lib/cli.ts";
+import { table } from "../lib/summary.ts";
 import { loadGenerator, located, type RunFile, readRun, sourcesOf } from "./runs.ts";
-import { table } from "./summary.ts";
 
 const TOOL = "evaluate";
 

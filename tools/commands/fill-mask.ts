@@ -26,7 +26,7 @@ import {
   readTexts,
   runTool,
   UsageError,
-} from "./cli.ts";
+} from "../lib/cli.ts";
 
 const TOOL = "fill-mask";
 

@@ -4,8 +4,15 @@ import { existsSync } from "node:fs";
 import { arch, availableParallelism, cpus, totalmem } from "node:os";
 import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
+import {
+  numberOf,
+  type OptionSpec,
+  optionHelp,
+  optionsOnly,
+  runTool,
+  UsageError,
+} from "../lib/cli.ts";
 import { median } from "./bench/process.ts";
-import { numberOf, type OptionSpec, optionHelp, optionsOnly, runTool, UsageError } from "./cli.ts";
 import { DEVICES, type Line, type Loaded } from "./fullsize/process.ts";
 
 const TOOL = "fullsize";

@@ -4,7 +4,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { openWeights } from "../../models/formats/checkpoint.ts";
 import { chooseFiles } from "../../models/hub/hub.ts";
-import { type Loading, loadingOf, type Row } from "./assignment.ts";
+import { type Loading, loadingOf, type Row } from "../lib/assignment.ts";
 import {
   commandLine,
   modelDirectory,
@@ -13,8 +13,8 @@ import {
   REVISION_OPTION,
   runTool,
   UsageError,
-} from "./cli.ts";
-import { table } from "./summary.ts";
+} from "../lib/cli.ts";
+import { table } from "../lib/summary.ts";
 
 const TOOL = "inspect";
 

@@ -35,8 +35,8 @@ import {
   Rate,
   runTool,
   UsageError,
-} from "./cli.ts";
-import { linePlot } from "./plot.ts";
+} from "../lib/cli.ts";
+import { linePlot } from "../lib/plot.ts";
 
 const TOOL = "pretrain";
 

@@ -10,7 +10,7 @@ import type { Sources, System } from "../../promptgen/methods/promptgen/system.t
 import type { TrainerSettings } from "../../promptgen/methods/promptgen/trainer.ts";
 import type { JsonObject, RunFolder } from "../../promptgen/training/run-folder.ts";
 import { embeddedWorld } from "../../promptgen/world/world.ts";
-import { modelDirectory } from "./cli.ts";
+import { modelDirectory } from "../lib/cli.ts";
 
 /** The options that decide a run, by their names on the command line. */
 export interface RunOptions {

@@ -17,7 +17,7 @@ import { availableParallelism } from "node:os";
 import { relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs, stripVTControlCharacters } from "node:util";
-import { findAdapters, findBrowser } from "./machine.ts";
+import { findAdapters, findBrowser } from "../lib/machine.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 /** Time that a process may take to end after its verdict. */

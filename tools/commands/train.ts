@@ -24,7 +24,8 @@ import {
   Rate,
   runTool,
   UsageError,
-} from "./cli.ts";
+} from "../lib/cli.ts";
+import { comparison, explanation } from "../lib/summary.ts";
 import {
   CHOICES,
   copyTokenizer,
@@ -38,7 +39,6 @@ import {
   sourcesOf,
   WORLD,
 } from "./runs.ts";
-import { comparison, explanation } from "./summary.ts";
 
 const TOOL = "train";
 
