@@ -405,6 +405,11 @@ export const manifest = {
   }),
 };
 
+/** Files of `cpu/` that hold no kernel, and why they are there. */
+export const CPU_HELPERS: Readonly<Record<string, string>> = {
+  peek: "reads a word for a worker whose own view of the memory is too short",
+};
+
 type Manifest = typeof manifest;
 export type KernelName = keyof Manifest;
 
