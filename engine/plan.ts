@@ -5,7 +5,7 @@ import {
   type Selected,
   type SharedKernel,
 } from "../kernels/manifest.ts";
-import { check } from "./errors.ts";
+import { check, fail } from "./errors.ts";
 import { ALIGNMENT, type Launch } from "./op.ts";
 import { copyLaunch } from "./ops/copy.ts";
 import {
@@ -384,6 +384,6 @@ class Planner {
     const index = this.#inputs.indexOf(root);
     if (index >= 0) return { kind: "input", index };
     if (root.node.op === constantOp) return { kind: "constant", tensor: root };
-    throw new Error(`[plan] ${root} is used but never written`);
+    return fail("plan", `${root} is used but never written`);
   }
 }

@@ -80,12 +80,12 @@ export const scatterAddOp: Op = {
 };
 
 /** No place: the entry of an `inverse` for a row that no id names. */
-export const noRow = 0xffffffff;
+export const NO_ROW = 0xffffffff;
 
 /**
  * Rows of a table: [V, D] and ids u32 [...] give [..., D]. A table of f16 or bf16 is frozen and
  * decoded to f32. An id of V or more gives a row of NaN. For a constant index without repetitions,
- * `inverse` [V] (where each row went, `noRow` for nowhere) makes the gradient a gather too.
+ * `inverse` [V] (where each row went, `NO_ROW` for nowhere) makes the gradient a gather too.
  */
 export const embedding = (
   table: Tensor,
