@@ -18,6 +18,11 @@ import { kernelFields } from "../lib/kernel-fields.ts";
 
 const FOLDER = fileURLToPath(new URL("../../kernels/cpu", import.meta.url));
 
+/** What the modules depend on besides the sources. */
+const BUILDERS = [import.meta.url, new URL("../lib/kernel-fields.ts", import.meta.url)].map((url) =>
+  fileURLToPath(url),
+);
+
 /** 4 GiB: what 32-bit addresses reach. */
 const MAXIMUM_PAGES = 65536;
 
@@ -73,13 +78,13 @@ const modules = [true, false].map((relaxed) => ({
   path: join(FOLDER, "build", `${relaxed ? "relaxed" : "plain"}.wasm`),
 }));
 
-/** Whether every module is newer than every source and than this file. */
+/** Whether every module is newer than every source and than what builds it. */
 function upToDate(): boolean {
   const sources = readdirSync(FOLDER, { recursive: true, encoding: "utf8" })
     .filter((name) => name.endsWith(".ts"))
     .map((name) => join(FOLDER, name));
   const time = (path: string): number => (existsSync(path) ? statSync(path).mtimeMs : 0);
-  const newest = Math.max(...[...sources, fileURLToPath(import.meta.url)].map(time));
+  const newest = Math.max(...[...sources, ...BUILDERS].map(time));
   return modules.every(({ path }) => time(path) > newest);
 }
 
