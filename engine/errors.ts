@@ -1,3 +1,5 @@
+/** The engine's errors: one family, thrown by `check` and `fail`. */
+
 /** An error of the engine: one sentence, `[op] what, the values, the remedy`. */
 export class EngineError extends Error {
   override name = "EngineError";

@@ -1,3 +1,4 @@
+/** Adds the backward computation to a graph, by the gradient rules of its ops. Knows no device. */
 import { check, fail } from "./errors.ts";
 import type { Contribution } from "./op.ts";
 import { columnSums } from "./ops/column-sums.ts";

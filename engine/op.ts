@@ -1,24 +1,31 @@
+/** What an op is (shapes, gradient, launches) and what it hands to the planner. Knows no device. */
+import type { Params, RandomKernel, Selected, SharedKernel } from "../kernels/manifest.ts";
 import type { Node, Tensor, TensorSpec } from "./tensor.ts";
+
+/** Bytes: every window of a memory starts at a multiple, the strictest storage offset alignment of WebGPU. */
+export const ALIGNMENT = 256;
 
 /** Compile-time facts of one application of an op; structural, so that plans can be cached by them. */
 export type Attrs = Readonly<Record<string, unknown>>;
 
-/**
- * One entry of a plan, the same for every device: which kernel, on what. Operands are tensors (of the node, or
- * scratch made by `LaunchContext.temp`); which memory they are is the planner's business.
- * `constants` are the op's own selectors (OP, HAS_RESIDUAL, ...); a device adds its geometry.
- */
-export type Launch = {
-  readonly kernel: string;
-  readonly constants?: Readonly<Record<string, number>>;
-  readonly params: Readonly<Record<string, number>>;
+type LaunchOf<K extends SharedKernel> = {
+  readonly kernel: K;
+  readonly params: Params<K>;
   /** `null` is an unused binding. */
   readonly inputs: readonly (Tensor | null)[];
   readonly inouts?: readonly Tensor[];
   readonly outputs: readonly (Tensor | null)[];
-  /** Random state (u32[4]), bound last as a uniform. */
-  readonly rng?: Tensor;
-};
+} & (keyof Selected<K> extends never
+  ? { readonly constants?: never }
+  : { readonly constants: Selected<K> }) &
+  (K extends RandomKernel ? { readonly rng: Tensor } : { readonly rng?: never });
+
+/**
+ * One entry of a plan, the same for every device: which kernel of kernels/manifest.ts, on what. Operands are tensors (of
+ * the node, or scratch made by `LaunchContext.temp`); which memory they are is the planner's business.
+ * `constants` are the kernel's selectors; a device adds its geometry.
+ */
+export type Launch = { [K in SharedKernel]: LaunchOf<K> }[SharedKernel];
 
 export type LaunchContext = {
   readonly node: Node;

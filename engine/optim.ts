@@ -1,3 +1,4 @@
+/** What changes parameters: AdamW, sums over micro-batches, and the schedule of the learning rate. */
 import { check } from "./errors.ts";
 import { adamw, gradNorm } from "./ops/adamw.ts";
 import { add, mul } from "./ops/elementwise.ts";

@@ -2,7 +2,7 @@
 import type { Device, Executable } from "./device.ts";
 
 /** The most bind groups that the plans of one device keep alive (a software driver dies near 65,000). */
-const liveBindGroups = 30_000;
+const LIVE_BIND_GROUPS = 30_000;
 
 /** Least recently run first. */
 const loaded = new WeakMap<Device, Map<object, { executable: Executable; drop: () => void }>>();
@@ -29,7 +29,7 @@ export function touch(device: Device, owner: object): void {
   let live = 0;
   for (const p of plans.values()) live += p.executable.bindGroups;
   for (const [key, p] of plans) {
-    if (live <= liveBindGroups || key === owner) break;
+    if (live <= LIVE_BIND_GROUPS || key === owner) break;
     live -= p.executable.bindGroups;
     plans.delete(key);
     p.drop();

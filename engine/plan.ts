@@ -1,4 +1,12 @@
-import type { Launch } from "./op.ts";
+/** Turns a graph into a flat list of launches on windows of a few memories. Knows no device. */
+import {
+  kernelOperands,
+  type Params,
+  type Selected,
+  type SharedKernel,
+} from "../kernels/manifest.ts";
+import { check, fail } from "./errors.ts";
+import { ALIGNMENT, type Launch } from "./op.ts";
 import { copyLaunch } from "./ops/copy.ts";
 import {
   ancestors,
@@ -12,9 +20,6 @@ import {
   tempOp,
 } from "./tensor.ts";
 import type { Assign } from "./trace.ts";
-
-/** Every region starts at a multiple of this: the strictest storage offset alignment of WebGPU, in bytes. */
-export const alignment = 256;
 
 /** The four kinds of memory; slots are shared by intermediates whose lives do not overlap. */
 export type Memory =
@@ -31,17 +36,19 @@ export type Region = {
   readonly byteLength: number;
 };
 
-/** A launch whose operands are regions. */
-export type PlanLaunch = {
+type PlanLaunchOf<K extends SharedKernel> = {
   readonly op: string;
-  readonly kernel: string;
-  readonly constants: Readonly<Record<string, number>>;
-  readonly params: Readonly<Record<string, number>>;
+  readonly kernel: K;
+  readonly constants: Selected<K>;
+  readonly params: Params<K>;
   readonly inputs: readonly (Region | null)[];
   readonly inouts: readonly Region[];
   readonly outputs: readonly (Region | null)[];
   readonly rng?: Region;
 };
+
+/** A launch whose operands are regions. */
+export type PlanLaunch = { [K in SharedKernel]: PlanLaunchOf<K> }[SharedKernel];
 
 /** What a device needs to run a graph; names no device. */
 export type Plan = {
@@ -53,7 +60,7 @@ export type Plan = {
   readonly slots: readonly number[];
 };
 
-const align = (bytes: number): number => Math.ceil(bytes / alignment) * alignment;
+const align = (bytes: number): number => Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
 
 type Place = { root: Tensor; offset: number };
 
@@ -98,6 +105,22 @@ export function makePlan(
   inputs: readonly Tensor[],
 ): Plan {
   return new Planner(outputs, effects, inputs).plan();
+}
+
+/** Throws unless the launch gives the operands that its kernel takes. */
+function checkOperands(op: string, launch: Launch): void {
+  const wanted = kernelOperands(launch.kernel);
+  for (const list of ["inputs", "inouts", "outputs"] as const) {
+    const given = launch[list] ?? [];
+    const here = wanted.filter((o) => o.list === list);
+    check(
+      given.length === here.length,
+      op,
+      () => `${launch.kernel} takes ${here.length} ${list}, the launch gives ${given.length}`,
+    );
+    const missing = here.find((o) => !o.optional && !given[o.index]);
+    check(!missing, op, () => `${launch.kernel} needs its operand ${missing?.name}`);
+  }
 }
 
 class Planner {
@@ -199,7 +222,7 @@ class Planner {
         end += node.inputs[i].bytes;
         return fits;
       });
-      if (joined && places[0].offset % alignment === 0 && places[0].root !== node.inputs[0]) {
+      if (joined && places[0].offset % ALIGNMENT === 0 && places[0].root !== node.inputs[0]) {
         this.#aliases.set(out, places[0].root, places[0].offset);
         continue;
       }
@@ -207,7 +230,7 @@ class Planner {
       for (const x of node.inputs) {
         const { root } = this.#aliases.resolve(x);
         const whole = root.bytes === x.bytes && root !== this.#aliases.resolve(out).root;
-        if (whole && offset % alignment === 0 && !isLeaf(root.node)) {
+        if (whole && offset % ALIGNMENT === 0 && !isLeaf(root.node)) {
           this.#aliases.set(root, out, offset);
         }
         offset += x.bytes;
@@ -250,6 +273,7 @@ class Planner {
   }
 
   #push(op: string, launch: Launch): void {
+    checkOperands(op, launch);
     const written = new Set<Tensor>();
     for (const t of [...launch.outputs, ...(launch.inouts ?? [])]) {
       if (t) written.add(this.#aliases.resolve(t).root);
@@ -360,19 +384,19 @@ class Planner {
       return { memory: this.#memory(root, slotOf), byteOffset: offset, byteLength: t.bytes, spec };
     };
     const maybe = (t: Tensor | null) => (t ? region(t) : null);
-    const launches = this.#launches.map(({ op, launch }): PlanLaunch => {
-      const { kernel, params, constants = {}, inouts = [] } = launch;
-      const { rng } = launch;
-      return {
+    const launches = this.#launches.map(({ op, launch }) => {
+      const { kernel, params, constants = {}, inputs, inouts = [], outputs, rng } = launch;
+      const placed = {
         op,
         kernel,
         params,
         constants,
-        inputs: launch.inputs.map(maybe),
+        inputs: inputs.map(maybe),
         inouts: inouts.map(region),
-        outputs: launch.outputs.map(maybe),
-        ...(rng ? { rng: region(rng) } : {}),
+        outputs: outputs.map(maybe),
       };
+      // a launch's parameters and selectors are those of its kernel, here as there
+      return (rng ? { ...placed, rng: region(rng) } : placed) as PlanLaunch;
     });
     return {
       launches,
@@ -390,6 +414,6 @@ class Planner {
     const index = this.#inputs.indexOf(root);
     if (index >= 0) return { kind: "input", index };
     if (root.node.op === constantOp) return { kind: "constant", tensor: root };
-    throw new Error(`[plan] ${root} is used but never written`);
+    return fail("plan", `${root} is used but never written`);
   }
 }

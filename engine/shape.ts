@@ -1,3 +1,4 @@
+/** Arithmetic of shapes: sizes, strides, broadcasting. Knows no tensor. */
 import { check } from "./errors.ts";
 
 export type Shape = readonly number[];

@@ -1,3 +1,4 @@
+/** What a tensor is: a node of a graph that owns no memory, and its leaves (states, inputs, constants). */
 import { check, fail } from "./errors.ts";
 import type { Attrs, Op } from "./op.ts";
 import { numel, type Shape, sameShape, show } from "./shape.ts";
@@ -167,14 +168,14 @@ export function directSource(t: Tensor): StateSource["readInto"] {
 }
 
 /** Elements that are read and uploaded at once. */
-const pieceOf = 4 * 2 ** 20;
+const PIECE_ELEMENTS = 4 * 2 ** 20;
 
 /** The first values of a state in pieces, in order; nothing for a state of zeros. */
 export async function* initialPieces(t: Tensor): AsyncGenerator<TypedArray> {
   const { data } = t.node.attrs.state as StateInit;
   if (data === undefined) return;
-  for (let first = 0; first < t.size; first += pieceOf) {
-    const end = Math.min(t.size, first + pieceOf);
+  for (let first = 0; first < t.size; first += PIECE_ELEMENTS) {
+    const end = Math.min(t.size, first + PIECE_ELEMENTS);
     if (ArrayBuffer.isView(data)) yield data.subarray(first, end);
     else {
       const piece = await data.read(first, end);

@@ -1,3 +1,5 @@
+/** What a training step does after the gradients: their global norm, and AdamW in place. */
+import { SQUARES_CHUNK } from "../../kernels/manifest.ts";
 import { check } from "../errors.ts";
 import { type Launch, nondifferentiable, type Op } from "../op.ts";
 import { sameShape, show } from "../shape.ts";
@@ -68,9 +70,6 @@ export const adamw = (
   return [p1, m1, v1];
 };
 
-/** Elements that one partial sum covers; kernels/webgpu/square_sums.wgsl has the same number. */
-const chunk = 2048;
-
 /** Inputs: the gradients, then what else must be finite. Output: control f32[4] = [clip, ok, norm, 0]. */
 export const gradNormOp: Op = {
   name: "gradNorm",
@@ -80,15 +79,20 @@ export const gradNormOp: Op = {
   },
   grad: nondifferentiable("an update is not differentiated"),
   launch: ({ node, inputs, outputs, temp }) => {
-    const chunks = inputs.map((t) => Math.ceil(t.size / chunk));
+    const chunks = inputs.map((t) => Math.ceil(t.size / SQUARES_CHUNK));
     const count = chunks.reduce((a, b) => a + b, 0);
     const partials = temp({ shape: [count, 2], dtype: "f32" });
     let at = 0;
     const sums = inputs.map((t, i): Launch => {
       const params = { n: t.size, rows: chunks[i], at };
       at += chunks[i];
-      const constants = { SQUARES: i < (node.attrs.grads as number) ? 1 : 0 };
-      return { kernel: "square_sums", constants, params, inputs: [t], outputs: [partials] };
+      return {
+        kernel: "square_sums",
+        constants: { SQUARES: i < (node.attrs.grads as number) ? 1 : 0 },
+        params,
+        inputs: [t],
+        outputs: [partials],
+      };
     });
     const params = { rows: 1, count, maxNorm: node.attrs.maxNorm as number };
     return [...sums, { kernel: "grad_norm", params, inputs: [partials], outputs }];

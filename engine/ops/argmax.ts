@@ -1,3 +1,4 @@
+/** The largest elements along the last axis, by their places: argmax and topK. */
 import { check } from "../errors.ts";
 import { endsGradient, nondifferentiable, type Op } from "../op.ts";
 import { show } from "../shape.ts";

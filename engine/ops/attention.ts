@@ -1,3 +1,5 @@
+/** Attention in one kernel, its gradients, and the same in primitive ops. */
+import type { Params, Selected } from "../../kernels/manifest.ts";
 import { check } from "../errors.ts";
 import { type Attrs, nondifferentiable, type Op } from "../op.ts";
 import { sameShape, show } from "../shape.ts";
@@ -40,8 +42,11 @@ function sizesOf(q: Tensor, k: Tensor, attrs: AttentionAttrs): Sizes {
   const kTime = timeAxis(attrs.keyLayout);
   const { heads } = attrs;
   return {
-    ...{ batch: q.shape[1 - qTime], heads, queries: q.shape[qTime] },
-    ...{ keys: k.shape[kTime], dim: q.shape[2] / heads },
+    batch: q.shape[1 - qTime],
+    heads,
+    queries: q.shape[qTime],
+    keys: k.shape[kTime],
+    dim: q.shape[2] / heads,
   };
 }
 
@@ -87,7 +92,10 @@ function checkInputs(inputs: readonly Tensor[], attrs: AttentionAttrs): Sizes {
 }
 
 /** What the kernels need to know; strides count groups of four channels. */
-function paramsOf({ batch, heads, queries, keys, dim }: Sizes, attrs: AttentionAttrs) {
+function paramsOf(
+  { batch, heads, queries, keys, dim }: Sizes,
+  attrs: AttentionAttrs,
+): Params<"attention_dkv"> {
   const chunks = dim / 4;
   const row = heads * chunks;
   const strides = (layout: Layout, time: number) =>
@@ -95,19 +103,37 @@ function paramsOf({ batch, heads, queries, keys, dim }: Sizes, attrs: AttentionA
   const q = strides(attrs.queryLayout, queries);
   const k = strides(attrs.keyLayout, keys);
   return {
-    ...{ queries, keys, heads, pairs: batch * heads, chunks },
-    ...{ qBatch: q.batch, qRow: q.row, kBatch: k.batch, kRow: k.row },
+    queries,
+    keys,
+    heads,
+    pairs: batch * heads,
+    chunks,
+    qBatch: q.batch,
+    qRow: q.row,
+    kBatch: k.batch,
+    kRow: k.row,
   };
 }
 
-function maskParams(mask: Tensor | undefined, { queries, keys }: Sizes, attrs: AttentionAttrs) {
+/** What decides which keys a query sees. */
+const visibility = (
+  mask: Tensor | undefined,
+  { causal }: AttentionAttrs,
+): Selected<"attention"> => ({ MASK: mask ? 1 : 0, CAUSAL: causal ? 1 : 0 });
+
+function maskedParams(
+  mask: Tensor | undefined,
+  sizes: Sizes,
+  attrs: AttentionAttrs,
+): Params<"attention"> {
+  const { queries, keys } = sizes;
   const byQuery = mask?.shape.length === 3;
   return {
-    constants: { MASK: mask ? 1 : 0, CAUSAL: attrs.causal ? 1 : 0 },
-    params: {
-      ...{ maskBatch: byQuery ? queries * keys : keys, maskRow: byQuery ? keys : 0 },
-      ...{ offset: keys - queries, scale: attrs.scale },
-    },
+    ...paramsOf(sizes, attrs),
+    maskBatch: byQuery ? queries * keys : keys,
+    maskRow: byQuery ? keys : 0,
+    offset: keys - queries,
+    scale: attrs.scale,
   };
 }
 
@@ -131,15 +157,18 @@ export const attentionOp: Op = {
     const [q, k, v, mask] = ctx.inputs;
     const attrs = ctx.node.attrs;
     const first = [q, k, v, ctx.outputs[1], dout, ...(mask ? [mask] : [])];
-    const [dq, weights] = apply(attentionQueryGradOp, first, attrs);
+    const [dq, weights] = apply(attentionQueryBackwardOp, first, attrs);
     if (!needs[1] && !needs[2]) return [dq];
     // one owner for each (batch, head, key): what has arrived so far is added to in place
     const dkSoFar = needs[1] ? ctx.take(1) : undefined;
     const dvSoFar = needs[2] ? ctx.take(2) : undefined;
     const inputs = [q, dout, weights, ...(dkSoFar ? [dkSoFar] : []), ...(dvSoFar ? [dvSoFar] : [])];
-    const [dk, dv] = apply(attentionKeyGradOp, inputs, {
-      ...{ ...attrs, kShape: k.shape, keys: sizesOf(q, k, attrs as AttentionAttrs).keys },
-      ...{ addK: !!dkSoFar, addV: !!dvSoFar },
+    const [dk, dv] = apply(attentionKeyBackwardOp, inputs, {
+      ...attrs,
+      kShape: k.shape,
+      keys: sizesOf(q, k, attrs as AttentionAttrs).keys,
+      addK: !!dkSoFar,
+      addV: !!dvSoFar,
     });
     return [dq, needs[1] ? dk : undefined, needs[2] ? dv : undefined];
   },
@@ -148,13 +177,12 @@ export const attentionOp: Op = {
     const attrs = node.attrs as AttentionAttrs;
     const sizes = sizesOf(q, k, attrs);
     const { batch, heads, queries, keys } = sizes;
-    const { constants, params } = maskParams(mask, sizes, attrs);
     const weights = temp({ shape: [batch, heads, queries, paddedKeys(keys)], dtype: "f32" });
     return [
       {
         kernel: "attention",
-        constants,
-        params: { ...paramsOf(sizes, attrs), ...params },
+        constants: visibility(mask, attrs),
+        params: maskedParams(mask, sizes, attrs),
         inputs: [q, k, v, mask ?? null],
         outputs: [o, stats, weights],
       },
@@ -164,8 +192,8 @@ export const attentionOp: Op = {
 };
 
 /** Inputs q, k, v, stats, dout and maybe mask. Outputs: dq, and the weights w and ds for the gradients of k and v. */
-const attentionQueryGradOp: Op = {
-  name: "attentionQueryGrad",
+const attentionQueryBackwardOp: Op = {
+  name: "attentionQueryBackward",
   infer: ([q, k], attrs) => {
     const { batch, heads, queries, keys } = sizesOf(q, k, attrs as AttentionAttrs);
     return [
@@ -177,12 +205,11 @@ const attentionQueryGradOp: Op = {
   launch: ({ node, inputs: [q, k, v, stats, dout, mask], outputs }) => {
     const attrs = node.attrs as AttentionAttrs;
     const sizes = sizesOf(q, k, attrs);
-    const { constants, params } = maskParams(mask, sizes, attrs);
     return [
       {
         kernel: "attention_dq",
-        constants,
-        params: { ...paramsOf(sizes, attrs), ...params },
+        constants: visibility(mask, attrs),
+        params: maskedParams(mask, sizes, attrs),
         inputs: [q, k, v, mask ?? null, stats, dout],
         outputs,
       },
@@ -190,7 +217,7 @@ const attentionQueryGradOp: Op = {
   },
 };
 
-type KeyGradAttrs = AttentionAttrs & {
+type KeyBackwardAttrs = AttentionAttrs & {
   kShape: readonly number[];
   keys: number;
   addK: boolean;
@@ -198,19 +225,19 @@ type KeyGradAttrs = AttentionAttrs & {
 };
 
 /** Inputs q, dout, weights, and what dk and dv are added to. Outputs dk, dv. */
-const attentionKeyGradOp: Op = {
-  name: "attentionKeyGrad",
+const attentionKeyBackwardOp: Op = {
+  name: "attentionKeyBackward",
   infer: (_, attrs) => {
-    const spec = { shape: (attrs as KeyGradAttrs).kShape, dtype: "f32" as const };
+    const spec = { shape: (attrs as KeyBackwardAttrs).kShape, dtype: "f32" as const };
     return [spec, spec];
   },
   grad: nondifferentiable("second derivatives are not built"),
   donates: ({ attrs }) => {
-    const { addK, addV } = attrs as KeyGradAttrs;
+    const { addK, addV } = attrs as KeyBackwardAttrs;
     return { ...(addK ? { 0: 3 } : {}), ...(addV ? { 1: addK ? 4 : 3 } : {}) };
   },
   launch: ({ node, inputs: [q, dout, weights], outputs: [dk, dv] }) => {
-    const attrs = node.attrs as KeyGradAttrs;
+    const attrs = node.attrs as KeyBackwardAttrs;
     const sizes = { ...sizesOf(q, q, attrs), keys: attrs.keys };
     return [
       {

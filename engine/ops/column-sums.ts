@@ -1,10 +1,13 @@
+/** Sums down the columns of a matrix: gradients of biases and of layernorm's weight. */
+import { REDUCE } from "../../kernels/codes.ts";
 import { check } from "../errors.ts";
 import { type Launch, nondifferentiable, type Op } from "../op.ts";
 import { sameShape, show } from "../shape.ts";
 import { apply1, type Tensor } from "../tensor.ts";
 
-/** Rows that one thread adds up before a second launch adds up the sums. */
-const chunk = 64;
+/** Rows that one thread adds up before a second launch adds up the sums; more where there would be MOST_CHUNKS of them. */
+const CHUNK = 64;
+const MOST_CHUNKS = 65535;
 
 /** y[j] = sum_r a[r, j] * times[r, j]; inputs a and maybe times, [R, N]: gradients of biases and of layernorm's weight. */
 export const columnSumsOp: Op = {
@@ -27,18 +30,25 @@ export const columnSumsOp: Op = {
   launch: ({ inputs, outputs: [y], temp }) => {
     const [a, times] = inputs;
     const [rows, cols] = a.shape;
-    const sums = (from: Tensor, b: Tensor | undefined, to: Tensor, take: number): Launch => ({
-      kernel: "column_sums",
-      constants: { TIMES: b ? 1 : 0 },
-      params: { rows: from.shape[0], cols, chunk: take },
-      inputs: [from, b ?? null],
+    const sums = (
+      x: Tensor,
+      w: Tensor | undefined,
+      to: Tensor,
+      parts: number,
+      chunk: number,
+    ): Launch => ({
+      kernel: "reduce_columns",
+      constants: { OP: REDUCE.sum, TIMES: w ? 1 : 0 },
+      params: { outer: 1, n: x.shape[0], inner: cols, parts, chunk, scale: 1 },
+      inputs: [x, w ?? null],
       outputs: [to],
     });
-    // a second launch costs more than a few rows more, and the grid holds 65,535 chunks
-    if (rows <= 4 * chunk) return [sums(a, times, y, Math.max(1, rows))];
-    const take = Math.max(chunk, Math.ceil(rows / 65535));
-    const parts = temp({ shape: [Math.ceil(rows / take), cols], dtype: "f32" });
-    return [sums(a, times, parts, take), sums(parts, undefined, y, parts.shape[0])];
+    // a second launch costs more than a few rows more
+    if (rows <= 4 * CHUNK) return [sums(a, times, y, 1, Math.max(1, rows))];
+    const take = Math.max(CHUNK, Math.ceil(rows / MOST_CHUNKS));
+    const parts = Math.ceil(rows / take);
+    const partial = temp({ shape: [parts, cols], dtype: "f32" });
+    return [sums(a, times, partial, parts, take), sums(partial, undefined, y, 1, parts)];
   },
 };
 

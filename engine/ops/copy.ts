@@ -1,3 +1,4 @@
+/** The copy that the planner itself needs. */
 import type { Launch } from "../op.ts";
 import type { Tensor } from "../tensor.ts";
 

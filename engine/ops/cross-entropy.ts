@@ -1,3 +1,4 @@
+/** Cross-entropy of logits with ids, and its gradient. */
 import { check } from "../errors.ts";
 import { nondifferentiable, type Op } from "../op.ts";
 import { sameShape, show } from "../shape.ts";

@@ -1,3 +1,4 @@
+/** Dropout, and the random numbers under it. */
 import { check } from "../errors.ts";
 import { endsGradient, type Op } from "../op.ts";
 import { numel, show } from "../shape.ts";

@@ -1,3 +1,6 @@
+/** Arithmetic, functions, comparisons, choices and casts, element by element. */
+import { BINARY, NUMBER, SLOPES, TYPE, UNARY, WORD } from "../../kernels/codes.ts";
+import { kernelOperands } from "../../kernels/manifest.ts";
 import { check, fail } from "../errors.ts";
 import { endsGradient, type GradContext, type Launch, nondifferentiable, type Op } from "../op.ts";
 import { broadcastShapes, sameShape, show } from "../shape.ts";
@@ -5,9 +8,9 @@ import { apply1, type DType, Tensor } from "../tensor.ts";
 import { sumTo } from "./reduce.ts";
 import { addressable, broadcastParams, wordOf } from "./strided.ts";
 
-/** How a number takes part in a binary op: not at all, as the right operand, as the left one. */
-type Side = 0 | 1 | 2;
-type BinaryGrad = (
+/** How a number takes part in a binary op. */
+type Side = (typeof NUMBER)[keyof typeof NUMBER];
+type BinaryBackward = (
   dy: Tensor,
   a: Operand,
   b: Operand,
@@ -17,19 +20,23 @@ type BinaryGrad = (
 /** An operand that broadcasts; a number becomes a parameter of the kernel, no memory. */
 export type Operand = Tensor | number;
 
-const types: Partial<Record<DType, number>> = { f32: 0, i32: 1, u32: 2 };
-const codes = { f32: 0, i32: 1, u32: 2, f16: 3, bf16: 4 } as const;
+type Word = keyof typeof WORD;
+const isWord = (dtype: DType): dtype is Word => dtype in WORD;
+
+/** The dtype, which `infer` has checked. */
+const wordOfTensor = (op: string, x: Tensor): Word =>
+  isWord(x.dtype) ? x.dtype : fail(op, `${x} must be f32, i32 or u32; use cast()`);
 
 function checkType(op: string, x: Tensor, only?: DType): void {
-  const allowed = only === undefined ? x.dtype in types : x.dtype === only;
+  const allowed = only === undefined ? isWord(x.dtype) : x.dtype === only;
   check(allowed, op, () => `${x} must be ${only ?? "f32, i32 or u32"}; use cast()`);
 }
 
 /** The operands as the gradient rule sees them: numbers are back in their places. */
 function operandsOf({ node, inputs }: GradContext): [Operand, Operand] {
   const { number, side } = node.attrs;
-  if (side === 1) return [inputs[0], number as number];
-  if (side === 2) return [number as number, inputs[0]];
+  if (side === NUMBER.right) return [inputs[0], number as number];
+  if (side === NUMBER.left) return [number as number, inputs[0]];
   return [inputs[0], inputs[1]];
 }
 
@@ -37,8 +44,8 @@ function operandsOf({ node, inputs }: GradContext): [Operand, Operand] {
  * y = a OP b with broadcasting; `rule` gives the gradients before they are summed to the operands'
  * shapes.
  */
-function binaryOp(name: string, code: number, rule: BinaryGrad | undefined, only?: DType): Op {
-  const isTest = code >= 8;
+function binaryOp(name: keyof typeof BINARY, rule: BinaryBackward | undefined, only?: DType): Op {
+  const isTest = BINARY[name] >= BINARY.greater;
   return {
     name,
     infer: (inputs) => {
@@ -59,22 +66,27 @@ function binaryOp(name: string, code: number, rule: BinaryGrad | undefined, only
           if (!dy) return [];
           const [a, b] = operandsOf(ctx);
           const made = rule(dy, a, b, ctx.outputs[0]);
-          const parts = node.attrs.side === 2 ? [made.b] : [made.a, made.b];
+          const parts = node.attrs.side === NUMBER.left ? [made.b] : [made.a, made.b];
           return inputs.map((x, i) => (needs[i] ? sumTo(parts[i](), x.shape) : undefined));
         }
       : endsGradient("a comparison is constant almost everywhere"),
     launch: ({ node, inputs, outputs: [y] }) => {
       const [a, b] = inputs;
       const side = node.attrs.side as Side;
-      const shapes = { a: a.shape, b: side === 0 ? b.shape : a.shape };
+      const shapes = { a: a.shape, b: side === NUMBER.neither ? b.shape : a.shape };
       const { constants, params } = broadcastParams(name, y.shape, shapes);
-      const value = side === 0 ? 0 : wordOf(node.attrs.number as number, a.dtype);
+      const value = side === NUMBER.neither ? 0 : wordOf(node.attrs.number as number, a.dtype);
       return [
         {
           kernel: "binary",
-          constants: { OP: code, TYPE: types[a.dtype] ?? 0, NUMBER: side, ...constants },
+          constants: {
+            OP: BINARY[name],
+            TYPE: WORD[wordOfTensor(name, a)],
+            NUMBER: side,
+            ...constants,
+          },
           params: { n: y.size, ...params, value },
-          inputs: [a, side === 0 ? b : null],
+          inputs: [a, side === NUMBER.neither ? b : null],
           outputs: [y],
         },
       ];
@@ -84,10 +96,11 @@ function binaryOp(name: string, code: number, rule: BinaryGrad | undefined, only
 
 function applyBinary(op: Op, a: Operand, b: Operand): Tensor {
   if (a instanceof Tensor) {
-    if (b instanceof Tensor) return apply1(op, [a, b], { side: 0 });
-    return apply1(op, [a], { side: 1, number: asNumber(op.name, b) });
+    if (b instanceof Tensor) return apply1(op, [a, b], { side: NUMBER.neither });
+    return apply1(op, [a], { side: NUMBER.right, number: asNumber(op.name, b) });
   }
-  if (b instanceof Tensor) return apply1(op, [b], { side: 2, number: asNumber(op.name, a) });
+  if (b instanceof Tensor)
+    return apply1(op, [b], { side: NUMBER.left, number: asNumber(op.name, a) });
   return fail(op.name, "two numbers need no tensor; compute them on the host");
 }
 
@@ -102,34 +115,34 @@ function asNumber(op: string, value: unknown): number {
   return value === 0 ? 0 : value; // and so do 0 and -0
 }
 
-export const addOp = binaryOp("add", 0, (dy) => ({ a: () => dy, b: () => dy }));
-export const subOp = binaryOp("sub", 1, (dy) => ({ a: () => dy, b: () => neg(dy) }));
-export const mulOp = binaryOp("mul", 2, (dy, a, b) => ({
+export const addOp = binaryOp("add", (dy) => ({ a: () => dy, b: () => dy }));
+export const subOp = binaryOp("sub", (dy) => ({ a: () => dy, b: () => neg(dy) }));
+export const mulOp = binaryOp("mul", (dy, a, b) => ({
   a: () => mul(dy, b),
   b: () => mul(dy, a),
 }));
 // y = a / b: da = dy / b, db = -dy y / b
-export const divOp = binaryOp("div", 3, (dy, _, b, y) => ({
+export const divOp = binaryOp("div", (dy, _, b, y) => ({
   a: () => div(dy, b),
   b: () => neg(div(mul(dy, y), b)),
 }));
 // the gradient goes to one operand: to a where both are equal
-export const maximumOp = binaryOp("maximum", 4, (dy, a, b) => ({
+export const maximumOp = binaryOp("maximum", (dy, a, b) => ({
   a: () => where(greaterEqual(a, b), dy, 0),
   b: () => where(greaterEqual(a, b), 0, dy),
 }));
-export const minimumOp = binaryOp("minimum", 5, (dy, a, b) => ({
+export const minimumOp = binaryOp("minimum", (dy, a, b) => ({
   a: () => where(lessEqual(a, b), dy, 0),
   b: () => where(lessEqual(a, b), 0, dy),
 }));
-export const greaterOp = binaryOp("greater", 8, undefined);
-export const lessOp = binaryOp("less", 9, undefined);
-export const greaterEqualOp = binaryOp("greaterEqual", 10, undefined);
-export const lessEqualOp = binaryOp("lessEqual", 11, undefined);
-export const equalOp = binaryOp("equal", 12, undefined);
-export const notEqualOp = binaryOp("notEqual", 13, undefined);
-export const logicalAndOp = binaryOp("logicalAnd", 16, undefined, "u32");
-export const logicalOrOp = binaryOp("logicalOr", 17, undefined, "u32");
+export const greaterOp = binaryOp("greater", undefined);
+export const lessOp = binaryOp("less", undefined);
+export const greaterEqualOp = binaryOp("greaterEqual", undefined);
+export const lessEqualOp = binaryOp("lessEqual", undefined);
+export const equalOp = binaryOp("equal", undefined);
+export const notEqualOp = binaryOp("notEqual", undefined);
+export const logicalAndOp = binaryOp("logicalAnd", undefined, "u32");
+export const logicalOrOp = binaryOp("logicalOr", undefined, "u32");
 
 /**
  * a + b. Operands of all binary ops: tensors of one dtype (f32, i32, u32) that broadcast, or one a
@@ -163,15 +176,15 @@ export function logicalNot(x: Tensor): Tensor {
   return equal(x, 0);
 }
 
-/** dx = dy f'; `ref` is x or y, whichever f' is cheaper in. */
-const unaryGradOp: Op = {
-  name: "unaryGrad",
+/** dx = dy * f'(x); the second input is x or y, whichever f' is cheaper in. */
+const unaryBackwardOp: Op = {
+  name: "unaryBackward",
   infer: ([dy]) => [dy],
   grad: nondifferentiable("second derivatives are not built"),
   launch: ({ node, inputs, outputs: [dx] }) => [
     {
-      kernel: "unary_grad",
-      constants: { OP: node.attrs.code as number },
+      kernel: "unary_backward",
+      constants: { OP: SLOPES[node.attrs.of as keyof typeof SLOPES] },
       params: { n: dx.size },
       inputs,
       outputs: [dx],
@@ -179,7 +192,11 @@ const unaryGradOp: Op = {
   ],
 };
 
-function unaryOp(name: string, code: number, ref: "x" | "y"): Op {
+/** dx = dy * f'(r) for the function called `of`; r is its x or y, whichever f' is cheaper in. */
+export const unaryBackward = (of: keyof typeof SLOPES, dy: Tensor, r: Tensor): Tensor =>
+  apply1(unaryBackwardOp, [dy, r], { of });
+
+function unaryOp(name: keyof typeof UNARY, ref: "x" | "y"): Op {
   return {
     name,
     infer: ([x]) => {
@@ -188,13 +205,13 @@ function unaryOp(name: string, code: number, ref: "x" | "y"): Op {
     },
     grad: ({ inputs: [x], outputs: [y], upstream: [dy] }) => {
       if (!dy) return [];
-      if (code === 0) return [neg(dy)];
-      return [apply1(unaryGradOp, [dy, ref === "x" ? x : y], { code })];
+      if (name === "neg") return [neg(dy)];
+      return [unaryBackward(name, dy, ref === "x" ? x : y)];
     },
     launch: ({ inputs: [x], outputs: [y] }) => [
       {
         kernel: "unary",
-        constants: { OP: code },
+        constants: { OP: UNARY[name] },
         params: { n: y.size },
         inputs: [x],
         outputs: [y],
@@ -203,17 +220,17 @@ function unaryOp(name: string, code: number, ref: "x" | "y"): Op {
   };
 }
 
-export const negOp = unaryOp("neg", 0, "x");
-export const expOp = unaryOp("exp", 1, "y");
-export const logOp = unaryOp("log", 2, "x");
-export const sqrtOp = unaryOp("sqrt", 3, "y");
-export const rsqrtOp = unaryOp("rsqrt", 4, "y");
-export const reciprocalOp = unaryOp("reciprocal", 5, "y");
-export const tanhOp = unaryOp("tanh", 6, "y");
-export const squareOp = unaryOp("square", 7, "x");
-export const absOp = unaryOp("abs", 8, "x");
-export const sigmoidOp = unaryOp("sigmoid", 9, "y");
-export const geluOp = unaryOp("gelu", 10, "x");
+export const negOp = unaryOp("neg", "x");
+export const expOp = unaryOp("exp", "y");
+export const logOp = unaryOp("log", "x");
+export const sqrtOp = unaryOp("sqrt", "y");
+export const rsqrtOp = unaryOp("rsqrt", "y");
+export const reciprocalOp = unaryOp("reciprocal", "y");
+export const tanhOp = unaryOp("tanh", "y");
+export const squareOp = unaryOp("square", "x");
+export const absOp = unaryOp("abs", "x");
+export const sigmoidOp = unaryOp("sigmoid", "y");
+export const geluOp = unaryOp("gelu", "x");
 
 /** Unary ops take and give f32 of one shape; NaN stays NaN. */
 export const neg = (x: Tensor): Tensor => apply1(negOp, [x]);
@@ -299,7 +316,7 @@ export const castOp: Op = {
   name: "cast",
   infer: ([x], attrs) => {
     const dtype = attrs.dtype as DType;
-    check(dtype in types, "cast", () => `${dtype} is a storage format; cast to f32, i32 or u32`);
+    check(isWord(dtype), "cast", () => `${dtype} is a storage format; cast to f32, i32 or u32`);
     const half = x.dtype === "f16" || x.dtype === "bf16";
     check(!half || dtype === "f32", "cast", () => `${x} casts to f32 only`);
     return [{ shape: x.shape, dtype }];
@@ -308,7 +325,7 @@ export const castOp: Op = {
   launch: ({ inputs: [x], outputs: [y] }) => [
     {
       kernel: "cast",
-      constants: { FROM: codes[x.dtype], TO: codes[y.dtype] },
+      constants: { FROM: TYPE[x.dtype], TO: WORD[wordOfTensor("cast", y)] },
       params: { n: y.size },
       inputs: [x],
       outputs: [y],
@@ -324,7 +341,7 @@ export const castOp: Op = {
 export const cast = (x: Tensor, dtype: DType): Tensor =>
   x.dtype === dtype ? x : apply1(castOp, [x], { dtype });
 
-const addNInputs = 6;
+const MOST_ADDED = kernelOperands("add_n").filter((o) => o.list === "inputs").length;
 
 /** y = x0 + x1 + ..., two to six of them. */
 export const addNOp: Op = {
@@ -343,7 +360,7 @@ export const addNOp: Op = {
   },
   grad: ({ inputs, upstream: [dy] }) => inputs.map(() => dy),
   launch: ({ inputs, outputs: [y] }): Launch[] => {
-    const unused = new Array<null>(addNInputs - inputs.length).fill(null);
+    const unused = new Array<null>(MOST_ADDED - inputs.length).fill(null);
     return [
       {
         kernel: "add_n",
@@ -360,8 +377,8 @@ export const addNOp: Op = {
 export function addN(tensors: readonly Tensor[]): Tensor {
   check(tensors.length > 0, "addN", () => "needs one tensor or more, got none");
   let total = tensors[0];
-  for (let i = 1; i < tensors.length; i += addNInputs - 1) {
-    total = apply1(addNOp, [total, ...tensors.slice(i, i + addNInputs - 1)]);
+  for (let i = 1; i < tensors.length; i += MOST_ADDED - 1) {
+    total = apply1(addNOp, [total, ...tensors.slice(i, i + MOST_ADDED - 1)]);
   }
   return total;
 }

@@ -1,11 +1,14 @@
+/** Rows of a table by their ids, and their gradient, which adds rows up. */
+import { DTYPE } from "../../kernels/codes.ts";
 import { check } from "../errors.ts";
 import { nondifferentiable, type Op } from "../op.ts";
 import { show } from "../shape.ts";
-import { apply1, type DType, type Tensor } from "../tensor.ts";
+import { apply1, type Tensor } from "../tensor.ts";
 import { reshape } from "./shape.ts";
 import { addressable } from "./strided.ts";
 
-const formats: Readonly<Record<DType, number>> = { f32: 0, i32: 0, u32: 0, f16: 1, bf16: 2 };
+/** How a table is stored; integers are words like f32. */
+const FORMATS = { ...DTYPE, i32: DTYPE.f32, u32: DTYPE.f32 } as const;
 
 /** Inputs: table [V, D], ids [...], and maybe the inverse of ids, [V]. */
 export const embeddingOp: Op = {
@@ -41,7 +44,7 @@ export const embeddingOp: Op = {
     return [
       {
         kernel: "embedding",
-        constants: { FORMAT: formats[table.dtype], ZERO_MISSING: node.attrs.zeroMissing ? 1 : 0 },
+        constants: { FORMAT: FORMATS[table.dtype], ZERO_MISSING: node.attrs.zeroMissing ? 1 : 0 },
         params: { n: y.size, dim, vocab, first: 0, count: vocab },
         inputs: [table, ids],
         outputs: [y],
@@ -77,12 +80,12 @@ export const scatterAddOp: Op = {
 };
 
 /** No place: the entry of an `inverse` for a row that no id names. */
-export const noRow = 0xffffffff;
+export const NO_ROW = 0xffffffff;
 
 /**
  * Rows of a table: [V, D] and ids u32 [...] give [..., D]. A table of f16 or bf16 is frozen and
  * decoded to f32. An id of V or more gives a row of NaN. For a constant index without repetitions,
- * `inverse` [V] (where each row went, `noRow` for nowhere) makes the gradient a gather too.
+ * `inverse` [V] (where each row went, `NO_ROW` for nowhere) makes the gradient a gather too.
  */
 export const embedding = (
   table: Tensor,

@@ -1,3 +1,4 @@
+/** Tensors of one repeated value, made on the device. */
 import { check } from "../errors.ts";
 import { nondifferentiable, type Op } from "../op.ts";
 import type { Shape } from "../shape.ts";

@@ -1,3 +1,4 @@
+/** Layer normalisation with its residual, and its gradient. */
 import { check } from "../errors.ts";
 import { nondifferentiable, type Op } from "../op.ts";
 import { sameShape, show } from "../shape.ts";

@@ -1,12 +1,19 @@
-import { check } from "../errors.ts";
-import { type GradContext, type Launch, nondifferentiable, type Op } from "../op.ts";
+/** Matrix products: plain, batched, and as a linear layer with all that may follow it. */
+import { DTYPE } from "../../kernels/codes.ts";
+import { check, fail } from "../errors.ts";
+import type { GradContext, Launch, Op } from "../op.ts";
 import { numel, sameShape, show } from "../shape.ts";
 import { apply, apply1, type DType, type Tensor } from "../tensor.ts";
-import { add, gelu, mul } from "./elementwise.ts";
+import { add, gelu, mul, unaryBackward } from "./elementwise.ts";
 import { sumTo } from "./reduce.ts";
 import { reshape } from "./shape.ts";
 
-const formats: Readonly<Partial<Record<DType, number>>> = { f32: 0, f16: 1, bf16: 2 };
+type Stored = keyof typeof DTYPE;
+const isStored = (dtype: DType): dtype is Stored => dtype in DTYPE;
+
+/** How a right operand, which `infer` has checked, is stored. */
+const storedAs = (b: Tensor): Stored =>
+  isStored(b.dtype) ? b.dtype : fail("matmul", `the right operand ${b} must be f32, f16 or bf16`);
 
 export type MatmulOptions = {
   /** a is stored [.., K, M]. */
@@ -31,11 +38,7 @@ type Products = {
 
 function checkOperands(op: string, a: Tensor, b: Tensor): void {
   check(a.dtype === "f32", op, () => `the left operand ${a} must be f32; use cast()`);
-  check(
-    formats[b.dtype] !== undefined,
-    op,
-    () => `the right operand ${b} must be f32, f16 or bf16; use cast()`,
-  );
+  check(isStored(b.dtype), op, () => `the right operand ${b} must be f32, f16 or bf16; use cast()`);
 }
 
 function products(a: Tensor, b: Tensor, { transA, transB }: MatmulAttrs): Products {
@@ -138,13 +141,26 @@ function launch(products: Products, attrs: MatmulAttrs, t: Operands): Launch {
       ACTIVATION: t.pre ? 1 : 0,
       RESIDUAL: t.residual ? 1 : 0,
       ACCUMULATE: 0,
-      B_DTYPE: formats[t.b.dtype] ?? 0,
+      B_DTYPE: DTYPE[storedAs(t.b)],
     },
     params: {
-      ...{ M, N, K, lda: transA ? M : K, ldb: transB ? K : N, ldc: N },
-      ...{ aOffset: 0, bOffset: 0, cOffset: 0 },
-      ...{ batch, aBatchStride: aStride, bBatchStride: bStride, cBatchStride: M * N },
-      ...{ batch2: 1, aBatchStride2: 0, bBatchStride2: 0, cBatchStride2: 0 },
+      M,
+      N,
+      K,
+      lda: transA ? M : K,
+      ldb: transB ? K : N,
+      ldc: N,
+      aOffset: 0,
+      bOffset: 0,
+      cOffset: 0,
+      batch,
+      aBatchStride: aStride,
+      bBatchStride: bStride,
+      cBatchStride: M * N,
+      batch2: 1,
+      aBatchStride2: 0,
+      bBatchStride2: 0,
+      cBatchStride2: 0,
       alpha: scale,
     },
     inputs: [t.a, t.b, t.bias ?? null, t.residual ?? null],
@@ -236,7 +252,7 @@ function linearGrad({ node, inputs, outputs: [, pre], upstream: [dy], needs }: G
   const { x, weight } = linearParts(inputs, attrs);
   const [N] = weight.shape;
   const inner = needs[0] || needs[1] || (attrs.bias && needs[2]);
-  const g = attrs.gelu && inner ? apply1(geluBackwardOp, [pre, dy]) : dy;
+  const g = attrs.gelu && inner ? unaryBackward("gelu", dy, pre) : dy;
   const dx = () => reshape(matmul(reshape(g, [-1, N]), weight), x.shape);
   const group = "linear";
   return [
@@ -246,22 +262,6 @@ function linearGrad({ node, inputs, outputs: [, pre], upstream: [dy], needs }: G
     ...(attrs.residual ? [dy] : []),
   ];
 }
-
-/** dx = dy * gelu'(pre). */
-const geluBackwardOp: Op = {
-  name: "geluBackward",
-  infer: ([pre]) => [{ shape: pre.shape, dtype: "f32" }],
-  grad: nondifferentiable("second derivatives are not built"),
-  launch: ({ inputs: [pre, dy], outputs: [dx] }) => [
-    {
-      kernel: "unary_grad",
-      constants: { OP: 10 },
-      params: { n: pre.size },
-      inputs: [dy, pre],
-      outputs: [dx],
-    },
-  ],
-};
 
 /**
  * act(x Wᵀ + bias) + residual in one launch.

@@ -1,3 +1,5 @@
+/** Sums, means and maxima over axes. */
+import { REDUCE } from "../../kernels/codes.ts";
 import { check } from "../errors.ts";
 import type { Launch, LaunchContext, Op } from "../op.ts";
 import { normalizeAxis, numel, type Shape, show } from "../shape.ts";
@@ -16,17 +18,15 @@ type ReduceAttrs = {
   readonly shape: Shape;
 };
 
-const codes = { sum: 0, max: 1 } as const;
-
 /**
  * Columns of a reduction below which more threads are wanted, and the least rows that are worth one
  * of them.
  */
-const enoughColumns = 16384;
-const leastRows = 128;
+const ENOUGH_COLUMNS = 16384;
+const LEAST_ROWS = 128;
 /** Likewise where a whole workgroup may share a row. */
-const enoughRows = 512;
-const leastColumns = 2048;
+const ENOUGH_ROWS = 512;
+const LEAST_COLUMNS = 2048;
 
 /**
  * How many parts n is cut into: a matter of the shape alone, so that each device adds in the same
@@ -35,52 +35,44 @@ const leastColumns = 2048;
 function partsOf(outer: number, n: number, inner: number): number {
   const parts =
     inner === 1
-      ? Math.min(Math.ceil(enoughRows / outer), Math.floor(n / leastColumns))
-      : Math.min(Math.ceil(enoughColumns / (outer * inner)), Math.floor(n / leastRows));
+      ? Math.min(Math.ceil(ENOUGH_ROWS / outer), Math.floor(n / LEAST_COLUMNS))
+      : Math.min(Math.ceil(ENOUGH_COLUMNS / (outer * inner)), Math.floor(n / LEAST_ROWS));
   return Math.max(1, parts);
 }
 
 type Reduction = Omit<ReduceAttrs, "shape"> & {
+  readonly kind: keyof typeof REDUCE;
   readonly x: Tensor;
-  /** Multiplied with x before it is summed. */
-  readonly times?: Tensor | undefined;
   readonly y: Tensor;
-  readonly code: number;
 };
 
 /** One launch, or two where few results come of many elements. */
-export function reduceLaunches(temp: LaunchContext["temp"], r: Reduction): Launch[] {
+function reduceLaunches(temp: LaunchContext["temp"], r: Reduction): Launch[] {
   const { outer, n, inner } = r;
   const parts = partsOf(outer, n, inner);
   if (parts === 1) return [reduceLaunch(r, 1)];
   const y = temp({ shape: [outer, parts, inner], dtype: "f32" });
   const chunk = Math.ceil(n / parts);
   const used = Math.ceil(n / chunk);
-  return [
-    reduceLaunch({ ...r, y, scale: 1 }, used),
-    reduceLaunch({ ...r, x: y, times: undefined, n: used }, 1),
-  ];
+  return [reduceLaunch({ ...r, y, scale: 1 }, used), reduceLaunch({ ...r, x: y, n: used }, 1)];
 }
 
-function reduceLaunch(
-  { x, times, y, code, outer, n, inner, scale }: Reduction,
-  parts: number,
-): Launch {
-  const common = { n, parts, chunk: Math.ceil(n / parts), scale };
-  if (inner === 1 && !times) {
+function reduceLaunch({ kind, x, y, outer, n, inner, scale }: Reduction, parts: number): Launch {
+  const chunk = Math.ceil(n / parts);
+  if (inner === 1) {
     return {
       kernel: "reduce_rows",
-      constants: { OP: code },
-      params: { rows: outer * parts, ...common },
+      constants: { OP: REDUCE[kind] },
+      params: { rows: outer * parts, n, parts, chunk, scale },
       inputs: [x],
       outputs: [y],
     };
   }
   return {
     kernel: "reduce_columns",
-    constants: { OP: code, HAS_TIMES: times ? 1 : 0 },
-    params: { outer, inner, ...common },
-    inputs: [x, times ?? null],
+    constants: { OP: REDUCE[kind], TIMES: 0 },
+    params: { outer, n, inner, parts, chunk, scale },
+    inputs: [x, null],
     outputs: [y],
   };
 }
@@ -92,7 +84,7 @@ function reduceOp(name: "sum" | "max", grad: Op["grad"]): Op {
     grad,
     launch: ({ node, inputs: [x], outputs: [y], temp }) => {
       const { outer, n, inner, scale } = node.attrs as ReduceAttrs;
-      return reduceLaunches(temp, { x, y, code: codes[name], outer, n, inner, scale });
+      return reduceLaunches(temp, { kind: name, x, y, outer, n, inner, scale });
     },
   };
 }

@@ -1,12 +1,10 @@
+/** Ops that move elements and compute nothing: reshape, slice, concat, permute, expand. Many cost no launch. */
 import { check } from "../errors.ts";
-import { endsGradient, type Launch, type Op } from "../op.ts";
+import { ALIGNMENT, endsGradient, type Launch, type Op } from "../op.ts";
 import { normalizeAxis, numel, type Shape, sameShape, show, stridesOf } from "../shape.ts";
 import { apply1, type Tensor } from "../tensor.ts";
 import { sumTo } from "./reduce.ts";
 import { addressable, strided } from "./strided.ts";
-
-/** Bytes at which a view may start: the strictest storage offset alignment of WebGPU. */
-const alignment = 256;
 
 const isHalf = (x: Tensor): boolean => x.dtype === "f16" || x.dtype === "bf16";
 
@@ -95,7 +93,7 @@ export const sliceOp: Op = {
     const { axis, start } = attrs as SliceAttrs;
     const { outer, inner } = around(x.shape, axis);
     const byteOffset = start * inner * (isHalf(x) ? 2 : 4);
-    return outer === 1 && byteOffset % alignment === 0 ? { input: 0, byteOffset } : undefined;
+    return outer === 1 && byteOffset % ALIGNMENT === 0 ? { input: 0, byteOffset } : undefined;
   },
   launch: ({ node, inputs: [x], outputs: [y] }) => {
     const { axis, start } = node.attrs as SliceAttrs;

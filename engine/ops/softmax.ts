@@ -1,3 +1,4 @@
+/** Softmax along the last axis, and its gradient. */
 import { check } from "../errors.ts";
 import { nondifferentiable, type Op } from "../op.ts";
 import { show } from "../shape.ts";

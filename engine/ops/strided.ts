@@ -1,17 +1,20 @@
+/** Strides of broadcast and permuted operands, as kernels walk over them; what else elementwise ops share. */
 import { check, fail } from "../errors.ts";
 import { broadcastStrides, numel, type Shape, show } from "../shape.ts";
 import type { TensorSpec } from "../tensor.ts";
 
+type Axis = 0 | 1 | 2 | 3 | 4;
+
 /**
- * A launch's strided part: RANK (0: every operand is read and written in order) and the d, s, t,
- * ... parameters.
+ * A launch's strided part: RANK (0: every operand is read and written in order), the sizes d1 to d4 and the strides of
+ * each operand by its letter, `a0` to `a4`.
  */
-export type Strided = {
-  readonly constants: { readonly RANK: number; readonly QUAD: number };
-  readonly params: Record<string, number>;
+type Strided<Letter extends string> = {
+  readonly constants: { readonly RANK: number };
+  readonly params: { readonly [Name in `d${Exclude<Axis, 0>}` | `${Letter}${Axis}`]: number };
 };
 
-const maxRank = 5;
+const MAX_RANK = 5;
 
 /**
  * Parameters of a kernel that walks over `shape` with lib/index5: sizes d1..d4 and for each
@@ -19,12 +22,12 @@ const maxRank = 5;
  * every operand sees as one axis are merged.
  * Throws when more than five axes are left.
  */
-export function strided(
+export function strided<Letter extends string>(
   op: string,
   shape: Shape,
-  operands: Readonly<Record<string, readonly number[]>>,
-): Strided {
-  const letters = Object.keys(operands);
+  operands: Readonly<Record<Letter, readonly number[]>>,
+): Strided<Letter> {
+  const letters = Object.keys(operands) as Letter[];
   const sizes: number[] = [];
   const strides: Record<string, number[]> = {};
   for (const l of letters) strides[l] = [];
@@ -40,35 +43,37 @@ export function strided(
       for (const l of letters) strides[l].push(operands[l][axis]);
     }
   });
-  if (sizes.length > maxRank) {
+  if (sizes.length > MAX_RANK) {
     fail(
       op,
-      `${show(shape)} needs ${sizes.length} strided axes, at most ${maxRank} can be; reshape`,
+      `${show(shape)} needs ${sizes.length} strided axes, at most ${MAX_RANK} can be; reshape`,
     );
   }
   const flat =
     sizes.length === 0 || (sizes.length === 1 && letters.every((l) => strides[l][0] === 1));
-  const lead = maxRank - sizes.length;
+  const lead = MAX_RANK - sizes.length;
   const params: Record<string, number> = {};
-  for (let k = 1; k < maxRank; k++) params[`d${k}`] = k < lead ? 1 : sizes[k - lead];
+  for (let k = 1; k < MAX_RANK; k++) params[`d${k}`] = k < lead ? 1 : sizes[k - lead];
   for (const l of letters) {
-    for (let k = 0; k < maxRank; k++) params[`${l}${k}`] = k < lead ? 0 : strides[l][k - lead];
+    for (let k = 0; k < MAX_RANK; k++) params[`${l}${k}`] = k < lead ? 0 : strides[l][k - lead];
   }
-  const rank = flat ? 0 : sizes.length;
-  const quad = rank > 1 && sizes[rank - 1] % 4 === 0;
-  return { constants: { RANK: rank, QUAD: quad ? 1 : 0 }, params };
+  return {
+    constants: { RANK: flat ? 0 : sizes.length },
+    params: params as Strided<Letter>["params"], // the names that the loops above have made
+  };
 }
 
 /** `strided` for operands that are broadcast to `shape`. */
-export function broadcastParams(
+export function broadcastParams<Letter extends string>(
   op: string,
   shape: Shape,
-  operands: Readonly<Record<string, Shape>>,
-): Strided {
-  const strides = Object.entries(operands).map(
-    ([l, s]) => [l, broadcastStrides(s, shape)] as const,
-  );
-  return strided(op, shape, Object.fromEntries(strides));
+  operands: Readonly<Record<Letter, Shape>>,
+): Strided<Letter> {
+  const strides = {} as Record<Letter, readonly number[]>;
+  for (const l of Object.keys(operands) as Letter[]) {
+    strides[l] = broadcastStrides(operands[l], shape);
+  }
+  return strided(op, shape, strides);
 }
 
 /** The spec, if byte addresses in it fit 32 bits. */

@@ -4,6 +4,11 @@
 // first gathered into scratch, a number fills it, so there is one loop an op, over three rows.
 // Numerics: f32, i32 and u32 (integers wrap, x / 0 = x, -2^31 / -1 = -2^31). A NaN operand makes
 // max, min and arithmetic NaN, every comparison false and `not equal` true.
+import {
+  BINARY_ADD, BINARY_DIV, BINARY_EQUAL, BINARY_GREATER, BINARY_GREATER_EQUAL, BINARY_LESS,
+  BINARY_LESS_EQUAL, BINARY_LOGICAL_AND, BINARY_MAXIMUM, BINARY_MINIMUM, BINARY_MUL,
+  BINARY_NOT_EQUAL, BINARY_SUB, NUMBER_LEFT, NUMBER_NEITHER, TYPE_F32, TYPE_I32,
+} from "./lib/codes";
 import { fillWords, gather, inOrder } from "./lib/index";
 import { constantWord, loadPart, storePart } from "./lib/simd";
 
@@ -19,9 +24,9 @@ const ONE = constantWord(1);
   b0: u32; b1: u32; b2: u32; b3: u32; b4: u32;
   value: u32;
   OP: u32;
-  TYPE: u32; // 0: f32, 1: i32, 2: u32
+  TYPE: u32;
   RANK: u32;
-  // 0: a and b are arrays; 1: b is the number `value`; 2: a is the number, the array is operand a
+  // which operand is the number `value`; where a is, the array is still operand a
   NUMBER: u32;
   a: usize; // the array where there is one
   b: usize;
@@ -40,7 +45,7 @@ export function binary(p: Binary, task: u32, scratch: usize): void {
   const bInOrder = p.RANK == 0 || inOrder(d, sb, p.RANK);
   let first = task * GRAIN;
   const end = min(first + GRAIN, p.n);
-  if (p.NUMBER != 0) {
+  if (p.NUMBER != NUMBER_NEITHER) {
     fillWords(scratch + RIGHT, i32x4.splat(p.value), min(CHUNK, end - first));
   }
   for (; first < end; first += CHUNK) {
@@ -51,54 +56,55 @@ export function binary(p: Binary, task: u32, scratch: usize): void {
       l = scratch + LEFT;
       gather(l, p.a, sa, d, first, count, scratch);
     }
-    if (p.NUMBER != 0) {
+    if (p.NUMBER != NUMBER_NEITHER) {
       r = scratch + RIGHT;
     } else if (!bInOrder) {
       r = scratch + RIGHT;
       gather(r, p.b, sb, d, first, count, scratch);
     }
     const y = p.y + (first << 2);
-    if (p.NUMBER == 2) apply(p.TYPE, p.OP, r, l, y, count);
+    if (p.NUMBER == NUMBER_LEFT) apply(p.TYPE, p.OP, r, l, y, count);
     else apply(p.TYPE, p.OP, l, r, y, count);
   }
 }
 
 function apply(type: u32, op: u32, l: usize, r: usize, y: usize, n: u32): void {
-  if (type == 0) return floats(op, l, r, y, n);
-  if (type == 1 || op < 3 || op == 12 || op == 13) return integers(op, l, r, y, n);
+  if (type == TYPE_F32) return floats(op, l, r, y, n);
+  const alike = op < BINARY_DIV || op == BINARY_EQUAL || op == BINARY_NOT_EQUAL; // for i32 and u32
+  if (type == TYPE_I32 || alike) return integers(op, l, r, y, n);
   unsigned(op, l, r, y, n);
 }
 
 function floats(op: u32, l: usize, r: usize, y: usize, n: u32): void {
   switch (op) {
-    case 0: return run<Add>(l, r, y, n);
-    case 1: return run<Sub>(l, r, y, n);
-    case 2: return run<Mul>(l, r, y, n);
-    case 3: return run<Div>(l, r, y, n);
-    case 4: return run<Max>(l, r, y, n);
-    case 8: return run<Greater>(l, r, y, n);
-    case 9: return run<Less>(l, r, y, n);
-    case 10: return run<GreaterEqual>(l, r, y, n);
-    case 11: return run<LessEqual>(l, r, y, n);
-    case 12: return run<Equal>(l, r, y, n);
-    case 13: return run<NotEqual>(l, r, y, n);
+    case BINARY_ADD: return run<Add>(l, r, y, n);
+    case BINARY_SUB: return run<Sub>(l, r, y, n);
+    case BINARY_MUL: return run<Mul>(l, r, y, n);
+    case BINARY_DIV: return run<Div>(l, r, y, n);
+    case BINARY_MAXIMUM: return run<Max>(l, r, y, n);
+    case BINARY_GREATER: return run<Greater>(l, r, y, n);
+    case BINARY_LESS: return run<Less>(l, r, y, n);
+    case BINARY_GREATER_EQUAL: return run<GreaterEqual>(l, r, y, n);
+    case BINARY_LESS_EQUAL: return run<LessEqual>(l, r, y, n);
+    case BINARY_EQUAL: return run<Equal>(l, r, y, n);
+    case BINARY_NOT_EQUAL: return run<NotEqual>(l, r, y, n);
     default: return run<Min>(l, r, y, n);
   }
 }
 
 function integers(op: u32, l: usize, r: usize, y: usize, n: u32): void {
   switch (op) {
-    case 0: return run<AddWord>(l, r, y, n);
-    case 1: return run<SubWord>(l, r, y, n);
-    case 2: return run<MulWord>(l, r, y, n);
-    case 3: return run<DivSigned>(l, r, y, n);
-    case 4: return run<MaxSigned>(l, r, y, n);
-    case 5: return run<MinSigned>(l, r, y, n);
-    case 8: return run<GreaterSigned>(l, r, y, n);
-    case 9: return run<LessSigned>(l, r, y, n);
-    case 10: return run<GreaterEqualSigned>(l, r, y, n);
-    case 11: return run<LessEqualSigned>(l, r, y, n);
-    case 12: return run<EqualWord>(l, r, y, n);
+    case BINARY_ADD: return run<AddWord>(l, r, y, n);
+    case BINARY_SUB: return run<SubWord>(l, r, y, n);
+    case BINARY_MUL: return run<MulWord>(l, r, y, n);
+    case BINARY_DIV: return run<DivSigned>(l, r, y, n);
+    case BINARY_MAXIMUM: return run<MaxSigned>(l, r, y, n);
+    case BINARY_MINIMUM: return run<MinSigned>(l, r, y, n);
+    case BINARY_GREATER: return run<GreaterSigned>(l, r, y, n);
+    case BINARY_LESS: return run<LessSigned>(l, r, y, n);
+    case BINARY_GREATER_EQUAL: return run<GreaterEqualSigned>(l, r, y, n);
+    case BINARY_LESS_EQUAL: return run<LessEqualSigned>(l, r, y, n);
+    case BINARY_EQUAL: return run<EqualWord>(l, r, y, n);
     default: return run<NotEqualWord>(l, r, y, n);
   }
 }
@@ -106,14 +112,14 @@ function integers(op: u32, l: usize, r: usize, y: usize, n: u32): void {
 // What differs from `integers`.
 function unsigned(op: u32, l: usize, r: usize, y: usize, n: u32): void {
   switch (op) {
-    case 3: return run<DivUnsigned>(l, r, y, n);
-    case 4: return run<MaxUnsigned>(l, r, y, n);
-    case 5: return run<MinUnsigned>(l, r, y, n);
-    case 8: return run<GreaterUnsigned>(l, r, y, n);
-    case 9: return run<LessUnsigned>(l, r, y, n);
-    case 10: return run<GreaterEqualUnsigned>(l, r, y, n);
-    case 11: return run<LessEqualUnsigned>(l, r, y, n);
-    case 16: return run<And>(l, r, y, n);
+    case BINARY_DIV: return run<DivUnsigned>(l, r, y, n);
+    case BINARY_MAXIMUM: return run<MaxUnsigned>(l, r, y, n);
+    case BINARY_MINIMUM: return run<MinUnsigned>(l, r, y, n);
+    case BINARY_GREATER: return run<GreaterUnsigned>(l, r, y, n);
+    case BINARY_LESS: return run<LessUnsigned>(l, r, y, n);
+    case BINARY_GREATER_EQUAL: return run<GreaterEqualUnsigned>(l, r, y, n);
+    case BINARY_LESS_EQUAL: return run<LessEqualUnsigned>(l, r, y, n);
+    case BINARY_LOGICAL_AND: return run<And>(l, r, y, n);
     default: return run<Or>(l, r, y, n);
   }
 }

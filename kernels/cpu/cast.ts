@@ -3,7 +3,10 @@
 // Numerics: floats become integers by dropping the fraction, saturate at the ends of the range, and
 // NaN becomes 0; integers become the nearest f32; i32 and u32 keep their bits. Decoding f16 and
 // bf16 is exact.
-import { BF16, decodeHalves, F16 } from "./lib/decode";
+import {
+  DTYPE_BF16, DTYPE_F16, TYPE_BF16, TYPE_F16, TYPE_F32, TYPE_I32, TYPE_U32,
+} from "./lib/codes";
+import { decodeHalves } from "./lib/decode";
 import { copyWords } from "./lib/index";
 import { loadPart, storePart } from "./lib/simd";
 
@@ -11,7 +14,7 @@ const GRAIN: u32 = 16384;
 
 @unmanaged export class Cast {
   n: u32;
-  FROM: u32; TO: u32; // 0: f32, 1: i32, 2: u32, 3: f16, 4: bf16
+  FROM: u32; TO: u32;
   x: usize;
   y: usize;
 }
@@ -24,13 +27,13 @@ export function cast(p: Cast, task: u32, scratch: usize): void {
   const first = task * GRAIN;
   const n = min(GRAIN, p.n - first);
   const y = p.y + (first << 2);
-  if (p.FROM == 3) return decodeHalves(y, p.x + (first << 1), F16, n);
-  if (p.FROM == 4) return decodeHalves(y, p.x + (first << 1), BF16, n);
+  if (p.FROM == TYPE_F16) return decodeHalves(y, p.x + (first << 1), DTYPE_F16, n);
+  if (p.FROM == TYPE_BF16) return decodeHalves(y, p.x + (first << 1), DTYPE_BF16, n);
   const x = p.x + (first << 2);
-  if (p.FROM == 0 && p.TO == 2) return run<ToUnsigned>(x, y, n);
-  if (p.FROM == 0 && p.TO == 1) return run<ToSigned>(x, y, n);
-  if (p.FROM == 1 && p.TO == 0) return run<FromSigned>(x, y, n);
-  if (p.FROM == 2 && p.TO == 0) return run<FromUnsigned>(x, y, n);
+  if (p.FROM == TYPE_F32 && p.TO == TYPE_U32) return run<ToUnsigned>(x, y, n);
+  if (p.FROM == TYPE_F32 && p.TO == TYPE_I32) return run<ToSigned>(x, y, n);
+  if (p.FROM == TYPE_I32 && p.TO == TYPE_F32) return run<FromSigned>(x, y, n);
+  if (p.FROM == TYPE_U32 && p.TO == TYPE_F32) return run<FromUnsigned>(x, y, n);
   copyWords(y, x, n);
 }
 

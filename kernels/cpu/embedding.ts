@@ -3,7 +3,8 @@
 // A task makes so many rows that they have about GRAIN elements; n = rows * dim.
 // Numerics: 32-bit words are copied as they are; f16 and bf16 tables (FORMAT 1, 2) are decoded
 // exactly to f32.
-import { decodeHalves, F32 } from "./lib/decode";
+import { DTYPE_F32 } from "./lib/codes";
+import { decodeHalves } from "./lib/decode";
 import { copyWords, fillWords } from "./lib/index";
 
 const GRAIN: u32 = 16384;
@@ -39,7 +40,7 @@ export function embedding(p: Embedding, task: u32, scratch: usize): void {
     if (id >= p.vocab) fillWords(y, missing, dim);
     else if (id >= first && id - first < p.count) {
       const at: usize = (id - first) * dim;
-      if (p.FORMAT == F32) copyWords(y, p.table + (at << 2), dim);
+      if (p.FORMAT == DTYPE_F32) copyWords(y, p.table + (at << 2), dim);
       else decodeHalves(y, p.table + (at << 1), p.FORMAT, dim);
     }
   }

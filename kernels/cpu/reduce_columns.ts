@@ -1,13 +1,13 @@
-// y[o, s, i] = scale * OP over j in part s of x[o, j, i] (times w[o, j, i] with HAS_TIMES), x
-// [outer, n, inner]; OP 0 sums, 1 takes the maximum. Few columns with many rows are cut into
+// y[o, s, i] = scale * OP over j in part s of x[o, j, i] (times w[o, j, i] with TIMES), x
+// [outer, n, inner]; OP: sum or maximum. Few columns with many rows are cut into
 // `parts` pieces of `chunk` rows; a second launch joins them.
 // A task does a strip of columns of one piece (o, s), or several whole pieces where they are small.
-// Numerics: f32, in the order of j (in 16 lanes where inner is 1); a NaN makes the maximum NaN.
+// Numerics: f32, in the order of j; a NaN makes the maximum NaN.
+import { REDUCE_SUM } from "./lib/codes";
 import { dotColumns, maxColumns, stripOf, sumColumns } from "./lib/columns";
-import { loadPart, madd, sum4 } from "./lib/simd";
 
 @unmanaged export class ReduceColumns {
-  outer: u32; n: u32; inner: u32; parts: u32; chunk: u32; scale: f32; OP: u32; HAS_TIMES: u32;
+  outer: u32; n: u32; inner: u32; parts: u32; chunk: u32; scale: f32; OP: u32; TIMES: u32;
   x: usize; w: usize; y: usize;
 }
 
@@ -31,25 +31,6 @@ export function reduce_columns_tasks(p: ReduceColumns): u32 {
   return strips(p) * ((p.outer * p.parts - 1) / pieces(p) + 1);
 }
 
-/** sum_j x[j] * w[j] */
-function dot(x: usize, w: usize, n: u32): f32 {
-  const zero = f32x4.splat(0);
-  let a = zero;
-  let b = zero;
-  let c = zero;
-  let d = zero;
-  let left = n;
-  for (; left >= 16; left -= 16, x += 64, w += 64) {
-    a = madd(v128.load(x), v128.load(w), a);
-    b = madd(v128.load(x, 16), v128.load(w, 16), b);
-    c = madd(v128.load(x, 32), v128.load(w, 32), c);
-    d = madd(v128.load(x, 48), v128.load(w, 48), d);
-  }
-  for (; left >= 4; left -= 4, x += 16, w += 16) a = madd(v128.load(x), v128.load(w), a);
-  if (left) b = madd(loadPart(x, left, zero), loadPart(w, left, zero), b);
-  return sum4(f32x4.add(f32x4.add(a, b), f32x4.add(c, d)));
-}
-
 export function reduce_columns(p: ReduceColumns, task: u32, scratch: usize): void {
   const count = strips(p);
   const width = stripOf(p.chunk, p.inner);
@@ -67,10 +48,8 @@ export function reduce_columns(p: ReduceColumns, task: u32, scratch: usize): voi
     const at = ((o * p.n + start) * p.inner + from) << 2;
     const y = p.y + ((piece * p.inner + from) << 2);
     const x = p.x + at;
-    if (p.HAS_TIMES) {
-      if (p.inner == 1) store<f32>(y, dot(x, p.w + at, rows));
-      else dotColumns(x, p.w + at, y, rows, cols, pitch);
-    } else if (p.OP == 0) sumColumns(x, y, rows, cols, pitch);
+    if (p.TIMES) dotColumns(x, p.w + at, y, rows, cols, pitch);
+    else if (p.OP == REDUCE_SUM) sumColumns(x, y, rows, cols, pitch);
     else maxColumns(x, y, rows, cols, pitch);
     if (p.scale != 1) {
       for (let j: u32 = 0; j < cols; j++) {

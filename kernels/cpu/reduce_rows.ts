@@ -1,7 +1,8 @@
-// y[o, s] = scale * OP over j in part s of x[o, j], x [outer, n]; OP 0 sums, 1 takes the maximum.
+// y[o, s] = scale * OP over j in part s of x[o, j], x [outer, n]; OP: sum or maximum.
 // Few rows with many columns are cut into `parts` pieces of `chunk`; a second launch joins them.
 // rows = outer * parts; a task does some of them.
 // Numerics: f32; 16 lanes take every 16th element each; a NaN makes the maximum NaN.
+import { REDUCE_SUM } from "./lib/codes";
 import { lastRow, rowsOfTask, tasksOfRows, wholeEnd } from "./lib/rows";
 import { loadPart, max4, maxNaN, sum4 } from "./lib/simd";
 
@@ -24,13 +25,13 @@ export function reduce_rows_tasks(p: ReduceRows): u32 {
 // @ts-ignore: decorator
 @inline
 function join(op: u32, a: v128, b: v128): v128 {
-  return op == 0 ? f32x4.add(a, b) : maxNaN(a, b);
+  return op == REDUCE_SUM ? f32x4.add(a, b) : maxNaN(a, b);
 }
 
 // @ts-ignore: decorator
 @inline
 function reduceRow(op: u32, x: usize, cols: u32): f32 {
-  const start = op == 0 ? f32x4.splat(0) : v128.load32_splat(x);
+  const start = op == REDUCE_SUM ? f32x4.splat(0) : v128.load32_splat(x);
   const end = wholeEnd(x, cols);
   let a = start;
   let b = start;
@@ -45,7 +46,7 @@ function reduceRow(op: u32, x: usize, cols: u32): f32 {
   for (; x < end; x += 16) a = join(op, a, v128.load(x));
   if (cols & 3) b = join(op, b, loadPart(x, cols & 3, start));
   const all = join(op, join(op, a, b), join(op, c, d));
-  return op == 0 ? sum4(all) : max4(all);
+  return op == REDUCE_SUM ? sum4(all) : max4(all);
 }
 
 export function reduce_rows(p: ReduceRows, task: u32, scratch: usize): void {
@@ -55,7 +56,7 @@ export function reduce_rows(p: ReduceRows, task: u32, scratch: usize): void {
     const first = (row - o * p.parts) * p.chunk;
     const x = p.x + ((o * p.n + first) << 2);
     const cols = min<u32>(p.chunk, p.n - first);
-    const total = p.OP == 0 ? reduceRow(0, x, cols) : reduceRow(1, x, cols);
+    const total = p.OP == REDUCE_SUM ? reduceRow(0, x, cols) : reduceRow(1, x, cols);
     store<f32>(p.y + (row << 2), total * p.scale);
   }
 }

@@ -1,5 +1,5 @@
 // partials[at + c] = (sum of x[i]^2, how many x[i] are not finite) over the elements i of chunk c,
-// 2048 elements each
+// CHUNK elements each
 // A task does CHUNKS chunks. SQUARES == 0 counts only.
 // Numerics: what is not finite is left out of the sum.
 import { constant, loadPart, madd, sum4 } from "./lib/simd";

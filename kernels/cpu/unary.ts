@@ -2,6 +2,10 @@
 // A task makes GRAIN elements.
 // Numerics: NaN passes through every f. log(x) = log(max(x, 1.2e-38)); gelu uses erf, not its tanh
 // approximation; lib/math has the errors.
+import {
+  UNARY_ABS, UNARY_EXP, UNARY_LOG, UNARY_NEG, UNARY_RECIPROCAL, UNARY_RSQRT, UNARY_SIGMOID,
+  UNARY_SQRT, UNARY_SQUARE, UNARY_TANH,
+} from "./lib/codes";
 import { exp, gelu, log, sigmoid, tanh } from "./lib/math";
 import { constant, loadPart, storePart } from "./lib/simd";
 
@@ -25,16 +29,16 @@ export function unary(p: Unary, task: u32, scratch: usize): void {
   const x = p.x + (first << 2);
   const y = p.y + (first << 2);
   switch (p.OP) {
-    case 0: return run<Neg>(x, y, n);
-    case 1: return run<Exp>(x, y, n);
-    case 2: return run<Log>(x, y, n);
-    case 3: return run<Sqrt>(x, y, n);
-    case 4: return run<Rsqrt>(x, y, n);
-    case 5: return run<Reciprocal>(x, y, n);
-    case 6: return run<Tanh>(x, y, n);
-    case 7: return run<Square>(x, y, n);
-    case 8: return run<Abs>(x, y, n);
-    case 9: return run<Sigmoid>(x, y, n);
+    case UNARY_NEG: return run<Neg>(x, y, n);
+    case UNARY_EXP: return run<Exp>(x, y, n);
+    case UNARY_LOG: return run<Log>(x, y, n);
+    case UNARY_SQRT: return run<Sqrt>(x, y, n);
+    case UNARY_RSQRT: return run<Rsqrt>(x, y, n);
+    case UNARY_RECIPROCAL: return run<Reciprocal>(x, y, n);
+    case UNARY_TANH: return run<Tanh>(x, y, n);
+    case UNARY_SQUARE: return run<Square>(x, y, n);
+    case UNARY_ABS: return run<Abs>(x, y, n);
+    case UNARY_SIGMOID: return run<Sigmoid>(x, y, n);
     default: return run<Gelu>(x, y, n);
   }
 }

@@ -4,12 +4,11 @@
 // Numerics: f32, i32 and u32 (integers wrap). A NaN operand makes max, min and arithmetic NaN,
 // every comparison false and `not equal` true; NaN is found by its bits.
 override OP: u32 = 0u;
-// 0: f32, 1: i32, 2: u32
 override TYPE: u32 = 0u;
 override RANK: u32 = 0u;
 // 1: the last axis is a multiple of 4, so that a thread takes neighbours and divides once for all four.
 override QUAD: u32 = 0u;
-// 0: a and b are arrays; 1: b is the number `value`; 2: a is the number and the array is b.
+// Which operand is the number `value`; where a is, the array is still bound as a.
 override NUMBER: u32 = 0u;
 
 struct Params {
@@ -43,69 +42,69 @@ fn main(
         ia = offset5(at, p.a0, vec4u(p.a1, p.a2, p.a3, p.a4));
         ib = offset5(at, p.b0, vec4u(p.b1, p.b2, p.b3, p.b4));
       }
-      if (NUMBER == 0u) { y[i] = apply(a[ia], b[ib]); }
-      if (NUMBER == 1u) { y[i] = apply(a[ia], p.value); }
-      if (NUMBER == 2u) { y[i] = apply(p.value, a[ia]); }
+      if (NUMBER == NUMBER_NEITHER) { y[i] = apply(a[ia], b[ib]); }
+      if (NUMBER == NUMBER_RIGHT) { y[i] = apply(a[ia], p.value); }
+      if (NUMBER == NUMBER_LEFT) { y[i] = apply(p.value, a[ia]); }
     }
   }
 }
 
 fn apply(l: u32, r: u32) -> u32 {
-  if (TYPE == 0u) {
-    if (OP < 8u) { return bitcast<u32>(float_op(bitcast<f32>(l), bitcast<f32>(r))); }
-    if (is_nan_bits(l) || is_nan_bits(r)) { return select(0u, 1u, OP == 13u); }
+  if (TYPE == TYPE_F32) {
+    if (OP < BINARY_GREATER) { return bitcast<u32>(float_op(bitcast<f32>(l), bitcast<f32>(r))); }
+    if (is_nan_bits(l) || is_nan_bits(r)) { return select(0u, 1u, OP == BINARY_NOT_EQUAL); }
     return float_test(bitcast<f32>(l), bitcast<f32>(r));
   }
-  if (TYPE == 1u) { return int_op(bitcast<i32>(l), bitcast<i32>(r)); }
+  if (TYPE == TYPE_I32) { return int_op(bitcast<i32>(l), bitcast<i32>(r)); }
   return uint_op(l, r);
 }
 
 fn float_op(l: f32, r: f32) -> f32 {
-  if (OP == 0u) { return l + r; }
-  if (OP == 1u) { return l - r; }
-  if (OP == 2u) { return l * r; }
-  if (OP == 3u) { return l / r; }
-  if (OP == 4u) { return max_nan(l, r); }
+  if (OP == BINARY_ADD) { return l + r; }
+  if (OP == BINARY_SUB) { return l - r; }
+  if (OP == BINARY_MUL) { return l * r; }
+  if (OP == BINARY_DIV) { return l / r; }
+  if (OP == BINARY_MAXIMUM) { return max_nan(l, r); }
   return min_nan(l, r);
 }
 
 fn float_test(l: f32, r: f32) -> u32 {
-  if (OP == 8u) { return u32(l > r); }
-  if (OP == 9u) { return u32(l < r); }
-  if (OP == 10u) { return u32(l >= r); }
-  if (OP == 11u) { return u32(l <= r); }
-  if (OP == 12u) { return u32(l == r); }
+  if (OP == BINARY_GREATER) { return u32(l > r); }
+  if (OP == BINARY_LESS) { return u32(l < r); }
+  if (OP == BINARY_GREATER_EQUAL) { return u32(l >= r); }
+  if (OP == BINARY_LESS_EQUAL) { return u32(l <= r); }
+  if (OP == BINARY_EQUAL) { return u32(l == r); }
   return u32(l != r);
 }
 
 fn int_op(l: i32, r: i32) -> u32 {
-  if (OP == 0u) { return bitcast<u32>(l + r); }
-  if (OP == 1u) { return bitcast<u32>(l - r); }
-  if (OP == 2u) { return bitcast<u32>(l * r); }
-  if (OP == 3u) { return bitcast<u32>(l / r); }
-  if (OP == 4u) { return bitcast<u32>(max(l, r)); }
-  if (OP == 5u) { return bitcast<u32>(min(l, r)); }
-  if (OP == 8u) { return u32(l > r); }
-  if (OP == 9u) { return u32(l < r); }
-  if (OP == 10u) { return u32(l >= r); }
-  if (OP == 11u) { return u32(l <= r); }
-  if (OP == 12u) { return u32(l == r); }
+  if (OP == BINARY_ADD) { return bitcast<u32>(l + r); }
+  if (OP == BINARY_SUB) { return bitcast<u32>(l - r); }
+  if (OP == BINARY_MUL) { return bitcast<u32>(l * r); }
+  if (OP == BINARY_DIV) { return bitcast<u32>(l / r); }
+  if (OP == BINARY_MAXIMUM) { return bitcast<u32>(max(l, r)); }
+  if (OP == BINARY_MINIMUM) { return bitcast<u32>(min(l, r)); }
+  if (OP == BINARY_GREATER) { return u32(l > r); }
+  if (OP == BINARY_LESS) { return u32(l < r); }
+  if (OP == BINARY_GREATER_EQUAL) { return u32(l >= r); }
+  if (OP == BINARY_LESS_EQUAL) { return u32(l <= r); }
+  if (OP == BINARY_EQUAL) { return u32(l == r); }
   return u32(l != r);
 }
 
 fn uint_op(l: u32, r: u32) -> u32 {
-  if (OP == 0u) { return l + r; }
-  if (OP == 1u) { return l - r; }
-  if (OP == 2u) { return l * r; }
-  if (OP == 3u) { return l / r; }
-  if (OP == 4u) { return max(l, r); }
-  if (OP == 5u) { return min(l, r); }
-  if (OP == 8u) { return u32(l > r); }
-  if (OP == 9u) { return u32(l < r); }
-  if (OP == 10u) { return u32(l >= r); }
-  if (OP == 11u) { return u32(l <= r); }
-  if (OP == 12u) { return u32(l == r); }
-  if (OP == 13u) { return u32(l != r); }
-  if (OP == 16u) { return u32(l != 0u && r != 0u); }
+  if (OP == BINARY_ADD) { return l + r; }
+  if (OP == BINARY_SUB) { return l - r; }
+  if (OP == BINARY_MUL) { return l * r; }
+  if (OP == BINARY_DIV) { return l / r; }
+  if (OP == BINARY_MAXIMUM) { return max(l, r); }
+  if (OP == BINARY_MINIMUM) { return min(l, r); }
+  if (OP == BINARY_GREATER) { return u32(l > r); }
+  if (OP == BINARY_LESS) { return u32(l < r); }
+  if (OP == BINARY_GREATER_EQUAL) { return u32(l >= r); }
+  if (OP == BINARY_LESS_EQUAL) { return u32(l <= r); }
+  if (OP == BINARY_EQUAL) { return u32(l == r); }
+  if (OP == BINARY_NOT_EQUAL) { return u32(l != r); }
+  if (OP == BINARY_LOGICAL_AND) { return u32(l != 0u && r != 0u); }
   return u32(l != 0u || r != 0u);
 }

@@ -3,7 +3,6 @@
 // Numerics: floats become integers by dropping the fraction, saturate at the ends of the range, and
 // NaN becomes 0; integers become the nearest f32; i32 and u32 keep their bits. Decoding f16 and
 // bf16 is exact.
-// 0: f32, 1: i32, 2: u32, 3: f16, 4: bf16
 override FROM: u32 = 0u;
 override TO: u32 = 0u;
 
@@ -26,13 +25,13 @@ fn main(
 }
 
 fn convert(i: u32) -> u32 {
-  if (FROM == 3u) { return bitcast<u32>(decode_one(x[i / 2u], i, DTYPE_F16)); }
-  if (FROM == 4u) { return bitcast<u32>(decode_one(x[i / 2u], i, DTYPE_BF16)); }
+  if (FROM == TYPE_F16) { return bitcast<u32>(decode_one(x[i / 2u], i, DTYPE_F16)); }
+  if (FROM == TYPE_BF16) { return bitcast<u32>(decode_one(x[i / 2u], i, DTYPE_BF16)); }
   let bits = x[i];
-  if (FROM == 0u) {
+  if (FROM == TYPE_F32) {
     if (is_nan_bits(bits)) { return 0u; }
     let v = bitcast<f32>(bits);
-    if (TO == 2u) {
+    if (TO == TYPE_U32) {
       if (v >= 4294967296.0) { return 0xffffffffu; }
       return u32(max(v, 0.0));
     }
@@ -40,8 +39,8 @@ fn convert(i: u32) -> u32 {
     if (v <= -2147483648.0) { return 0x80000000u; }
     return bitcast<u32>(i32(v));
   }
-  if (TO == 0u) {
-    if (FROM == 1u) { return bitcast<u32>(f32(bitcast<i32>(bits))); }
+  if (TO == TYPE_F32) {
+    if (FROM == TYPE_I32) { return bitcast<u32>(f32(bitcast<i32>(bits))); }
     return bitcast<u32>(f32(bits));
   }
   return bits;

@@ -1,4 +1,4 @@
-// y[o, s] = scale * OP over j in part s of x[o, j], x [outer, n]; OP 0 sums, 1 takes the maximum.
+// y[o, s] = scale * OP over j in part s of x[o, j], x [outer, n]; OP: sum or maximum.
 // Few rows with many columns are cut into `parts` pieces of `chunk`; a second launch joins them.
 // rows = outer * parts.
 // LANES threads share a row and join their results in a tree; ROWS rows a workgroup.
@@ -26,7 +26,7 @@ fn main(
   let first = (row - o * p.parts) * p.chunk;
   let last = min(first + p.chunk, p.n);
   var total = 0.0;
-  if (OP == 1u) { total = x[o * p.n + first]; }
+  if (OP == REDUCE_MAX) { total = x[o * p.n + first]; }
   for (var j = first + id.x; j < last; j += LANES) {
     total = join(total, x[o * p.n + j]);
   }
@@ -43,6 +43,6 @@ fn main(
 }
 
 fn join(a: f32, b: f32) -> f32 {
-  if (OP == 0u) { return a + b; }
+  if (OP == REDUCE_SUM) { return a + b; }
   return max_nan(a, b);
 }

@@ -1,6 +1,8 @@
-// partials[at + c] = (sum of x[i]^2, how many x[i] are not finite) over the elements i of chunk c, 2048 elements each
+// partials[at + c] = (sum of x[i]^2, how many x[i] are not finite) over the elements i of chunk c, CHUNK elements each
 // LANES threads share a chunk, a workgroup has ROWS chunks. SQUARES == 0 counts only.
 // Numerics: what is not finite is found by its bits (compilers fold x != x away) and left out of the sum.
+const CHUNK: u32 = 2048u;
+
 struct Params { n: u32, rows: u32, at: u32 }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x: array<Value>;
@@ -18,8 +20,8 @@ fn main(
   let chunk = (wg.x + wg.y * nwg.x) * ROWS + local.y;
   var sums = Value();
   var bads = Value();
-  let last = min((chunk + 1u) * 2048u, p.n) / WIDTH;
-  for (var i = chunk * (2048u / WIDTH) + local.x; i < last; i += LANES) {
+  let last = min((chunk + 1u) * CHUNK, p.n) / WIDTH;
+  for (var i = chunk * (CHUNK / WIDTH) + local.x; i < last; i += LANES) {
     let value = x[i];
     let bad = value_bad(value);
     bads += bad;

@@ -1,3 +1,5 @@
+/** How WebGPU splits the work of each kernel of manifest.ts: files, override constants, workgroups. */
+import type { Params, Selected, WebGPUKernel } from "../manifest.ts";
 import { chooseMatmul } from "./matmul.ts";
 
 /** What a geometry may depend on besides the launch: facts of the adapter, never a clock. */
@@ -19,21 +21,46 @@ export type Geometry = {
 };
 
 export type Numbers = Readonly<Record<string, number>>;
-export type ChooseGeometry = (params: Numbers, constants: Numbers, adapter: Adapter) => Geometry;
+/** The geometry of a launch; `P` is what it needs of the parameters. */
+export type ChooseGeometry<P = Numbers, C = Numbers> = (
+  params: P,
+  constants: C,
+  adapter: Adapter,
+) => Geometry;
+
+/** Override constants that a geometry sets itself: no launch has them. */
+export const GEOMETRY_CONSTANTS: ReadonlySet<string> = new Set(["LANES", "ROWS", "PAIRS", "QUAD"]);
 
 /** One thread an item, 64 a workgroup; the count is the parameter `n`. */
 const flat =
-  (file: string, uses: readonly string[] = []): ChooseGeometry =>
+  (file: string, uses: readonly string[] = []): ChooseGeometry<{ readonly n: number }> =>
   (params, constants) => ({ file, uses, constants, groups: Math.ceil(params.n / 64) });
 
 /** As `flat`, but four items a thread: half the time of one item a thread on lavapipe. */
 const flat4 =
-  (file: string, uses: readonly string[] = []): ChooseGeometry =>
+  (file: string, uses: readonly string[] = []): ChooseGeometry<{ readonly n: number }> =>
   (params, constants) => ({ file, uses, constants, groups: Math.ceil(params.n / 256) });
+
+type Strided = ChooseGeometry<
+  { readonly n: number; readonly d4: number },
+  Numbers & { readonly RANK: number }
+>;
+
+/** As `flat4` for strided operands; QUAD: where rows are a multiple of four long, a thread takes neighbours. */
+const strided4 =
+  (file: string, uses: readonly string[] = []): Strided =>
+  (params, constants, adapter) => {
+    const QUAD = constants.RANK > 1 && params.d4 % 4 === 0 ? 1 : 0;
+    const all = ["lib/index5", ...uses];
+    return flat4(file, all)(params, { ...constants, QUAD }, adapter);
+  };
 
 /** A row is shared by LANES threads on hardware; on a software adapter each thread has a row of its own. */
 const rows =
-  (file: string, uses: readonly string[] = ["lib/reduce"]): ChooseGeometry =>
+  (
+    file: string,
+    uses: readonly string[] = ["lib/reduce"],
+  ): ChooseGeometry<{ readonly rows: number }> =>
   (params, constants, adapter) => {
     const lanes = adapter.software ? 1 : 64;
     const perGroup = adapter.software ? 8 : 1;
@@ -50,7 +77,10 @@ const valuesOf = (count: number): string => (count % 4 === 0 ? "lib/value4" : "l
 
 /** As `rows` for kernels whose elements are Values. */
 const valueRows =
-  (file: string, count: "cols" | "n" = "cols"): ChooseGeometry =>
+  <Count extends "cols" | "n">(
+    file: string,
+    count: Count,
+  ): ChooseGeometry<{ readonly [N in "rows" | Count]: number }> =>
   (params, constants, adapter) =>
     rows(file, ["lib/reduce", valuesOf(params[count])])(params, constants, adapter);
 
@@ -59,7 +89,7 @@ const valueRows =
  * subgroups, a subgroup for several queries of one pair (2.5 to 5 times as fast on lavapipe).
  */
 const attention =
-  (file: string, items: "queries" | "keys"): ChooseGeometry =>
+  (file: string, items: "queries" | "keys"): ChooseGeometry<Params<"attention_dkv">> =>
   (params, constants, { software, subgroupSize }) => {
     const count = params[items];
     const z = items === "keys" ? Math.ceil(params.chunks / 4) : 1;
@@ -81,22 +111,24 @@ const attention =
     };
   };
 
-/** Kernel name -> geometry. The engine knows the names only. */
-export const kernels: Readonly<Record<string, ChooseGeometry>> = {
+/** Every kernel that WebGPU has. */
+const geometries: { readonly [K in WebGPUKernel]: ChooseGeometry<Params<K>, Selected<K>> } = {
   fill: flat4("fill"),
-  copy: flat4("copy", ["lib/index5"]),
-  binary: flat4("binary", ["lib/index5", "lib/nan"]),
-  unary: flat4("unary", ["lib/gelu", "lib/nan"]),
-  unary_grad: flat4("unary_grad", ["lib/gelu", "lib/nan"]),
-  where: flat4("where", ["lib/index5"]),
-  cast: flat4("cast", ["lib/decode", "lib/nan"]),
+  copy: strided4("copy"),
+  binary: strided4("binary", ["lib/codes", "lib/nan"]),
+  unary: flat4("unary", ["lib/codes", "lib/gelu", "lib/nan"]),
+  unary_backward: flat4("unary_backward", ["lib/codes", "lib/gelu", "lib/nan"]),
+  where: strided4("where"),
+  cast: flat4("cast", ["lib/codes", "lib/decode", "lib/nan"]),
   add_n: flat4("add_n"),
-  reduce_rows: rows("reduce_rows", ["lib/nan"]),
+  reduce_rows: rows("reduce_rows", ["lib/codes", "lib/nan"]),
   reduce_columns: (params, constants) => ({
     file: "reduce_columns",
-    uses: ["lib/nan"],
+    uses: ["lib/codes", valuesOf(params.inner)],
     constants,
-    groups: Math.ceil((params.outer * params.parts * params.inner) / 64),
+    groups: Math.ceil(
+      (params.outer * params.parts * params.inner) / (params.inner % 4 === 0 ? 256 : 64),
+    ),
   }),
   embedding: flat4("embedding", ["lib/decode"]),
   scatter_links: (params, constants) => ({
@@ -111,22 +143,12 @@ export const kernels: Readonly<Record<string, ChooseGeometry>> = {
   topk: rows("topk", ["lib/nan"]),
   copy_flat: flat4("copy_flat"),
   matmul: chooseMatmul,
-  softmax: valueRows("softmax"),
-  softmax_backward: valueRows("softmax_backward"),
-  layernorm: valueRows("layernorm"),
-  layernorm_backward: valueRows("layernorm_backward"),
-  cross_entropy: valueRows("cross_entropy"),
-  cross_entropy_backward: valueRows("cross_entropy_backward"),
-  column_sums: (params, constants) => ({
-    file: "column_sums",
-    uses: [valuesOf(params.cols)],
-    constants,
-    groups: [
-      Math.ceil(params.cols / (params.cols % 4 === 0 ? 256 : 64)),
-      Math.ceil(params.rows / params.chunk),
-      1,
-    ],
-  }),
+  softmax: valueRows("softmax", "cols"),
+  softmax_backward: valueRows("softmax_backward", "cols"),
+  layernorm: valueRows("layernorm", "cols"),
+  layernorm_backward: valueRows("layernorm_backward", "cols"),
+  cross_entropy: valueRows("cross_entropy", "cols"),
+  cross_entropy_backward: valueRows("cross_entropy_backward", "cols"),
   attention: attention("attention", "queries"),
   attention_dq: attention("attention_dq", "queries"),
   attention_dkv: (params, constants, adapter) =>
@@ -147,3 +169,11 @@ export const kernels: Readonly<Record<string, ChooseGeometry>> = {
   square_sums: valueRows("square_sums", "n"),
   grad_norm: rows("grad_norm"),
 };
+
+/** How a launch runs on this adapter. */
+export const geometryOf = <K extends WebGPUKernel>(
+  kernel: K,
+  params: Params<K>,
+  constants: Selected<K>,
+  adapter: Adapter,
+): Geometry => geometries[kernel](params, constants, adapter);

@@ -26,15 +26,15 @@ fn main(
 }
 
 fn f(v: f32) -> f32 {
-  if (OP == 0u) { return -v; }
-  if (OP == 1u) { return exp(v); }
-  if (OP == 2u) { return log(max(v, 1.17549435e-38)); }
-  if (OP == 3u) { return sqrt(v); }
-  if (OP == 4u) { return inverseSqrt(v); }
-  if (OP == 5u) { return 1.0 / v; }
-  if (OP == 6u) { return tanh(clamp(v, -15.0, 15.0)); }
-  if (OP == 7u) { return v * v; }
-  if (OP == 8u) { return abs(v); }
-  if (OP == 9u) { return 1.0 / (1.0 + exp(-v)); }
+  if (OP == UNARY_NEG) { return -v; }
+  if (OP == UNARY_EXP) { return exp(v); }
+  if (OP == UNARY_LOG) { return log(max(v, 1.17549435e-38)); }
+  if (OP == UNARY_SQRT) { return sqrt(v); }
+  if (OP == UNARY_RSQRT) { return inverseSqrt(v); }
+  if (OP == UNARY_RECIPROCAL) { return 1.0 / v; }
+  if (OP == UNARY_TANH) { return tanh(clamp(v, -15.0, 15.0)); }
+  if (OP == UNARY_SQUARE) { return v * v; }
+  if (OP == UNARY_ABS) { return abs(v); }
+  if (OP == UNARY_SIGMOID) { return 1.0 / (1.0 + exp(-v)); }
   return gelu(v);
 }

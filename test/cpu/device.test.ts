@@ -7,7 +7,7 @@ import * as assert from "uvu/assert";
 import { compile, read } from "../../engine/compile.ts";
 import type { Device, DeviceOptions } from "../../engine/device.ts";
 import { CPUDevice } from "../../engine/devices/cpu/device.ts";
-import { control, controlAt, heapAt } from "../../engine/devices/cpu/protocol.ts";
+import { CONTROL_AT, control, heapAt } from "../../engine/devices/cpu/protocol.ts";
 import { DeviceLostError, OutOfMemoryError } from "../../engine/errors.ts";
 import { grad } from "../../engine/grad.ts";
 import { openDevice } from "../../engine/open.ts";
@@ -273,7 +273,7 @@ test("threads that are woken too early or for nothing go on waiting", async () =
   const on = await open({ threads: 4 });
   assert.instance(on, CPUDevice);
   if (!(on instanceof CPUDevice) || !on.workers.memory) throw new Error("its memory is shared");
-  const words = new Int32Array(on.workers.memory.buffer, controlAt, control.words);
+  const words = new Int32Array(on.workers.memory.buffer, CONTROL_AT, control.words);
   // a barrier after each op, at which threads wait for those whom the cores left out
   const w = state("w", values(256 * 256, 1), [256, 256]);
   const chain = (x: Tensor): Tensor => {

@@ -5,10 +5,12 @@
  *   everything.
  * - A source file (.ts, .wgsl) has at most 400 code lines: no blanks, no comments.
  * - No test is skipped or run alone.
+ * - The kernels' sources say what kernels/manifest.ts says: check-kernels.ts.
  */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, relative, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
+import { kernelProblems } from "./check-kernels.ts";
 
 /** What a folder may import besides itself. */
 export const ARROWS: Readonly<Record<string, readonly string[]>> = {
@@ -112,7 +114,8 @@ export function skipProblems(sources: readonly Source[]): string[] {
     );
 }
 
-function readSources(root: string): Source[] {
+/** Every source file under `root`. */
+export function readSources(root: string): Source[] {
   return Object.keys(ARROWS)
     .filter((folder) => existsSync(resolve(root, folder)))
     .flatMap((folder) =>
@@ -127,7 +130,7 @@ function readSources(root: string): Source[] {
 function main(): void {
   const sources = readSources(fileURLToPath(new URL("../..", import.meta.url)));
   const { arrows, problems } = importGraph(sources);
-  problems.push(...lengthProblems(sources), ...skipProblems(sources));
+  problems.push(...lengthProblems(sources), ...skipProblems(sources), ...kernelProblems(sources));
   for (const folder of Object.keys(ARROWS)) {
     const own = sources.filter(({ path }) => path.startsWith(`${folder}/`));
     const lines = own.reduce((sum, { text }) => sum + codeLines(text), 0);

@@ -14,33 +14,17 @@ import {
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import asc from "assemblyscript/asc";
+import { kernelFields } from "../lib/kernel-fields.ts";
 
 const FOLDER = fileURLToPath(new URL("../../kernels/cpu", import.meta.url));
 
+/** What the modules depend on besides the sources. */
+const BUILDERS = [import.meta.url, new URL("../lib/kernel-fields.ts", import.meta.url)].map((url) =>
+  fileURLToPath(url),
+);
+
 /** 4 GiB: what 32-bit addresses reach. */
 const MAXIMUM_PAGES = 65536;
-
-type Field = readonly [name: string, type: "u32" | "i32" | "f32" | "usize"];
-
-/** Kernel name -> the fields of its parameter class, read from the sources. */
-export function kernelFields(texts: readonly string[]): Record<string, Field[]> {
-  const kernels: Record<string, Field[]> = {};
-  for (const text of texts) {
-    const code = text.replace(/\/\/.*$/gm, "");
-    for (const [, kernel, type] of code.matchAll(/export function (\w+)\(p: (\w+), task: u32/g)) {
-      const body = new RegExp(`class ${type}\\s*\\{([^}]*)\\}`).exec(code)?.[1];
-      if (body === undefined) throw new Error(`[kernels] ${kernel}: there is no class ${type}`);
-      const fields = [...body.matchAll(/(\w+)\s*:\s*(\w+)\s*;/g)];
-      kernels[kernel] = fields.map(([, name, kind]) => {
-        if (kind === "u32" || kind === "i32" || kind === "f32" || kind === "usize") {
-          return [name, kind];
-        }
-        throw new Error(`[kernels] ${kernel}.${name} is ${kind}; use u32, i32, f32 or usize`);
-      });
-    }
-  }
-  return kernels;
-}
 
 /** An unsigned LEB128 number. */
 function leb(value: number): number[] {
@@ -94,13 +78,13 @@ const modules = [true, false].map((relaxed) => ({
   path: join(FOLDER, "build", `${relaxed ? "relaxed" : "plain"}.wasm`),
 }));
 
-/** Whether every module is newer than every source and than this file. */
+/** Whether every module is newer than every source and than what builds it. */
 function upToDate(): boolean {
   const sources = readdirSync(FOLDER, { recursive: true, encoding: "utf8" })
     .filter((name) => name.endsWith(".ts"))
     .map((name) => join(FOLDER, name));
   const time = (path: string): number => (existsSync(path) ? statSync(path).mtimeMs : 0);
-  const newest = Math.max(...[...sources, fileURLToPath(import.meta.url)].map(time));
+  const newest = Math.max(...[...sources, ...BUILDERS].map(time));
   return modules.every(({ path }) => time(path) > newest);
 }
 

@@ -1,3 +1,4 @@
+/** The CPU as a device: its states, slots and plans. Computes addresses on the main thread; workers touch the bytes. */
 import type { Device, DeviceOptions, DeviceStats, Executable, ProfileRow } from "../../device.ts";
 import { check } from "../../errors.ts";
 import type { Plan, Region } from "../../plan.ts";
@@ -14,17 +15,16 @@ import {
 } from "../../tensor.ts";
 import { debugLevel } from "../host.ts";
 import { LaunchTimes } from "../profiler.ts";
+import { RUNS_UNDER_WAY } from "../results.ts";
 import { CPUExecutable } from "./executable.ts";
-import { addressable, Heap } from "./heap.ts";
+import { ADDRESSABLE, Heap } from "./heap.ts";
 import { hasRelaxedSimd, type Kernels, loadKernels } from "./module.ts";
 import { type CPULaunch, type Pack, type Panels, Program, panelsOf } from "./program.ts";
 import { heapAt } from "./protocol.ts";
 import { Workers } from "./workers.ts";
 
-/** Runs that may be queued on the leader at once. */
-const runsUnderWay = 3;
 /** More threads than this gain nothing at the sizes that 32-bit addresses hold. */
-const mostThreads = 16;
+const MOST_THREADS = 16;
 
 type State = {
   /** Where the values lie as they are; absent while only panels are kept. */
@@ -64,7 +64,7 @@ async function threadsOf(options: DeviceOptions, shared: boolean): Promise<numbe
   const cores = inNode
     ? (await import("node:os")).availableParallelism()
     : navigator.hardwareConcurrency;
-  return Math.max(1, Math.min(mostThreads, cores));
+  return Math.max(1, Math.min(MOST_THREADS, cores));
 }
 
 /** Opens the CPU: worker threads where memory can be shared, one worker elsewhere. */
@@ -121,7 +121,7 @@ export class CPUDevice implements Device {
   ) {
     this.workers = workers;
     this.#kernels = kernels;
-    this.#heap = new Heap(start, options.memoryBudget ?? addressable);
+    this.#heap = new Heap(start, options.memoryBudget ?? ADDRESSABLE);
     this.description = description;
     const debug = debugLevel(options);
     if (options.profile || debug > 0) this.times = new LaunchTimes(debug);
@@ -367,7 +367,7 @@ export class CPUDevice implements Device {
   }
 
   async ready(): Promise<void> {
-    while (this.#underWay.length >= runsUnderWay) await this.#underWay[0];
+    while (this.#underWay.length >= RUNS_UNDER_WAY) await this.#underWay[0];
     this.workers.assertHealthy();
   }
 

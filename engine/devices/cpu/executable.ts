@@ -1,8 +1,9 @@
+/** A plan that is loaded on the CPU: where its arguments and results lie, and how one run is asked for. */
 import type { Executable, Run } from "../../device.ts";
 import type { Memory, Plan, Region } from "../../plan.ts";
 import { show } from "../../shape.ts";
 import { byteLength, hostData, type Tensor, type TypedArray } from "../../tensor.ts";
-import { assertCurrent, ringSlots } from "../results.ts";
+import { assertCurrent, RING_SLOTS } from "../results.ts";
 import type { CPUDevice } from "./device.ts";
 import type { Program } from "./program.ts";
 
@@ -18,7 +19,7 @@ export class CPUExecutable implements Executable {
   #layout = -1;
   #runs = 0;
   /** The run whose results each slot stands for; the results themselves come with the answer. */
-  #ring: number[] = Array.from({ length: ringSlots }, () => -1);
+  #ring: number[] = Array.from({ length: RING_SLOTS }, () => -1);
 
   constructor(device: CPUDevice, plan: Plan, program: Program) {
     this.#device = device;
@@ -99,7 +100,7 @@ export class CPUExecutable implements Executable {
       if (times) device.times?.add(this.#program.order, times);
     });
     const number = this.#runs++;
-    const slot = number % ringSlots;
+    const slot = number % RING_SLOTS;
     this.#ring[slot] = number;
     // whoever does not read a failed run learns of it from the next call
     finished.catch(() => undefined);

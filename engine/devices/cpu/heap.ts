@@ -1,12 +1,11 @@
-import { OutOfMemoryError } from "../../errors.ts";
+/** Hands out ranges of the CPU device's one memory. Knows numbers only. */
+import { check, OutOfMemoryError } from "../../errors.ts";
+import { ALIGNMENT } from "../../op.ts";
 
 /** Bytes that 32-bit addresses reach, less the last page: no pointer one past the end wraps to 0. */
-export const addressable = 2 ** 32 - 2 ** 16;
+export const ADDRESSABLE = 2 ** 32 - 2 ** 16;
 
-/** Every block starts at a multiple of this, in bytes. */
-const alignment = 256;
-
-const up = (bytes: number): number => Math.ceil(Math.max(bytes, 1) / alignment) * alignment;
+const up = (bytes: number): number => Math.ceil(Math.max(bytes, 1) / ALIGNMENT) * ALIGNMENT;
 
 /** Hands out ranges of one growing memory; knows numbers only and touches no byte. */
 export class Heap {
@@ -21,7 +20,7 @@ export class Heap {
   /** Addresses below `start` are the caller's; at most `budget` bytes are handed out. */
   constructor(start: number, budget: number) {
     this.#end = start;
-    this.#limit = Math.min(budget, addressable - start);
+    this.#limit = Math.min(budget, ADDRESSABLE - start);
   }
 
   /** Bytes in use. */
@@ -44,7 +43,7 @@ export class Heap {
     const need = sizes.reduce((sum, size) => sum + up(size), 0);
     throw new OutOfMemoryError(
       `[cpu] ${what} needs ${need} bytes beside ${this.#bytes} in use, but the limit is ${this.#limit} bytes` +
-        `${this.#limit < addressable / 2 ? "" : " (32-bit addresses)"}; use a smaller batch or model, ` +
+        `${this.#limit < ADDRESSABLE / 2 ? "" : " (32-bit addresses)"}; use a smaller batch or model, ` +
         "half-precision frozen weights, or a GPU",
     );
   }
@@ -63,9 +62,9 @@ export class Heap {
       if (hole.size === size) this.#free.splice(best, 1);
       else this.#free[best] = { at: at + size, size: hole.size - size };
     } else {
-      if (at + size > addressable) {
+      if (at + size > ADDRESSABLE) {
         throw new OutOfMemoryError(
-          `[cpu] ${what} needs ${size} bytes in one piece, but ${addressable - at} are left beyond ` +
+          `[cpu] ${what} needs ${size} bytes in one piece, but ${ADDRESSABLE - at} are left beyond ` +
             `${this.#bytes} in use; use a smaller batch or model, or a GPU`,
         );
       }
@@ -78,7 +77,7 @@ export class Heap {
 
   free(at: number): void {
     const size = this.#used.get(at);
-    if (size === undefined) throw new Error(`[cpu] nothing is allocated at ${at}`);
+    check(size !== undefined, "cpu", () => `nothing is allocated at ${at}`);
     this.#used.delete(at);
     this.#bytes -= size;
     let i = this.#free.findIndex((hole) => hole.at > at);

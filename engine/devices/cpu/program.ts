@@ -1,4 +1,6 @@
-import { fail } from "../../errors.ts";
+/** A plan as words in the workers' memory: its segments, its launches and their records. */
+import { DTYPE } from "../../../kernels/codes.ts";
+import { type CPUKernel, PANEL, type Params, type Selected } from "../../../kernels/manifest.ts";
 import type { PlanLaunch, Region } from "../../plan.ts";
 import type { Tensor } from "../../tensor.ts";
 import { type Kernels, writeRecord } from "./module.ts";
@@ -10,8 +12,8 @@ export type Panels = {
   readonly state: Tensor;
   readonly at: number;
   readonly bytes: number;
-  readonly params: Readonly<Record<string, number>>;
-  readonly constants: Readonly<Record<string, number>>;
+  readonly params: Params<"pack_panels">;
+  readonly constants: Selected<"pack_panels">;
   /** The state's version that the panels hold; -1: none yet. */
   version: number;
 };
@@ -22,20 +24,19 @@ export type Pack = Omit<Panels, "at" | "version"> & { readonly key: string };
 /** A launch and, for a product with a parameter, its packed right operand. */
 export type CPULaunch = { readonly launch: PlanLaunch; readonly panels: Panels | undefined };
 
-const panelColumns = 8;
-
 /** How the right operand of a product would be packed; undefined where it is not one whole f32 parameter. */
-export function panelsOf({ kernel, params, constants, inputs }: PlanLaunch): Pack | undefined {
+export function panelsOf(launch: PlanLaunch): Pack | undefined {
+  if (launch.kernel !== "matmul") return undefined;
+  const { params, constants, inputs } = launch;
   const b = inputs[1];
-  if (kernel !== "matmul" || b?.memory.kind !== "state" || constants.B_DTYPE !== 0)
-    return undefined;
+  if (b?.memory.kind !== "state" || constants.B_DTYPE !== DTYPE.f32) return undefined;
   if (params.bBatchStride !== 0 || params.bBatchStride2 !== 0 || b.byteOffset !== 0)
     return undefined;
   const { K, N, ldb, bOffset } = params;
   const selected = { TRANS_B: constants.TRANS_B };
   return {
     state: b.memory.state,
-    bytes: Math.ceil(N / panelColumns) * panelColumns * K * 4,
+    bytes: Math.ceil(N / PANEL) * PANEL * K * 4,
     params: { K, N, ldb, bOffset },
     constants: selected,
     key: JSON.stringify([K, N, ldb, bOffset, selected]),
@@ -69,13 +70,13 @@ export class Program {
     const count = this.panels.length + launches.length;
     const segments = this.#first + this.#segments.length;
     let at = header.words + segments * segmentRow.words + count * launchRow.words;
-    const names = [
-      ...this.panels.map(() => "pack_panels"),
+    const names: CPUKernel[] = [
+      ...this.panels.map(() => "pack_panels" as const),
       ...this.#segments.flatMap((s) => s.launches.map((i) => launches[i].launch.kernel)),
     ];
     this.#records = names.map((name) => {
       const record = at;
-      at += this.#fields(name).length;
+      at += this.#kernels.fields[name].length;
       return record;
     });
     this.words = at;
@@ -96,12 +97,6 @@ export class Program {
     return this.#segments.flatMap((s) => s.launches.map((i) => this.launches[i].launch));
   }
 
-  #fields(kernel: string) {
-    const fields = this.#kernels.fields.get(kernel);
-    if (!fields) return fail(kernel, "there is no CPU kernel of this name; run npm run kernels");
-    return fields;
-  }
-
   /** The program's words for address `base`, given where the operands are. */
   write(
     base: number,
@@ -118,7 +113,7 @@ export class Program {
     const rows = header.words + words[header.segments] * segmentRow.words;
     let row = 0;
     const push = (
-      kernel: string,
+      kernel: CPUKernel,
       params: Readonly<Record<string, number>>,
       constants: Readonly<Record<string, number>>,
       operands: readonly number[],
@@ -127,7 +122,7 @@ export class Program {
       const record = this.#records[row++];
       words[at + launchRow.kernel] = this.#kernels.names.indexOf(kernel);
       words[at + launchRow.record] = base + 4 * record;
-      const fields = this.#fields(kernel);
+      const fields = this.#kernels.fields[kernel];
       const view = new DataView(words.buffer, 4 * record, 4 * fields.length);
       writeRecord(kernel, fields, params, constants, operands, view);
     };

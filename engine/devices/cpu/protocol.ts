@@ -4,7 +4,7 @@
  */
 
 /** Where the control block stands in memory, in bytes; below it is the module's own data. */
-export const controlAt = 65536;
+export const CONTROL_AT = 65536;
 
 /** Words of the control block, a cache line apart. */
 export const control = {
@@ -28,9 +28,9 @@ export const control = {
 } as const;
 
 /** Bytes that a kernel may use as it likes, for each thread. */
-export const scratchBytes = 2 ** 20;
-export const scratchAt = controlAt + 4096;
-export const heapAt = (threads: number): number => scratchAt + threads * scratchBytes;
+export const SCRATCH_BYTES = 2 ** 20;
+export const SCRATCH_AT = CONTROL_AT + 4096;
+export const heapAt = (threads: number): number => SCRATCH_AT + threads * SCRATCH_BYTES;
 
 /** First message to every worker. */
 export type Open = {

@@ -1,3 +1,5 @@
+/** Orders a plan's launches into levels that threads share. Knows shapes and memories, no address. */
+import { type AnyKernel, kernelOperands, kernels } from "../../../kernels/manifest.ts";
 import type { Memory, PlanLaunch, Region } from "../../plan.ts";
 
 /** Launches that run at once, or, where they are too small to share, one after the other on one thread. */
@@ -6,7 +8,7 @@ export type Segment = { readonly launches: readonly number[]; readonly serial: b
 type Access = { from: number; to: number; level: number; write: boolean };
 
 /** Below this a segment is not worth waking the other threads for, in nanoseconds of one thread. */
-const tooSmallToShare = 4000;
+const TOO_SMALL_TO_SHARE = 4000;
 
 const operandsOf = (l: PlanLaunch): { region: Region; write: boolean }[] => {
   const reads = [...l.inputs, l.rng ?? null].flatMap((region) =>
@@ -24,19 +26,24 @@ const keyOf = (memory: Memory): unknown => {
   return `${memory.kind}${memory.index}`;
 };
 
+/** What a launch does: floating-point work, and bytes read and written. */
+export function workOf(launch: PlanLaunch): { flops: number; bytes: number } {
+  const { flops, sparse }: AnyKernel = kernels[launch.kernel];
+  const sizes = kernelOperands(launch.kernel).map(({ name, list, index }) => ({
+    name,
+    bytes: launch[list][index]?.byteLength ?? 0,
+  }));
+  const others = sizes.filter(({ name }) => name !== sparse).map((o) => o.bytes);
+  const most = sparse === undefined ? Number.POSITIVE_INFINITY : Math.max(...others);
+  const bytes = sizes.reduce((sum, o) => sum + Math.min(o.bytes, most), 0);
+  return { flops: flops(launch.params, launch.constants), bytes };
+}
+
 /** Nanoseconds on one thread, roughly: enough to tell a crumb from work. */
-export function cost({ kernel, params, inputs, inouts, outputs }: PlanLaunch): number {
-  let bytes = 0;
-  for (const r of [...inouts, ...outputs]) bytes += r?.byteLength ?? 0;
-  const written = bytes;
-  for (const r of inputs) bytes += r?.byteLength ?? 0;
-  if (kernel === "embedding") bytes = 2 * written;
-  if (kernel === "matmul") {
-    return bytes / 8 + (params.M * params.N * params.K * params.batch) / 20;
-  }
-  if (kernel.startsWith("attention")) {
-    return (params.pairs * params.queries * params.keys * params.chunks) / 2;
-  }
+export function cost(launch: PlanLaunch): number {
+  const { flops, bytes } = workOf(launch);
+  if (launch.kernel === "matmul") return bytes / 8 + flops / 40;
+  if (launch.kernel.startsWith("attention")) return flops / 32;
   return bytes / 4;
 }
 
@@ -72,7 +79,7 @@ export function schedule(launches: readonly PlanLaunch[], apart: boolean): Segme
   });
   const segments: { launches: number[]; serial: boolean }[] = [];
   for (const row of levels) {
-    const serial = row.reduce((sum, i) => sum + cost(launches[i]), 0) < tooSmallToShare;
+    const serial = row.reduce((sum, i) => sum + cost(launches[i]), 0) < TOO_SMALL_TO_SHARE;
     const last = segments.at(-1);
     if (serial && last?.serial) last.launches.push(...row);
     else segments.push({ launches: [...row], serial });

@@ -1,16 +1,16 @@
 /** The program of a worker: the leader (thread 0) takes messages, the helpers follow it through shared memory. */
 import {
   type Answer,
+  CONTROL_AT,
   control,
-  controlAt,
   header,
   launchRow,
   type Message,
   type Open,
   type Request,
   type Run,
-  scratchAt,
-  scratchBytes,
+  SCRATCH_AT,
+  SCRATCH_BYTES,
   segmentRow,
 } from "./protocol.ts";
 
@@ -18,8 +18,8 @@ type Kernel = (record: number, task: number, scratch: number) => void;
 type Count = (record: number) => number;
 
 /** How long a thread looks for work before it sleeps, in milliseconds: waking one takes as long as many a segment. */
-const patience = 0.1;
-const pageBytes = 65536;
+const PATIENCE = 0.1;
+const PAGE_BYTES = 65536;
 
 class Thread {
   readonly #thread: number;
@@ -43,7 +43,7 @@ class Thread {
     this.#thread = thread;
     this.#all = threads;
     this.#threads = threads;
-    this.#scratch = scratchAt + thread * scratchBytes;
+    this.#scratch = SCRATCH_AT + thread * SCRATCH_BYTES;
     const abort = (): void => {
       throw new Error("a kernel was aborted");
     };
@@ -56,11 +56,11 @@ class Thread {
   }
 
   #controlView(): Int32Array {
-    return new Int32Array(this.memory.buffer, controlAt, control.words);
+    return new Int32Array(this.memory.buffer, CONTROL_AT, control.words);
   }
 
   grow(bytes: number): void {
-    const pages = Math.ceil((bytes - this.memory.buffer.byteLength) / pageBytes);
+    const pages = Math.ceil((bytes - this.memory.buffer.byteLength) / PAGE_BYTES);
     if (pages <= 0) return;
     this.memory.grow(pages);
     this.#control = this.#controlView();
@@ -203,7 +203,7 @@ class Thread {
 
   /** Whether a word of the control block soon holds something else. */
   #changes(word: number, from: number): boolean {
-    const end = performance.now() + patience;
+    const end = performance.now() + PATIENCE;
     do {
       for (let i = 0; i < 100; i++) if (Atomics.load(this.#control, word) !== from) return true;
     } while (performance.now() < end);

@@ -1,3 +1,4 @@
+/** Starts the worker threads, in Node or in a page, and passes messages. What the messages say is in protocol.ts. */
 import { DeviceLostError, EngineError } from "../../errors.ts";
 import type { Kernels } from "./module.ts";
 import type { Answer, Message, Request } from "./protocol.ts";

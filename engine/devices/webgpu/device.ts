@@ -1,4 +1,5 @@
-import { type Adapter, type Geometry, kernels } from "../../../kernels/webgpu/table.ts";
+/** WebGPU as a device: its buffers, pipelines, states and plans. The only files that may call WebGPU are in this folder. */
+import { type Adapter, type Geometry, geometryOf } from "../../../kernels/webgpu/table.ts";
 import type { Device, DeviceOptions, DeviceStats, Executable, ProfileRow } from "../../device.ts";
 import { check, DeviceLostError, EngineError, fail, OutOfMemoryError } from "../../errors.ts";
 import type { Plan } from "../../plan.ts";
@@ -12,14 +13,12 @@ import {
   valueBytes,
 } from "../../tensor.ts";
 import { debugLevel, paced } from "../host.ts";
+import { RUNS_UNDER_WAY } from "../results.ts";
 import { openAdapter } from "./adapter.ts";
-import { type Pipeline, type Step, slotBytes, up, WebGPUExecutable } from "./executable.ts";
+import { type Pipeline, SLOT_BYTES, type Step, up, WebGPUExecutable } from "./executable.ts";
 import { kernelSource, packParams } from "./kernel-source.ts";
 import { type Profiler, profiler } from "./timestamps.ts";
 import { windows } from "./windows.ts";
-
-/** Runs that may be queued on the device at once. */
-const runsUnderWay = 3;
 
 export async function openWebGPU(options: DeviceOptions): Promise<Device> {
   const opened = await openAdapter(options);
@@ -251,15 +250,14 @@ export class WebGPUDevice implements Device {
   async load(plan: Plan): Promise<Executable> {
     this.assertHealthy();
     const launches = plan.launches.flatMap((l) => windows(l, this.maxBinding));
-    const params = new ArrayBuffer(Math.max(1, launches.length) * slotBytes);
+    const params = new ArrayBuffer(Math.max(1, launches.length) * SLOT_BYTES);
     const view = new DataView(params);
     const steps = await Promise.all(
       launches.map(async (launch, i): Promise<Step> => {
-        const choose = kernels[launch.kernel];
-        if (!choose) return fail(launch.op, `there is no WebGPU kernel named ${launch.kernel}`);
-        const geometry = choose(launch.params, launch.constants, this.adapter);
+        const { kernel, params: values, constants } = launch;
+        const geometry = geometryOf(kernel, values, constants, this.adapter);
         const source = await kernelSource(geometry.file, geometry.uses);
-        packParams(launch.kernel, source, launch.params, view, i * slotBytes);
+        packParams(launch.kernel, source, launch.params, view, i * SLOT_BYTES);
         const given = launch.inputs.length + launch.inouts.length + launch.outputs.length;
         check(
           given === source.bindings.length,
@@ -285,7 +283,7 @@ export class WebGPUDevice implements Device {
   }
 
   async ready(): Promise<void> {
-    while (this.#underWay.length >= runsUnderWay) await this.#underWay[0];
+    while (this.#underWay.length >= RUNS_UNDER_WAY) await this.#underWay[0];
     this.assertHealthy();
   }
 

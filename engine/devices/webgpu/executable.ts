@@ -1,14 +1,15 @@
+/** A plan that is loaded on WebGPU: its buffers and bind groups, and how one run is encoded. */
 import type { Executable, Run } from "../../device.ts";
 import type { Memory, Plan, PlanLaunch, Region } from "../../plan.ts";
 import { show } from "../../shape.ts";
 import { hostData, type Tensor, type TypedArray, valueBytes } from "../../tensor.ts";
 import { paced } from "../host.ts";
-import { assertCurrent, ringSlots } from "../results.ts";
+import { assertCurrent, RING_SLOTS } from "../results.ts";
 import type { WebGPUDevice } from "./device.ts";
 import type { Profiler } from "./timestamps.ts";
 
 /** Bytes of one launch's parameter block in the uniform buffer of its plan. */
-export const slotBytes = 256;
+export const SLOT_BYTES = 256;
 
 /** `bytes` rounded up to a multiple of `to`. */
 export const up = (bytes: number, to: number): number => Math.ceil(bytes / to) * to;
@@ -61,9 +62,9 @@ export class WebGPUExecutable implements Executable {
     let bytes = 0;
     for (const out of plan.outputs) {
       this.#offsets.push(bytes);
-      bytes += up(out.byteLength, slotBytes);
+      bytes += up(out.byteLength, SLOT_BYTES);
     }
-    for (let i = 0; i < ringSlots && bytes > 0; i++) {
+    for (let i = 0; i < RING_SLOTS && bytes > 0; i++) {
       const usage = GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ;
       const buffer = device.createBuffer(bytes, usage, "the results of a plan");
       this.#ring.push({ buffer, run: -1, free: Promise.resolve() });
@@ -103,7 +104,7 @@ export class WebGPUExecutable implements Executable {
     this.#steps.forEach((step, i) => {
       const { inputs, inouts, outputs, rng } = step.launch;
       const resources: GPUBufferBinding[] = [
-        { buffer: this.#params, offset: i * slotBytes, size: slotBytes },
+        { buffer: this.#params, offset: i * SLOT_BYTES, size: SLOT_BYTES },
         ...inputs.map((r) => this.#resource(r, "read")),
         ...[...inouts, ...outputs].map((r) => this.#resource(r, "read_write")),
         ...(rng ? [this.#resource(rng, "read")] : []),
@@ -116,7 +117,7 @@ export class WebGPUExecutable implements Executable {
   }
 
   async ready(): Promise<void> {
-    await this.#ring[this.#runs % ringSlots]?.free;
+    await this.#ring[this.#runs % RING_SLOTS]?.free;
   }
 
   run(inputs: readonly TypedArray[]): Run {
@@ -143,7 +144,7 @@ export class WebGPUExecutable implements Executable {
       pass.end();
     }
     const number = this.#runs++;
-    const slot = this.#ring[number % ringSlots];
+    const slot = this.#ring[number % RING_SLOTS];
     if (slot) {
       slot.run = number;
       delete slot.bytes;

@@ -1,3 +1,4 @@
+/** Reads WGSL files, and from them how a launch is bound: parameters, bindings, override constants. */
 import { loadText } from "../../../kernels/load.ts";
 import { fail } from "../../errors.ts";
 

@@ -14,7 +14,7 @@ export type Profiler = {
 };
 
 /** The most queries that WebGPU allows in one set: two a launch. */
-const capacity = 4096;
+const CAPACITY = 4096;
 
 /** A profiler, or undefined where the adapter has no timestamp queries. */
 export function profiler(gpu: GPUDevice, debug: number): Profiler | undefined {
@@ -26,14 +26,14 @@ export function profiler(gpu: GPUDevice, debug: number): Profiler | undefined {
   return {
     pass(launch) {
       const at = launches.length * 2;
-      const set = Math.floor(at / capacity);
-      sets[set] ??= gpu.createQuerySet({ type: "timestamp", count: capacity });
+      const set = Math.floor(at / CAPACITY);
+      sets[set] ??= gpu.createQuerySet({ type: "timestamp", count: CAPACITY });
       launches.push(launch);
       return {
         timestampWrites: {
           querySet: sets[set],
-          beginningOfPassWriteIndex: at % capacity,
-          endOfPassWriteIndex: (at % capacity) + 1,
+          beginningOfPassWriteIndex: at % CAPACITY,
+          endOfPassWriteIndex: (at % CAPACITY) + 1,
         },
       };
     },
@@ -44,9 +44,9 @@ export function profiler(gpu: GPUDevice, debug: number): Profiler | undefined {
       const { QUERY_RESOLVE, COPY_SRC, COPY_DST, MAP_READ } = GPUBufferUsage;
       const from = gpu.createBuffer({ size: bytes, usage: QUERY_RESOLVE | COPY_SRC });
       const buffer = gpu.createBuffer({ size: bytes, usage: COPY_DST | MAP_READ });
-      for (let at = 0; at < queries; at += capacity) {
-        const count = Math.min(capacity, queries - at);
-        encoder.resolveQuerySet(sets[at / capacity], 0, count, from, at * 8);
+      for (let at = 0; at < queries; at += CAPACITY) {
+        const count = Math.min(CAPACITY, queries - at);
+        encoder.resolveQuerySet(sets[at / CAPACITY], 0, count, from, at * 8);
       }
       encoder.copyBufferToBuffer(from, 0, buffer, 0, bytes);
       resolved = { buffer, launches };

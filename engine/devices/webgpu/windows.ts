@@ -1,36 +1,57 @@
+/** Cuts launches whose operands are larger than one binding, by the rules that kernels/manifest.ts gives. */
+import { type AnyKernel, kernelOperands, kernels } from "../../../kernels/manifest.ts";
 import { fail } from "../../errors.ts";
-import { alignment, type PlanLaunch, type Region } from "../../plan.ts";
+import { ALIGNMENT } from "../../op.ts";
+import type { PlanLaunch, Region } from "../../plan.ts";
 
-type Operands = "inputs" | "inouts" | "outputs";
-type Role = readonly [Operands, number];
+/** Launches of the kernels that have these parameters. */
+type LaunchWith<Name extends string> = Extract<
+  PlanLaunch,
+  { readonly params: Readonly<Record<Name, number>> }
+>;
 
-const roles = (l: PlanLaunch): Role[] =>
-  (["inputs", "inouts", "outputs"] as const).flatMap((kind) =>
-    l[kind].map((_, i) => [kind, i] as const),
-  );
-
-const operand = (l: PlanLaunch, [kind, i]: Role): Region | null => l[kind][i] ?? null;
-
-/** The launch with some operands narrowed to bytes [start, start + length) of what they were. */
-function narrow(
+const has = <Name extends string>(
   launch: PlanLaunch,
-  narrowed: readonly (readonly [Role, start: number, length: number])[],
-  params: Readonly<Record<string, number>>,
-  constants: Readonly<Record<string, number>> = {},
-): PlanLaunch {
-  const copy = {
+  ...names: readonly Name[]
+): launch is LaunchWith<Name> => names.every((name) => name in launch.params);
+
+type Named = { readonly name: string; readonly region: Region };
+
+/** The operands that the launch gives, by their names in the manifest. */
+const given = (launch: PlanLaunch): Named[] =>
+  kernelOperands(launch.kernel).flatMap(({ name, list, index }) => {
+    const region = launch[list][index];
+    return region ? [{ name, region }] : [];
+  });
+
+const bytesOf = (launch: PlanLaunch, name: string): number =>
+  given(launch).find((o) => o.name === name)?.region.byteLength ?? 0;
+
+/** An operand's bytes from `start` on. */
+type Cut = readonly [name: string, start: number, length: number];
+
+/** The launch with some operands narrowed to windows of what they were; those that it does not give stay away. */
+function narrow<L extends PlanLaunch>(
+  launch: L,
+  cuts: readonly Cut[],
+  params: Partial<L["params"]>,
+  constants: Partial<L["constants"]> = {},
+): L {
+  const lists = {
     inputs: [...launch.inputs],
     inouts: [...launch.inouts],
     outputs: [...launch.outputs],
   };
-  for (const [[kind, i], start, length] of narrowed) {
-    const region = launch[kind][i];
-    if (!region) continue;
-    copy[kind][i] = { ...region, byteOffset: region.byteOffset + start, byteLength: length };
+  for (const { name, list, index } of kernelOperands(launch.kernel)) {
+    const cut = cuts.find((c) => c[0] === name);
+    const region = lists[list][index];
+    if (!cut || !region) continue;
+    const [, start, byteLength] = cut;
+    lists[list][index] = { ...region, byteOffset: region.byteOffset + start, byteLength };
   }
   return {
     ...launch,
-    ...copy,
+    ...lists,
     params: { ...launch.params, ...params },
     constants: { ...launch.constants, ...constants },
   };
@@ -49,7 +70,7 @@ function pieces(
   const widths = unitBytes.filter((w) => w > 0);
   const widest = Math.max(...widths);
   let step = 1;
-  while (widths.some((w) => (step * w) % alignment !== 0)) step *= 2;
+  while (widths.some((w) => (step * w) % ALIGNMENT !== 0)) step *= 2;
   const size = Math.floor(maxBinding / widest / step) * step;
   if (size === 0) {
     fail(op, `${step} rows of ${widest} bytes do not fit a window of ${maxBinding} bytes`);
@@ -59,185 +80,187 @@ function pieces(
   return out;
 }
 
-type Rule = (launch: PlanLaunch, maxBinding: number) => PlanLaunch[] | undefined;
-
 /** Every operand of n elements is cut at the same places; small ones (scalars) are whole in every window. */
-const flat: Rule = (launch, maxBinding) => {
+function byElements(launch: LaunchWith<"n">, maxBinding: number): PlanLaunch[] {
   const { n } = launch.params;
-  if ((launch.constants.RANK ?? 0) !== 0) return undefined;
-  if (launch.kernel === "cast" && launch.constants.FROM >= 3) return undefined; // halves are not cut
-  const cut = roles(launch).filter((role) => operand(launch, role)?.byteLength === n * 4);
+  const cut = given(launch).filter(({ region }) => region.byteLength === n * 4);
   return pieces(launch.op, n, [4], maxBinding).map(([from, to]) =>
     narrow(
       launch,
-      cut.map((role) => [role, from * 4, (to - from) * 4] as const),
+      cut.map(({ name }) => [name, from * 4, (to - from) * 4] as const),
       { n: to - from },
     ),
   );
-};
+}
 
 /** Rows are independent: every operand is cut between rows, but for those that all rows share. */
-const byRows =
-  (...shared: Role[]): Rule =>
-  (launch, maxBinding) => {
-    const { rows } = launch.params;
-    const isShared = ([kind, i]: Role) => shared.some((s) => s[0] === kind && s[1] === i);
-    const cut = roles(launch).filter((role) => operand(launch, role) && !isShared(role));
-    const width = (role: Role): number => (operand(launch, role)?.byteLength ?? 0) / rows;
-    return pieces(launch.op, rows, cut.map(width), maxBinding).map(([from, to]) =>
-      narrow(
-        launch,
-        cut.map((role) => [role, from * width(role), (to - from) * width(role)] as const),
-        { rows: to - from },
-      ),
-    );
-  };
+function byRows(
+  launch: LaunchWith<"rows">,
+  shared: readonly string[],
+  maxBinding: number,
+): PlanLaunch[] {
+  const { rows } = launch.params;
+  const cut = given(launch)
+    .filter(({ name }) => !shared.includes(name))
+    .map(({ name, region }) => ({ name, width: region.byteLength / rows }));
+  const widths = cut.map(({ width }) => width);
+  return pieces(launch.op, rows, widths, maxBinding).map(([from, to]) =>
+    narrow(
+      launch,
+      cut.map(({ name, width }) => [name, from * width, (to - from) * width] as const),
+      { rows: to - from },
+    ),
+  );
+}
+
+/** A table is bound in windows of rows; each launch serves the ids in its window. */
+function byTable(
+  launch: LaunchWith<"first" | "count" | "vocab">,
+  table: string,
+  maxBinding: number,
+): PlanLaunch[] | undefined {
+  const bytes = bytesOf(launch, table);
+  if (bytes <= maxBinding) return undefined;
+  const { vocab } = launch.params;
+  const rowBytes = bytes / vocab;
+  return pieces(launch.op, vocab, [rowBytes], maxBinding).map(([from, to]) =>
+    narrow(launch, [[table, from * rowBytes, (to - from) * rowBytes]], {
+      first: from,
+      count: to - from,
+    }),
+  );
+}
 
 /** Rows of the result are independent: result and ids are cut between rows; the table may be cut after that. */
-const gathered: Rule = (launch, maxBinding) => {
-  const y = operand(launch, C);
+function gathered(
+  launch: PlanLaunch & { readonly kernel: "embedding" },
+  table: string,
+  maxBinding: number,
+): PlanLaunch[] | undefined {
+  if (bytesOf(launch, "y") <= maxBinding) return byTable(launch, table, maxBinding);
   const { n, dim } = launch.params;
-  if (!y || y.byteLength <= maxBinding) return byTable(A)(launch, maxBinding);
   return pieces(launch.op, n / dim, [dim * 4, 4], maxBinding).map(([from, to]) =>
     narrow(
       launch,
       [
-        [B, from * 4, (to - from) * 4],
-        [C, from * dim * 4, (to - from) * dim * 4],
+        ["ids", from * 4, (to - from) * 4],
+        ["y", from * dim * 4, (to - from) * dim * 4],
       ],
       { n: (to - from) * dim },
     ),
   );
-};
-
-/** A table is bound in windows of rows; each launch serves the ids in its window. */
-const byTable =
-  (table: Role): Rule =>
-  (launch, maxBinding) => {
-    const region = operand(launch, table);
-    const { vocab } = launch.params;
-    if (!region || region.byteLength <= maxBinding) return undefined;
-    const rowBytes = region.byteLength / vocab;
-    return pieces(launch.op, vocab, [rowBytes], maxBinding).map(([from, to]) =>
-      narrow(launch, [[table, from * rowBytes, (to - from) * rowBytes]], {
-        first: from,
-        count: to - from,
-      }),
-    );
-  };
-
-const A: Role = ["inputs", 0];
-const B: Role = ["inputs", 1];
-const bias: Role = ["inputs", 2];
-const residual: Role = ["inputs", 3];
-const C: Role = ["outputs", 0];
-const pre: Role = ["outputs", 1];
-
-/** A product is cut along N (rows of a transposed B), M (rows of C) or K (rows of B, summed into C). */
-const matmul: Rule = (launch, maxBinding) => {
-  const { params: p, constants, op } = launch;
-  const tooLarge = (role: Role): boolean => (operand(launch, role)?.byteLength ?? 0) > maxBinding;
-  if (p.batch !== 1) return undefined;
-  const { TRANS_A, TRANS_B } = constants;
-  const bBytes = (constants.B_DTYPE ?? 0) === 0 ? 4 : 2;
-  if (tooLarge(C) || (tooLarge(A) && !TRANS_A)) {
-    const units = [p.ldc * 4, TRANS_A ? 0 : p.lda * 4];
-    return pieces(op, p.M, units, maxBinding).map(([from, to]) => {
-      const rows = (role: Role, ld: number) =>
-        [role, from * ld * 4, ((to - from - 1) * ld + Math.min(ld, p.N)) * 4] as const;
-      const cut = [C, residual, pre].filter((r) => operand(launch, r)).map((r) => rows(r, p.ldc));
-      const a = TRANS_A ? { aOffset: p.aOffset + from } : { aOffset: p.aOffset };
-      const narrowedA = TRANS_A ? [] : [[A, from * p.lda * 4, (to - from) * p.lda * 4] as const];
-      return narrow(launch, [...cut, ...narrowedA], { M: to - from, ...a });
-    });
-  }
-  if (tooLarge(B) && TRANS_B) {
-    return pieces(op, p.N, [p.ldb * bBytes, operand(launch, bias) ? 4 : 0], maxBinding).map(
-      ([from, to]) =>
-        narrow(
-          launch,
-          [
-            [B, from * p.ldb * bBytes, (to - from) * p.ldb * bBytes],
-            [bias, from * 4, (to - from) * 4],
-          ],
-          { N: to - from, cOffset: p.cOffset + from },
-        ),
-    );
-  }
-  if (tooLarge(B) || tooLarge(A)) {
-    const widths = [TRANS_B ? 0 : p.ldb * bBytes, TRANS_A ? p.lda * 4 : 0];
-    const cuts = pieces(op, p.K, widths, maxBinding);
-    return cuts.map(([from, to], i) => {
-      const narrowedB = TRANS_B ? [] : [[B, from * widths[0], (to - from) * widths[0]] as const];
-      const narrowedA = TRANS_A ? [[A, from * widths[1], (to - from) * widths[1]] as const] : [];
-      const last = i === cuts.length - 1;
-      return narrow(
-        launch,
-        [...narrowedA, ...narrowedB],
-        {
-          K: to - from,
-          ...(TRANS_A ? {} : { aOffset: p.aOffset + from }),
-          ...(TRANS_B ? { bOffset: p.bOffset + from } : {}),
-        },
-        {
-          ...(i > 0 ? { ACCUMULATE: 1 } : {}),
-          ...(last ? {} : { BIAS: 0, ACTIVATION: 0, RESIDUAL: 0 }),
-        },
-      );
-    });
-  }
-  return undefined;
-};
+}
 
 /** Partial sums go to consecutive places. */
-const squareSums: Rule = (launch, maxBinding) => {
+function byChunks(
+  launch: PlanLaunch & { readonly kernel: "square_sums" },
+  chunk: number,
+  maxBinding: number,
+): PlanLaunch[] | undefined {
   const { n, at } = launch.params;
-  const chunk = 2048;
   const size = Math.floor(maxBinding / (chunk * 4)) * chunk;
   if (size === 0) return undefined;
   const out: PlanLaunch[] = [];
   for (let from = 0; from < n; from += size) {
     const count = Math.min(size, n - from);
     const params = { n: count, rows: Math.ceil(count / chunk), at: at + from / chunk };
-    out.push(narrow(launch, [[["inputs", 0], from * 4, count * 4]], params));
+    out.push(narrow(launch, [["x", from * 4, count * 4]], params));
   }
   return out;
-};
+}
 
-const rules: Readonly<Record<string, Rule>> = {
-  copy_flat: flat,
-  fill: flat,
-  binary: flat,
-  unary: flat,
-  unary_grad: flat,
-  where: flat,
-  cast: flat,
-  add_n: flat,
-  adamw: flat,
-  softmax: byRows(),
-  softmax_backward: byRows(),
-  layernorm: byRows(["inputs", 2], ["inputs", 3]),
-  layernorm_backward: byRows(["inputs", 3]),
-  cross_entropy: byRows(),
-  cross_entropy_backward: byRows(),
-  embedding: gathered,
-  scatter_add: byTable(["outputs", 0]),
-  square_sums: squareSums,
-  matmul,
-};
+type Product = PlanLaunch & { readonly kernel: "matmul" };
+
+/** A product is cut along N (rows of a transposed B), M (rows of C) or K (rows of B, summed into C). */
+function product(launch: Product, maxBinding: number): PlanLaunch[] | undefined {
+  const { params: p, constants, op } = launch;
+  const tooLarge = (name: string): boolean => bytesOf(launch, name) > maxBinding;
+  if (p.batch !== 1) return undefined;
+  const { TRANS_A, TRANS_B, B_DTYPE } = constants;
+  const bBytes = B_DTYPE === 0 ? 4 : 2;
+  if (tooLarge("c") || (tooLarge("a") && !TRANS_A)) {
+    const units = [p.ldc * 4, TRANS_A ? 0 : p.lda * 4];
+    return pieces(op, p.M, units, maxBinding).map(([from, to]) => {
+      const rows = (name: string): Cut => [
+        name,
+        from * p.ldc * 4,
+        ((to - from - 1) * p.ldc + Math.min(p.ldc, p.N)) * 4,
+      ];
+      const cuts = ["c", "residual", "pre"].map(rows);
+      if (TRANS_A) return narrow(launch, cuts, { M: to - from, aOffset: p.aOffset + from });
+      const a: Cut = ["a", from * p.lda * 4, (to - from) * p.lda * 4];
+      return narrow(launch, [...cuts, a], { M: to - from });
+    });
+  }
+  if (tooLarge("b") && TRANS_B) {
+    const units = [p.ldb * bBytes, bytesOf(launch, "bias") > 0 ? 4 : 0];
+    return pieces(op, p.N, units, maxBinding).map(([from, to]) =>
+      narrow(
+        launch,
+        [
+          ["b", from * p.ldb * bBytes, (to - from) * p.ldb * bBytes],
+          ["bias", from * 4, (to - from) * 4],
+        ],
+        { N: to - from, cOffset: p.cOffset + from },
+      ),
+    );
+  }
+  if (tooLarge("b") || tooLarge("a")) {
+    const widths = [TRANS_B ? 0 : p.ldb * bBytes, TRANS_A ? p.lda * 4 : 0];
+    const [bWidth, aWidth] = widths;
+    const ranges = pieces(op, p.K, widths, maxBinding);
+    return ranges.map(([from, to], i) => {
+      const cuts: Cut[] = [];
+      const params: Partial<Product["params"]> = {
+        K: to - from,
+        aOffset: p.aOffset + (TRANS_A ? 0 : from),
+        bOffset: p.bOffset + (TRANS_B ? from : 0),
+      };
+      if (TRANS_A) cuts.push(["a", from * aWidth, (to - from) * aWidth]);
+      if (!TRANS_B) cuts.push(["b", from * bWidth, (to - from) * bWidth]);
+      const last = i === ranges.length - 1;
+      return narrow(launch, cuts, params, {
+        ACCUMULATE: i > 0 ? 1 : constants.ACCUMULATE,
+        BIAS: last ? constants.BIAS : 0,
+        ACTIVATION: last ? constants.ACTIVATION : 0,
+        RESIDUAL: last ? constants.RESIDUAL : 0,
+      });
+    });
+  }
+  return undefined;
+}
+
+function split(launch: PlanLaunch, maxBinding: number): PlanLaunch[] | undefined {
+  const { windows: rule }: AnyKernel = kernels[launch.kernel];
+  if (rule?.by === "elements" && has(launch, "n")) {
+    const whole = rule.where && !rule.where(launch.constants);
+    return whole ? undefined : byElements(launch, maxBinding);
+  }
+  if (rule?.by === "rows" && has(launch, "rows")) return byRows(launch, rule.shared, maxBinding);
+  if (rule?.by === "table" && has(launch, "first", "count", "vocab")) {
+    return byTable(launch, rule.table, maxBinding);
+  }
+  if (rule?.by === "gathered" && launch.kernel === "embedding") {
+    return gathered(launch, rule.table, maxBinding);
+  }
+  if (rule?.by === "chunks" && launch.kernel === "square_sums") {
+    return byChunks(launch, rule.chunk, maxBinding);
+  }
+  if (rule?.by === "product" && launch.kernel === "matmul") return product(launch, maxBinding);
+  return undefined;
+}
 
 /**
  * Splits a launch whose operands are larger than one binding (BART's embedding is 206 MB, a common limit 128 MiB) into
  * launches on windows. Throws for a kernel that has no windowed form.
  */
 export function windows(launch: PlanLaunch, maxBinding: number): PlanLaunch[] {
-  const sizes = roles(launch).map((role) => operand(launch, role)?.byteLength ?? 0);
-  const largest = Math.max(0, ...sizes);
+  const largest = Math.max(0, ...given(launch).map(({ region }) => region.byteLength));
   if (largest <= maxBinding) return [launch];
-  const split = rules[launch.kernel]?.(launch, maxBinding);
-  if (!split || split.length < 2) {
+  const parts = split(launch, maxBinding);
+  if (!parts || parts.length < 2) {
     const refuse = `an operand of ${largest} bytes is larger than a binding of this adapter (${maxBinding} bytes)`;
     return fail(launch.op, `${refuse}, and the kernel ${launch.kernel} has no windowed form`);
   }
-  return split.flatMap((l) => windows(l, maxBinding));
+  return parts.flatMap((l) => windows(l, maxBinding));
 }

@@ -2,11 +2,8 @@
 // u16, two a 32-bit word, little endian.
 // Numerics: exact for every bit pattern, subnormals, infinities and NaN (with its payload) too;
 // both formats are subsets of f32. No f32 subnormal arises on the way; they cost a hundred cycles.
+import { DTYPE_BF16, DTYPE_F16, DTYPE_F32 } from "./codes";
 import { constant, constantWord } from "./simd";
-
-export const F32: u32 = 0;
-export const F16: u32 = 1;
-export const BF16: u32 = 2;
 
 const SIGN = constantWord(0x80000000);
 const MAGNITUDE = constantWord(0x7fff);
@@ -44,20 +41,20 @@ const UNIT = constant(5.9604644775390625e-8); // 2^-24
 
 // Bytes of an element.
 @inline export function sizeOf(format: u32): usize {
-  return format == F32 ? 4 : 2;
+  return format == DTYPE_F32 ? 4 : 2;
 }
 
 // Four elements at `at`; needs 2-byte alignment. A constant format leaves one branch.
 @inline export function decode4(at: usize, format: u32): v128 {
-  if (format == F16) return f16x4ToF32(v128.load16x4_s(at));
-  if (format == BF16) return i32x4.shl(v128.load16x4_u(at), 16);
+  if (format == DTYPE_F16) return f16x4ToF32(v128.load16x4_s(at));
+  if (format == DTYPE_BF16) return i32x4.shl(v128.load16x4_u(at), 16);
   return v128.load(at);
 }
 
 // One element at `at`.
 @inline export function decode1(at: usize, format: u32): f32 {
-  if (format == F16) return f16ToF32(<u32>load<u16>(at));
-  if (format == BF16) return bf16ToF32(<u32>load<u16>(at));
+  if (format == DTYPE_F16) return f16ToF32(<u32>load<u16>(at));
+  if (format == DTYPE_BF16) return bf16ToF32(<u32>load<u16>(at));
   return load<f32>(at);
 }
 
@@ -72,7 +69,7 @@ const UNIT = constant(5.9604644775390625e-8); // 2^-24
 
 // y[0 .. n - 1] = halves decoded to f32.
 export function decodeHalves(y: usize, x: usize, format: u32, n: u32): void {
-  if (format == F16) decodeRow<F16Row>(y, x, n);
+  if (format == DTYPE_F16) decodeRow<F16Row>(y, x, n);
   else decodeRow<BF16Row>(y, x, n);
 }
 

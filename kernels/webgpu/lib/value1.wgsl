@@ -4,6 +4,11 @@ const WIDTH: u32 = 1u;
 
 fn value_sum(v: Value) -> f32 { return v; }
 fn value_max(v: Value) -> f32 { return v; }
+fn value_max_nan(a: Value, b: Value) -> Value {
+  if ((bitcast<u32>(a) & 0x7fffffffu) > 0x7f800000u) { return a; }
+  if ((bitcast<u32>(b) & 0x7fffffffu) > 0x7f800000u) { return b; }
+  return max(a, b);
+}
 fn value_at(v: Value, n: u32) -> f32 { return v; }
 fn value_spike(height: f32, n: u32) -> Value { return select(0f, height, n == 0u); }
 fn value_bad(v: Value) -> Value {

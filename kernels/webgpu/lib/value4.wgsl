@@ -6,6 +6,12 @@ const WIDTH: u32 = 4u;
 // over its elements
 fn value_sum(v: Value) -> f32 { return (v.x + v.y) + (v.z + v.w); }
 fn value_max(v: Value) -> f32 { return max(max(v.x, v.y), max(v.z, v.w)); }
+// the larger elements; NaN where either is (the built-in may drop it)
+fn value_max_nan(a: Value, b: Value) -> Value {
+  let a_nan = (bitcast<vec4u>(a) & vec4u(0x7fffffffu)) > vec4u(0x7f800000u);
+  let b_nan = (bitcast<vec4u>(b) & vec4u(0x7fffffffu)) > vec4u(0x7f800000u);
+  return select(select(max(a, b), b, b_nan), a, a_nan);
+}
 // element n
 fn value_at(v: Value, n: u32) -> f32 { return v[n]; }
 // `height` at element n, zero elsewhere (everywhere for n >= WIDTH)

@@ -8,7 +8,7 @@
 import { check } from "../../../engine/errors.ts";
 import { argmax } from "../../../engine/ops/argmax.ts";
 import { add, cast, equal, logicalAnd, mul, notEqual } from "../../../engine/ops/elementwise.ts";
-import { embedding, noRow } from "../../../engine/ops/embedding.ts";
+import { embedding, NO_ROW } from "../../../engine/ops/embedding.ts";
 import { linear, matmul } from "../../../engine/ops/matmul.ts";
 import { concat, expand, reshape, slice } from "../../../engine/ops/shape.ts";
 import { softmax } from "../../../engine/ops/softmax.ts";
@@ -183,11 +183,11 @@ export function hardened(prompts: Prompts): Prompts {
 const lastPlace = (hidden: Tensor): Tensor =>
   hidden.shape[0] === 1 ? hidden : slice(hidden, 0, hidden.shape[0] - 1, hidden.shape[0]);
 
-/** For each of `rows` rows, the place in `ids` that names it, or `noRow`. */
+/** For each of `rows` rows, the place in `ids` that names it, or `NO_ROW`. */
 export function inverseOf(ids: Uint32Array, rows: number): Uint32Array {
-  const inverse = new Uint32Array(rows).fill(noRow);
+  const inverse = new Uint32Array(rows).fill(NO_ROW);
   ids.forEach((id, place) => {
-    check(id < rows && inverse[id] === noRow, "generator", () => {
+    check(id < rows && inverse[id] === NO_ROW, "generator", () => {
       return `class ${place} has id ${id}, which is outside the ${rows} embeddings or another class has it; pair the vocabularies of these models`;
     });
     inverse[id] = place;

@@ -2,6 +2,10 @@
 // tanh and sigmoid, else x.
 // A task makes GRAIN elements.
 // Numerics: a NaN in r gives NaN; abs'(0) = 0; log'(x) = 0 below 1.2e-38, as log is constant there.
+import {
+  UNARY_ABS, UNARY_EXP, UNARY_LOG, UNARY_RECIPROCAL, UNARY_RSQRT, UNARY_SIGMOID, UNARY_SQRT,
+  UNARY_SQUARE, UNARY_TANH,
+} from "./lib/codes";
 import { geluGrad } from "./lib/math";
 import { constant, constantWord, loadPart, storePart } from "./lib/simd";
 
@@ -12,7 +16,7 @@ const MINUS_HALF = constant(-0.5);
 const TINY = constant(1.17549435e-38);
 const SIGN = constantWord(0x80000000);
 
-@unmanaged export class UnaryGrad {
+@unmanaged export class UnaryBackward {
   n: u32;
   OP: u32;
   dy: usize;
@@ -20,26 +24,26 @@ const SIGN = constantWord(0x80000000);
   dx: usize;
 }
 
-export function unary_grad_tasks(p: UnaryGrad): u32 {
+export function unary_backward_tasks(p: UnaryBackward): u32 {
   return (p.n + GRAIN - 1) / GRAIN;
 }
 
-export function unary_grad(p: UnaryGrad, task: u32, scratch: usize): void {
+export function unary_backward(p: UnaryBackward, task: u32, scratch: usize): void {
   const first = task * GRAIN;
   const n = min(GRAIN, p.n - first);
   const dy = p.dy + (first << 2);
   const r = p.r + (first << 2);
   const dx = p.dx + (first << 2);
   switch (p.OP) {
-    case 1: return run<Exp>(dy, r, dx, n);
-    case 2: return run<Log>(dy, r, dx, n);
-    case 3: return run<Sqrt>(dy, r, dx, n);
-    case 4: return run<Rsqrt>(dy, r, dx, n);
-    case 5: return run<Reciprocal>(dy, r, dx, n);
-    case 6: return run<Tanh>(dy, r, dx, n);
-    case 7: return run<Square>(dy, r, dx, n);
-    case 8: return run<Abs>(dy, r, dx, n);
-    case 9: return run<Sigmoid>(dy, r, dx, n);
+    case UNARY_EXP: return run<Exp>(dy, r, dx, n);
+    case UNARY_LOG: return run<Log>(dy, r, dx, n);
+    case UNARY_SQRT: return run<Sqrt>(dy, r, dx, n);
+    case UNARY_RSQRT: return run<Rsqrt>(dy, r, dx, n);
+    case UNARY_RECIPROCAL: return run<Reciprocal>(dy, r, dx, n);
+    case UNARY_TANH: return run<Tanh>(dy, r, dx, n);
+    case UNARY_SQUARE: return run<Square>(dy, r, dx, n);
+    case UNARY_ABS: return run<Abs>(dy, r, dx, n);
+    case UNARY_SIGMOID: return run<Sigmoid>(dy, r, dx, n);
     default: return run<Gelu>(dy, r, dx, n);
   }
 }

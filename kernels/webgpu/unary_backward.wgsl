@@ -27,14 +27,14 @@ fn main(
 }
 
 fn slope(v: f32) -> f32 {
-  if (OP == 1u) { return v; }
-  if (OP == 2u) { return select(0.0, 1.0 / v, v >= 1.17549435e-38); }
-  if (OP == 3u) { return 0.5 / v; }
-  if (OP == 4u) { return -0.5 * v * v * v; }
-  if (OP == 5u) { return -v * v; }
-  if (OP == 6u) { return 1.0 - v * v; }
-  if (OP == 7u) { return 2.0 * v; }
-  if (OP == 8u) { return sign(v); }
-  if (OP == 9u) { return v * (1.0 - v); }
+  if (OP == UNARY_EXP) { return v; }
+  if (OP == UNARY_LOG) { return select(0.0, 1.0 / v, v >= 1.17549435e-38); }
+  if (OP == UNARY_SQRT) { return 0.5 / v; }
+  if (OP == UNARY_RSQRT) { return -0.5 * v * v * v; }
+  if (OP == UNARY_RECIPROCAL) { return -v * v; }
+  if (OP == UNARY_TANH) { return 1.0 - v * v; }
+  if (OP == UNARY_SQUARE) { return 2.0 * v; }
+  if (OP == UNARY_ABS) { return sign(v); }
+  if (OP == UNARY_SIGMOID) { return v * (1.0 - v); }
   return gelu_derivative(v);
 }

@@ -1,0 +1,477 @@
+/**
+ * Every kernel, once: what a launch of it gives and on which devices it runs. Read this first. `softmax` here is
+ * `webgpu/softmax.wgsl` and `cpu/softmax.ts`; how WebGPU splits its work is `softmax` in `webgpu/table.ts`.
+ *
+ * Ops and devices take all names from here by type. `npm run check` holds the sources to it.
+ */
+import { BINARY, DTYPE, NUMBER, REDUCE, SLOPES, TYPE, UNARY, WORD } from "./codes.ts";
+
+type Scalar = "u32" | "i32" | "f32";
+
+/** A flag is 0 or 1, a count any number; else one of the codes of `codes.ts`, under their prefix in the sources. */
+export type Selector =
+  | "flag"
+  | "count"
+  | Readonly<Record<string, Readonly<Record<string, number>>>>;
+
+type Choice<S> = S extends "flag"
+  ? 0 | 1
+  : S extends "count"
+    ? number
+    : { [Prefix in keyof S]: S[Prefix][keyof S[Prefix]] }[keyof S];
+
+type NumbersOf<P> = { readonly [N in keyof P]: number };
+type ChoicesOf<S> = { readonly [N in keyof S]: Choice<S[N]> };
+type Bare<Operand> = Operand extends `${infer Name}?` ? Name : Operand;
+
+/**
+ * How a launch may be cut where an operand is larger than one binding; `engine/devices/webgpu/windows.ts` cuts.
+ * elements: all operands of n words, at the same places. rows: between rows, but for the operands that all rows share.
+ * table: between the rows of that operand; a launch serves the ids in its window. gathered: first between the rows of
+ * the result. chunks: at multiples of a chunk. product: along N, M or K.
+ */
+type Windows<P, S, O> =
+  | ("n" extends keyof P ? { readonly by: "elements"; where?(s: ChoicesOf<S>): boolean } : never)
+  | ("rows" extends keyof P ? { readonly by: "rows"; readonly shared: readonly Bare<O>[] } : never)
+  | ("first" | "count" | "vocab" extends keyof P
+      ? { readonly by: "table" | "gathered"; readonly table: Bare<O> }
+      : never)
+  | ("n" | "rows" | "at" extends keyof P
+      ? { readonly by: "chunks"; readonly chunk: number }
+      : never)
+  | ("M" | "N" | "K" extends keyof P ? { readonly by: "product" } : never);
+
+type Description<P, S, O, R, D> = {
+  /** In the order of the sources. */
+  readonly params: P;
+  /** What a launch chooses a variant by. A GPU's geometry (LANES, ...) is not among them. */
+  readonly selectors?: S;
+  /** Operands in the order in which they are bound. One that a launch may leave out (null) ends in "?". */
+  readonly inputs?: readonly O[];
+  readonly inouts?: readonly O[];
+  readonly outputs?: readonly O[];
+  /** Takes random state, bound last: u32[4], seed low, seed high, step, micro-step. */
+  readonly rng?: R;
+  /** Numbers that TypeScript and the sources share, each a `const` of that name there. */
+  readonly fixed?: Readonly<Record<string, number>>;
+  /** None: a launch with an operand larger than one binding is refused. */
+  readonly windows?: Windows<P, S, O>;
+  /** Of this operand a launch touches no more than the rows that its ids name. */
+  readonly sparse?: Bare<O>;
+  /** Floating-point work of a launch; an elementary function or a comparison counts as one. */
+  flops(params: NumbersOf<P>, selectors: ChoicesOf<S>): number;
+  /** Operands that the CPU device adds behind the launch's own. */
+  readonly cpu?: readonly string[];
+  /** The only device that has the kernel, and why. */
+  readonly only?: { readonly device: D; readonly why: string };
+};
+
+/** Gives a description its types. */
+const kernel = <
+  const P extends Readonly<Record<string, Scalar>>,
+  const S extends Readonly<Record<string, Selector>> = Record<never, never>,
+  const O extends string = never,
+  const R extends boolean = false,
+  const D extends "cpu" | "webgpu" | "both" = "both",
+>(
+  description: Description<P, S, O, R, D>,
+) => description;
+
+/** Elements of which square_sums makes one sum. */
+export const SQUARES_CHUNK = 2048;
+/** Columns of a panel, the form in which the CPU multiplies by a right operand. */
+export const PANEL = 8;
+
+/** The sizes d1 to d4 of a shape of five axes (that of the first is not needed). */
+const SIZES = { d1: "u32", d2: "u32", d3: "u32", d4: "u32" } as const;
+
+/** The strides of an operand along five axes, `a0` to `a4`. */
+const strides = <const Letter extends string>(letter: Letter) =>
+  Object.fromEntries([0, 1, 2, 3, 4].map((axis) => [`${letter}${axis}`, "u32"])) as {
+    readonly [Name in `${Letter}${0 | 1 | 2 | 3 | 4}`]: "u32";
+  };
+
+/** What the three attention kernels share: strides and `chunks` (the size of a head) count groups of four channels. */
+const HEADS = {
+  queries: "u32",
+  keys: "u32",
+  heads: "u32",
+  pairs: "u32",
+  chunks: "u32",
+  qBatch: "u32",
+  qRow: "u32",
+  kBatch: "u32",
+  kRow: "u32",
+} as const;
+const MASK = { maskBatch: "u32", maskRow: "u32", offset: "i32", scale: "f32" } as const;
+
+type Heads = { pairs: number; queries: number; keys: number; chunks: number };
+
+/** `products` products of a query with a key (or of a weight with a row), and `more` of each of their scores. */
+const attended = ({ pairs, queries, keys, chunks }: Heads, products: number, more: number) =>
+  pairs * queries * keys * (products * 2 * 4 * chunks + more);
+
+export const manifest = {
+  // elementwise
+  fill: kernel({
+    params: { n: "u32", bits: "u32" },
+    outputs: ["y"],
+    windows: { by: "elements" },
+    flops: () => 0,
+  }),
+  copy: kernel({
+    params: {
+      n: "u32",
+      ...SIZES,
+      xfrom: "u32",
+      ...strides("s"),
+      yfrom: "u32",
+      ...strides("t"),
+    },
+    selectors: { RANK: "count" },
+    inputs: ["x"],
+    outputs: ["y"],
+    flops: () => 0,
+  }),
+  copy_flat: kernel({
+    params: { n: "u32" },
+    inputs: ["x"],
+    outputs: ["y"],
+    windows: { by: "elements" },
+    flops: () => 0,
+  }),
+  binary: kernel({
+    params: {
+      n: "u32",
+      ...SIZES,
+      ...strides("a"),
+      ...strides("b"),
+      value: "u32",
+    },
+    selectors: { OP: { BINARY }, TYPE: { TYPE: WORD }, RANK: "count", NUMBER: { NUMBER } },
+    inputs: ["a", "b?"],
+    outputs: ["y"],
+    windows: { by: "elements", where: ({ RANK }) => RANK === 0 },
+    flops: ({ n }) => n,
+  }),
+  unary: kernel({
+    params: { n: "u32" },
+    selectors: { OP: { UNARY } },
+    inputs: ["x"],
+    outputs: ["y"],
+    windows: { by: "elements" },
+    flops: ({ n }) => n,
+  }),
+  unary_backward: kernel({
+    params: { n: "u32" },
+    selectors: { OP: { UNARY: SLOPES } },
+    inputs: ["dy", "r"],
+    outputs: ["dx"],
+    windows: { by: "elements" },
+    flops: ({ n }) => 2 * n,
+  }),
+  where: kernel({
+    params: {
+      n: "u32",
+      ...SIZES,
+      ...strides("c"),
+      ...strides("a"),
+      ...strides("b"),
+      avalue: "u32",
+      bvalue: "u32",
+    },
+    selectors: { RANK: "count", A_NUMBER: "flag", B_NUMBER: "flag" },
+    inputs: ["c", "a?", "b?"],
+    outputs: ["y"],
+    windows: { by: "elements", where: ({ RANK }) => RANK === 0 },
+    flops: ({ n }) => n,
+  }),
+  cast: kernel({
+    params: { n: "u32" },
+    selectors: { FROM: { TYPE }, TO: { TYPE: WORD } },
+    inputs: ["x"],
+    outputs: ["y"],
+    windows: { by: "elements", where: ({ FROM }) => FROM <= WORD.u32 }, // halves are not cut
+    flops: ({ n }) => n,
+  }),
+  add_n: kernel({
+    params: { n: "u32" },
+    selectors: { COUNT: "count" },
+    inputs: ["x0", "x1", "x2?", "x3?", "x4?", "x5?"],
+    outputs: ["y"],
+    windows: { by: "elements" },
+    flops: ({ n }, { COUNT }) => n * (COUNT - 1),
+  }),
+  dropout: kernel({
+    params: { n: "u32", op: "u32", keep: "f32", scale: "f32" },
+    inputs: ["x"],
+    outputs: ["y"],
+    rng: true,
+    flops: ({ n }) => 2 * n,
+  }),
+  random_bits: kernel({
+    params: { n: "u32" },
+    inputs: ["counter", "key"],
+    outputs: ["y"],
+    flops: () => 0,
+  }),
+
+  // along rows and columns
+  reduce_rows: kernel({
+    params: { rows: "u32", n: "u32", parts: "u32", chunk: "u32", scale: "f32" },
+    selectors: { OP: { REDUCE } },
+    inputs: ["x"],
+    outputs: ["y"],
+    flops: ({ rows, n, parts }) => (rows / parts) * n,
+  }),
+  reduce_columns: kernel({
+    params: { outer: "u32", n: "u32", inner: "u32", parts: "u32", chunk: "u32", scale: "f32" },
+    selectors: { OP: { REDUCE }, TIMES: "flag" },
+    inputs: ["x", "w?"],
+    outputs: ["y"],
+    flops: ({ outer, n, inner }, { TIMES }) => outer * n * inner * (1 + TIMES),
+  }),
+  topk: kernel({
+    params: { rows: "u32", cols: "u32", k: "u32" },
+    selectors: { HAS_VALUES: "flag" },
+    inputs: ["x"],
+    outputs: ["indices", "values?"],
+    flops: ({ rows, cols, k }) => rows * cols * k,
+  }),
+  softmax: kernel({
+    params: { rows: "u32", cols: "u32" },
+    inputs: ["x"],
+    outputs: ["y"],
+    windows: { by: "rows", shared: [] },
+    flops: ({ rows, cols }) => 5 * rows * cols,
+  }),
+  softmax_backward: kernel({
+    params: { rows: "u32", cols: "u32" },
+    inputs: ["y", "dy"],
+    outputs: ["dx"],
+    windows: { by: "rows", shared: [] },
+    flops: ({ rows, cols }) => 4 * rows * cols,
+  }),
+  layernorm: kernel({
+    params: { rows: "u32", cols: "u32", eps: "f32" },
+    selectors: { HAS_RESIDUAL: "flag" },
+    inputs: ["x", "residual?", "weight", "bias"],
+    outputs: ["y", "xhat", "rstd"],
+    windows: { by: "rows", shared: ["weight", "bias"] },
+    flops: ({ rows, cols }, { HAS_RESIDUAL }) => (10 + HAS_RESIDUAL) * rows * cols,
+  }),
+  layernorm_backward: kernel({
+    params: { rows: "u32", cols: "u32" },
+    inputs: ["dy", "xhat", "rstd", "weight"],
+    outputs: ["dx"],
+    windows: { by: "rows", shared: ["weight"] },
+    flops: ({ rows, cols }) => 8 * rows * cols,
+  }),
+  cross_entropy: kernel({
+    params: { rows: "u32", cols: "u32" },
+    inputs: ["x", "targets"],
+    outputs: ["loss", "stats"],
+    windows: { by: "rows", shared: [] },
+    flops: ({ rows, cols }) => 4 * rows * cols,
+  }),
+  cross_entropy_backward: kernel({
+    params: { rows: "u32", cols: "u32" },
+    inputs: ["x", "targets", "stats", "dloss"],
+    outputs: ["dx"],
+    windows: { by: "rows", shared: [] },
+    flops: ({ rows, cols }) => 5 * rows * cols,
+  }),
+
+  // tables of rows
+  embedding: kernel({
+    params: { n: "u32", dim: "u32", vocab: "u32", first: "u32", count: "u32" },
+    selectors: { FORMAT: { DTYPE }, ZERO_MISSING: "flag" },
+    inputs: ["table", "ids"],
+    outputs: ["y"],
+    windows: { by: "gathered", table: "table" },
+    sparse: "table",
+    flops: () => 0,
+  }),
+  scatter_links: kernel({
+    params: { rows: "u32" },
+    inputs: ["ids"],
+    outputs: ["links", "heads"],
+    flops: () => 0,
+  }),
+  scatter_add: kernel({
+    params: { n: "u32", rows: "u32", dim: "u32", vocab: "u32", first: "u32", count: "u32" },
+    inputs: ["dy", "ids", "links", "heads"],
+    outputs: ["table"],
+    windows: { by: "table", table: "table" },
+    sparse: "table",
+    flops: ({ n }) => n,
+  }),
+
+  // matrix products
+  matmul: kernel({
+    params: {
+      M: "u32",
+      N: "u32",
+      K: "u32",
+      lda: "u32",
+      ldb: "u32",
+      ldc: "u32",
+      aOffset: "u32",
+      bOffset: "u32",
+      cOffset: "u32",
+      batch: "u32",
+      aBatchStride: "u32",
+      bBatchStride: "u32",
+      cBatchStride: "u32",
+      batch2: "u32",
+      aBatchStride2: "u32",
+      bBatchStride2: "u32",
+      cBatchStride2: "u32",
+      alpha: "f32",
+    },
+    selectors: {
+      TRANS_A: "flag",
+      TRANS_B: "flag",
+      BIAS: "flag",
+      ACTIVATION: "flag",
+      RESIDUAL: "flag",
+      ACCUMULATE: "flag",
+      B_DTYPE: { DTYPE },
+    },
+    inputs: ["a", "b", "bias?", "residual?"],
+    outputs: ["c", "pre?"],
+    windows: { by: "product" },
+    flops: ({ M, N, K, batch }) => 2 * M * N * K * batch,
+    cpu: ["panels"],
+  }),
+  pack_panels: kernel({
+    params: { K: "u32", N: "u32", ldb: "u32", bOffset: "u32" },
+    selectors: { TRANS_B: "flag" },
+    inputs: ["b"],
+    outputs: ["panels"],
+    fixed: { PANEL },
+    flops: () => 0,
+    only: {
+      device: "cpu",
+      why: "the CPU device keeps parameters packed; a GPU reads them as they lie",
+    },
+  }),
+
+  // attention
+  attention: kernel({
+    params: { ...HEADS, ...MASK },
+    selectors: { MASK: "flag", CAUSAL: "flag" },
+    inputs: ["q", "k", "v", "mask?"],
+    outputs: ["o", "stats", "weights"],
+    flops: (p) => attended(p, 2, 5), // q . k, w v
+  }),
+  attention_dq: kernel({
+    params: { ...HEADS, ...MASK },
+    selectors: { MASK: "flag", CAUSAL: "flag" },
+    inputs: ["q", "k", "v", "mask?", "stats", "dout"],
+    outputs: ["dq", "weights"],
+    flops: (p) => attended(p, 3, 9), // q . k, do . v, ds k
+  }),
+  attention_dkv: kernel({
+    params: HEADS,
+    selectors: { ACCUMULATE_K: "flag", ACCUMULATE_V: "flag" },
+    inputs: ["q", "dout", "weights"],
+    inouts: ["dk", "dv"],
+    flops: (p) => attended(p, 2, 0), // ds q, w do
+  }),
+
+  // training
+  adamw: kernel({
+    params: { n: "u32", beta1: "f32", beta2: "f32", eps: "f32", weightDecay: "f32" },
+    inputs: ["grad", "scalars", "control"],
+    inouts: ["param", "m", "v"],
+    windows: { by: "elements" },
+    flops: ({ n }) => 17 * n,
+  }),
+  square_sums: kernel({
+    params: { n: "u32", rows: "u32", at: "u32" },
+    selectors: { SQUARES: "flag" },
+    inputs: ["x"],
+    outputs: ["partials"],
+    fixed: { CHUNK: SQUARES_CHUNK },
+    windows: { by: "chunks", chunk: SQUARES_CHUNK },
+    flops: ({ n }, { SQUARES }) => n * (1 + 2 * SQUARES),
+  }),
+  grad_norm: kernel({
+    params: { rows: "u32", count: "u32", maxNorm: "f32" },
+    inputs: ["partials"],
+    outputs: ["control"],
+    flops: ({ count }) => 2 * count,
+  }),
+};
+
+/** Files of `cpu/` that hold no kernel, and why they are there. */
+export const CPU_HELPERS: Readonly<Record<string, string>> = {
+  peek: "reads a word for a worker whose own view of the memory is too short",
+};
+
+type Manifest = typeof manifest;
+export type KernelName = keyof Manifest;
+
+/** Kernels that a device has. */
+type NamesOn<Device> = {
+  [K in KernelName]: NonNullable<Manifest[K]["only"]>["device"] extends "both" | Device ? K : never;
+}[KernelName];
+
+export type CPUKernel = NamesOn<"cpu">;
+export type WebGPUKernel = NamesOn<"webgpu">;
+/** Kernels that every device has: what ops launch. */
+export type SharedKernel = CPUKernel & WebGPUKernel;
+
+/** A launch's parameters by name, and its selectors. */
+export type Params<K extends KernelName> = NumbersOf<Manifest[K]["params"]>;
+export type Selected<K extends KernelName> = ChoicesOf<NonNullable<Manifest[K]["selectors"]>>;
+/** Kernels that take random state. */
+export type RandomKernel = {
+  [K in KernelName]: NonNullable<Manifest[K]["rng"]> extends true ? K : never;
+}[KernelName];
+
+/** A kernel as data, for whoever walks over all of them. */
+export type AnyKernel = Description<
+  Readonly<Record<string, Scalar>>,
+  Readonly<Record<string, Selector>>,
+  string,
+  boolean,
+  "cpu" | "webgpu" | "both"
+>;
+
+/** All kernels by name. */
+export const kernels: Readonly<Record<KernelName, AnyKernel>> = manifest;
+
+export const kernelNames = Object.keys(kernels) as KernelName[];
+
+const hasDevice = (name: KernelName, device: "cpu" | "webgpu"): boolean =>
+  (kernels[name].only?.device ?? device) === device;
+
+/** The kernels that the CPU has. */
+export const cpuKernels = kernelNames.filter((name): name is CPUKernel => hasDevice(name, "cpu"));
+/** The kernels that WebGPU has. */
+export const webgpuKernels = kernelNames.filter((name): name is WebGPUKernel =>
+  hasDevice(name, "webgpu"),
+);
+
+export type KernelOperand = {
+  readonly name: string;
+  readonly optional: boolean;
+  readonly list: "inputs" | "inouts" | "outputs";
+  /** Its place in that list. */
+  readonly index: number;
+};
+
+/** A launch's operands in the order in which they are bound; random state comes behind them. */
+export function kernelOperands(name: KernelName): KernelOperand[] {
+  const lists = ["inputs", "inouts", "outputs"] as const;
+  return lists.flatMap((list) =>
+    (kernels[name][list] ?? []).map((operand, index) => ({
+      name: operand.replace("?", ""),
+      optional: operand.endsWith("?"),
+      list,
+      index,
+    })),
+  );
+}
