@@ -1,7 +1,7 @@
 import type { ProfileRow } from "../device.ts";
-import type { PlanLaunch } from "../plan.ts";
 import { show } from "../shape.ts";
 import { paced } from "./adapter.ts";
+import type { StepLaunch } from "./chunks.ts";
 
 /** Adds up the time of each kernel; prints each launch when `debug` asks for it. */
 export class LaunchTimes {
@@ -11,7 +11,7 @@ export class LaunchTimes {
     this.#debug = debug;
   }
   /** Milliseconds of each launch, in the same order. */
-  add(launches: readonly PlanLaunch[], times: ArrayLike<number>): void {
+  add(launches: readonly StepLaunch[], times: ArrayLike<number>): void {
     launches.forEach((launch, i) => {
       const { kernel } = launch;
       const row = this.#totals.get(kernel);
@@ -29,7 +29,7 @@ export class LaunchTimes {
 
 /** Times each launch with timestamp queries, one compute pass for each. */
 export type Profiler = {
-  pass(launch: PlanLaunch): GPUComputePassDescriptor;
+  pass(launch: StepLaunch): GPUComputePassDescriptor;
   resolve(encoder: GPUCommandEncoder): void;
   /** Reads the timestamps of what was submitted. */
   finish(): Promise<void>;
@@ -44,8 +44,8 @@ export function profiler(gpu: GPUDevice, debug: number): Profiler | undefined {
   if (!gpu.features.has("timestamp-query")) return undefined;
   const sets: GPUQuerySet[] = []; // as many as the longest run took
   const totals = new LaunchTimes(debug);
-  let launches: PlanLaunch[] = [];
-  let resolved: { buffer: GPUBuffer; launches: PlanLaunch[] } | undefined;
+  let launches: StepLaunch[] = [];
+  let resolved: { buffer: GPUBuffer; launches: StepLaunch[] } | undefined;
   return {
     pass(launch) {
       const at = launches.length * 2;
@@ -91,10 +91,10 @@ export function profiler(gpu: GPUDevice, debug: number): Profiler | undefined {
   };
 }
 
-function describe(launch: PlanLaunch, milliseconds: number, debug: number): string {
+function describe(launch: StepLaunch, milliseconds: number, debug: number): string {
   const line = `${milliseconds.toFixed(3).padStart(9)} ms  ${launch.op} (${launch.kernel})`;
   if (debug < 2) return line;
-  const text = (r: PlanLaunch["outputs"][number]): string =>
+  const text = (r: StepLaunch["outputs"][number]): string =>
     r ? `${r.spec.dtype}${show(r.spec.shape)} ${r.byteLength} B` : "-";
   const inputs = launch.inputs.map(text).join(", ");
   return `${line}\n${" ".repeat(14)}${inputs} -> ${[...launch.inouts, ...launch.outputs].map(text).join(", ")}`;

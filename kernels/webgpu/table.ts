@@ -31,11 +31,21 @@ const flat4 =
   (file: string, uses: readonly string[] = []): ChooseGeometry =>
   (params, constants) => ({ file, uses, constants, groups: Math.ceil(params.n / 256) });
 
-/** A row is shared by LANES threads on hardware; on a software adapter each thread has a row of its own. */
+/** Rows of so many columns are long: a few of them, 64 lanes each, would leave most of a GPU idle. */
+const LONG_ROW = 4096;
+
+/**
+ * A row of `columns` elements is shared by LANES threads on hardware, a matter of the shape alone; on a software adapter each
+ * thread has a row of its own.
+ */
 const rows =
-  (file: string, uses: readonly string[] = ["lib/reduce"]): ChooseGeometry =>
+  (
+    file: string,
+    columns: (params: Numbers) => number,
+    uses: readonly string[] = ["lib/reduce"],
+  ): ChooseGeometry =>
   (params, constants, adapter) => {
-    const lanes = adapter.software ? 1 : 64;
+    const lanes = adapter.software ? 1 : columns(params) >= LONG_ROW ? 256 : 64;
     const perGroup = adapter.software ? 8 : 1;
     return {
       file,
@@ -45,14 +55,16 @@ const rows =
     };
   };
 
+const cols = (params: Numbers): number => params.cols;
+
 /** Elements four at a time where they come in fours. */
 const valuesOf = (count: number): string => (count % 4 === 0 ? "lib/value4" : "lib/value1");
 
 /** As `rows` for kernels whose elements are Values. */
 const valueRows =
-  (file: string, count: "cols" | "n" = "cols"): ChooseGeometry =>
+  (file: string): ChooseGeometry =>
   (params, constants, adapter) =>
-    rows(file, ["lib/reduce", valuesOf(params[count])])(params, constants, adapter);
+    rows(file, cols, ["lib/reduce", valuesOf(params.cols)])(params, constants, adapter);
 
 /**
  * Queries (or keys) along a workgroup, as many (batch, head) pairs beside each other as fill it; on a software adapter with
@@ -91,7 +103,7 @@ export const kernels: Readonly<Record<string, ChooseGeometry>> = {
   where: flat4("where", ["lib/index5"]),
   cast: flat4("cast", ["lib/decode", "lib/nan"]),
   add_n: flat4("add_n"),
-  reduce_rows: rows("reduce_rows", ["lib/nan"]),
+  reduce_rows: rows("reduce_rows", (p) => Math.min(p.n, p.chunk), ["lib/nan"]),
   reduce_columns: (params, constants) => ({
     file: "reduce_columns",
     uses: ["lib/nan"],
@@ -108,9 +120,15 @@ export const kernels: Readonly<Record<string, ChooseGeometry>> = {
   scatter_add: flat("scatter_add"),
   dropout: flat4("dropout", ["lib/philox"]),
   random_bits: flat("random_bits", ["lib/philox"]),
-  topk: rows("topk", ["lib/nan"]),
+  topk: rows("topk", cols, ["lib/nan"]),
   copy_flat: flat4("copy_flat"),
   matmul: chooseMatmul,
+  matmul_join: (params, constants) => ({
+    file: "matmul_join",
+    uses: ["lib/gelu"],
+    constants,
+    groups: Math.ceil((params.M * params.N) / 64),
+  }),
   softmax: valueRows("softmax"),
   softmax_backward: valueRows("softmax_backward"),
   layernorm: valueRows("layernorm"),
@@ -144,6 +162,7 @@ export const kernels: Readonly<Record<string, ChooseGeometry>> = {
     constants,
     groups: Math.ceil(params.n / (params.n % 4 === 0 ? 256 : 64)),
   }),
-  square_sums: valueRows("square_sums", "n"),
-  grad_norm: rows("grad_norm"),
+  square_sums: (params, constants, adapter) =>
+    rows("square_sums", () => 2048, ["lib/reduce", valuesOf(params.n)])(params, constants, adapter),
+  grad_norm: rows("grad_norm", (p) => p.count),
 };
