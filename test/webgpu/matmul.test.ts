@@ -216,6 +216,25 @@ test("a plan binds again when another one has grown the scratch", async () => {
   fresh.destroy();
 });
 
+test("what is not finite stays in its row and its column", async () => {
+  for (const [M, N, K] of [
+    [36, 40, 520],
+    [33, 37, 523],
+  ] as const) {
+    // behind the last step of row 0 lies row 1, in both operands
+    const [a, b] = [random(M * K, 12), random(N * K, 13)];
+    a.fill(Number.POSITIVE_INFINITY, K, K + 32);
+    b.fill(Number.NaN, K, K + 32);
+    const y = matmul(tensor(a, [M, K]), tensor(b, [N, K]), { transB: true });
+    const [got] = await twice(device, [y]);
+    const bad = (at: number): boolean => Math.floor(at / N) === 1 || at % N === 1;
+    assert.is(
+      got.findIndex((v, at) => Number.isFinite(v) === bad(at)),
+      -1,
+    );
+  }
+});
+
 test("the split follows from the shape", () => {
   const chunks = (M: number, N: number, K: number, batch = 1): number =>
     matmulChunks({ M, N, K, batch }, hardware);
