@@ -145,7 +145,15 @@ export const kernels: Readonly<Record<string, ChooseGeometry>> = {
       1,
     ],
   }),
-  attention: attention("attention", "queries"),
+  attention: (params, constants, adapter) =>
+    params.queries > 1 || adapter.software
+      ? attention("attention", "queries")(params, constants, adapter)
+      : {
+          file: "attention_step",
+          uses: ["lib/reduce"],
+          constants: { ...constants, LANES: 64, ROWS: 1 },
+          groups: params.pairs,
+        },
   attention_dq: attention("attention_dq", "queries"),
   attention_dkv: (params, constants, adapter) =>
     params.queries > 1
