@@ -46,7 +46,8 @@ const registers = ({ software, subgroupSize }: Adapter): boolean =>
 
 /**
  * How many chunks K is split into, 1 for none: on hardware a product with a small grid fills the GPU only so. From the shape
- * alone, that all GPUs add in the same order. Microseconds on an H200 by number of chunks, 32 x 32 tiles, 32 rows:
+ * alone, that all GPUs add in the same order. Microseconds of a prototype on an H200, by number of chunks, 32 x 32 tiles,
+ * 32 rows:
  *
  * |     N |     K |    1 |    2 |    4 |    8 |   16 | taken |
  * | ----- | ----- | ---- | ---- | ---- | ---- | ---- | ----- |
