@@ -323,10 +323,6 @@ export const manifest = {
       aBatchStride: "u32",
       bBatchStride: "u32",
       cBatchStride: "u32",
-      batch2: "u32",
-      aBatchStride2: "u32",
-      bBatchStride2: "u32",
-      cBatchStride2: "u32",
       alpha: "f32",
     },
     selectors: {
@@ -343,6 +339,17 @@ export const manifest = {
     windows: { by: "product" },
     flops: ({ M, N, K, batch }) => 2 * M * N * K * batch,
     cpu: ["panels"],
+  }),
+  matmul_join: kernel({
+    params: { M: "u32", N: "u32", ldc: "u32", cOffset: "u32", chunks: "u32", alpha: "f32" },
+    selectors: { BIAS: "flag", ACTIVATION: "flag", RESIDUAL: "flag", ACCUMULATE: "flag" },
+    inputs: ["parts", "bias?", "residual?"],
+    outputs: ["c", "pre?"],
+    flops: ({ M, N, chunks }) => M * N * chunks,
+    only: {
+      device: "webgpu",
+      why: "a GPU splits the K of a product with few workgroups; the CPU's threads have enough tasks",
+    },
   }),
   pack_panels: kernel({
     params: { K: "u32", N: "u32", ldb: "u32", bOffset: "u32" },

@@ -1,7 +1,18 @@
 /** Times of launches, added up by kernel: what every device that is asked to profile reports. */
 import type { ProfileRow } from "../device.ts";
-import type { PlanLaunch } from "../plan.ts";
 import { show } from "../shape.ts";
+import type { TensorSpec } from "../tensor.ts";
+
+type Operand = { readonly spec: TensorSpec; readonly byteLength: number } | null;
+
+/** A launch as it is timed, whatever device made it of a plan's. */
+export type TimedLaunch = {
+  readonly op: string;
+  readonly kernel: string;
+  readonly inputs: readonly Operand[];
+  readonly inouts: readonly Operand[];
+  readonly outputs: readonly Operand[];
+};
 
 /** Adds up the time of each kernel; prints each launch when `debug` asks for it. */
 export class LaunchTimes {
@@ -11,7 +22,7 @@ export class LaunchTimes {
     this.#debug = debug;
   }
   /** Milliseconds of each launch, in the same order. */
-  add(launches: readonly PlanLaunch[], times: ArrayLike<number>): void {
+  add(launches: readonly TimedLaunch[], times: ArrayLike<number>): void {
     launches.forEach((launch, i) => {
       const { kernel } = launch;
       const row = this.#totals.get(kernel);
@@ -27,10 +38,10 @@ export class LaunchTimes {
   }
 }
 
-function describe(launch: PlanLaunch, milliseconds: number, debug: number): string {
+function describe(launch: TimedLaunch, milliseconds: number, debug: number): string {
   const line = `${milliseconds.toFixed(3).padStart(9)} ms  ${launch.op} (${launch.kernel})`;
   if (debug < 2) return line;
-  const text = (r: PlanLaunch["outputs"][number]): string =>
+  const text = (r: Operand): string =>
     r ? `${r.spec.dtype}${show(r.spec.shape)} ${r.byteLength} B` : "-";
   const inputs = launch.inputs.map(text).join(", ");
   return `${line}\n${" ".repeat(14)}${inputs} -> ${[...launch.inouts, ...launch.outputs].map(text).join(", ")}`;

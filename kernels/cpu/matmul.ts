@@ -19,7 +19,6 @@ import { loadPart, storePart } from "./lib/simd";
   lda: u32; ldb: u32; ldc: u32;
   aOffset: u32; bOffset: u32; cOffset: u32;
   batch: u32; aBatchStride: u32; bBatchStride: u32; cBatchStride: u32;
-  batch2: u32; aBatchStride2: u32; bBatchStride2: u32; cBatchStride2: u32;
   alpha: f32;
   TRANS_A: u32; TRANS_B: u32;
   BIAS: u32; ACTIVATION: u32; RESIDUAL: u32; ACCUMULATE: u32;
@@ -111,15 +110,13 @@ export function matmul(p: Matmul, task: u32, scratch: usize): void {
 
 /** Rows m0..m1 and columns n0..n1 (n0 a multiple of 8) of product z. */
 function multiply(p: Matmul, z: u32, m0: u32, m1: u32, n0: u32, n1: u32, scratch: usize): void {
-  const outer = z / p.batch2;
-  const inner = z % p.batch2;
   const K = p.K;
   const lda = <usize>p.lda << 2;
   const size = sizeOf(p.B_DTYPE);
   const ldb = p.ldb * size;
-  const a = p.a + ((p.aOffset + outer * p.aBatchStride + inner * p.aBatchStride2) << 2);
-  const b = p.b + (p.bOffset + outer * p.bBatchStride + inner * p.bBatchStride2) * size;
-  const c0 = p.cOffset + outer * p.cBatchStride + inner * p.cBatchStride2;
+  const a = p.a + ((p.aOffset + z * p.aBatchStride) << 2);
+  const b = p.b + (p.bOffset + z * p.bBatchStride) * size;
+  const c0 = p.cOffset + z * p.cBatchStride;
 
   const deepest = p.panels && m1 - m0 <= FEW ? DEEP : DEPTH;
   const depth = (blocks(K, max(1, blocks(K, deepest))) + 3) & ~3;

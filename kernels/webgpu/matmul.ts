@@ -1,54 +1,91 @@
-import type { ChooseGeometry, Numbers } from "./table.ts";
+import type { Adapter, ChooseGeometry, Numbers } from "./table.ts";
 
 /** Columns one workgroup of the register kernels owns, for each lane. */
 const COLUMNS_A_LANE = 4;
 
-/** lib/tile_<name>: outputs one workgroup owns. */
+/**
+ * lib/tile_<name>: outputs one workgroup owns. K is split until there are `enough` workgroups, but into no chunk shorter
+ * than `chunk`.
+ */
 const TILES = {
-  skinny: { file: "lib/tile_16x64", rows: 16, columns: 64 },
-  small: { file: "lib/tile_32x32", rows: 32, columns: 32 },
-  medium: { file: "lib/tile_64x64", rows: 64, columns: 64 },
-  large: { file: "lib/tile_128x64", rows: 128, columns: 64 },
+  few: { file: "lib/tile_32x32", size: 32, steps: 32, enough: 512, chunk: 128 },
+  many: { file: "lib/tile_64x64", size: 64, steps: 16, enough: 768, chunk: 512 },
 } as const;
 
-/** Fewer workgroups than this leave a large GPU idle, so a smaller tile is taken. */
+/** Fewer workgroups than this of the large tile are too few for a large GPU: the small tile is taken. */
 const ENOUGH_WORKGROUPS = 128;
 
 const uses = ["lib/decode", "lib/gelu"] as const;
 
-/** Whether matmul_register4.wgsl would only touch whole groups of four elements. */
+/** Whether a kernel that touches whole groups of four elements only would do. */
 function aligned(p: Numbers, constants: Numbers): boolean {
   const four = [
-    ...[p.N, p.lda, p.ldb, p.ldc, p.aOffset, p.bOffset, p.cOffset],
-    ...[p.aBatchStride, p.bBatchStride, p.cBatchStride],
-    ...[p.aBatchStride2, p.bBatchStride2, p.cBatchStride2],
+    p.N,
+    p.lda,
+    p.ldb,
+    p.ldc,
+    p.aOffset,
+    p.bOffset,
+    p.cOffset,
+    p.aBatchStride,
+    p.bBatchStride,
+    p.cBatchStride,
     constants.TRANS_A === 1 ? p.M : p.K,
     constants.TRANS_B === 1 ? p.K : p.N,
   ];
   return four.every((value) => (value ?? 0) % 4 === 0);
 }
 
+/** Whether the last group of a matrix of halves ends at 16 bytes, as what the kernels load does. */
+const wholeHalves = (p: Numbers, constants: Numbers): boolean =>
+  (constants.B_DTYPE ?? 0) === 0 || (p.N * p.K) % 8 === 0;
+
+const across = (m: number, n: number, size: number): number =>
+  Math.ceil(m / size) * Math.ceil(n / size);
+
 function chooseTile(m: number, n: number, batch: number) {
-  if (m <= 16) return TILES.skinny;
-  const count = (tile: { rows: number; columns: number }) =>
-    Math.ceil(m / tile.rows) * Math.ceil(n / tile.columns) * batch;
-  if (count(TILES.large) >= 2 * ENOUGH_WORKGROUPS) return TILES.large;
-  if (count(TILES.medium) >= ENOUGH_WORKGROUPS) return TILES.medium;
-  return TILES.small;
+  const wide = m > 64 && across(m, n, TILES.many.size) * batch >= ENOUGH_WORKGROUPS;
+  return wide ? TILES.many : TILES.few;
+}
+
+const registers = ({ software, subgroupSize }: Adapter): boolean =>
+  software && [4, 8, 16].includes(subgroupSize);
+
+/**
+ * How many chunks K is split into, 1 for none: on hardware a product with a small grid fills the GPU only so. From the shape
+ * alone, that all GPUs add in the same order. Microseconds of a prototype on an H200, by number of chunks, 32 x 32 tiles,
+ * 32 rows:
+ *
+ * |     N |     K |    1 |    2 |    4 |    8 |   16 | taken |
+ * | ----- | ----- | ---- | ---- | ---- | ---- | ---- | ----- |
+ * |  1024 |  1024 |   28 |   18 | 12.5 | 10.7 | 12.1 |     8 |
+ * |  1024 |  4096 |  103 |   56 |   31 | 20.9 | 20.3 |    16 |
+ * |  1024 | 18432 |  459 |  234 |  121 |   68 |   60 |    16 |
+ * |  3072 |  1024 |   28 | 19.3 | 16.9 | 18.3 | 20.0 |     4 |
+ * |  4096 |  1024 |   28 | 19.7 | 17.7 | 22.2 | 23.1 |     4 |
+ * | 18560 |  1024 |   59 |   64 |   61 |   64 |   76 |     1 |
+ */
+export function matmulChunks({ M, N, K, batch }: Numbers, adapter: Adapter): number {
+  if (batch !== 1 || registers(adapter)) return 1;
+  const tile = chooseTile(M, N, 1);
+  const most = Math.min(tile.enough / across(M, N, tile.size), K / tile.chunk);
+  if (most < 2) return 1;
+  const wanted = 2 ** Math.floor(Math.log2(most));
+  const tiles = Math.ceil(K / tile.steps);
+  return Math.ceil(tiles / Math.ceil(tiles / wanted)); // none is empty
 }
 
 /**
  * Geometry of one matrix product, from its shape alone.
  *
  * `params`, in elements: M, N, K, lda, ldb, ldc, aOffset, bOffset, cOffset; batch = the number of
- * products, product b = b1 * batch2 + b2 (batch2 >= 1) has its operands at b1 * aBatchStride +
- * b2 * aBatchStride2 (b and c alike); alpha scales the product.
+ * products, product z has its operands z * aBatchStride further (b and c alike); alpha scales the product.
  * `constants`: TRANS_A, TRANS_B, BIAS, ACTIVATION (1 = GELU, its input kept in `pre`), RESIDUAL,
- * ACCUMULATE, B_DTYPE (0 f32, 1 f16, 2 bf16).
+ * ACCUMULATE, B_DTYPE (0 f32, 1 f16, 2 bf16); SPLIT (`batch` is the number of chunks of one product).
  */
 export const chooseMatmul: ChooseGeometry = (params, constants, adapter) => {
   const { M, N, batch } = params;
-  if (adapter.software && [4, 8, 16].includes(adapter.subgroupSize)) {
+  if (registers(adapter)) {
     const columns = COLUMNS_A_LANE * adapter.subgroupSize;
     const across = Math.ceil(N / columns);
     // a workgroup reads its columns of B whatever its rows, so it wants many; cores want workgroups
@@ -60,11 +97,12 @@ export const chooseMatmul: ChooseGeometry = (params, constants, adapter) => {
       groups: [across, down, batch],
     };
   }
-  const tile = chooseTile(M, N, batch);
+  const tile = chooseTile(M, N, constants.SPLIT === 1 ? 1 : batch);
+  const fours = aligned(params, constants) && wholeHalves(params, constants);
   return {
     file: "matmul_tile",
-    uses: [tile.file, ...uses],
+    uses: [tile.file, fours ? "lib/matmul_four" : "lib/matmul_one", ...uses],
     constants,
-    groups: [Math.ceil(N / tile.columns), Math.ceil(M / tile.rows), batch],
+    groups: [Math.ceil(N / tile.size), Math.ceil(M / tile.size), batch],
   };
 };

@@ -23,7 +23,6 @@ struct Params {
   lda: u32, ldb: u32, ldc: u32,
   aOffset: u32, bOffset: u32, cOffset: u32,
   batch: u32, aBatchStride: u32, bBatchStride: u32, cBatchStride: u32,
-  batch2: u32, aBatchStride2: u32, bBatchStride2: u32, cBatchStride2: u32,
   alpha: f32,
 }
 @group(0) @binding(0) var<uniform> p: Params;
@@ -45,11 +44,9 @@ fn main(
   @builtin(num_workgroups) nwg: vec3u,
   @builtin(local_invocation_index) lane: u32,
 ) {
-  let outer = wg.z / p.batch2;
-  let inner = wg.z % p.batch2;
-  let a0 = p.aOffset + outer * p.aBatchStride + inner * p.aBatchStride2;
-  let b0 = p.bOffset + outer * p.bBatchStride + inner * p.bBatchStride2;
-  let c0 = p.cOffset + outer * p.cBatchStride + inner * p.cBatchStride2;
+  let a0 = p.aOffset + wg.z * p.aBatchStride;
+  let b0 = p.bOffset + wg.z * p.bBatchStride;
+  let c0 = p.cOffset + wg.z * p.cBatchStride;
   let aRow = select(p.lda, 1u, TRANS_A == 1u); // A'[m][k] = a[a0 + m * aRow + k * aStep]
   let aStep = select(1u, p.lda, TRANS_A == 1u);
   let bCol = select(1u, p.ldb, TRANS_B == 1u); // B'[k][n] = b[b0 + k * bStep + n * bCol]

@@ -30,7 +30,6 @@ struct Params {
   lda: u32, ldb: u32, ldc: u32,
   aOffset: u32, bOffset: u32, cOffset: u32,
   batch: u32, aBatchStride: u32, bBatchStride: u32, cBatchStride: u32,
-  batch2: u32, aBatchStride2: u32, bBatchStride2: u32, cBatchStride2: u32,
   alpha: f32,
 }
 @group(0) @binding(0) var<uniform> p: Params;
@@ -65,11 +64,9 @@ fn main(
   @builtin(num_workgroups) nwg: vec3u,
   @builtin(local_invocation_index) lane: u32,
 ) {
-  let outer = wg.z / p.batch2;
-  let inner = wg.z % p.batch2;
-  let a0 = p.aOffset + outer * p.aBatchStride + inner * p.aBatchStride2;
-  let b0 = p.bOffset + outer * p.bBatchStride + inner * p.bBatchStride2;
-  let c0 = p.cOffset + outer * p.cBatchStride + inner * p.cBatchStride2;
+  let a0 = p.aOffset + wg.z * p.aBatchStride;
+  let b0 = p.bOffset + wg.z * p.bBatchStride;
+  let c0 = p.cOffset + wg.z * p.cBatchStride;
   let share = ((p.M + nwg.y - 1u) / nwg.y + 3u) & ~3u; // a group of four rows is not split
   let firstRow = wg.y * share;
   let lastRow = min(firstRow + share, p.M);

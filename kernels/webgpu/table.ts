@@ -1,5 +1,5 @@
 /** How WebGPU splits the work of each kernel of manifest.ts: files, override constants, workgroups. */
-import type { Params, Selected, WebGPUKernel } from "../manifest.ts";
+import { type Params, type Selected, SQUARES_CHUNK, type WebGPUKernel } from "../manifest.ts";
 import { chooseMatmul } from "./matmul.ts";
 
 /** What a geometry may depend on besides the launch: facts of the adapter, never a clock. */
@@ -29,7 +29,13 @@ export type ChooseGeometry<P = Numbers, C = Numbers> = (
 ) => Geometry;
 
 /** Override constants that a geometry sets itself: no launch has them. */
-export const GEOMETRY_CONSTANTS: ReadonlySet<string> = new Set(["LANES", "ROWS", "PAIRS", "QUAD"]);
+export const GEOMETRY_CONSTANTS: ReadonlySet<string> = new Set([
+  "LANES",
+  "ROWS",
+  "PAIRS",
+  "QUAD",
+  "SPLIT",
+]);
 
 /** One thread an item, 64 a workgroup; the count is the parameter `n`. */
 const flat =
@@ -55,14 +61,21 @@ const strided4 =
     return flat4(file, all)(params, { ...constants, QUAD }, adapter);
   };
 
-/** A row is shared by LANES threads on hardware; on a software adapter each thread has a row of its own. */
+/** Rows of so many columns are long: a few of them, 64 lanes each, would leave most of a GPU idle. */
+const LONG_ROW = 4096;
+
+/**
+ * A row of `columns` elements is shared by LANES threads on hardware, a matter of the shape alone; on a software adapter each
+ * thread has a row of its own.
+ */
 const rows =
-  (
+  <P extends { readonly rows: number }>(
     file: string,
+    columns: (params: P) => number,
     uses: readonly string[] = ["lib/reduce"],
-  ): ChooseGeometry<{ readonly rows: number }> =>
+  ): ChooseGeometry<P> =>
   (params, constants, adapter) => {
-    const lanes = adapter.software ? 1 : 64;
+    const lanes = adapter.software ? 1 : columns(params) >= LONG_ROW ? 256 : 64;
     const perGroup = adapter.software ? 8 : 1;
     return {
       file,
@@ -77,12 +90,13 @@ const valuesOf = (count: number): string => (count % 4 === 0 ? "lib/value4" : "l
 
 /** As `rows` for kernels whose elements are Values. */
 const valueRows =
-  <Count extends "cols" | "n">(
-    file: string,
-    count: Count,
-  ): ChooseGeometry<{ readonly [N in "rows" | Count]: number }> =>
+  (file: string): ChooseGeometry<{ readonly rows: number; readonly cols: number }> =>
   (params, constants, adapter) =>
-    rows(file, ["lib/reduce", valuesOf(params[count])])(params, constants, adapter);
+    rows(file, () => params.cols, ["lib/reduce", valuesOf(params.cols)])(
+      params,
+      constants,
+      adapter,
+    );
 
 /**
  * Queries (or keys) along a workgroup, as many (batch, head) pairs beside each other as fill it; on a software adapter with
@@ -121,7 +135,7 @@ const geometries: { readonly [K in WebGPUKernel]: ChooseGeometry<Params<K>, Sele
   where: strided4("where"),
   cast: flat4("cast", ["lib/codes", "lib/decode", "lib/nan"]),
   add_n: flat4("add_n"),
-  reduce_rows: rows("reduce_rows", ["lib/codes", "lib/nan"]),
+  reduce_rows: rows("reduce_rows", (p) => Math.min(p.n, p.chunk), ["lib/codes", "lib/nan"]),
   reduce_columns: (params, constants) => ({
     file: "reduce_columns",
     uses: ["lib/codes", valuesOf(params.inner)],
@@ -140,16 +154,30 @@ const geometries: { readonly [K in WebGPUKernel]: ChooseGeometry<Params<K>, Sele
   scatter_add: flat("scatter_add"),
   dropout: flat4("dropout", ["lib/philox"]),
   random_bits: flat("random_bits", ["lib/philox"]),
-  topk: rows("topk", ["lib/nan"]),
+  topk: rows("topk", ({ cols }) => cols, ["lib/nan"]),
   copy_flat: flat4("copy_flat"),
   matmul: chooseMatmul,
-  softmax: valueRows("softmax", "cols"),
-  softmax_backward: valueRows("softmax_backward", "cols"),
-  layernorm: valueRows("layernorm", "cols"),
-  layernorm_backward: valueRows("layernorm_backward", "cols"),
-  cross_entropy: valueRows("cross_entropy", "cols"),
-  cross_entropy_backward: valueRows("cross_entropy_backward", "cols"),
-  attention: attention("attention", "queries"),
+  matmul_join: (params, constants) => ({
+    file: "matmul_join",
+    uses: ["lib/gelu"],
+    constants,
+    groups: Math.ceil((params.M * params.N) / 64),
+  }),
+  softmax: valueRows("softmax"),
+  softmax_backward: valueRows("softmax_backward"),
+  layernorm: valueRows("layernorm"),
+  layernorm_backward: valueRows("layernorm_backward"),
+  cross_entropy: valueRows("cross_entropy"),
+  cross_entropy_backward: valueRows("cross_entropy_backward"),
+  attention: (params, constants, adapter) =>
+    params.queries > 1 || adapter.software
+      ? attention("attention", "queries")(params, constants, adapter)
+      : {
+          file: "attention_step",
+          uses: ["lib/reduce"],
+          constants: { ...constants, LANES: 64, ROWS: 1 },
+          groups: params.pairs,
+        },
   attention_dq: attention("attention_dq", "queries"),
   attention_dkv: (params, constants, adapter) =>
     params.queries > 1
@@ -166,14 +194,19 @@ const geometries: { readonly [K in WebGPUKernel]: ChooseGeometry<Params<K>, Sele
     constants,
     groups: Math.ceil(params.n / (params.n % 4 === 0 ? 256 : 64)),
   }),
-  square_sums: valueRows("square_sums", "n"),
-  grad_norm: rows("grad_norm"),
+  square_sums: (params, constants, adapter) =>
+    rows("square_sums", () => SQUARES_CHUNK, ["lib/reduce", valuesOf(params.n)])(
+      params,
+      constants,
+      adapter,
+    ),
+  grad_norm: rows("grad_norm", (p) => p.count),
 };
 
-/** How a launch runs on this adapter. */
-export const geometryOf = <K extends WebGPUKernel>(
-  kernel: K,
-  params: Params<K>,
-  constants: Selected<K>,
+/** How a launch runs on this adapter; its numbers fit its kernel by the type of a plan's launches. */
+export const geometryOf = (
+  kernel: WebGPUKernel,
+  params: Numbers,
+  constants: Numbers,
   adapter: Adapter,
-): Geometry => geometries[kernel](params, constants, adapter);
+): Geometry => (geometries[kernel] as unknown as ChooseGeometry)(params, constants, adapter);

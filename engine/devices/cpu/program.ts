@@ -30,8 +30,7 @@ export function panelsOf(launch: PlanLaunch): Pack | undefined {
   const { params, constants, inputs } = launch;
   const b = inputs[1];
   if (b?.memory.kind !== "state" || constants.B_DTYPE !== DTYPE.f32) return undefined;
-  if (params.bBatchStride !== 0 || params.bBatchStride2 !== 0 || b.byteOffset !== 0)
-    return undefined;
+  if (params.bBatchStride !== 0 || b.byteOffset !== 0) return undefined;
   const { K, N, ldb, bOffset } = params;
   const selected = { TRANS_B: constants.TRANS_B };
   return {

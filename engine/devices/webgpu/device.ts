@@ -15,6 +15,7 @@ import {
 import { debugLevel, paced } from "../host.ts";
 import { RUNS_UNDER_WAY } from "../results.ts";
 import { openAdapter } from "./adapter.ts";
+import { chunked } from "./chunks.ts";
 import { type Pipeline, SLOT_BYTES, type Step, up, WebGPUExecutable } from "./executable.ts";
 import { kernelSource, packParams } from "./kernel-source.ts";
 import { type Profiler, profiler } from "./timestamps.ts";
@@ -52,7 +53,9 @@ export class WebGPUDevice implements Device {
   /** Settles when no state is being uploaded. */
   #preparing: Promise<void> = Promise.resolve();
   #slots: GPUBuffer[] = [];
-  /** Grows when a slot was reallocated: plans made before bind again. */
+  /** What the launches of a step hand each other; as large as the largest need of any plan. */
+  #scratch: GPUBuffer | undefined;
+  /** Grows when a slot or the scratch was reallocated: plans made before bind again. */
   slotsVersion = 0;
   /** The ends of the runs under way, oldest first. */
   #underWay: Promise<unknown>[] = [];
@@ -164,17 +167,25 @@ export class WebGPUDevice implements Device {
     return made;
   }
 
-  /** Makes every slot at least as large as asked. */
-  reserve(slots: readonly number[]): void {
+  /** Makes every slot, and the scratch, at least as large as asked. */
+  reserve(slots: readonly number[], scratch: number): void {
     slots.forEach((bytes, i) => {
-      const old = this.#slots[i];
-      if (old && old.size >= bytes) return;
-      if (old) {
-        this.destroyBuffer(old);
-        this.slotsVersion++;
-      }
-      this.#slots[i] = this.storage(bytes, "an intermediate");
+      this.#slots[i] = this.#grown(this.#slots[i], bytes, "an intermediate");
     });
+    if (scratch > 0) this.#scratch = this.#grown(this.#scratch, scratch, "splitting products");
+  }
+
+  #grown(old: GPUBuffer | undefined, bytes: number, what: string): GPUBuffer {
+    if (old && old.size >= bytes) return old;
+    if (old) {
+      this.destroyBuffer(old);
+      this.slotsVersion++;
+    }
+    return this.storage(bytes, what);
+  }
+
+  scratch(): GPUBuffer {
+    return this.#scratch ?? fail("webgpu", "no scratch was reserved");
   }
 
   slot(index: number): GPUBuffer {
@@ -249,7 +260,9 @@ export class WebGPUDevice implements Device {
 
   async load(plan: Plan): Promise<Executable> {
     this.assertHealthy();
-    const launches = plan.launches.flatMap((l) => windows(l, this.maxBinding));
+    const launches = plan.launches
+      .flatMap((l) => windows(l, this.maxBinding))
+      .flatMap((l) => chunked(l, this.adapter));
     const params = new ArrayBuffer(Math.max(1, launches.length) * SLOT_BYTES);
     const view = new DataView(params);
     const steps = await Promise.all(

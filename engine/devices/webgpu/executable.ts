@@ -1,10 +1,11 @@
 /** A plan that is loaded on WebGPU: its buffers and bind groups, and how one run is encoded. */
 import type { Executable, Run } from "../../device.ts";
-import type { Memory, Plan, PlanLaunch, Region } from "../../plan.ts";
+import type { Plan } from "../../plan.ts";
 import { show } from "../../shape.ts";
 import { hostData, type Tensor, type TypedArray, valueBytes } from "../../tensor.ts";
 import { paced } from "../host.ts";
 import { assertCurrent, RING_SLOTS } from "../results.ts";
+import { type StepLaunch, type StepRegion, scratchBytes } from "./chunks.ts";
 import type { WebGPUDevice } from "./device.ts";
 import type { Profiler } from "./timestamps.ts";
 
@@ -18,7 +19,7 @@ export type Pipeline = { pipeline: GPUComputePipeline; layout: GPUBindGroupLayou
 
 /** A launch that is ready to encode but for its bind group. */
 export type Step = {
-  launch: PlanLaunch;
+  launch: StepLaunch;
   pipeline: Pipeline;
   groups: readonly [number, number, number];
   bindGroup?: GPUBindGroup;
@@ -43,6 +44,7 @@ export class WebGPUExecutable implements Executable {
   #constants = new Map<Tensor, GPUBuffer>();
   #ring: ResultSlot[] = [];
   #offsets: number[] = [];
+  #scratch: number;
   #version = -1;
   #runs = 0;
 
@@ -69,7 +71,8 @@ export class WebGPUExecutable implements Executable {
       const buffer = device.createBuffer(bytes, usage, "the results of a plan");
       this.#ring.push({ buffer, run: -1, free: Promise.resolve() });
     }
-    device.reserve(plan.slots);
+    this.#scratch = Math.max(0, ...steps.map(({ launch }) => scratchBytes(launch)));
+    device.reserve(plan.slots, this.#scratch);
     this.#bind();
   }
 
@@ -77,7 +80,8 @@ export class WebGPUExecutable implements Executable {
     return this.#steps.length;
   }
 
-  #buffer(memory: Memory): GPUBuffer {
+  #buffer(memory: StepRegion["memory"]): GPUBuffer {
+    if (memory.kind === "scratch") return this.#device.scratch();
     if (memory.kind === "slot") return this.#device.slot(memory.index);
     if (memory.kind === "state") return this.#device.state(memory.state);
     if (memory.kind === "input") return this.#inputs[memory.index];
@@ -90,7 +94,7 @@ export class WebGPUExecutable implements Executable {
     return buffer;
   }
 
-  #resource(region: Region | null, access: "read" | "read_write"): GPUBufferBinding {
+  #resource(region: StepRegion | null, access: "read" | "read_write"): GPUBufferBinding {
     if (!region) return { buffer: this.#device.spare(access) };
     return {
       buffer: this.#buffer(region.memory),
@@ -123,7 +127,7 @@ export class WebGPUExecutable implements Executable {
   run(inputs: readonly TypedArray[]): Run {
     const device = this.#device;
     device.assertHealthy();
-    device.reserve(this.#plan.slots);
+    device.reserve(this.#plan.slots, this.#scratch);
     if (this.#version !== device.slotsVersion) this.#bind();
     inputs.forEach((data, i) => {
       device.upload(this.#inputs[i], data);

@@ -1,12 +1,11 @@
 /** Times of launches on WebGPU, by timestamp queries. */
 import type { ProfileRow } from "../../device.ts";
-import type { PlanLaunch } from "../../plan.ts";
 import { paced } from "../host.ts";
-import { LaunchTimes } from "../profiler.ts";
+import { LaunchTimes, type TimedLaunch } from "../profiler.ts";
 
 /** Times each launch with timestamp queries, one compute pass for each. */
 export type Profiler = {
-  pass(launch: PlanLaunch): GPUComputePassDescriptor;
+  pass(launch: TimedLaunch): GPUComputePassDescriptor;
   resolve(encoder: GPUCommandEncoder): void;
   /** Reads the timestamps of what was submitted. */
   finish(): Promise<void>;
@@ -21,8 +20,8 @@ export function profiler(gpu: GPUDevice, debug: number): Profiler | undefined {
   if (!gpu.features.has("timestamp-query")) return undefined;
   const sets: GPUQuerySet[] = []; // as many as the longest run took
   const totals = new LaunchTimes(debug);
-  let launches: PlanLaunch[] = [];
-  let resolved: { buffer: GPUBuffer; launches: PlanLaunch[] } | undefined;
+  let launches: TimedLaunch[] = [];
+  let resolved: { buffer: GPUBuffer; launches: TimedLaunch[] } | undefined;
   return {
     pass(launch) {
       const at = launches.length * 2;

@@ -1,6 +1,6 @@
-// Workgroup tile of matmul_tile.wgsl: TILE_M x TILE_N outputs by (TILE_M / RM) * (TILE_N / 4)
-// threads, RM x 4 each; TILE_K steps of k are staged at a time in 8.5 KiB. RM and TILE_K are
-// multiples of 4.
+// Workgroup tile of matmul_tile.wgsl: TILE_M x TILE_N outputs by (TILE_M / RM) * (TILE_N / 4) = 128
+// threads, RM x 4 each; TILE_K steps of k are staged at a time in 8 KiB. A thread stages one block:
+// half of them A's, half B's.
 const TILE_M: u32 = 64u;
 const TILE_N: u32 = 64u;
 const TILE_K: u32 = 16u;

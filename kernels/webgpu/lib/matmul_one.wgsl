@@ -1,0 +1,57 @@
+// Loads and stores of matmul_tile.wgsl, element by element: any size, any offset. What lies past
+// the end is zero.
+alias Value = f32;
+alias Word = u32;
+
+fn one_a(base: u32, m: u32, k: u32) -> f32 {
+  if (m >= p.M || k >= p.K) { return 0f; }
+  return a[base + select(m * p.lda + k, k * p.lda + m, TRANS_A == 1u)];
+}
+
+fn one_b(base: u32, k: u32, n: u32) -> f32 {
+  if (n >= p.N || k >= p.K) { return 0f; }
+  let index = base + select(k * p.ldb + n, n * p.ldb + k, TRANS_B == 1u);
+  return decode_one(b[decode_word(index, B_DTYPE)], index, B_DTYPE);
+}
+
+// A'[m][k .. k + 3], or A'[m .. m + 3][k] with TRANS_A
+fn load_a(base: u32, m: u32, k: u32) -> vec4f {
+  let dm = TRANS_A;
+  let dk = 1u - TRANS_A;
+  return vec4f(
+    one_a(base, m, k), one_a(base, m + dm, k + dk),
+    one_a(base, m + 2u * dm, k + 2u * dk), one_a(base, m + 3u * dm, k + 3u * dk),
+  );
+}
+
+// B'[k .. k + 3][n] with TRANS_B, else B'[k][n .. n + 3]
+fn load_b(base: u32, k: u32, n: u32) -> vec4f {
+  let dk = TRANS_B;
+  let dn = 1u - TRANS_B;
+  return vec4f(
+    one_b(base, k, n), one_b(base, k + dk, n + dn),
+    one_b(base, k + 2u * dk, n + 2u * dn), one_b(base, k + 3u * dk, n + 3u * dn),
+  );
+}
+
+fn store_one(base: u32, m: u32, n: u32, sum: f32) {
+  if (m >= p.M || n >= p.N) { return; }
+  let at = base + m * p.ldc + n;
+  var y = p.alpha * sum;
+  if (ACCUMULATE == 1u) { y += c[at]; }
+  if (BIAS == 1u) { y += bias[n]; }
+  if (ACTIVATION == 1u) {
+    pre[at] = y;
+    y = gelu(y);
+  }
+  if (RESIDUAL == 1u) { y += residual[at]; }
+  c[at] = y;
+}
+
+// C[m][n .. n + 3] from its sums
+fn store(base: u32, m: u32, n: u32, sum: vec4f) {
+  store_one(base, m, n, sum.x);
+  store_one(base, m, n + 1u, sum.y);
+  store_one(base, m, n + 2u, sum.z);
+  store_one(base, m, n + 3u, sum.w);
+}
