@@ -40,8 +40,11 @@ function sizesOf(q: Tensor, k: Tensor, attrs: AttentionAttrs): Sizes {
   const kTime = timeAxis(attrs.keyLayout);
   const { heads } = attrs;
   return {
-    ...{ batch: q.shape[1 - qTime], heads, queries: q.shape[qTime] },
-    ...{ keys: k.shape[kTime], dim: q.shape[2] / heads },
+    batch: q.shape[1 - qTime],
+    heads,
+    queries: q.shape[qTime],
+    keys: k.shape[kTime],
+    dim: q.shape[2] / heads,
   };
 }
 
@@ -95,8 +98,15 @@ function paramsOf({ batch, heads, queries, keys, dim }: Sizes, attrs: AttentionA
   const q = strides(attrs.queryLayout, queries);
   const k = strides(attrs.keyLayout, keys);
   return {
-    ...{ queries, keys, heads, pairs: batch * heads, chunks },
-    ...{ qBatch: q.batch, qRow: q.row, kBatch: k.batch, kRow: k.row },
+    queries,
+    keys,
+    heads,
+    pairs: batch * heads,
+    chunks,
+    qBatch: q.batch,
+    qRow: q.row,
+    kBatch: k.batch,
+    kRow: k.row,
   };
 }
 
@@ -105,8 +115,10 @@ function maskParams(mask: Tensor | undefined, { queries, keys }: Sizes, attrs: A
   return {
     constants: { MASK: mask ? 1 : 0, CAUSAL: attrs.causal ? 1 : 0 },
     params: {
-      ...{ maskBatch: byQuery ? queries * keys : keys, maskRow: byQuery ? keys : 0 },
-      ...{ offset: keys - queries, scale: attrs.scale },
+      maskBatch: byQuery ? queries * keys : keys,
+      maskRow: byQuery ? keys : 0,
+      offset: keys - queries,
+      scale: attrs.scale,
     },
   };
 }
@@ -138,8 +150,11 @@ export const attentionOp: Op = {
     const dvSoFar = needs[2] ? ctx.take(2) : undefined;
     const inputs = [q, dout, weights, ...(dkSoFar ? [dkSoFar] : []), ...(dvSoFar ? [dvSoFar] : [])];
     const [dk, dv] = apply(attentionKeyGradOp, inputs, {
-      ...{ ...attrs, kShape: k.shape, keys: sizesOf(q, k, attrs as AttentionAttrs).keys },
-      ...{ addK: !!dkSoFar, addV: !!dvSoFar },
+      ...attrs,
+      kShape: k.shape,
+      keys: sizesOf(q, k, attrs as AttentionAttrs).keys,
+      addK: !!dkSoFar,
+      addV: !!dvSoFar,
     });
     return [dq, needs[1] ? dk : undefined, needs[2] ? dv : undefined];
   },

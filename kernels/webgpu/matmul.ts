@@ -1,3 +1,4 @@
+/** Which form of the matrix product a launch takes: tiles in workgroup memory, or registers of a subgroup. */
 import type { ChooseGeometry, Numbers } from "./table.ts";
 
 /** Columns one workgroup of the register kernels owns, for each lane. */

@@ -1,3 +1,4 @@
+/** Every WebGPU kernel: from a launch to its files, override constants and workgroup counts. */
 import { chooseMatmul } from "./matmul.ts";
 
 /** What a geometry may depend on besides the launch: facts of the adapter, never a clock. */

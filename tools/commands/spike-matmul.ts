@@ -80,10 +80,24 @@ async function time([label, M, N, K, forms]: Shape): Promise<void> {
     const transA = form[0] === "T";
     const transB = form[1] === "T";
     const params = {
-      ...{ M, N, K, lda: transA ? M : K, ldb: transB ? K : N, ldc: N },
-      ...{ aOffset: 0, bOffset: 0, cOffset: 0, batch: 1, batch2: 1, alpha: 1 },
-      ...{ aBatchStride: 0, bBatchStride: 0, cBatchStride: 0 },
-      ...{ aBatchStride2: 0, bBatchStride2: 0, cBatchStride2: 0 },
+      M,
+      N,
+      K,
+      lda: transA ? M : K,
+      ldb: transB ? K : N,
+      ldc: N,
+      aOffset: 0,
+      bOffset: 0,
+      cOffset: 0,
+      batch: 1,
+      batch2: 1,
+      alpha: 1,
+      aBatchStride: 0,
+      bBatchStride: 0,
+      cBatchStride: 0,
+      aBatchStride2: 0,
+      bBatchStride2: 0,
+      cBatchStride2: 0,
     };
     const selectors = { TRANS_A: Number(transA), TRANS_B: Number(transB) };
     const { file, uses, constants, groups } = chooseMatmul(params, selectors, adapter);
