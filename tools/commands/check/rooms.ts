@@ -39,7 +39,7 @@ export const ROOMS: Readonly<Record<string, readonly Room[]>> = {
     },
     {
       name: "method",
-      paths: ["promptgen/methods/method.ts"],
+      paths: ["promptgen/methods/method.ts", "promptgen/methods/options.ts"],
       may: ["benchmark", "facts", "training"],
     },
     {
@@ -47,6 +47,7 @@ export const ROOMS: Readonly<Record<string, readonly Room[]>> = {
       paths: ["promptgen/methods/*"],
       may: ["method", "benchmark", "facts", "training"],
     },
+    { name: "methods", paths: ["promptgen/methods/index.ts"], may: "all" },
     { name: "scores", paths: ["promptgen/scores.ts"], may: ["facts"] },
     {
       name: "measure",
