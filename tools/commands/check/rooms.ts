@@ -52,7 +52,7 @@ export const ROOMS: Readonly<Record<string, readonly Room[]>> = {
     {
       name: "measure",
       paths: ["promptgen/measure.ts", "promptgen/audit.ts"],
-      may: ["method", "scores", "benchmark", "facts"],
+      may: ["method", "scores", "benchmark", "training", "facts"],
     },
     {
       name: "report",
