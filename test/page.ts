@@ -1,3 +1,4 @@
+/** Serves built files to a Chromium page, and runs programs in it. */
 import { readFile } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";

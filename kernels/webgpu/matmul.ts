@@ -1,3 +1,4 @@
+/** Which kernel, tile and number of chunks a matrix product takes on WebGPU, from its shape alone. */
 import type { Adapter, ChooseGeometry, Numbers } from "./table.ts";
 
 /** Columns one workgroup of the register kernels owns, for each lane. */

@@ -18,7 +18,10 @@ const tokenizers = {
 const ids = specialIds(tokenizers);
 
 const example = (bart: number[], bert: number[], encoder: number[], object = 40) => ({
-  ...{ bart, bert, encoder, object },
+  bart,
+  bert,
+  encoder,
+  object,
 });
 const rows = (t: Tensor): number[][] => {
   const [count, width] = t.shape;

@@ -105,7 +105,13 @@ test("a masked batch asks for what was masked and for nothing else", async () =>
 
 each("both problems learn", async (device) => {
   const settings = {
-    ...{ epochs: 1, batchSize: 32, lr: 1e-2, warmup: 0.1, weightDecay: 0.01, clip: 1, seed: 1 },
+    epochs: 1,
+    batchSize: 32,
+    lr: 1e-2,
+    warmup: 0.1,
+    weightDecay: 0.01,
+    clip: 1,
+    seed: 1,
     evaluationsPerEpoch: 1,
   };
   const losses = async <Item, Batch>(problem: Problem<Item, Batch>): Promise<number[]> => {
@@ -120,7 +126,10 @@ each("both problems learn", async (device) => {
   const bert = BertForMaskedLM.random(
     {
       ...config(world.bert),
-      ...{ hidden_size: 16, intermediate_size: 16, num_attention_heads: 2, num_hidden_layers: 1 },
+      hidden_size: 16,
+      intermediate_size: 16,
+      num_attention_heads: 2,
+      num_hidden_layers: 1,
     },
     1,
   );
@@ -128,13 +137,21 @@ each("both problems learn", async (device) => {
   const bart = BartForConditionalGeneration.random(
     {
       ...config(world.bart),
-      ...{ d_model: 16, encoder_layers: 1, decoder_layers: 1, encoder_ffn_dim: 16 },
-      ...{ decoder_ffn_dim: 16, encoder_attention_heads: 2, decoder_attention_heads: 2 },
+      d_model: 16,
+      encoder_layers: 1,
+      decoder_layers: 1,
+      encoder_ffn_dim: 16,
+      decoder_ffn_dim: 16,
+      encoder_attention_heads: 2,
+      decoder_attention_heads: 2,
     },
     1,
   );
   const options = {
-    ...{ least: 0.3, most: 0.6, span: 3, paraphrase: 0.5 },
+    least: 0.3,
+    most: 0.6,
+    span: 3,
+    paraphrase: 0.5,
     statements: (s: Parameters<typeof statements>[0]) => statements(s, patterns),
   };
   const random = (purpose: number, e: number) => new Random(1, purpose, e);

@@ -2,8 +2,9 @@
 import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { readSources, type Source } from "../../tools/commands/check.ts";
-import { kernelProblems } from "../../tools/commands/check-kernels.ts";
+import type { Source } from "../../tools/commands/check/imports.ts";
+import { kernelProblems } from "../../tools/commands/check/kernels.ts";
+import { readSources } from "../../tools/commands/check.ts";
 
 const sources = readSources(fileURLToPath(new URL("../..", import.meta.url)));
 

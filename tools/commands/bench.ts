@@ -73,7 +73,8 @@ function run(script: string): Promise<Report> {
   const env = {
     ...process.env,
     ...(cache && { MESA_SHADER_CACHE_DIR: cache, MESA_SHADER_CACHE_DISABLE: "false" }),
-    ...{ OPENBLAS_NUM_THREADS: args.threads, OMP_NUM_THREADS: args.threads },
+    OPENBLAS_NUM_THREADS: args.threads,
+    OMP_NUM_THREADS: args.threads,
     MKL_NUM_THREADS: args.threads,
   };
   const program = script.endsWith(".py") ? "python3" : process.execPath;

@@ -1,143 +1,99 @@
 /**
  * The house rules that a compiler does not know: `npm run check`.
  *
- * - The import graph points one way: promptgen -> models -> engine -> kernels; test and tools see
- *   everything.
- * - A source file (.ts, .wgsl) has at most 400 code lines: no blanks, no comments.
+ * - Imports point one way, between the top folders and between the rooms of each (check/rooms.ts).
+ * - No circle of imports within a top folder; types do not count.
+ * - A source file begins with a comment that says what it is.
+ * - Dialect: no object literal is spread, no folder of one machine is named. Biome holds the rest.
  * - No test is skipped or run alone.
- * - The kernels' sources say what kernels/manifest.ts says: check-kernels.ts.
+ * - The kernels' sources say what kernels/manifest.ts says: check/kernels.ts.
+ *
+ * The longest files are only told: how long one may be depends on what it says.
  */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { dirname, relative, resolve, sep } from "node:path";
+import { resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
-import { kernelProblems } from "./check-kernels.ts";
+import {
+  type Arrows,
+  circleProblems,
+  folderOf,
+  importGraph,
+  roomOf,
+  type Source,
+} from "./check/imports.ts";
+import { kernelProblems } from "./check/kernels.ts";
+import { EXCEPTIONS, FOLDERS, ROOMS } from "./check/rooms.ts";
+import {
+  codeLines,
+  dialectProblems,
+  headerProblems,
+  longest,
+  skipProblems,
+} from "./check/rules.ts";
 
-/** What a folder may import besides itself. */
-export const ARROWS: Readonly<Record<string, readonly string[]>> = {
-  promptgen: ["models", "engine"],
-  models: ["engine"],
-  engine: ["kernels"],
-  kernels: [],
-  test: ["promptgen", "models", "engine", "kernels", "tools"],
-  tools: ["promptgen", "models", "engine", "kernels"],
-};
-
-export const MAX_CODE_LINES = 400;
-
-/** A source file of the project: path from the root with `/`, and its text. */
-export interface Source {
-  path: string;
-  text: string;
-}
-
-/** Specifiers that a TypeScript file imports or re-exports, statically or by `import("...")`. */
-export function specifiers(text: string): string[] {
-  const code = text.replace(/^\s*(?:\/\/|\*|\/\*).*$/gm, "");
-  const pattern =
-    /^\s*(?:import|export)\b[^"'`;=]*?\bfrom\s*["']([^"']+)["']|^\s*import\s*["']([^"']+)["']|\bimport\(\s*["']([^"']+)["']/gm;
-  return [...code.matchAll(pattern)].map(([, a, b, c]) => a ?? b ?? c ?? "");
-}
-
-/** Number of lines that hold code: neither blank nor within a comment. */
-export function codeLines(text: string): number {
-  let count = 0;
-  let inComment = false;
-  for (const raw of text.split("\n")) {
-    let line = raw.trim();
-    if (inComment) {
-      const end = line.indexOf("*/");
-      if (end < 0) continue;
-      inComment = false;
-      line = line.slice(end + 2).trim();
-    }
-    while (line.startsWith("/*")) {
-      const end = line.indexOf("*/", 2);
-      inComment = end < 0;
-      line = inComment ? "" : line.slice(end + 2).trim();
-    }
-    if (line !== "" && !line.startsWith("//")) count++;
-  }
-  return count;
-}
-
-/**
- * Arrows between folders with the number of imports, and one sentence for each import that is not
- * allowed.
- */
-export function importGraph(sources: readonly Source[]): {
-  arrows: Map<string, Map<string, number>>;
-  problems: string[];
-} {
-  const arrows = new Map<string, Map<string, number>>();
-  const problems: string[] = [];
-  for (const { path, text } of sources) {
-    const from = path.split("/")[0] ?? "";
-    for (const specifier of path.endsWith(".ts") ? specifiers(text) : []) {
-      if (!specifier.startsWith(".")) continue;
-      const target = relative("/", resolve("/", dirname(path), specifier))
-        .split(sep)
-        .join("/");
-      const to = target.includes("/") ? (target.split("/")[0] ?? "") : "(root)";
-      if (to === from) continue;
-      const row = arrows.get(from) ?? new Map<string, number>();
-      arrows.set(from, row.set(to, (row.get(to) ?? 0) + 1));
-      if (ARROWS[from]?.includes(to)) continue;
-      const allowed = ARROWS[from]?.join(", ") || "nothing";
-      problems.push(`[check] ${path} imports ${target}; ${from} may import ${allowed} and itself`);
-    }
-  }
-  return { arrows, problems };
-}
-
-/** One sentence for each file that is too long. */
-export function lengthProblems(sources: readonly Source[]): string[] {
-  return sources
-    .map(({ path, text }) => ({ path, lines: codeLines(text) }))
-    .filter(({ lines }) => lines > MAX_CODE_LINES)
-    .map(
-      ({ path, lines }) =>
-        `[check] ${path} has ${lines} code lines; split it, ${MAX_CODE_LINES} is the limit`,
-    );
-}
-
-/** One sentence for each test that is skipped or run alone. */
-export function skipProblems(sources: readonly Source[]): string[] {
-  return sources
-    .filter(({ path }) => path.startsWith("test/") && path.endsWith(".ts"))
-    .flatMap(({ path, text }) =>
-      text.split("\n").flatMap((line, i) => {
-        const found = /\.(?:skip|only)\s*\(/.exec(line);
-        return found
-          ? [`[check] ${path}:${i + 1} calls ${found[0]}...); run every test or remove it`]
-          : [];
-      }),
-    );
-}
-
-/** Every source file under `root`. */
-export function readSources(root: string): Source[] {
-  return Object.keys(ARROWS)
-    .filter((folder) => existsSync(resolve(root, folder)))
-    .flatMap((folder) =>
-      readdirSync(resolve(root, folder), { recursive: true, encoding: "utf8" })
-        .filter((name) => /\.(?:ts|wgsl)$/.test(name) && !name.split(sep).includes("node_modules"))
-        .map((name) => `${folder}/${name.split(sep).join("/")}`),
-    )
+/** Texts of the project below a folder, and of the root itself where there is none. */
+function read(root: string, folder: string, ending: RegExp): Source[] {
+  if (!existsSync(resolve(root, folder))) return [];
+  return readdirSync(resolve(root, folder), { recursive: folder !== "", encoding: "utf8" })
+    .map((name) => [folder, ...name.split(sep)].filter(Boolean).join("/"))
+    .filter((path) => ending.test(path) && !/(?:^|\/)(?:node_modules|build)\//.test(path))
     .sort()
     .map((path) => ({ path, text: readFileSync(resolve(root, path), "utf8") }));
 }
 
+/** Every source file under `root`. */
+export const readSources = (root: string): Source[] =>
+  Object.keys(FOLDERS).flatMap((folder) => read(root, folder, /\.(?:ts|wgsl)$/));
+
+/** One line for a folder or a room: what it is made of and where its arrows go. */
+function line(
+  name: string,
+  sources: readonly Source[],
+  to: ReadonlyMap<string, number> = new Map(),
+) {
+  const lines = sources.reduce((sum, { text }) => sum + codeLines(text), 0);
+  const arrows = [...to].map(([other, times]) => `${other} (${times})`).join(", ");
+  const size = `${sources.length} files`.padStart(9) + `${lines} lines`.padStart(12);
+  return `${name.padEnd(22)}${size}  -> ${arrows || "nothing"}`;
+}
+
+/** Folders with their rooms, those without a file left out. */
+function drawing(sources: readonly Source[], arrows: Arrows): string[] {
+  return Object.keys(FOLDERS).flatMap((folder) => {
+    const own = sources.filter(({ path }) => folderOf(path) === folder);
+    const rooms = new Map<string, Source[]>();
+    for (const source of own) {
+      const name = roomOf(source.path)?.name ?? "(no room)";
+      rooms.set(name, [...(rooms.get(name) ?? []), source]);
+    }
+    const order = (name: string): number =>
+      ROOMS[folder].findIndex((room) => new RegExp(`^${room.name.replace("*", ".*")}$`).test(name));
+    const inner = [...rooms]
+      .filter(([name]) => folder in ROOMS && name !== "index")
+      .sort(([a], [b]) => order(a) - order(b))
+      .map(([name, files]) => line(`  ${name}`, files, arrows.get(`${folder}: ${name}`)));
+    return [line(folder, own, arrows.get(folder)), ...inner];
+  });
+}
+
 function main(): void {
-  const sources = readSources(fileURLToPath(new URL("../..", import.meta.url)));
+  const root = fileURLToPath(new URL("../..", import.meta.url));
+  const sources = readSources(root);
+  const others = ["", "docs", ...Object.keys(FOLDERS)].flatMap((folder) =>
+    read(root, folder, /\.(?:md|py|sh|mjs|cjs)$/),
+  );
   const { arrows, problems } = importGraph(sources);
-  problems.push(...lengthProblems(sources), ...skipProblems(sources), ...kernelProblems(sources));
-  for (const folder of Object.keys(ARROWS)) {
-    const own = sources.filter(({ path }) => path.startsWith(`${folder}/`));
-    const lines = own.reduce((sum, { text }) => sum + codeLines(text), 0);
-    const to = [...(arrows.get(folder) ?? [])].map(([name, times]) => `${name} (${times})`);
-    const size = `${own.length} files, ${lines} code lines`;
-    console.log(`${folder.padEnd(9)} ${size.padEnd(28)} -> ${to.join(", ") || "nothing"}`);
-  }
+  problems.push(
+    ...circleProblems(sources),
+    ...headerProblems(sources),
+    ...dialectProblems([...sources, ...others]),
+    ...skipProblems(sources),
+    ...kernelProblems(sources),
+  );
+  console.log(drawing(sources, arrows).join("\n"));
+  const long = longest(sources).map(({ path, lines }) => `${path} ${lines}`);
+  console.log(`longest: ${long.join(", ")}`);
+  if (EXCEPTIONS.length > 0) console.log(`${EXCEPTIONS.length} exceptions to the arrows`);
   for (const problem of problems) console.error(problem);
   if (problems.length === 0) console.log("ok");
   process.exitCode = problems.length === 0 ? 0 : 1;

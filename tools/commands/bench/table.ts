@@ -1,3 +1,4 @@
+/** Prints the figures of all libraries side by side. */
 import { median, type Row } from "./process.ts";
 import { matmulSizes, stackFlops } from "./workload.ts";
 

@@ -1,3 +1,4 @@
+/** Web workers for libraries that expect a browser, made of worker threads of Node. */
 import { resolveObjectURL } from "node:buffer";
 import { Worker } from "node:worker_threads";
 

@@ -10,10 +10,10 @@ import {
   kernels,
   type Selector,
   webgpuKernels,
-} from "../../kernels/manifest.ts";
-import { GEOMETRY_CONSTANTS } from "../../kernels/webgpu/table.ts";
-import { kernelFields } from "../lib/kernel-fields.ts";
-import type { Source } from "./check.ts";
+} from "../../../kernels/manifest.ts";
+import { GEOMETRY_CONSTANTS } from "../../../kernels/webgpu/table.ts";
+import { kernelFields } from "../../lib/kernel-fields.ts";
+import type { Source } from "./imports.ts";
 
 type Device = "webgpu" | "cpu";
 

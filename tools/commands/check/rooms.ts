@@ -1,0 +1,123 @@
+/**
+ * The rooms of the house, and what each may import: a table to read and to edit.
+ *
+ * A file stands in the room whose longest path fits it. `*` is one folder or file name, and makes a room of each: two of them
+ * do not import each other. A room may import itself, the rooms of its own folder that it names, and of other folders what
+ * `FOLDERS` allows. Types count as values do: who knows another's types knows the other.
+ */
+
+/** What a top folder may import besides itself. */
+export const FOLDERS: Readonly<Record<string, readonly string[]>> = {
+  promptgen: ["models", "engine"],
+  models: ["engine"],
+  engine: ["kernels"],
+  kernels: [],
+  test: ["promptgen", "models", "engine", "kernels", "tools"],
+  tools: ["promptgen", "models", "engine", "kernels"],
+};
+
+export interface Room {
+  /** Without the folder: the room `facts` of promptgen. */
+  readonly name: string;
+  /** Paths from the root; one that ends in `/` is all that is below. */
+  readonly paths: readonly string[];
+  /** Rooms of the same folder; "all": every one. */
+  readonly may: readonly string[] | "all";
+  /** Its files may import each other in circles. */
+  readonly circles?: true;
+}
+
+/** Rooms by top folder; a folder that is not named is one room. */
+export const ROOMS: Readonly<Record<string, readonly Room[]>> = {
+  promptgen: [
+    { name: "facts", paths: ["promptgen/facts/"], may: [] },
+    { name: "training", paths: ["promptgen/training/"], may: [] },
+    {
+      name: "benchmark",
+      paths: ["promptgen/benchmark.ts", "promptgen/answers.ts", "promptgen/reader.ts"],
+      may: ["facts", "training"],
+    },
+    {
+      name: "method",
+      paths: ["promptgen/methods/method.ts", "promptgen/methods/options.ts"],
+      may: ["benchmark", "facts", "training"],
+    },
+    {
+      name: "methods/*",
+      paths: ["promptgen/methods/*"],
+      may: ["method", "benchmark", "facts", "training"],
+    },
+    { name: "methods", paths: ["promptgen/methods/index.ts"], may: "all" },
+    { name: "scores", paths: ["promptgen/scores.ts"], may: ["facts"] },
+    {
+      name: "measure",
+      paths: ["promptgen/measure.ts", "promptgen/audit.ts"],
+      may: ["method", "scores", "benchmark", "training", "facts"],
+    },
+    {
+      name: "report",
+      paths: ["promptgen/report/"],
+      may: ["method", "scores", "benchmark", "facts"],
+    },
+    { name: "world", paths: ["promptgen/world/"], may: "all" },
+    { name: "pretraining", paths: ["promptgen/pretraining/"], may: "all" },
+    {
+      name: "run",
+      paths: ["promptgen/run.ts", "promptgen/study.ts", "promptgen/probe.ts"],
+      may: "all",
+    },
+    { name: "index", paths: ["promptgen/index.ts"], may: "all" },
+  ],
+  models: [
+    { name: "formats", paths: ["models/formats/"], may: [] },
+    { name: "hub", paths: ["models/hub/"], may: ["formats"] },
+    { name: "tokenizer", paths: ["models/tokenizer/"], may: ["formats"] },
+    { name: "architectures", paths: ["models/"], may: ["formats", "hub", "tokenizer"] },
+    {
+      name: "generation",
+      paths: ["models/generation/"],
+      may: ["architectures", "formats", "hub", "tokenizer"],
+    },
+    { name: "index", paths: ["models/index.ts"], may: "all" },
+  ],
+  engine: [
+    {
+      name: "ground",
+      paths: ["errors", "shape", "tensor", "op", "trace", "philox"].map((n) => `engine/${n}.ts`),
+      may: [],
+    },
+    { name: "copy", paths: ["engine/ops/copy.ts"], may: ["ground"] },
+    // the gradient of an op is made of ops: sum's needs expand, expand's needs sum
+    { name: "ops", paths: ["engine/ops/"], may: ["ground"], circles: true },
+    { name: "grad", paths: ["engine/grad.ts", "engine/optim.ts"], may: ["ops", "ground"] },
+    { name: "plan", paths: ["engine/plan.ts"], may: ["copy", "ground"] },
+    { name: "device", paths: ["engine/device.ts"], may: ["plan", "ground"] },
+    {
+      name: "compile",
+      paths: ["engine/compile.ts", "engine/plan-cache.ts"],
+      may: ["device", "plan", "ground"],
+    },
+    { name: "devices", paths: ["engine/devices/"], may: ["device", "plan", "ground"] },
+    {
+      name: "devices/*",
+      paths: ["engine/devices/webgpu/", "engine/devices/cpu/"],
+      may: ["devices", "device", "plan", "ground"],
+    },
+    {
+      name: "open",
+      paths: ["engine/open.ts"],
+      may: ["devices/webgpu", "devices/cpu", "device", "ground"],
+    },
+    { name: "index", paths: ["engine/index.ts"], may: "all" },
+  ],
+};
+
+/**
+ * Imports that the table forbids and that stand for now, from and to by the beginnings of their paths; one that nobody uses any
+ * more is a problem.
+ */
+export const EXCEPTIONS: readonly (readonly [from: string, to: string])[] = [
+  ["models/formats/checkpoint.ts", "models/config.ts"],
+  ["promptgen/methods/promptgen/", "promptgen/probe.ts"],
+  ["promptgen/methods/promptgen/", "promptgen/report/"],
+];

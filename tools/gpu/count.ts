@@ -1,0 +1,221 @@
+/**
+ * Counts the launches, bytes and floating-point operations of the training step from its plan; no device runs.
+ *
+ *   node tools/gpu/count.ts [--size full|base|small|slim|toy] [--part step|forward|bert] [--batch 32] [--subject 5] [--extra 11]
+ *       [--dropout 0.1] [--attn 0.1] [--binding BYTES] [--top 30] [--json FILE]
+ */
+import { writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { compile } from "../../engine/compile.ts";
+import type { Device } from "../../engine/device.ts";
+import { windows } from "../../engine/devices/webgpu/windows.ts";
+import type { Plan, PlanLaunch, Region } from "../../engine/plan.ts";
+import { manifest } from "../../kernels/manifest.ts";
+import { geometryOf } from "../../kernels/webgpu/table.ts";
+import { optionsOf, WORKLOAD_FLAGS } from "./options.ts";
+import { type WorkloadOptions, workload } from "./workload.ts";
+
+/** A large GPU. */
+const ADAPTER = { software: false, subgroupSize: 32, maxWorkgroupStorage: 49152 };
+const BINDING = 2 ** 31 - 4;
+/** Of an H100: bytes and operations (f32) a millisecond at the best. */
+const PEAK = { bytes: 3.35e9, flops: 60e9 };
+
+class Captured extends Error {
+  readonly plan: Plan;
+  constructor(plan: Plan) {
+    super("captured");
+    this.plan = plan;
+  }
+}
+
+const nothing = (): never => {
+  throw new Error("this device only looks at plans");
+};
+
+/** A device that throws the first plan it is given. */
+const onlooker: Device = {
+  kind: "webgpu",
+  description: "looks at plans",
+  stats: { buffersCreated: 0, bytes: 0, submits: 0, launches: 0, pipelines: 0 },
+  load: (plan) => Promise.reject(new Captured(plan)),
+  ready: () => Promise.resolve(),
+  readStates: nothing,
+  write: nothing,
+  profile: () => [],
+  synchronize: () => Promise.resolve(),
+  destroy: () => {},
+};
+
+/** The plan of a workload. */
+export async function planOf(options: WorkloadOptions): Promise<Plan> {
+  const { batch, optimizer, run } = workload(options);
+  try {
+    await compile(onlooker, run)(batch, Uint32Array.of(1, 0, 1, 0), optimizer.scalars(1, 1e-5));
+  } catch (error) {
+    if (error instanceof Captured) return error.plan;
+    throw error;
+  }
+  throw new Error("nothing was planned");
+}
+
+/** What all launches of one name have together. */
+export interface Sum {
+  launches: number;
+  bytes: number;
+  flops: number;
+  workgroups: number;
+}
+
+export interface Counts {
+  readonly launches: readonly PlanLaunch[];
+  /** Slots of intermediates, bytes each. */
+  readonly slots: readonly number[];
+  /** The fewest points where a dispatch waits for all before it, if whole memories are what is watched. */
+  readonly barriers: number;
+  readonly kernels: ReadonlyMap<string, Sum>;
+  readonly ops: ReadonlyMap<string, Sum>;
+  /** Matrix products by shape and tile. */
+  readonly products: ReadonlyMap<string, Sum>;
+}
+
+const present = (regions: readonly (Region | null)[]): Region[] =>
+  regions.filter((region) => region !== null);
+
+function keyOf({ memory }: Region): string {
+  if (memory.kind === "slot" || memory.kind === "input") return `${memory.kind} ${memory.index}`;
+  const { node } = memory.kind === "state" ? memory.state : memory.tensor;
+  return `${memory.kind} ${node.id}`;
+}
+
+const bytesOf = (regions: readonly Region[]): number =>
+  regions.reduce((sum, { byteLength }) => sum + byteLength, 0);
+
+function costOf(l: PlanLaunch): Sum {
+  const { groups } = geometryOf(l.kernel, l.params, l.constants, ADAPTER);
+  return {
+    launches: 1,
+    bytes:
+      l.kernel === "embedding"
+        ? 2 * l.params.n * 4 // of a table it reads some rows only
+        : bytesOf([...present(l.inputs), ...l.inouts, ...l.inouts, ...present(l.outputs)]),
+    flops: l.kernel === "matmul" ? manifest.matmul.flops(l.params, l.constants) : 0,
+    workgroups: typeof groups === "number" ? groups : groups.reduce((a, b) => a * b, 1),
+  };
+}
+
+function add(sums: Map<string, Sum>, name: string, more: Sum): void {
+  const sum = sums.get(name) ?? { launches: 0, bytes: 0, flops: 0, workgroups: 0 };
+  for (const key of Object.keys(more) as (keyof Sum)[]) sum[key] += more[key];
+  sums.set(name, sum);
+}
+
+/** A dispatch waits if it reads what was written since the last wait, or writes what was read or written since. */
+function barriersOf(launches: readonly PlanLaunch[]): number {
+  let count = 0;
+  const written = new Set<string>();
+  const read = new Set<string>();
+  for (const l of launches) {
+    const reads = present(l.inputs).map(keyOf);
+    const writes = [...l.inouts, ...present(l.outputs)].map(keyOf);
+    const waits =
+      reads.some((key) => written.has(key)) ||
+      writes.some((key) => written.has(key) || read.has(key));
+    if (waits) {
+      count++;
+      written.clear();
+      read.clear();
+    }
+    for (const key of reads) read.add(key);
+    for (const key of writes) written.add(key);
+  }
+  return count;
+}
+
+/** Counts a plan as WebGPU would run it. */
+export function countPlan(plan: Plan, maxBinding = BINDING): Counts {
+  const launches = plan.launches.flatMap((launch) => windows(launch, maxBinding));
+  const [byKernel, ops, products] = [0, 1, 2].map(() => new Map<string, Sum>());
+  for (const l of launches) {
+    const cost = costOf(l);
+    add(byKernel, l.kernel, cost);
+    add(ops, `${l.op}/${l.kernel}`, cost);
+    if (l.kernel !== "matmul") continue;
+    const { M, N, K, batch } = l.params;
+    const form = `${l.constants.TRANS_A ? "T" : "N"}${l.constants.TRANS_B ? "T" : "N"}`;
+    const { uses, file } = geometryOf("matmul", l.params, l.constants, ADAPTER);
+    add(products, `${form} ${M} x ${N} x ${K}, ${batch} of them, ${uses[0] ?? file}`, cost);
+  }
+  const { slots } = plan;
+  return { launches, slots, barriers: barriersOf(launches), kernels: byKernel, ops, products };
+}
+
+function table(title: string, sums: ReadonlyMap<string, Sum>, top: number): string[] {
+  const rows = [...sums].sort(([, a], [, b]) => b.flops - a.flops || b.bytes - a.bytes);
+  const line = (cells: readonly string[]): string =>
+    cells.map((cell, i) => (i === 0 ? cell.padEnd(56) : cell.padStart(10))).join("");
+  const shown = rows
+    .slice(0, top)
+    .map(([name, { launches, bytes, flops, workgroups }]) =>
+      line([
+        name,
+        String(launches),
+        (bytes / 1e9).toFixed(3),
+        (flops / 1e9).toFixed(1),
+        (bytes / PEAK.bytes + flops / PEAK.flops).toFixed(3),
+        (workgroups / launches).toFixed(0),
+      ]),
+    );
+  return ["", line([title, "launches", "GB", "GFLOP", "ms", "groups"]), ...shown];
+}
+
+/** The launches as JSON, with the bytes of each operand. */
+const asJson = (launches: readonly PlanLaunch[]): string => {
+  const place = (r: Region | null) => r && [keyOf(r), r.byteOffset, r.byteLength];
+  return JSON.stringify(
+    launches.map(({ op, kernel, constants, params, inputs, inouts, outputs }) => ({
+      op,
+      kernel,
+      constants,
+      params,
+      in: inputs.map(place),
+      out: [...inouts, ...outputs].map(place),
+    })),
+  );
+};
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: {
+      ...WORKLOAD_FLAGS,
+      binding: { type: "string", default: String(BINDING) },
+      top: { type: "string", default: "30" },
+      json: { type: "string" },
+    },
+  });
+  const start = performance.now();
+  const counts = countPlan(await planOf(optionsOf(values)), Number(values.binding));
+  const seconds = ((performance.now() - start) / 1e3).toFixed(1);
+  const { launches, slots, barriers } = counts;
+  const total = { bytes: 0, flops: 0 };
+  for (const sum of counts.kernels.values()) {
+    total.bytes += sum.bytes;
+    total.flops += sum.flops;
+  }
+  const gigabytes = (bytes: number): string => `${(bytes / 1e9).toFixed(2)} GB`;
+  const memory = slots.reduce((sum, bytes) => sum + bytes, 0);
+  console.log(
+    [
+      `${launches.length} launches, ${barriers} barriers at least (planned in ${seconds} s)`,
+      `${slots.length} slots, ${gigabytes(memory)}, the largest ${gigabytes(Math.max(...slots))}`,
+      `${gigabytes(total.bytes)} moved, ${(total.flops / 1e12).toFixed(3)} TFLOP; ms below are at ${PEAK.bytes / 1e9} TB/s and ${PEAK.flops / 1e9} TFLOPS`,
+      ...table("kernel", counts.kernels, 99),
+      ...table("matrix product", counts.products, Number(values.top)),
+      ...table("op/kernel", counts.ops, Number(values.top)),
+    ].join("\n"),
+  );
+  if (values.json !== undefined) writeFileSync(values.json, asJson(launches));
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) await main();

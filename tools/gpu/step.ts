@@ -1,0 +1,120 @@
+/**
+ * Times the PromptGen training step on a device, with random weights: no checkpoint and no tokenizer is needed.
+ *
+ *   node tools/gpu/step.ts [--device gpu|gpu:software|cpu] [--size full|base|small|slim|toy] [--part step|forward|bert] [--batch 32]
+ *       [--steps 20] [--dropout 0.1] [--attn 0.1] [--binding BYTES] [--profile] [--json FILE]
+ *
+ * Prints one figure a line: host and wall times of steps whose report is awaited, and the time of a step when none is.
+ */
+import { writeFileSync } from "node:fs";
+import { parseArgs } from "node:util";
+import { compile } from "../../engine/compile.ts";
+import { deviceNames } from "../../engine/device.ts";
+import { openDevice } from "../../engine/open.ts";
+import { stateName } from "../../engine/tensor.ts";
+import { optionsOf, WORKLOAD_FLAGS } from "./options.ts";
+import { settled, workload } from "./workload.ts";
+
+const { values } = parseArgs({
+  options: {
+    ...WORKLOAD_FLAGS,
+    device: { type: "string", default: "gpu" },
+    steps: { type: "string", default: "20" },
+    binding: { type: "string" },
+    profile: { type: "boolean", default: false },
+    json: { type: "string" },
+  },
+});
+const options = optionsOf(values);
+const steps = Number(values.steps);
+const wanted = deviceNames.find((name) => name === values.device);
+if (!wanted)
+  throw new Error(`[gpu] --device ${values.device}: choose among ${deviceNames.join(", ")}`);
+
+const report: Record<string, unknown> = {};
+function say(key: string, value: unknown): void {
+  report[key] = value;
+  console.log(key.padEnd(18), JSON.stringify(value));
+}
+const rounded = (x: number, digits = 3): number => Number(x.toFixed(digits));
+const since = (start: number): number => rounded((performance.now() - start) / 1e3, 2);
+
+const device = await openDevice({
+  device: wanted,
+  profile: values.profile,
+  ...(values.binding === undefined ? {} : { maxBinding: Number(values.binding) }),
+});
+say("device", device.description);
+say("shapes", settled(options));
+const { batch, optimizer, parameters, run } = workload(options);
+
+/** Random numbers from which all weights are taken, from changing places: times of zeros would mislead. */
+const BLOCK = 2 ** 22;
+let seed = 7;
+const block = Float32Array.from({ length: BLOCK + 4096 }, () => {
+  seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
+  return ((seed >>> 8) / 2 ** 23 - 1) * 0.035;
+});
+let place = 0;
+
+function weightsOf(name: string, size: number): Float32Array<ArrayBuffer> {
+  const data = new Float32Array(size);
+  if (/layer_?norm.*weight/i.test(name)) return data.fill(1);
+  if (/bias/.test(name)) return data;
+  for (let at = 0; at < size; at += BLOCK) {
+    place = (place + 97) % 4096;
+    data.set(block.subarray(place, place + Math.min(BLOCK, size - at)), at);
+  }
+  return data;
+}
+
+const uploading = performance.now();
+for (const parameter of parameters) {
+  device.write(parameter, weightsOf(stateName(parameter), parameter.size));
+}
+await device.synchronize();
+say("upload_s", since(uploading));
+
+const step = compile(device, run);
+const launch = (i: number) => step(batch, Uint32Array.of(1, 0, i, 0), optimizer.scalars(i, 1e-5));
+
+async function once(i: number): Promise<{ host: number; wall: number; values: number[] }> {
+  const start = performance.now();
+  const result = await launch(i);
+  const host = performance.now() - start;
+  const read = await result.report.read();
+  return { host, wall: performance.now() - start, values: Array.from(read.slice(0, 8)) };
+}
+
+const beginning = performance.now();
+const first = await once(1);
+say("first_step_s", since(beginning));
+say("stats", { ...device.stats });
+const before = { ...device.stats };
+const times: Awaited<ReturnType<typeof once>>[] = [];
+for (let i = 2; i < 2 + steps; i++) times.push(await once(i));
+const settledTimes = times.slice(Math.min(3, steps - 1));
+const median = (key: "host" | "wall"): number =>
+  rounded(settledTimes.map((row) => row[key]).sort((a, b) => a - b)[settledTimes.length >> 1]);
+say("launches", (device.stats.launches - before.launches) / steps);
+say("buffers_created", device.stats.buffersCreated - before.buffersCreated);
+const all = times.map(({ wall }) => rounded(wall, 1));
+say("one_at_a_time_ms", { wall: median("wall"), host: median("host"), all });
+say("first_report", first.values);
+say("last_report", times.at(-1)?.values);
+
+// no result is waited for: the host encodes the next step while the device works
+const pipelined = performance.now();
+for (let i = 0; i < steps; i++) await launch(100 + i);
+await device.synchronize();
+say("pipelined_ms", rounded((performance.now() - pipelined) / steps));
+if (values.profile) {
+  const rows = device.profile();
+  const seen = rows.reduce((sum, { launches }) => sum + launches, 0);
+  say("profiled_launches_of", [seen, device.stats.launches]);
+  for (const { kernel, launches, milliseconds } of rows) {
+    say(`  ${kernel}`, { launches, ms_per_step: rounded(milliseconds / (2 * steps + 1)) });
+  }
+}
+if (values.json !== undefined) writeFileSync(values.json, JSON.stringify(report, null, 1));
+process.exit(0);
