@@ -19,6 +19,7 @@ import {
   type ForwardOptions,
   type LayerNorm,
   multiHeadAttention,
+  type TextInput,
 } from "./nn.ts";
 import { type ModelWeights, type Names, type Storage, Weights } from "./weights.ts";
 
@@ -65,9 +66,6 @@ export const gpt2Names = ({ tensors }: Checkpoint): Names => ({
     .map((name) => name.replace(/^(?:transformer\.)?/, "transformer."))
     .filter((name) => /\.h\.\d+\.attn\.(?:masked_)?bias$/.test(name)),
 });
-
-/** For AdamW's `decays`: all but biases and LayerNorms, which are called ln_1, ln_2 and ln_f here. */
-export const gpt2Decays = (name: string): boolean => !/\.(bias|ln_\w+\.weight)$/.test(name);
 
 /** x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2. */
 function geluNew(x: Tensor): Tensor {
@@ -154,19 +152,7 @@ class GPT2Block {
   }
 }
 
-/** A batch of texts: token ids, or embeddings of tokens that are mixtures. */
-export interface GPT2Input {
-  /** u32 [B, T]. */
-  readonly ids?: Tensor;
-  /** f32 [B, T, n_embd], in place of ids; as `embed` gives them. */
-  readonly embeds?: Tensor;
-  /** u32 [B, keys that are seen]: 1 where there is a token; undefined where every place holds one. */
-  readonly mask?: Tensor | undefined;
-  /** u32 [B, T]; 0, 1, ..., T-1 when left out. */
-  readonly positions?: Tensor | undefined;
-}
-
-/** Texts to go on with, as in `GPT2Input`. */
+/** Texts to go on with, as in `TextInput`. */
 export interface GPT2Prompt {
   readonly ids: Tensor;
   readonly mask: Tensor;
@@ -186,7 +172,7 @@ class GPT2Model {
     this.lnF = w.layerNorm("ln_f", c.n_embd, c.layer_norm_epsilon);
     this.#dropout = c.embd_pdrop;
   }
-  forward({ ids, embeds, mask, positions }: GPT2Input, options: GPT2Options): Tensor {
+  forward({ ids, embeds, mask, positions }: TextInput, options: GPT2Options): Tensor {
     const words = embeds ?? (ids ? this.wte.apply(ids) : fail("gpt2", "pass ids or embeds"));
     const [limit] = this.wpe.weight.shape;
     check(words.shape[1] <= limit, "gpt2", () => {
@@ -244,13 +230,18 @@ export class GPT2LMHeadModel {
     return [...this.weights.parameters.values()];
   }
 
+  /** Whether weight decay shrinks the parameter of this name. Throws for a name that is no parameter. */
+  get decays(): ModelWeights["decays"] {
+    return this.weights.decays;
+  }
+
   /** Embeddings of ids u32 [...] -> [..., n_embd], without positions. */
   embed(ids: Tensor): Tensor {
     return this.transformer.wte.apply(ids);
   }
 
   /** Last hidden states [B, T, n_embd]; each place sees itself and those before it. */
-  decode(input: GPT2Input, options: GPT2Options = {}): Tensor {
+  decode(input: TextInput, options: GPT2Options = {}): Tensor {
     return this.transformer.forward(input, options);
   }
 

@@ -1,14 +1,7 @@
 /** BERT, RoBERTa, BART and GPT-2, their weights and tokenizers, from directories or the Hugging Face Hub. */
-export {
-  type BartConfig,
-  BartForConditionalGeneration,
-  type BartInput,
-  bartConfig,
-  type DecoderCache,
-  type KeyValue,
-} from "./bart.ts";
+export { type BartConfig, BartForConditionalGeneration, bartConfig } from "./bart.ts";
 export { BertForMaskedLM, bertConfig } from "./bert.ts";
-export { type EncoderConfig, type EncoderInput, MaskedLM } from "./encoder.ts";
+export type { EncoderConfig } from "./encoder.ts";
 export { type Checkpoint, readCheckpoint } from "./formats/checkpoint.ts";
 export {
   type FileTensor,
@@ -31,17 +24,17 @@ export {
 } from "./generation/generate.ts";
 export {
   type GPT2Config,
-  type GPT2Input,
   GPT2LMHeadModel,
   type GPT2Prompt,
   gpt2Config,
-  gpt2Decays,
 } from "./gpt2.ts";
 export { type HubOptions, type HubProgress, type ModelPart, resolveModel } from "./hub/hub.ts";
-export { loadMaskedLM, maskedLM } from "./masked-lm.ts";
-export { type ForwardOptions, gatherRows, type Training } from "./nn.ts";
+export { MaskedLM } from "./masked-lm.ts";
+export { type ForwardOptions, gatherRows, type TextInput, type Training } from "./nn.ts";
+export { loadMaskedLM, maskedLM } from "./registry.ts";
 export { RobertaForMaskedLM, robertaConfig } from "./roberta.ts";
 export { saveCheckpoint, streamTensors } from "./save.ts";
+export type { DecoderCache, KeyValue, Seq2Seq } from "./seq2seq.ts";
 export { createTokenizer, loadTokenizer, type Role, Tokenizer } from "./tokenizer/tokenizer.ts";
 export {
   type ModelWeights,

@@ -5,16 +5,10 @@
 import { add, cast, mul, notEqual } from "../engine/ops/elementwise.ts";
 import type { Tensor } from "../engine/tensor.ts";
 import type { Json } from "./config.ts";
-import {
-  Encoder,
-  type EncoderConfig,
-  type EncoderInput,
-  encoderConfig,
-  MaskedLM,
-  MaskedLMHead,
-} from "./encoder.ts";
+import { Encoder, type EncoderConfig, encoderConfig, MaskedLMHead } from "./encoder.ts";
 import { type Checkpoint, readCheckpoint } from "./formats/checkpoint.ts";
-import { Linear, runningSum } from "./nn.ts";
+import { MaskedLM } from "./masked-lm.ts";
+import { Linear, runningSum, type TextInput } from "./nn.ts";
 import { type ModelWeights, type Names, type Storage, Weights } from "./weights.ts";
 
 /** Throws `[config] ...` with every missing or wrong field. */
@@ -96,7 +90,7 @@ export class RobertaForMaskedLM extends MaskedLM {
   }
 
   /** Of token ids: padding has its own row, the others are counted. */
-  protected override positionRows({ ids, embeds, positions }: EncoderInput): Tensor | undefined {
+  protected override positionRows({ ids, embeds, positions }: TextInput): Tensor | undefined {
     if (positions || embeds || !ids) return undefined;
     const { pad_token_id: padding } = this.config;
     const live = cast(notEqual(ids, padding), "f32"); // [B, T]

@@ -47,6 +47,8 @@ interface Source {
   layers(prefix: string): number | undefined;
   parameters: Map<string, Tensor>;
   buffers: Map<string, Tensor>;
+  /** The parameters that are matrices or tables. */
+  matrices: Set<string>;
   contradictions: string[];
   finish(model: string): void;
 }
@@ -65,6 +67,11 @@ export interface ModelWeights {
   readonly parameters: ReadonlyMap<string, Tensor>;
   /** What is saved but not trained. */
   readonly buffers: ReadonlyMap<string, Tensor>;
+  /**
+   * Whether weight decay shrinks a parameter: it does matrices and tables, not biases and weights of LayerNorms. Throws
+   * for a name that is no parameter.
+   */
+  readonly decays: (name: string) => boolean;
 }
 
 /** A place in the tree of names. */
@@ -156,7 +163,14 @@ export class Weights {
    */
   finish(model: string): ModelWeights {
     this.#source.finish(model);
-    return { parameters: this.#source.parameters, buffers: this.#source.buffers };
+    const { parameters, buffers, matrices } = this.#source;
+    const decays = (name: string): boolean => {
+      if (parameters.has(name)) return matrices.has(name);
+      throw new Error(
+        `[weights] ${name} is no parameter of ${model}; give parameters of your own a rule for weight decay of their own`,
+      );
+    };
+    return { parameters, buffers, decays };
   }
 
   #name(path: string): string {
@@ -164,6 +178,7 @@ export class Weights {
   }
 
   #parameter(name: string, shape: Shape, init: Init): Tensor {
+    if ("normal" in init) this.#source.matrices.add(this.#name(name));
     return this.#make(this.#source.parameters, name, shape, init);
   }
 
@@ -179,6 +194,7 @@ export class Weights {
 const tables = () => ({
   parameters: new Map<string, Tensor>(),
   buffers: new Map<string, Tensor>(),
+  matrices: new Set<string>(),
   contradictions: [] as string[],
 });
 

@@ -19,8 +19,9 @@ import { where } from "../../engine/ops/elementwise.ts";
 import { reshape, slice } from "../../engine/ops/shape.ts";
 import { type Tensor, tensor, zeroState } from "../../engine/tensor.ts";
 import { assign } from "../../engine/trace.ts";
-import type { BartForConditionalGeneration, KeyValue } from "../bart.ts";
+import type { BartForConditionalGeneration } from "../bart.ts";
 import type { Json } from "../config.ts";
+import type { KeyValue } from "../seq2seq.ts";
 import {
   type Choice,
   type Generated,

@@ -31,7 +31,7 @@ import {
   toFloat32,
 } from "../../models/formats/safetensors.ts";
 import { pathSource } from "../../models/formats/source.ts";
-import { loadMaskedLM } from "../../models/masked-lm.ts";
+import { loadMaskedLM } from "../../models/registry.ts";
 import { checkpointFingerprint } from "../../promptgen/training/fingerprint.ts";
 import { onDevices } from "../devices.ts";
 import { goldenCheckpoint, goldenFolder, initialValues } from "./parity.ts";

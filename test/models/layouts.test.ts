@@ -6,7 +6,7 @@ import { BartForConditionalGeneration } from "../../models/bart.ts";
 import type { Checkpoint } from "../../models/formats/checkpoint.ts";
 import { encodeBfloat16, encodeFloat16 } from "../../models/formats/floats.ts";
 import type { FileTensor, SafetensorsDtype } from "../../models/formats/safetensors.ts";
-import { maskedLM } from "../../models/masked-lm.ts";
+import { maskedLM } from "../../models/registry.ts";
 import type { ModelWeights, Storage } from "../../models/weights.ts";
 import { goldenText } from "./parity.ts";
 
