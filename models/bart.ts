@@ -4,14 +4,16 @@
  *
  * The encoder is batch first, [B, S, d]; the decoder step-major, [T, B, d], so that its key/value cache grows at the end.
  */
-import { check, fail } from "../engine/errors.ts";
+
 import { add, mul } from "../engine/ops/elementwise.ts";
 import { embedding } from "../engine/ops/embedding.ts";
 import { linear } from "../engine/ops/matmul.ts";
 import { concat, reshape, slice } from "../engine/ops/shape.ts";
 import type { Tensor } from "../engine/tensor.ts";
-import { configError, count, flag, type Json, only, readFields, real } from "./config.ts";
+import { configError, count, flag, only, readFields, real } from "./config.ts";
+import { check, fail } from "./errors.ts";
 import { type Checkpoint, readCheckpoint } from "./formats/checkpoint.ts";
+import type { Json } from "./formats/json.ts";
 import {
   type AttentionOptions,
   drop,

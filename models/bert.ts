@@ -1,8 +1,8 @@
 /** BERT with its masked-LM head (Devlin et al., 2019), as Hugging Face stores and computes it. */
 
-import type { Json } from "./config.ts";
 import { Encoder, type EncoderConfig, encoderConfig, MaskedLMHead } from "./encoder.ts";
 import { type Checkpoint, readCheckpoint } from "./formats/checkpoint.ts";
+import type { Json } from "./formats/json.ts";
 import { MaskedLM } from "./masked-lm.ts";
 import { Linear } from "./nn.ts";
 import { type ModelWeights, type Names, type Storage, Weights } from "./weights.ts";

@@ -2,13 +2,14 @@
  * The encoder of BERT and of the models that share it, with a head that says which token belongs at a mask: post-LayerNorm,
  * exact GELU, learned positions (Devlin et al., 2019). Every token is of segment 0.
  */
-import { check, fail } from "../engine/errors.ts";
+
 import { add } from "../engine/ops/elementwise.ts";
 import { embedding } from "../engine/ops/embedding.ts";
 import { slice } from "../engine/ops/shape.ts";
 import { show } from "../engine/shape.ts";
 import type { Tensor } from "../engine/tensor.ts";
 import { configError, count, flag, only, readFields, real } from "./config.ts";
+import { check, fail } from "./errors.ts";
 import {
   drop,
   type Embedding,

@@ -2,7 +2,7 @@
  * GPT-2 with its LM head (Radford et al., 2019), as Hugging Face stores and computes it: pre-LayerNorm, GELU by its tanh
  * approximation, matrices stored [inputs, outputs], the output's table tied to the input's. Classes stand in upstream's order.
  */
-import { check, fail } from "../engine/errors.ts";
+
 import { argmax } from "../engine/ops/argmax.ts";
 import { add, equal, mul, tanh, where } from "../engine/ops/elementwise.ts";
 import { embedding } from "../engine/ops/embedding.ts";
@@ -11,8 +11,10 @@ import { linear, matmul } from "../engine/ops/matmul.ts";
 import { concat, slice } from "../engine/ops/shape.ts";
 import { show } from "../engine/shape.ts";
 import type { Tensor } from "../engine/tensor.ts";
-import { configError, count, type Json, only, readFields, real } from "./config.ts";
+import { configError, count, only, readFields, real } from "./config.ts";
+import { check, fail } from "./errors.ts";
 import { type Checkpoint, readCheckpoint } from "./formats/checkpoint.ts";
+import type { Json } from "./formats/json.ts";
 import {
   drop,
   type Embedding,

@@ -2,6 +2,7 @@
 export { type BartConfig, BartForConditionalGeneration, bartConfig } from "./bart.ts";
 export { BertForMaskedLM, bertConfig } from "./bert.ts";
 export type { EncoderConfig } from "./encoder.ts";
+export { ModelError } from "./errors.ts";
 export { type Checkpoint, readCheckpoint } from "./formats/checkpoint.ts";
 export {
   type FileTensor,
@@ -28,7 +29,10 @@ export {
   type GPT2Prompt,
   gpt2Config,
 } from "./gpt2.ts";
-export { type HubOptions, type HubProgress, type ModelPart, resolveModel } from "./hub/hub.ts";
+export { HubError } from "./hub/errors.ts";
+export type { ModelPart } from "./hub/files.ts";
+export { resolveModel } from "./hub/resolve.ts";
+export type { HubOptions, HubProgress } from "./hub/settings.ts";
 export { MaskedLM } from "./masked-lm.ts";
 export { type ForwardOptions, gatherRows, type TextInput, type Training } from "./nn.ts";
 export { loadMaskedLM, maskedLM } from "./registry.ts";

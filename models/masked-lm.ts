@@ -3,8 +3,8 @@
  * it. Beside `Seq2Seq`.
  */
 import type { Tensor } from "../engine/tensor.ts";
-import type { Json } from "./config.ts";
 import type { Encoder, EncoderConfig, MaskedLMHead } from "./encoder.ts";
+import type { Json } from "./formats/json.ts";
 import type { Embedding, ForwardOptions, TextInput } from "./nn.ts";
 import type { ModelWeights } from "./weights.ts";
 

@@ -1,5 +1,7 @@
 /** Which masked LM a checkpoint holds, by config.json's model_type. */
+
 import { BertForMaskedLM } from "./bert.ts";
+import { ModelError } from "./errors.ts";
 import { type Checkpoint, readCheckpoint } from "./formats/checkpoint.ts";
 import type { MaskedLM } from "./masked-lm.ts";
 import { RobertaForMaskedLM } from "./roberta.ts";
@@ -17,7 +19,7 @@ function typeOf({ config, where }: Checkpoint): string {
   const found = type ?? /^(Bert|Roberta)[A-Z]/.exec(String(first))?.[1].toLowerCase();
   if (typeof found === "string" && Object.hasOwn(MODELS, found)) return found;
   const given = found === undefined ? "is missing" : `is ${JSON.stringify(found)}`;
-  throw new Error(
+  throw new ModelError(
     `[config] ${where}/config.json: model_type ${given}; the masked LMs that are supported are ${Object.keys(MODELS).join(", ")}`,
   );
 }

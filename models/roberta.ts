@@ -4,9 +4,9 @@
  */
 import { add, cast, mul, notEqual } from "../engine/ops/elementwise.ts";
 import type { Tensor } from "../engine/tensor.ts";
-import type { Json } from "./config.ts";
 import { Encoder, type EncoderConfig, encoderConfig, MaskedLMHead } from "./encoder.ts";
 import { type Checkpoint, readCheckpoint } from "./formats/checkpoint.ts";
+import type { Json } from "./formats/json.ts";
 import { MaskedLM } from "./masked-lm.ts";
 import { Linear, runningSum, type TextInput } from "./nn.ts";
 import { type ModelWeights, type Names, type Storage, Weights } from "./weights.ts";

@@ -2,9 +2,9 @@
 import { read } from "../engine/compile.ts";
 import type { Device } from "../engine/device.ts";
 import { stateName, type Tensor, type TypedArray } from "../engine/tensor.ts";
-import type { Json } from "./config.ts";
 import { writeWhole } from "./formats/files.ts";
 import { encodeFloat16 } from "./formats/floats.ts";
+import type { Json } from "./formats/json.ts";
 import { streamSafetensors } from "./formats/safetensors.ts";
 import type { ModelWeights } from "./weights.ts";
 

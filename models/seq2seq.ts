@@ -5,7 +5,7 @@
  * The encoder is batch first, [B, S, d]; the decoder step-major, [T, B, d], so that its key/value cache grows at the end.
  */
 import type { Tensor } from "../engine/tensor.ts";
-import type { Json } from "./config.ts";
+import type { Json } from "./formats/json.ts";
 import type { Embedding, ForwardOptions, TextInput } from "./nn.ts";
 import type { ModelWeights } from "./weights.ts";
 

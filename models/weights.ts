@@ -5,6 +5,7 @@
  * `attention.self.query.weight` and `.bias`, behind whatever `w` itself is at. What does not fit is collected while the model is
  * built, and `finish()` reports all of it at once.
  */
+
 import { numel, type Shape, sameShape, show } from "../engine/shape.ts";
 import {
   type DType,
@@ -13,6 +14,7 @@ import {
   type Tensor,
   type TypedArray,
 } from "../engine/tensor.ts";
+import { ModelError } from "./errors.ts";
 import type { Checkpoint } from "./formats/checkpoint.ts";
 import { decode, encodeBfloat16, encodeFloat16, FLOAT_BYTES } from "./formats/floats.ts";
 import type { FileTensor, SafetensorsDtype, TensorEntry } from "./formats/safetensors.ts";
@@ -166,7 +168,7 @@ export class Weights {
     const { parameters, buffers, matrices } = this.#source;
     const decays = (name: string): boolean => {
       if (parameters.has(name)) return matrices.has(name);
-      throw new Error(
+      throw new ModelError(
         `[weights] ${name} is no parameter of ${model}; give parameters of your own a rule for weight decay of their own`,
       );
     };
@@ -263,7 +265,7 @@ function fileSource(checkpoint: Checkpoint, names: Names, storage: Storage): Sou
       const held = [...entries.keys()];
       const holds = (prefix: string) => held.some((name) => name.startsWith(prefix));
       if (head && holds(`${base.prefix}.`) && !holds(head.prefix)) {
-        throw new Error(
+        throw new ModelError(
           `[weights] ${where} holds no ${head.prefix}*, the head of ${model}: ${head.lacking}`,
         );
       }
@@ -279,7 +281,7 @@ function fileSource(checkpoint: Checkpoint, names: Names, storage: Storage): Sou
       const more = lines.length - SHOWN_PROBLEMS;
       const shown = lines.slice(0, more > 1 ? SHOWN_PROBLEMS : lines.length);
       if (more > 1) shown.push(`and ${more} more`);
-      throw new Error(
+      throw new ModelError(
         `[weights] ${where} does not hold the ${model} that its config.json describes; ` +
           `use both files of one checkpoint:\n  ${shown.join("\n  ")}`,
       );
@@ -369,7 +371,7 @@ function stored({ given, tensor, twins }: Entry, storage: Storage, where: string
     // the first piece tells: what was trained apart is nowhere the same
     for (const twin of first === 0 ? twins : []) {
       if ("data" in twin.tensor || sameBytes(bytes, await twin.tensor.read(from, to))) continue;
-      throw new Error(`[weights] ${where}: ${notEqual(twin.given, given)}`);
+      throw new ModelError(`[weights] ${where}: ${notEqual(twin.given, given)}`);
     }
     return convert(bytes, dtype, storage);
   };

@@ -1,4 +1,5 @@
 /** Numbers of files as the engine has them: float32 from wider and narrower ones, and back. */
+import { ModelError } from "../errors.ts";
 
 /** Bytes of an element, by the dtypes that can be read as numbers. */
 export const FLOAT_BYTES = { F32: 4, F16: 2, BF16: 2, F64: 8 };
@@ -48,7 +49,7 @@ export function decode(dtype: string, data: Uint8Array): Float32Array {
       return new Float32Array(bits.buffer);
     }
     default:
-      throw new Error(
+      throw new ModelError(
         `[safetensors] toFloat32 reads F32, F16, BF16 and F64, got ${dtype}: view the entry's bytes as integers instead`,
       );
   }

@@ -1,5 +1,5 @@
 /** What is checked of a safetensors header as a text: before it is parsed, and what parsing would not tell. */
-import { type Fail, printable } from "./messages.ts";
+import { type Fail, printable } from "../errors.ts";
 
 const DEPTH_LIMIT = 127; // the library's
 const PARTS_LIMIT = 2 ** 22; // a tensor has 7

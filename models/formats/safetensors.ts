@@ -7,8 +7,10 @@
  * strings to strings.
  * Source: https://github.com/huggingface/safetensors (README, "Format"; safetensors/src/tensor.rs for the dtypes).
  */
+
+import { type Fail, ModelError, printable, printableJson } from "../errors.ts";
 import { decode } from "./floats.ts";
-import { type Fail, printable, printableJson } from "./messages.ts";
+import { isObject } from "./json.ts";
 import { checkSpelling, checkStructure } from "./safetensors-header.ts";
 import type { ByteSource } from "./source.ts";
 
@@ -72,10 +74,6 @@ export interface Safetensors<T = TensorEntry> {
 }
 
 const ORDER: readonly string[] = Object.keys(BITS);
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
 
 function isCountList(value: unknown): value is number[] {
   return Array.isArray(value) && value.every((n) => Number.isSafeInteger(n) && n >= 0);
@@ -214,7 +212,7 @@ function readEntries(header: Record<string, unknown>, size: number, fail: Fail) 
 const failWith =
   (name: string): Fail =>
   (what) => {
-    throw new Error(`[safetensors] ${name}: ${what}`);
+    throw new ModelError(`[safetensors] ${name}: ${what}`);
   };
 
 /**
@@ -274,7 +272,7 @@ export async function openSafetensors(
 /** A text as JSON, as the library spells it. */
 function quoted(text: string): string {
   if (text.isWellFormed()) return JSON.stringify(text);
-  throw new Error(
+  throw new ModelError(
     `[safetensors] '${printable(text)}' holds half a surrogate pair, which UTF-8 cannot: use whole characters`,
   );
 }
@@ -306,7 +304,7 @@ function layOut<T extends Spec>(
   let offset = 0;
   for (const [name, { dtype, shape }] of sorted) {
     if (name === METADATA)
-      throw new Error(`[safetensors] '${METADATA}' is reserved: give the tensor another name`);
+      throw new ModelError(`[safetensors] '${METADATA}' is reserved: give the tensor another name`);
     const end = offset + byteLength(dtype, shape);
     parts.push(
       `${quoted(name)}:{"dtype":"${dtype}","shape":[${shape.join(",")}],"data_offsets":[${offset},${end}]}`,
@@ -316,7 +314,7 @@ function layOut<T extends Spec>(
   const json = new TextEncoder().encode(`{${parts.join(",")}}`);
   const dataStart = 8 + Math.ceil(json.length / 8) * 8;
   if (dataStart - 8 > HEADER_LIMIT)
-    throw new Error(
+    throw new ModelError(
       `[safetensors] the header takes ${dataStart - 8} bytes, more than the limit of ${HEADER_LIMIT}: write fewer tensors, or shorter names and metadata`,
     );
   const header = new Uint8Array(dataStart).fill(0x20);
@@ -328,7 +326,7 @@ function layOut<T extends Spec>(
 function checkBytes(name: string, { dtype, shape }: Spec, data: Uint8Array): void {
   const wanted = byteLength(dtype, shape);
   if (data.length === wanted) return;
-  throw new Error(
+  throw new ModelError(
     `[safetensors] tensor '${name}' of dtype ${dtype} and shape [${shape.join(", ")}] needs ${wanted} bytes, got ${data.length}: pass all of its data`,
   );
 }

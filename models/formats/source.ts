@@ -1,5 +1,5 @@
 /** Random access to bytes, so that a checkpoint of gigabytes is read piece by piece. */
-import { EngineError } from "../../engine/errors.ts";
+import { ModelError } from "../errors.ts";
 
 /** A file, or anything like one. */
 export interface ByteSource {
@@ -78,20 +78,20 @@ export async function pathSource(path: string): Promise<ByteSource> {
   const { promisify } = await import("node:util");
   const readParts = promisify(fs.readv);
   const unreadable = (cause: unknown): never => {
-    throw new EngineError(
+    throw new ModelError(
       `[source] ${path} cannot be read (${reasonOf(cause)}); name a readable file`,
       { cause },
     );
   };
   const changed = (): never => {
-    throw new EngineError(`[source] ${path} was changed while it was used; start again`);
+    throw new ModelError(`[source] ${path} was changed while it was used; start again`);
   };
   const open = () => {
     const file = fs.openSync(path, "r");
     const stat = fs.fstatSync(file, { bigint: true });
     if (stat.isFile()) return { file, stat };
     fs.closeSync(file);
-    throw new Error("it is no file");
+    throw new ModelError("it is no file");
   };
   const reopen = () => {
     try {

@@ -4,7 +4,10 @@
  * Order, scores and the moment at which a search ends are those of `generate` in transformers 5
  * (transformers/generation/utils.py, `_beam_search`; logits_process.py for the rules).
  */
-import { count, type Field, type Json, readFields, real } from "../config.ts";
+
+import { count, type Field, readFields, real } from "../config.ts";
+import { ModelError } from "../errors.ts";
+import type { Json } from "../formats/json.ts";
 
 const optional = (): Field<number | null> => ({ ...count(0), absent: null });
 
@@ -65,7 +68,7 @@ export function generationConfig(json: Json, where = "generation_config.json") {
     return given === "null" || given === JSON.stringify(neutral) ? [] : [`${name} ${given}`];
   });
   if (foreign.length > 0) {
-    throw new Error(
+    throw new ModelError(
       `[config] ${where}: ${foreign.join(", ")}: not computed here; take it out of the file to write without it`,
     );
   }

@@ -12,7 +12,6 @@
  */
 import { compile } from "../../engine/compile.ts";
 import type { Device } from "../../engine/device.ts";
-import { check } from "../../engine/errors.ts";
 import { topK } from "../../engine/ops/argmax.ts";
 import { crossEntropy } from "../../engine/ops/cross-entropy.ts";
 import { where } from "../../engine/ops/elementwise.ts";
@@ -20,7 +19,8 @@ import { reshape, slice } from "../../engine/ops/shape.ts";
 import { type Tensor, tensor, zeroState } from "../../engine/tensor.ts";
 import { assign } from "../../engine/trace.ts";
 import type { BartForConditionalGeneration } from "../bart.ts";
-import type { Json } from "../config.ts";
+import { check } from "../errors.ts";
+import type { Json } from "../formats/json.ts";
 import type { KeyValue } from "../seq2seq.ts";
 import {
   type Choice,

@@ -1,4 +1,5 @@
 /** What goes wrong between us and a Hub, each in one sentence with its remedy. */
+import { ModelError } from "../errors.ts";
 
 /**
  * - unreachable: no network, no answer, an overloaded server, or something that is no Hub
@@ -9,7 +10,7 @@
 export type HubFailure = "unreachable" | "denied" | "revision" | "refused";
 
 /** A download that failed, told in one sentence with its remedy. */
-export class HubError extends Error {
+export class HubError extends ModelError {
   override readonly name = "HubError";
   readonly kind: HubFailure;
   /** Whether the same request may succeed later. */

@@ -2,7 +2,7 @@
  * Requests to a Hub, through `@huggingface/hub` with a `fetch` of our own: time limits, retries,
  * redirects, where the token goes, and checks of what comes.
  *
- * Loaded by `hub.ts` when something is to be downloaded.
+ * Loaded by `resolve.ts` when something is to be downloaded.
  */
 
 import { setTimeout as sleep } from "node:timers/promises";

@@ -1,12 +1,13 @@
 /**
  * Tokenizers of BERT (WordPiece) and of RoBERTa and BART (byte-level BPE) over
- * `@huggingface/tokenizers`, equal to Python's `tokenizers` (see tokenizer-exact.ts).
+ * `@huggingface/tokenizers`, equal to Python's `tokenizers` (see exact.ts).
  *
  * A directory may hold `tokenizer.json`, or only the older files: `vocab.txt` (BERT) or
  * `vocab.json` with `merges.txt` (RoBERTa, BART).
  */
+
 import { Tokenizer as Backend } from "@huggingface/tokenizers";
-import { EngineError } from "../../engine/errors.ts";
+import { ModelError } from "../errors.ts";
 import { decodeByteTokens, fromByteCharacters, toByteCharacters } from "./bytes.ts";
 import { correct, type LibraryPart, type Part, splitter } from "./exact.ts";
 import {
@@ -113,7 +114,7 @@ export class Tokenizer {
   id(token: string): number {
     const id = this.vocabulary.get(token);
     if (id === undefined) {
-      throw new EngineError(
+      throw new ModelError(
         `[tokenizer] ${JSON.stringify(token)} is not one of the ${this.size} tokens; check its spelling or the vocabulary`,
       );
     }
@@ -129,9 +130,7 @@ export class Tokenizer {
   token(id: number): string {
     const token = this.#tokens[id];
     if (token === undefined) {
-      throw new EngineError(
-        `[tokenizer] id ${id} is outside the vocabulary of ${this.size} tokens`,
-      );
+      throw new ModelError(`[tokenizer] id ${id} is outside the vocabulary of ${this.size} tokens`);
     }
     return token;
   }
@@ -143,7 +142,7 @@ export class Tokenizer {
   wordId(word: string): number {
     const id = this.wordIdOrUndefined(word);
     if (id === undefined) {
-      throw new EngineError(
+      throw new ModelError(
         `[tokenizer] ${JSON.stringify(word)} is not one of the ${this.size} tokens as a whole word; use a word that is, or another vocabulary`,
       );
     }
@@ -175,7 +174,7 @@ export class Tokenizer {
   special(role: Role): number {
     const id = this.#roles.get(role);
     if (id === undefined) {
-      throw new EngineError(
+      throw new ModelError(
         `[tokenizer] this ${this.kind} tokenizer has no ${role} token; it has ${[...this.#roles.keys()].join(", ")}`,
       );
     }
@@ -225,7 +224,7 @@ export async function loadTokenizer(directory: string): Promise<Tokenizer> {
       const { code } = cause as { code?: string };
       if (code === "ENOENT" || code === "ENOTDIR") continue;
       const reason = cause instanceof Error ? cause.message : String(cause);
-      throw new EngineError(
+      throw new ModelError(
         `[tokenizer] ${join(directory, name)} cannot be read (${reason}); make it a readable file`,
         { cause },
       );
@@ -233,7 +232,7 @@ export async function loadTokenizer(directory: string): Promise<Tokenizer> {
     try {
       files[name] = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
     } catch (cause) {
-      throw new EngineError(
+      throw new ModelError(
         `[tokenizer] ${join(directory, name)} is not UTF-8; fetch the file again`,
         { cause },
       );
@@ -249,7 +248,7 @@ export function createTokenizer(files: TokenizerFiles, where = "these files"): T
     return new Tokenizer(description);
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new EngineError(
+    throw new ModelError(
       `[tokenizer] ${where} hold a tokenizer that cannot be built (${reason}); use one as BERT, RoBERTa or BART have`,
       { cause },
     );

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { suite } from "uvu";
 import { embeddedWorld } from "../../promptgen/world/world.ts";
 import { onDevices } from "../devices.ts";
-import { COMMITS } from "../models/hub-server.ts";
+import { COMMITS } from "../models/hub/server.ts";
 import { goldenText } from "../models/parity.ts";
 import { printedBy, refuses, run, withHub } from "./command.ts";
 

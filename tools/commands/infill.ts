@@ -2,8 +2,8 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { BartForConditionalGeneration } from "../../models/bart.ts";
-import type { Json } from "../../models/config.ts";
 import { type Checkpoint, readCheckpoint } from "../../models/formats/checkpoint.ts";
+import type { Json } from "../../models/formats/json.ts";
 import {
   type GenerationConfig,
   generationConfig,
