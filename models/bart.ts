@@ -70,7 +70,7 @@ export function bartConfig(json: unknown, where = "config.json") {
 }
 
 /** One table serves four places; a file may hold it under any of their names. Files of BartModel lack "model." and the bias. */
-export const BART_NAMES: Names = {
+const bartNames = (): Names => ({
   base: { prefix: "model", parts: ["shared", "encoder", "decoder"] },
   tied: {
     "model.encoder.embed_tokens.weight": "model.shared.weight",
@@ -80,7 +80,7 @@ export const BART_NAMES: Names = {
   spellings: {},
   unread: ["model.encoder.version", "model.decoder.version"],
   optional: ["final_logits_bias"],
-};
+});
 
 export type { DecoderCache };
 
@@ -300,6 +300,9 @@ class BartModel {
 
 /** BART that writes text about a text. */
 export class BartForConditionalGeneration implements Seq2Seq {
+  /** The names by which a checkpoint holds the tensors. */
+  static readonly names = bartNames;
+
   readonly config: BartConfig;
   /** config.json as it was read. */
   readonly json: Json;
@@ -318,9 +321,12 @@ export class BartForConditionalGeneration implements Seq2Seq {
 
   /** The model of a checkpoint; `storage` f16 or bf16 keeps the matrices of a frozen model in half the memory. */
   static from(checkpoint: Checkpoint, storage: Storage = "f32"): BartForConditionalGeneration {
-    const where = `${checkpoint.where}/config.json`;
-    const w = Weights.from(checkpoint, BART_NAMES, storage);
-    return new BartForConditionalGeneration(w, checkpoint.config, where);
+    const w = Weights.from(checkpoint, bartNames(), storage);
+    return new BartForConditionalGeneration(
+      w,
+      checkpoint.config,
+      `${checkpoint.where}/config.json`,
+    );
   }
 
   /** The model of a directory with config.json and weights. */

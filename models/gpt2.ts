@@ -60,7 +60,7 @@ export function gpt2Config(json: unknown, where = "config.json") {
 }
 
 /** Files of GPT2Model lack "transformer."; older ones hold the causal mask of each layer. */
-export const gpt2Names = ({ tensors }: Checkpoint): Names => ({
+const gpt2Names = ({ tensors }: Checkpoint): Names => ({
   base: { prefix: "transformer", parts: ["wte", "wpe", "h", "ln_f"] },
   tied: { "lm_head.weight": "transformer.wte.weight" },
   spellings: {},
@@ -196,6 +196,9 @@ class GPT2Model {
 
 /** GPT-2 that says which token follows. */
 export class GPT2LMHeadModel {
+  /** The names by which a checkpoint holds the tensors. */
+  static readonly names = gpt2Names;
+
   readonly config: GPT2Config;
   /** config.json as it was read. */
   readonly json: Json;

@@ -35,7 +35,14 @@ export { resolveModel } from "./hub/resolve.ts";
 export type { HubOptions, HubProgress } from "./hub/settings.ts";
 export { MaskedLM } from "./masked-lm.ts";
 export { type ForwardOptions, gatherRows, type TextInput, type Training } from "./nn.ts";
-export { loadMaskedLM, maskedLM } from "./registry.ts";
+export {
+  causalLM,
+  loadCausalLM,
+  loadMaskedLM,
+  loadSeq2Seq,
+  maskedLM,
+  seq2Seq,
+} from "./registry.ts";
 export { RobertaForMaskedLM, robertaConfig } from "./roberta.ts";
 export { saveCheckpoint, streamTensors } from "./save.ts";
 export type { DecoderCache, KeyValue, Seq2Seq } from "./seq2seq.ts";

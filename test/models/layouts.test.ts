@@ -167,29 +167,6 @@ test("tied tensors of a file that differ are found when they are read", async ()
   assert.match(message, 'set "tie_word_embeddings" to false in config.json');
 });
 
-test("a model_type that is not known, or not the one that is loaded", () => {
-  const of = (config: Record<string, unknown>) => ({ where: "x", config, tensors: new Map() });
-  const supported = "; the masked LMs that are supported are bert, roberta";
-  assert.is(
-    messageOf(() => maskedLM(of({ model_type: "xlnet" }))),
-    `[config] x/config.json: model_type is "xlnet"${supported}`,
-  );
-  for (const config of [{}, { architectures: "Bert" }, { architectures: ["GPT2LMHeadModel"] }]) {
-    assert.is(
-      messageOf(() => maskedLM(of(config))),
-      `[config] x/config.json: model_type is missing${supported}`,
-    );
-  }
-  assert.match(
-    messageOf(() => maskedLM(of({ model_type: "constructor" }))),
-    supported,
-  );
-  assert.match(
-    messageOf(() => BartForConditionalGeneration.from(of({ model_type: "t5" }))),
-    'model_type is "t5" where "bart", the one that is supported, is expected',
-  );
-});
-
 test("a config.json of absurd sizes is refused at once, in few lines", () => {
   const layout = layouts["bert-base-cased"];
   for (const absurd of [

@@ -105,7 +105,7 @@ test("mistakes are answered in one sentence", async () => {
   await refuses(
     TOOL,
     [text, "--model", bert],
-    /holds a model of type "bert"; name a BART, .*fill-mask/,
+    /config\.json: model_type is "bert", a masked LM; the encoder-decoders that are supported are bart/,
   );
   await refuses(
     TOOL,

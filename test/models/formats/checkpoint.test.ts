@@ -360,7 +360,10 @@ test("a directory without a checkpoint, or with a damaged one", async () => {
   const other = directory({ "pytorch_model.bin": new TextEncoder().encode("<html>") });
   assert.match(await failure(readCheckpoint(other)), /^\[pytorch\] .* is no file of torch.save/);
   const list = directory({ "model.safetensors": file({}), "config.json": [] });
-  assert.match(await failure(loadMaskedLM(list)), "config.json is not a JSON object; fetch the file");
+  assert.match(
+    await failure(loadMaskedLM(list)),
+    "config.json is not a JSON object; fetch the file",
+  );
 });
 
 test("fingerprints: the same for the same tensors in other files, another for any other bit", async () => {
