@@ -1,5 +1,7 @@
-/** BERT with its masked-LM head (Devlin et al., 2019), as Hugging Face stores and computes it. */
-
+/**
+ * BERT with its masked-LM head (Devlin et al., 2019), as Hugging Face stores and computes it: the names of its tensors over
+ * the shared encoder.
+ */
 import { Encoder, type EncoderConfig, encoderConfig, MaskedLMHead } from "./encoder.ts";
 import { type Checkpoint, readCheckpoint } from "./formats/checkpoint.ts";
 import type { Json } from "./formats/json.ts";

@@ -1,13 +1,16 @@
-/** Reading a checkpoint's config.json: fields keep the names that the file gives them. */
+/**
+ * Reading the fields of a JSON file, config.json or generation_config.json, under the names that the file gives them: their
+ * kinds, what an absent one means, and one sentence with all that is wrong. Knows no model's fields.
+ */
 import { ModelError } from "./errors.ts";
 import { isObject } from "./formats/json.ts";
 
 /** A reader of one field: the value, or what is wrong with it. */
-export interface Field<T> {
+export type Field<T> = {
   read(value: unknown): { value: T } | { wrong: string };
   /** What an absent field means; without it the field is required. */
   absent?: T;
-}
+};
 
 type Values<F> = { readonly [K in keyof F]: F[K] extends Field<infer T> ? T : never };
 

@@ -1,6 +1,6 @@
 /**
- * The encoder of BERT and of the models that share it, with a head that says which token belongs at a mask: post-LayerNorm,
- * exact GELU, learned positions (Devlin et al., 2019). Every token is of segment 0.
+ * The encoder that BERT and RoBERTa share, with the head that says which token belongs at a mask: post-LayerNorm, exact GELU,
+ * learned positions (Devlin et al., 2019). Every token is of segment 0. Knows neither of the two.
  */
 
 import { add } from "../engine/ops/elementwise.ts";
@@ -73,7 +73,7 @@ class Embeddings {
     this.offset = offset;
     this.#dropout = c.hidden_dropout_prob;
   }
-  /** `rows` u32 [B, T], of the position table, go before the input's positions. */
+  /** Texts [B, T] -> [B, T, h]. `rows` u32 [B, T] of the position table are taken instead of the input's positions. */
   forward(
     { ids, embeds, positions }: TextInput,
     rows: Tensor | undefined,

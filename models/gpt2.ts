@@ -76,15 +76,15 @@ function geluNew(x: Tensor): Tensor {
 }
 
 /** A layer's keys and values, [B, T, n_embd]. */
-interface KeyValue {
+type KeyValue = {
   readonly k: Tensor;
   readonly v: Tensor;
-}
+};
 
-interface GPT2Options extends ForwardOptions {
+type GPT2Options = ForwardOptions & {
   /** Takes a layer's new keys and values, gives those that the new places see: earlier ones too, the new ones last. */
   readonly remember?: (own: KeyValue, layer: number) => KeyValue;
-}
+};
 
 /** y = x W + b. */
 class Conv1D {
@@ -155,11 +155,11 @@ class GPT2Block {
 }
 
 /** Texts to go on with, as in `TextInput`. */
-export interface GPT2Prompt {
+export type GPT2Prompt = {
   readonly ids: Tensor;
   readonly mask: Tensor;
   readonly positions: Tensor;
-}
+};
 
 class GPT2Model {
   readonly wte: Embedding;

@@ -1,4 +1,21 @@
-/** BERT, RoBERTa, BART and GPT-2, their weights and tokenizers, from directories or the Hugging Face Hub. */
+/**
+ * BERT, RoBERTa, BART and GPT-2, their weights and tokenizers, from directories or the Hugging Face Hub.
+ *
+ * Who imports whom; nothing imports what stands below it:
+ *
+ *     errors.ts            nothing
+ *     formats/             errors
+ *     tokenizer/           formats
+ *     hub/                 formats, tokenizer (which files there are)
+ *     config nn init       formats (JSON), the engine
+ *     weights save         formats, nn, init
+ *     seq2seq              what a program may know of an encoder-decoder: types alone
+ *     encoder masked-lm    config, nn, weights; masked-lm is what a program may know of a masked LM
+ *     bert roberta         encoder, masked-lm
+ *     bart gpt2            config, nn, weights
+ *     registry.ts          every architecture, and nobody else does
+ *     generation/          config, seq2seq: no architecture
+ */
 export { type BartConfig, BartForConditionalGeneration, bartConfig } from "./bart.ts";
 export { BertForMaskedLM, bertConfig } from "./bert.ts";
 export type { EncoderConfig } from "./encoder.ts";

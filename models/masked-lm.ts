@@ -1,6 +1,6 @@
 /**
- * What a program may know of a masked LM, whichever of BERT's kind it is: the encoder that they share with a head behind
- * it. Beside `Seq2Seq`.
+ * What a program may know of a masked LM: words in, hidden states, logits of words out. BERT and RoBERTa extend it with their
+ * names and heads; `Seq2Seq` is its like for encoder-decoders. Knows the encoder and the shared layers, no architecture.
  */
 import type { Tensor } from "../engine/tensor.ts";
 import type { Encoder, EncoderConfig, MaskedLMHead } from "./encoder.ts";
@@ -62,7 +62,10 @@ export abstract class MaskedLM {
     return this.head.forward(hidden);
   }
 
-  /** The rows of the position table that an input has by itself; undefined where its positions say them. */
+  /**
+   * Rows u32 [B, T] of the position table for an input, where the model has a rule of its own for them; undefined: the
+   * input's positions, or 0, 1, ..., T-1, behind the offset.
+   */
   protected positionRows(_input: TextInput): Tensor | undefined {
     return undefined;
   }

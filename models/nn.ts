@@ -1,4 +1,4 @@
-/** The layers that architectures share: parameters and what is done with them. Knows the engine, and no architecture. */
+/** The layers that architectures share, and the texts and options that every model takes. Knows no architecture. */
 import { type AttentionOptions, attention, type Layout } from "../engine/ops/attention.ts";
 import { dropout } from "../engine/ops/dropout.ts";
 import { embedding } from "../engine/ops/embedding.ts";
@@ -10,16 +10,16 @@ import { type Tensor, tensor } from "../engine/tensor.ts";
 export type { AttentionOptions, Layout };
 
 /** Present while training: dropout is on and draws from `rng`, u32[4] (see `dropout`). */
-export interface Training {
+export type Training = {
   readonly rng: Tensor;
-}
+};
 
 /** What a forward pass may be asked beside its result. */
-export interface ForwardOptions {
+export type ForwardOptions = {
   readonly training?: Training | undefined;
   /** Receives the hidden states: the embeddings, then each layer's output. */
   readonly hidden?: Tensor[] | undefined;
-}
+};
 
 /** A batch of texts: token ids or, in their place, embeddings of tokens that may be mixtures. Each model says its layout. */
 export type TextInput = {

@@ -1,6 +1,6 @@
 /**
- * What a program may know of an encoder-decoder, whichever architecture it is. It knows the engine's tensors and the
- * shared layers, and no architecture.
+ * What a program may know of an encoder-decoder: texts in, hidden states, logits of words out, whatever the architecture.
+ * Knows the shared layers, no architecture.
  *
  * The encoder is batch first, [B, S, d]; the decoder step-major, [T, B, d], so that its key/value cache grows at the end.
  */

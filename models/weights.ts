@@ -3,7 +3,7 @@
  *
  * A model asks for each tensor by the name that stands in the file: `w.at("attention.self").linear("query", h, h)` is
  * `attention.self.query.weight` and `.bias`, behind whatever `w` itself is at. What does not fit is collected while the model is
- * built, and `finish()` reports all of it at once.
+ * built, and `finish()` reports all of it at once. Knows the shared layers, no architecture.
  */
 
 import { numel, type Shape, sameShape, show } from "../engine/shape.ts";
@@ -22,7 +22,7 @@ import { normal } from "./init.ts";
 import { Embedding, LayerNorm, Linear } from "./nn.ts";
 
 /** The names in which files of one kind of model differ from the model's own. */
-export interface Names {
+export type Names = {
   /** The model without its head: the prefix of its tensors, and the first words of their names in files that lack the prefix. */
   readonly base: { readonly prefix: string; readonly parts: readonly string[] };
   /** A second name of a tensor -> its first. Where a file has both, they must be equal. */
@@ -37,13 +37,13 @@ export interface Names {
   readonly optional?: readonly string[];
   /** The prefix of the head that a file may lack as a whole, and the sentence about what cannot be done then. */
   readonly head?: { readonly prefix: string; readonly lacking: string };
-}
+};
 
 /** How matrices are kept on the device; f16 and bf16 are for frozen models. */
 export type Storage = "f32" | "f16" | "bf16";
 
 /** Where the values come from, and what has been asked for so far. */
-interface Source {
+type Source = {
   value(name: string, shape: Shape, init: Init): Initial;
   /** How many layers there are under a prefix; undefined where there may be any number. */
   layers(prefix: string): number | undefined;
@@ -53,18 +53,18 @@ interface Source {
   matrices: Set<string>;
   contradictions: string[];
   finish(model: string): void;
-}
+};
 
-interface Initial {
+type Initial = {
   readonly data: TypedArray | StateSource;
   readonly dtype: DType;
-}
+};
 
 /** How a random tensor starts: one value everywhere, or normal (with one row of zeros, that of padding). */
 type Init = { fill: number } | { normal: true; zeroRow?: number | undefined; exact?: boolean };
 
 /** A model's tensors by full name. */
-export interface ModelWeights {
+export type ModelWeights = {
   /** What training may change. */
   readonly parameters: ReadonlyMap<string, Tensor>;
   /** What is saved but not trained. */
@@ -74,7 +74,7 @@ export interface ModelWeights {
    * for a name that is no parameter.
    */
   readonly decays: (name: string) => boolean;
-}
+};
 
 /** A place in the tree of names. */
 export class Weights {
@@ -222,11 +222,11 @@ function randomSource(seed: number, std: number): Source {
 }
 
 /** A tensor of a checkpoint under the model's name, with others that must be equal to it. */
-interface Entry {
+type Entry = {
   readonly given: string;
   readonly tensor: TensorEntry | FileTensor;
   readonly twins: { readonly given: string; readonly tensor: TensorEntry | FileTensor }[];
-}
+};
 
 const SHOWN_PROBLEMS = 24;
 

@@ -1,5 +1,6 @@
 /**
- * Checkpoints: config.json and the tensors beside it, described at once and read when a device needs them.
+ * Checkpoints: config.json and the tensors beside it, described at once and read when a device needs them. Knows the names
+ * of files and the formats, no model.
  *
  * A file is open only while it is read. That it is still the same file is checked by its identity, size and time of change.
  */
@@ -11,13 +12,13 @@ import { type OpenedWeights, openFile, openShards } from "./shards.ts";
 import { pathSource } from "./source.ts";
 
 /** A model's configuration and tensors. */
-export interface Checkpoint {
+export type Checkpoint = {
   /** The directory, or what to call it in errors. */
   readonly where: string;
   readonly config: Json;
   /** By the names that the files give them: in memory (as `parseSafetensors` gives them), or in files. */
   readonly tensors: ReadonlyMap<string, TensorEntry | FileTensor>;
-}
+};
 
 /** How the name of a list of shards ends. */
 export const INDEX = ".index.json";

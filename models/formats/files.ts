@@ -1,4 +1,4 @@
-/** Files that are there whole or not at all (Node only). */
+/** Writing a file so that it is there whole or not at all (Node only). Knows no format. */
 import { ModelError } from "../errors.ts";
 
 /** Writes a file beside its place, flushes and renames it, and flushes the folder, which is made when it is not there. */

@@ -1,4 +1,7 @@
-/** Numbers of files as the engine has them: float32 from wider and narrower ones, and back. */
+/**
+ * The numbers of a file's tensors, converted: float32 from F64, F16 and BF16, and back to the 16-bit ones. Knows bytes and
+ * dtypes, no file.
+ */
 import { ModelError } from "../errors.ts";
 
 /** Bytes of an element, by the dtypes that can be read as numbers. */
@@ -56,8 +59,8 @@ export function decode(dtype: string, data: Uint8Array): Float32Array {
 }
 
 /**
- * float32 -> float16 bits, rounded to nearest, ties to even; 65520 and above gives infinity, NaN a
- * quiet NaN.
+ * float32 -> float16 bits, rounded to nearest, ties to even. 65520 and above gives infinity, NaN
+ * gives a quiet NaN.
  */
 export function encodeFloat16(values: Float32Array): Uint16Array {
   const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);

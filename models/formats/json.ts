@@ -1,4 +1,4 @@
-/** JSON files: an object, or one sentence that names the file. */
+/** JSON files that hold an object; what is none is told in one sentence with the name of the file. */
 import { ModelError } from "../errors.ts";
 
 /** An object of a JSON file as it stands. */

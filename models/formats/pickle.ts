@@ -57,10 +57,10 @@ export class Global {
 }
 
 /** What the pickle may name, and what becomes of its references to things outside (persistent ids). */
-export interface PickleHost {
+export type PickleHost = {
   readonly globals: ReadonlyMap<string, Global>;
   persistent(id: Value): Value;
-}
+};
 
 /** Instructions of one pickle; a tensor takes about 30. */
 export const INSTRUCTION_LIMIT = 2 ** 21;

@@ -53,10 +53,10 @@ const DTYPES: readonly [string, SafetensorsDtype, number, string?][] = [
   ["float8_e8m0fnu", "F8_E8M0", 1],
 ];
 
-interface Kind {
+type Kind = {
   readonly dtype: SafetensorsDtype;
   readonly width: number;
-}
+};
 
 /** One entry of the archive, seen as values of one kind, or as bytes (then of no kind). */
 class StorageView {

@@ -1,4 +1,7 @@
-/** What is checked of a safetensors header as a text: before it is parsed, and what parsing would not tell. */
+/**
+ * Checks of a safetensors header's text: that it is not too costly for JSON.parse, and what JSON.parse would accept in
+ * silence. Knows JSON, not what the header means.
+ */
 import { type Fail, printable } from "../errors.ts";
 
 const DEPTH_LIMIT = 127; // the library's

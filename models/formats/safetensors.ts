@@ -50,14 +50,14 @@ export type SafetensorsDtype = keyof typeof BITS;
  * One stored tensor in memory: row-major, little-endian, elements of fewer than 8 bits packed. `data.length` is the
  * product of `shape` times the bits of `dtype`, in bytes.
  */
-export interface TensorEntry {
+export type TensorEntry = {
   readonly dtype: SafetensorsDtype;
   readonly shape: readonly number[];
   readonly data: Uint8Array;
-}
+};
 
 /** One stored tensor of a file that is read piece by piece; its bytes are as in a `TensorEntry`. */
-export interface FileTensor {
+export type FileTensor = {
   readonly dtype: SafetensorsDtype;
   readonly shape: readonly number[];
   readonly byteLength: number;
@@ -65,13 +65,13 @@ export interface FileTensor {
   read(begin: number, end: number): Promise<Uint8Array>;
   /** Fills `into`, which may be shared memory, with all bytes. */
   readInto?(into: Uint8Array): Promise<void>;
-}
+};
 
 /** A file: tensors in the order of their data. In memory, their bytes are views of the file. */
-export interface Safetensors<T = TensorEntry> {
+export type Safetensors<T = TensorEntry> = {
   readonly tensors: Map<string, T>;
   readonly metadata: Record<string, string>;
-}
+};
 
 const ORDER: readonly string[] = Object.keys(BITS);
 
@@ -222,8 +222,8 @@ const failWith =
  * @param name what to call the file in errors
  * @throws `[safetensors] NAME: ...` for a file that is truncated or breaks the format: a lying or
  *   too large header length, a header that is no JSON object, duplicate keys, an unknown dtype,
- *   offsets that overlap, leave holes, pass the end or do not match shape and dtype, metadata other
- *   than strings
+ *   offsets that overlap, leave holes, pass the end or do not match shape and dtype, metadata that
+ *   are not strings
  */
 export function parseSafetensors(bytes: Uint8Array, name: string): Safetensors {
   const fail = failWith(name);
@@ -239,8 +239,8 @@ export function parseSafetensors(bytes: Uint8Array, name: string): Safetensors {
 }
 
 /**
- * Reads the header of a safetensors file. A tensor's bytes are read when they are asked for, which needs `source` to stay
- * open.
+ * Reads the header of a safetensors file. A tensor's bytes are read when they are asked for, so `source` has to stay usable
+ * until then.
  *
  * @throws as `parseSafetensors`
  */

@@ -68,8 +68,8 @@ export const shardFiles = (text: string, fail: Fail): string[] =>
   [...new Set(parseIndex(text, fail).files.values())].sort();
 
 /**
- * The tensors of all files of an index, those that it does not list included. Where two files hold one name, the index
- * decides.
+ * The tensors of all files of an index, those that it does not list included. Where two files hold one name, the one that
+ * the index names is taken.
  *
  * @param text the index
  * @param name what to call the index in errors

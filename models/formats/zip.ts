@@ -134,7 +134,7 @@ export class ZipEntry {
   }
 }
 
-interface DirectoryRecord {
+type DirectoryRecord = {
   readonly name: string;
   readonly rawName: Uint8Array;
   readonly crc: number;
@@ -144,7 +144,7 @@ interface DirectoryRecord {
   readonly offset: number;
   /** Where the next entry, or the directory, begins. */
   end: number;
-}
+};
 
 /** Where the directory lies, from the records at the end of the file. */
 async function findDirectory(source: ByteSource, fail: Fail) {

@@ -51,13 +51,13 @@ const powerOfTwo = (size: number): number => 2 ** Math.ceil(Math.log2(size));
 type Source = { readonly ids: Tensor; readonly mask: Tensor };
 
 /** One step: what each beam reads, [beams, B], what it may see, [B, beams, C beams], and where it goes, [C, 1]. */
-interface Step {
+type Step = {
   readonly ids: Tensor;
   readonly positions: Tensor;
   readonly visible: Tensor;
   readonly place: Tensor;
   readonly encoderMask: Tensor;
-}
+};
 
 type Top = { readonly ids: Tensor; readonly values: Tensor; readonly loss: Tensor };
 type Stepper = (step: Step) => Promise<{ ids: ArrayLike<number>; logs: ArrayLike<number> }>;
@@ -268,12 +268,12 @@ export class TextGenerator {
   }
 }
 
-interface Sizes {
+type Sizes = {
   readonly rows: number;
   readonly beams: number;
   readonly places: number;
   readonly encoderMask: Tensor;
-}
+};
 
 /** Step t of all searches. A row without a hypothesis sees itself alone. */
 function stepOf(

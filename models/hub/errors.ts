@@ -1,4 +1,7 @@
-/** What goes wrong between us and a Hub, each in one sentence with its remedy. */
+/**
+ * What goes wrong between a program and a Hub, each in one sentence with its remedy: what the status and the headers of an
+ * answer mean. Knows no request.
+ */
 import { ModelError } from "../errors.ts";
 
 /**
@@ -55,7 +58,7 @@ export function noHub(endpoint: string, what: string, cause: unknown): HubError 
 }
 
 /** What was asked for, and of whom. */
-export interface HubRequest {
+export type HubRequest = {
   /** Where the answer came from: the Hub, or its storage. */
   readonly url: URL;
   readonly endpoint: string;
@@ -63,7 +66,7 @@ export interface HubRequest {
   readonly token: string | undefined;
   readonly what: string;
   readonly revision: string;
-}
+};
 
 /** What an answer that is not good means: by its status and by the headers that the Hub adds. */
 export function failure(response: Response, request: HubRequest): HubError {

@@ -1,8 +1,11 @@
-/** Which files of a repository (or folder) a model of ours reads, by their names. */
+/**
+ * Which files of a repository, or of a folder, a model of ours reads, by their names. The names themselves are said where the
+ * files are read: in formats/checkpoint.ts and tokenizer/files.ts.
+ */
 import { INDEX, WEIGHTS } from "../formats/checkpoint.ts";
 import { TOKENIZER_FILES, tokenizerFiles } from "../tokenizer/files.ts";
 
-/** What a caller reads of a model. */
+/** A part of a model that a caller reads; files of other parts are not downloaded. */
 export type ModelPart = "config" | "tokenizer" | "weights";
 
 /** How texts are written; older repositories have it in config.json. Taken where the repository has it. */
@@ -10,12 +13,12 @@ const GENERATION_CONFIG = "generation_config.json";
 export const PARTS: readonly ModelPart[] = ["config", "tokenizer", "weights"];
 
 /** The files to take, in order, and what is missing, in words. */
-export interface ModelFiles {
+export type ModelFiles = {
   readonly files: readonly string[];
   /** The last of `files`, where it lists shards that have to be taken too. */
   readonly index: string | undefined;
   readonly missing: readonly string[];
-}
+};
 
 /**
  * The files to take of a repository (or folder) with the given names. Weights stand last: a snapshot

@@ -11,16 +11,16 @@ import type { ModelPart } from "./files.ts";
 import type { HubSettings } from "./http.ts";
 
 /** How far a download is, in bytes; what was in the cache counts as done. */
-export interface HubProgress {
+export type HubProgress = {
   readonly file: string;
   readonly fileBytes: number;
   readonly fileSize: number;
   readonly bytes: number;
   readonly size: number;
-}
+};
 
 /** Every option left out is read from the environment. Times are in milliseconds. */
-export interface HubOptions {
+export type HubOptions = {
   /** A branch, tag or commit; `main` by default. */
   revision?: string | undefined;
   /** All parts by default. */
@@ -47,7 +47,7 @@ export interface HubOptions {
   longestWait?: number | undefined;
   /** `process.env` by default. */
   environment?: Readonly<Record<string, string | undefined>> | undefined;
-}
+};
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -62,11 +62,11 @@ function expand(path: string, environment: Environment, home: string): string {
     .replace(/\$(?:(\w+)|\{(\w+)\})/g, (all, a, b) => environment[a ?? b] ?? all);
 }
 
-export interface Setup extends HubSettings {
+export type Setup = HubSettings & {
   cacheDir: string;
   offline: boolean;
   links: boolean;
-}
+};
 
 /** Options over the environment over defaults. */
 export async function setUp(options: HubOptions): Promise<Setup> {

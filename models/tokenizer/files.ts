@@ -1,6 +1,6 @@
 /**
- * The files of a tokenizer, and what they say: tokenizer.json itself, or its structure made of the
- * older vocab.txt (WordPiece) or vocab.json with merges.txt (byte-level BPE).
+ * The files of a tokenizer: which ones there are, and what they say, tokenizer.json itself or its structure made of the older
+ * vocab.txt (WordPiece) or vocab.json with merges.txt (byte-level BPE).
  */
 import { ModelError } from "../errors.ts";
 import { type Json, parseObject } from "../formats/json.ts";
@@ -34,8 +34,8 @@ export const TOKENIZER_FILES = new Intl.ListFormat("en", { type: "disjunction" }
 );
 
 /**
- * Which files of a folder make its tokenizer: the first set that is whole, behind the settings beside it. Undefined where
- * no set is.
+ * Which files of a folder make its tokenizer: the settings, then the first set that is whole. Undefined where there is no
+ * whole set.
  */
 export function tokenizerFiles(names: ReadonlySet<string>): string[] | undefined {
   const found = SETS.find((set) => set.every((name) => names.has(name)));
@@ -46,27 +46,27 @@ export function tokenizerFiles(names: ReadonlySet<string>): string[] | undefined
 export type TokenizerFiles = { [name in (typeof FILE_NAMES)[number]]?: string | undefined };
 
 /** tokenizer.json as far as it is needed here. */
-export interface Structure extends Json {
+export type Structure = Json & {
   readonly model: Json & { readonly type: string; readonly vocab: Record<string, number> };
   readonly added_tokens: readonly AddedToken[];
-}
+};
 
 /** Everything that a tokenizer is made of. */
-export interface Description {
+export type Description = {
   readonly kind: Kind;
   readonly structure: Structure;
   /** Spelling of each role's token; all are in the vocabulary. */
   readonly roles: ReadonlyMap<Role, string>;
-}
+};
 
-interface Family {
+type Family = {
   readonly kind: Kind;
   /** Classes in tokenizer_config.json, without "Fast". */
   readonly classes: readonly string[];
   /** Values of config.json's model_type. */
   readonly models: readonly string[];
   readonly tokens: Readonly<Partial<Record<Role, string>>>;
-}
+};
 
 const FAMILIES: Readonly<Record<"bert" | "roberta" | "gpt2", Family>> = {
   bert: {
@@ -141,11 +141,11 @@ function settings(files: TokenizerFiles, where: string): Json {
     : { ...config, ...read("special_tokens_map.json") };
 }
 
-interface Named {
+type Named = {
   readonly family?: Family | undefined;
   /** What names it, for errors; empty when nothing does. */
   readonly by: string;
-}
+};
 
 function namedFamily(files: TokenizerFiles, config: Json, where: string): Named {
   const model = parseObject(files["config.json"] ?? "{}", "tokenizer", `${where}/config.json`);

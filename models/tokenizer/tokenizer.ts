@@ -1,9 +1,8 @@
 /**
- * Tokenizers of BERT (WordPiece) and of RoBERTa and BART (byte-level BPE) over
- * `@huggingface/tokenizers`, equal to Python's `tokenizers` (see exact.ts).
+ * Tokenizers of BERT (WordPiece) and of RoBERTa, BART and GPT-2 (byte-level BPE) over `@huggingface/tokenizers`, equal to
+ * Python's `tokenizers` (see exact.ts). Knows no model.
  *
- * A directory may hold `tokenizer.json`, or only the older files: `vocab.txt` (BERT) or
- * `vocab.json` with `merges.txt` (RoBERTa, BART).
+ * A directory may hold `tokenizer.json`, or only the older files: `vocab.txt` or `vocab.json` with `merges.txt`.
  */
 
 import { Tokenizer as Backend } from "@huggingface/tokenizers";
@@ -22,12 +21,12 @@ import {
 export type { Role, TokenizerFiles } from "./files.ts";
 
 /** What is used of the library. */
-interface Library {
+type Library = {
   normalizer: (LibraryPart & ((text: string) => string)) | null;
   readonly pre_tokenizer: LibraryPart | null;
   readonly decoder: ((tokens: string[]) => string) | null;
   encode(text: string, options: { add_special_tokens: boolean }): { ids: number[] };
-}
+};
 
 const SPACE = "Ġ"; // a space in byte-level BPE
 
