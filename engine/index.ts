@@ -58,7 +58,6 @@ export { softmax } from "./ops/softmax.ts";
 export {
   AdamW,
   type AdamWOptions,
-  decaysByName,
   GradientAccumulator,
   linearSchedule,
 } from "./optim.ts";

@@ -11,17 +11,16 @@ export type AdamWOptions = {
   betas?: readonly [number, number];
   /** Default 1e-8. */
   eps?: number;
-  /** Decoupled weight decay; default 0.01. */
+  /** Decoupled weight decay of the parameters that `decays` names; default 0.01. */
   weightDecay?: number;
-  /** Which parameters decay; default: all but biases and LayerNorm. */
+  /**
+   * Whether weight decay shrinks the parameter of this name: a model's own rule, `model.decays`, or `() => true`. Without
+   * a rule nothing decays, and a `weightDecay` above 0 is refused.
+   */
   decays?: (name: string) => boolean;
   /** The largest global gradient norm; default: no clipping. */
   maxNorm?: number;
 };
-
-/** Biases and LayerNorm weights do not decay. */
-export const decaysByName = (name: string): boolean =>
-  !/(^|[._])bias$|layer_?norm/i.test(name.replace("final_logits_bias", "bias"));
 
 const zeros = (name: string, like: Tensor): Tensor => zeroState(name, like.shape);
 
@@ -43,8 +42,12 @@ export class AdamW {
     this.parameters = parameters;
     this.#betas = options.betas ?? [0.9, 0.999];
     this.#eps = options.eps ?? 1e-8;
-    this.#weightDecay = options.weightDecay ?? 0.01;
-    this.#decays = options.decays ?? decaysByName;
+    const { decays, weightDecay } = options;
+    check(decays !== undefined || !weightDecay, "AdamW", () => {
+      return `weightDecay is ${weightDecay} without a rule; pass decays, the model's own or () => true for all parameters`;
+    });
+    this.#weightDecay = weightDecay ?? 0.01;
+    this.#decays = decays ?? (() => false);
     this.#maxNorm = options.maxNorm ?? 3e38;
     this.moments = parameters.map((p) => {
       const name = stateName(p);

@@ -4,14 +4,16 @@
  *
  * The encoder is batch first, [B, S, d]; the decoder step-major, [T, B, d], so that its key/value cache grows at the end.
  */
-import { check, fail } from "../engine/errors.ts";
+
 import { add, mul } from "../engine/ops/elementwise.ts";
 import { embedding } from "../engine/ops/embedding.ts";
 import { linear } from "../engine/ops/matmul.ts";
 import { concat, reshape, slice } from "../engine/ops/shape.ts";
 import type { Tensor } from "../engine/tensor.ts";
-import { configError, count, flag, type Json, only, readFields, real } from "./config.ts";
+import { configError, count, flag, only, readFields, real } from "./config.ts";
+import { check, fail } from "./errors.ts";
 import { type Checkpoint, readCheckpoint } from "./formats/checkpoint.ts";
+import type { Json } from "./formats/json.ts";
 import {
   type AttentionOptions,
   drop,
@@ -21,7 +23,9 @@ import {
   type Layout,
   type Linear,
   multiHeadAttention,
+  type TextInput,
 } from "./nn.ts";
+import type { DecoderCache, KeyValue, Seq2Seq } from "./seq2seq.ts";
 import { type ModelWeights, type Names, type Storage, Weights } from "./weights.ts";
 
 const FIELDS = {
@@ -66,7 +70,7 @@ export function bartConfig(json: unknown, where = "config.json") {
 }
 
 /** One table serves four places; a file may hold it under any of their names. Files of BartModel lack "model." and the bias. */
-export const BART_NAMES: Names = {
+const bartNames = (): Names => ({
   base: { prefix: "model", parts: ["shared", "encoder", "decoder"] },
   tied: {
     "model.encoder.embed_tokens.weight": "model.shared.weight",
@@ -76,29 +80,14 @@ export const BART_NAMES: Names = {
   spellings: {},
   unread: ["model.encoder.version", "model.decoder.version"],
   optional: ["final_logits_bias"],
-};
+});
+
+export type { DecoderCache };
 
 /** LayerNorm's epsilon, which is no field of the config. */
 const EPS = 1e-5;
 /** Rows of the position table before that of position 0. */
 const OFFSET = 2;
-
-/** Keys and values, [T, B, d] or [B, S, d]. */
-export interface KeyValue {
-  readonly k: Tensor;
-  readonly v: Tensor;
-}
-
-/** What decoding remembers. A value: each pass returns the next one. */
-export interface DecoderCache {
-  /** Decoder places so far. */
-  readonly length: number;
-  readonly layers: readonly { readonly self?: KeyValue; readonly cross: KeyValue }[];
-  /** u32 [B, S]. */
-  readonly encoderMask: Tensor | undefined;
-  /** Puts new keys (or values) among the earlier ones; without it they are placed behind them. */
-  readonly join?: (past: Tensor, own: Tensor) => Tensor;
-}
 
 const behind = (past: Tensor, own: Tensor): Tensor => concat([past, own], 0);
 
@@ -272,7 +261,7 @@ class BartDecoder {
     this.layernormEmbedding = w.layerNorm("layernorm_embedding", c.d_model, EPS);
     this.#dropout = c.dropout;
   }
-  /** See `BartForConditionalGeneration.decode`. */
+  /** See `Seq2Seq.decode`. */
   forward(
     embeds: Tensor,
     cache: DecoderCache,
@@ -309,20 +298,11 @@ class BartModel {
   }
 }
 
-/** Token ids or, in their place, embeddings (without positions), with a mask and positions. */
-export interface BartInput {
-  /** u32 [B, S] for the encoder, [T, B] for the decoder. */
-  readonly ids?: Tensor;
-  /** f32 [..., d_model], in place of ids; as `embed` gives them. */
-  readonly embeds?: Tensor;
-  /** Encoder: u32 [B, S]. Decoder: keys that may be seen, u32 [B, all places so far] or [B, T, all places so far]. */
-  readonly mask?: Tensor | undefined;
-  /** u32, of the shape of ids; counted from 0. */
-  readonly positions?: Tensor | undefined;
-}
-
 /** BART that writes text about a text. */
-export class BartForConditionalGeneration {
+export class BartForConditionalGeneration implements Seq2Seq {
+  /** The names by which a checkpoint holds the tensors. */
+  static readonly names = bartNames;
+
   readonly config: BartConfig;
   /** config.json as it was read. */
   readonly json: Json;
@@ -341,9 +321,12 @@ export class BartForConditionalGeneration {
 
   /** The model of a checkpoint; `storage` f16 or bf16 keeps the matrices of a frozen model in half the memory. */
   static from(checkpoint: Checkpoint, storage: Storage = "f32"): BartForConditionalGeneration {
-    const where = `${checkpoint.where}/config.json`;
-    const w = Weights.from(checkpoint, BART_NAMES, storage);
-    return new BartForConditionalGeneration(w, checkpoint.config, where);
+    const w = Weights.from(checkpoint, bartNames(), storage);
+    return new BartForConditionalGeneration(
+      w,
+      checkpoint.config,
+      `${checkpoint.where}/config.json`,
+    );
   }
 
   /** The model of a directory with config.json and weights. */
@@ -362,23 +345,48 @@ export class BartForConditionalGeneration {
     return [...this.weights.parameters.values()];
   }
 
-  /** What embeddings of tokens are multiplied by: sqrt(d_model) with scale_embedding, else 1. */
+  get decays(): ModelWeights["decays"] {
+    return this.weights.decays;
+  }
+
+  get vocabularySize(): number {
+    return this.config.vocab_size;
+  }
+
+  get positions(): number {
+    return this.config.max_position_embeddings;
+  }
+
+  get wordEmbeddings(): Embedding {
+    return this.model.shared;
+  }
+
+  /** sqrt(d_model) with scale_embedding, else 1. */
   get embedScale(): number {
     return this.config.scale_embedding ? Math.sqrt(this.config.d_model) : 1;
   }
 
-  /** Embeddings of ids u32 [...] -> [..., d_model], without positions. */
+  get outputTable(): Tensor {
+    return this.model.shared.weight;
+  }
+
+  get outputScale(): number {
+    return 1;
+  }
+
+  get outputBias(): Tensor {
+    return reshape(this.finalLogitsBias, [-1]);
+  }
+
   embed(ids: Tensor): Tensor {
     const rows = this.model.shared.apply(ids);
     return this.embedScale === 1 ? rows : mul(rows, this.embedScale);
   }
 
-  /** The encoder's last hidden states, [B, S, d_model]. */
-  encode(input: BartInput, options: ForwardOptions = {}): Tensor {
+  encode(input: TextInput, options: ForwardOptions = {}): Tensor {
     return this.model.encoder.forward(this.#embeds(input), input.mask, input.positions, options);
   }
 
-  /** A cache without places: the encoder's keys and values for each decoder layer, computed once. */
   start(encoded: Tensor, encoderMask: Tensor | undefined): DecoderCache {
     const layers = this.model.decoder.layers.map(({ encoderAttn }) => ({
       cross: encoderAttn.keyValue(encoded),
@@ -386,22 +394,16 @@ export class BartForConditionalGeneration {
     return { length: 0, layers, encoderMask };
   }
 
-  /**
-   * Decodes T places behind those of the cache, causally: one token of a loop, or a whole text at once.
-   * @param input ids [T, B] or embeds [T, B, d_model]; see `BartInput` for the mask
-   * @returns hidden [T, B, d_model] and the cache with these places
-   */
-  decode(input: BartInput, cache: DecoderCache, options: ForwardOptions = {}) {
+  decode(input: TextInput, cache: DecoderCache, options: ForwardOptions = {}) {
     const { mask, positions } = input;
     return this.model.decoder.forward(this.#embeds(input), cache, mask, positions, options);
   }
 
-  /** The LM head: hidden [..., d_model] -> logits [..., vocab_size]. */
   logits(hidden: Tensor): Tensor {
-    return linear(hidden, this.model.shared.weight, reshape(this.finalLogitsBias, [-1]));
+    return linear(hidden, this.outputTable, this.outputBias);
   }
 
-  #embeds({ ids, embeds }: BartInput): Tensor {
+  #embeds({ ids, embeds }: TextInput): Tensor {
     return embeds ?? (ids ? this.embed(ids) : fail("bart", "pass ids or embeds"));
   }
 }

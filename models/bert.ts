@@ -1,8 +1,11 @@
-/** BERT with its masked-LM head (Devlin et al., 2019), as Hugging Face stores and computes it. */
-
-import type { Json } from "./config.ts";
-import { Encoder, type EncoderConfig, encoderConfig, MaskedLM, MaskedLMHead } from "./encoder.ts";
+/**
+ * BERT with its masked-LM head (Devlin et al., 2019), as Hugging Face stores and computes it: the names of its tensors over
+ * the shared encoder.
+ */
+import { Encoder, type EncoderConfig, encoderConfig, MaskedLMHead } from "./encoder.ts";
 import { type Checkpoint, readCheckpoint } from "./formats/checkpoint.ts";
+import type { Json } from "./formats/json.ts";
+import { MaskedLM } from "./masked-lm.ts";
 import { Linear } from "./nn.ts";
 import { type ModelWeights, type Names, type Storage, Weights } from "./weights.ts";
 
@@ -11,7 +14,7 @@ export const bertConfig = (json: unknown, where = "config.json"): EncoderConfig 
   encoderConfig(json, "bert", 0, where);
 
 /** Files made by other versions of the library, without the model's name, or with heads that masked LMs do not have. */
-export const BERT_NAMES: Names = {
+const BERT_NAMES: Names = {
   base: { prefix: "bert", parts: ["embeddings", "encoder", "pooler"] },
   tied: {
     "cls.predictions.decoder.weight": "bert.embeddings.word_embeddings.weight",
@@ -34,14 +37,23 @@ export const BERT_NAMES: Names = {
 };
 
 /** With a decoder of its own (tie_word_embeddings false). */
-export const BERT_SEPARATE_NAMES: Names = {
+const BERT_SEPARATE_NAMES: Names = {
   ...BERT_NAMES,
   tied: {},
   instead: { "cls.predictions.decoder.bias": "cls.predictions.bias" },
 };
 
+/** The names of a checkpoint, by its config's tie_word_embeddings. Throws `[config] ...`. */
+function bertNames({ config, where }: Checkpoint): Names {
+  const { tie_word_embeddings: tied } = bertConfig(config, `${where}/config.json`);
+  return tied ? BERT_NAMES : BERT_SEPARATE_NAMES;
+}
+
 /** BERT that says which token belongs at a [MASK]. */
 export class BertForMaskedLM extends MaskedLM {
+  /** The names by which a checkpoint holds the tensors. */
+  static readonly names = bertNames;
+
   readonly config: EncoderConfig;
   readonly json: Json;
   readonly weights: ModelWeights;
@@ -70,10 +82,8 @@ export class BertForMaskedLM extends MaskedLM {
 
   /** The model of a checkpoint; `storage` f16 or bf16 keeps the matrices of a frozen model in half the memory. */
   static from(checkpoint: Checkpoint, storage: Storage = "f32"): BertForMaskedLM {
-    const where = `${checkpoint.where}/config.json`;
-    const { tie_word_embeddings: tied } = bertConfig(checkpoint.config, where);
-    const w = Weights.from(checkpoint, tied ? BERT_NAMES : BERT_SEPARATE_NAMES, storage);
-    return new BertForMaskedLM(w, checkpoint.config, where);
+    const w = Weights.from(checkpoint, bertNames(checkpoint), storage);
+    return new BertForMaskedLM(w, checkpoint.config, `${checkpoint.where}/config.json`);
   }
 
   /** The model of a directory with config.json and weights. */

@@ -1,14 +1,16 @@
-/** Reading a checkpoint's config.json: fields keep the names that the file gives them. */
-
-/** The file as it stands; what no field of ours names is kept for writing it back. */
-export type Json = Readonly<Record<string, unknown>>;
+/**
+ * Reading the fields of a JSON file, config.json or generation_config.json, under the names that the file gives them: their
+ * kinds, what an absent one means, and one sentence with all that is wrong. Knows no model's fields.
+ */
+import { ModelError } from "./errors.ts";
+import { isObject } from "./formats/json.ts";
 
 /** A reader of one field: the value, or what is wrong with it. */
-export interface Field<T> {
+export type Field<T> = {
   read(value: unknown): { value: T } | { wrong: string };
   /** What an absent field means; without it the field is required. */
   absent?: T;
-}
+};
 
 type Values<F> = { readonly [K in keyof F]: F[K] extends Field<infer T> ? T : never };
 
@@ -62,14 +64,15 @@ export function readFields<F extends Record<string, Field<unknown>>>(
   fields: F,
   where: string,
 ): Values<F> {
-  if (typeof json !== "object" || json === null || Array.isArray(json)) {
-    throw new Error(`[config] ${where} is not a JSON object; use the checkpoint's own config.json`);
+  if (!isObject(json)) {
+    throw new ModelError(
+      `[config] ${where} is not a JSON object; use the checkpoint's own config.json`,
+    );
   }
-  const source = json as Json;
   const values: Record<string, unknown> = {};
   const problems: string[] = [];
   for (const [name, { read, absent }] of Object.entries(fields)) {
-    const given = source[name];
+    const given = json[name];
     if (given === undefined || given === null) {
       if (absent === undefined) problems.push(`${name} is missing`);
       values[name] = absent;
@@ -84,7 +87,7 @@ export function readFields<F extends Record<string, Field<unknown>>>(
 }
 
 export function configError(where: string, problems: readonly string[]): Error {
-  return new Error(
+  return new ModelError(
     `[config] ${where}: ${problems.join("; ")}: use a config.json of the model that it names`,
   );
 }

@@ -1,14 +1,15 @@
 /**
- * The encoder of BERT and of the models that share it, with a head that says which token belongs at a mask: post-LayerNorm,
- * exact GELU, learned positions (Devlin et al., 2019). Every token is of segment 0.
+ * The encoder that BERT and RoBERTa share, with the head that says which token belongs at a mask: post-LayerNorm, exact GELU,
+ * learned positions (Devlin et al., 2019). Every token is of segment 0. Knows neither of the two.
  */
-import { check, fail } from "../engine/errors.ts";
+
 import { add } from "../engine/ops/elementwise.ts";
 import { embedding } from "../engine/ops/embedding.ts";
 import { slice } from "../engine/ops/shape.ts";
 import { show } from "../engine/shape.ts";
 import type { Tensor } from "../engine/tensor.ts";
-import { configError, count, flag, type Json, only, readFields, real } from "./config.ts";
+import { configError, count, flag, only, readFields, real } from "./config.ts";
+import { check, fail } from "./errors.ts";
 import {
   drop,
   type Embedding,
@@ -16,8 +17,9 @@ import {
   type LayerNorm,
   type Linear,
   multiHeadAttention,
+  type TextInput,
 } from "./nn.ts";
-import type { ModelWeights, Weights } from "./weights.ts";
+import type { Weights } from "./weights.ts";
 
 const FIELDS = {
   vocab_size: count(1),
@@ -54,18 +56,6 @@ export function encoderConfig(json: unknown, type: string, padding: number, wher
   return config;
 }
 
-/** A batch of texts: token ids, or embeddings of tokens that are mixtures. */
-export interface EncoderInput {
-  /** u32 [B, T]. */
-  readonly ids?: Tensor;
-  /** f32 [B, T, hidden_size], in place of ids. */
-  readonly embeds?: Tensor;
-  /** u32 [B, T]: 1 where there is a token; undefined where every place holds one. */
-  readonly mask?: Tensor | undefined;
-  /** u32 [B, T], counted from 0 in any model; 0, 1, ..., T-1 when left out. */
-  readonly positions?: Tensor | undefined;
-}
-
 class Embeddings {
   readonly wordEmbeddings: Embedding;
   readonly positionEmbeddings: Embedding;
@@ -83,9 +73,9 @@ class Embeddings {
     this.offset = offset;
     this.#dropout = c.hidden_dropout_prob;
   }
-  /** `rows` u32 [B, T], of the position table, go before the input's positions. */
+  /** Texts [B, T] -> [B, T, h]. `rows` u32 [B, T] of the position table are taken instead of the input's positions. */
   forward(
-    { ids, embeds, positions }: EncoderInput,
+    { ids, embeds, positions }: TextInput,
     rows: Tensor | undefined,
     { training }: ForwardOptions,
   ): Tensor {
@@ -218,55 +208,5 @@ export class MaskedLMHead {
     return this.decoder.apply(
       this.layerNorm.apply(this.dense.apply(hidden, { activation: "gelu" })),
     );
-  }
-}
-
-/** A masked LM: it says which token belongs at a mask. */
-export abstract class MaskedLM {
-  abstract readonly config: EncoderConfig;
-  /** config.json as it was read. */
-  abstract readonly json: Json;
-  abstract readonly weights: ModelWeights;
-  /** The model without its head. */
-  abstract readonly base: Encoder;
-  abstract readonly head: MaskedLMHead;
-
-  /** The tensors that training may change. */
-  get parameters(): Tensor[] {
-    return [...this.weights.parameters.values()];
-  }
-
-  /** The table of the words that the model reads. */
-  get wordEmbeddings(): Embedding {
-    return this.base.embeddings.wordEmbeddings;
-  }
-
-  /** Tokens of the longest text. */
-  get positions(): number {
-    return this.config.max_position_embeddings - this.base.embeddings.offset;
-  }
-
-  /** Word embeddings of ids u32 [...] -> [..., hidden_size], without positions. */
-  embed(ids: Tensor): Tensor {
-    return this.wordEmbeddings.apply(ids);
-  }
-
-  /**
-   * Last hidden states [B, T, hidden_size].
-   * @param only compute the last layer's output of this place only: [B, 1, hidden_size]
-   */
-  encode(input: EncoderInput, options: ForwardOptions = {}, only?: number): Tensor {
-    const x = this.base.embeddings.forward(input, this.positionRows(input), options);
-    return this.base.encoder.forward(x, input.mask, options, only);
-  }
-
-  /** The masked-LM head: hidden [..., hidden_size] -> logits [..., vocab_size]. Give it the rows that are needed. */
-  logits(hidden: Tensor): Tensor {
-    return this.head.forward(hidden);
-  }
-
-  /** The rows of the position table that an input has by itself; undefined where its positions say them. */
-  protected positionRows(_input: EncoderInput): Tensor | undefined {
-    return undefined;
   }
 }

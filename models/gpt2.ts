@@ -2,7 +2,7 @@
  * GPT-2 with its LM head (Radford et al., 2019), as Hugging Face stores and computes it: pre-LayerNorm, GELU by its tanh
  * approximation, matrices stored [inputs, outputs], the output's table tied to the input's. Classes stand in upstream's order.
  */
-import { check, fail } from "../engine/errors.ts";
+
 import { argmax } from "../engine/ops/argmax.ts";
 import { add, equal, mul, tanh, where } from "../engine/ops/elementwise.ts";
 import { embedding } from "../engine/ops/embedding.ts";
@@ -11,14 +11,17 @@ import { linear, matmul } from "../engine/ops/matmul.ts";
 import { concat, slice } from "../engine/ops/shape.ts";
 import { show } from "../engine/shape.ts";
 import type { Tensor } from "../engine/tensor.ts";
-import { configError, count, type Json, only, readFields, real } from "./config.ts";
+import { configError, count, only, readFields, real } from "./config.ts";
+import { check, fail } from "./errors.ts";
 import { type Checkpoint, readCheckpoint } from "./formats/checkpoint.ts";
+import type { Json } from "./formats/json.ts";
 import {
   drop,
   type Embedding,
   type ForwardOptions,
   type LayerNorm,
   multiHeadAttention,
+  type TextInput,
 } from "./nn.ts";
 import { type ModelWeights, type Names, type Storage, Weights } from "./weights.ts";
 
@@ -57,7 +60,7 @@ export function gpt2Config(json: unknown, where = "config.json") {
 }
 
 /** Files of GPT2Model lack "transformer."; older ones hold the causal mask of each layer. */
-export const gpt2Names = ({ tensors }: Checkpoint): Names => ({
+const gpt2Names = ({ tensors }: Checkpoint): Names => ({
   base: { prefix: "transformer", parts: ["wte", "wpe", "h", "ln_f"] },
   tied: { "lm_head.weight": "transformer.wte.weight" },
   spellings: {},
@@ -66,9 +69,6 @@ export const gpt2Names = ({ tensors }: Checkpoint): Names => ({
     .filter((name) => /\.h\.\d+\.attn\.(?:masked_)?bias$/.test(name)),
 });
 
-/** For AdamW's `decays`: all but biases and LayerNorms, which are called ln_1, ln_2 and ln_f here. */
-export const gpt2Decays = (name: string): boolean => !/\.(bias|ln_\w+\.weight)$/.test(name);
-
 /** x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2. */
 function geluNew(x: Tensor): Tensor {
   const inner = mul(x, add(mul(mul(x, x), 0.044715), 1));
@@ -76,15 +76,15 @@ function geluNew(x: Tensor): Tensor {
 }
 
 /** A layer's keys and values, [B, T, n_embd]. */
-interface KeyValue {
+type KeyValue = {
   readonly k: Tensor;
   readonly v: Tensor;
-}
+};
 
-interface GPT2Options extends ForwardOptions {
+type GPT2Options = ForwardOptions & {
   /** Takes a layer's new keys and values, gives those that the new places see: earlier ones too, the new ones last. */
   readonly remember?: (own: KeyValue, layer: number) => KeyValue;
-}
+};
 
 /** y = x W + b. */
 class Conv1D {
@@ -154,24 +154,12 @@ class GPT2Block {
   }
 }
 
-/** A batch of texts: token ids, or embeddings of tokens that are mixtures. */
-export interface GPT2Input {
-  /** u32 [B, T]. */
-  readonly ids?: Tensor;
-  /** f32 [B, T, n_embd], in place of ids; as `embed` gives them. */
-  readonly embeds?: Tensor;
-  /** u32 [B, keys that are seen]: 1 where there is a token; undefined where every place holds one. */
-  readonly mask?: Tensor | undefined;
-  /** u32 [B, T]; 0, 1, ..., T-1 when left out. */
-  readonly positions?: Tensor | undefined;
-}
-
-/** Texts to go on with, as in `GPT2Input`. */
-export interface GPT2Prompt {
+/** Texts to go on with, as in `TextInput`. */
+export type GPT2Prompt = {
   readonly ids: Tensor;
   readonly mask: Tensor;
   readonly positions: Tensor;
-}
+};
 
 class GPT2Model {
   readonly wte: Embedding;
@@ -186,7 +174,7 @@ class GPT2Model {
     this.lnF = w.layerNorm("ln_f", c.n_embd, c.layer_norm_epsilon);
     this.#dropout = c.embd_pdrop;
   }
-  forward({ ids, embeds, mask, positions }: GPT2Input, options: GPT2Options): Tensor {
+  forward({ ids, embeds, mask, positions }: TextInput, options: GPT2Options): Tensor {
     const words = embeds ?? (ids ? this.wte.apply(ids) : fail("gpt2", "pass ids or embeds"));
     const [limit] = this.wpe.weight.shape;
     check(words.shape[1] <= limit, "gpt2", () => {
@@ -208,6 +196,9 @@ class GPT2Model {
 
 /** GPT-2 that says which token follows. */
 export class GPT2LMHeadModel {
+  /** The names by which a checkpoint holds the tensors. */
+  static readonly names = gpt2Names;
+
   readonly config: GPT2Config;
   /** config.json as it was read. */
   readonly json: Json;
@@ -244,13 +235,18 @@ export class GPT2LMHeadModel {
     return [...this.weights.parameters.values()];
   }
 
+  /** Whether weight decay shrinks the parameter of this name. Throws for a name that is no parameter. */
+  get decays(): ModelWeights["decays"] {
+    return this.weights.decays;
+  }
+
   /** Embeddings of ids u32 [...] -> [..., n_embd], without positions. */
   embed(ids: Tensor): Tensor {
     return this.transformer.wte.apply(ids);
   }
 
   /** Last hidden states [B, T, n_embd]; each place sees itself and those before it. */
-  decode(input: GPT2Input, options: GPT2Options = {}): Tensor {
+  decode(input: TextInput, options: GPT2Options = {}): Tensor {
     return this.transformer.forward(input, options);
   }
 

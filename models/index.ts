@@ -1,14 +1,25 @@
-/** BERT, RoBERTa, BART and GPT-2, their weights and tokenizers, from directories or the Hugging Face Hub. */
-export {
-  type BartConfig,
-  BartForConditionalGeneration,
-  type BartInput,
-  bartConfig,
-  type DecoderCache,
-  type KeyValue,
-} from "./bart.ts";
+/**
+ * BERT, RoBERTa, BART and GPT-2, their weights and tokenizers, from directories or the Hugging Face Hub.
+ *
+ * Who imports whom; nothing imports what stands below it:
+ *
+ *     errors.ts            nothing
+ *     formats/             errors
+ *     tokenizer/           formats
+ *     hub/                 formats, tokenizer (which files there are)
+ *     config nn init       formats (JSON), the engine
+ *     weights save         formats, nn, init
+ *     seq2seq              what a program may know of an encoder-decoder: types alone
+ *     encoder masked-lm    config, nn, weights; masked-lm is what a program may know of a masked LM
+ *     bert roberta         encoder, masked-lm
+ *     bart gpt2            config, nn, weights
+ *     registry.ts          every architecture, and nobody else does
+ *     generation/          config, seq2seq: no architecture
+ */
+export { type BartConfig, BartForConditionalGeneration, bartConfig } from "./bart.ts";
 export { BertForMaskedLM, bertConfig } from "./bert.ts";
-export { type EncoderConfig, type EncoderInput, MaskedLM } from "./encoder.ts";
+export type { EncoderConfig } from "./encoder.ts";
+export { ModelError } from "./errors.ts";
 export { type Checkpoint, readCheckpoint } from "./formats/checkpoint.ts";
 export {
   type FileTensor,
@@ -31,17 +42,27 @@ export {
 } from "./generation/generate.ts";
 export {
   type GPT2Config,
-  type GPT2Input,
   GPT2LMHeadModel,
   type GPT2Prompt,
   gpt2Config,
-  gpt2Decays,
 } from "./gpt2.ts";
-export { type HubOptions, type HubProgress, type ModelPart, resolveModel } from "./hub/hub.ts";
-export { loadMaskedLM, maskedLM } from "./masked-lm.ts";
-export { type ForwardOptions, gatherRows, type Training } from "./nn.ts";
+export { HubError } from "./hub/errors.ts";
+export type { ModelPart } from "./hub/files.ts";
+export { resolveModel } from "./hub/resolve.ts";
+export type { HubOptions, HubProgress } from "./hub/settings.ts";
+export { MaskedLM } from "./masked-lm.ts";
+export { type ForwardOptions, gatherRows, type TextInput, type Training } from "./nn.ts";
+export {
+  causalLM,
+  loadCausalLM,
+  loadMaskedLM,
+  loadSeq2Seq,
+  maskedLM,
+  seq2Seq,
+} from "./registry.ts";
 export { RobertaForMaskedLM, robertaConfig } from "./roberta.ts";
 export { saveCheckpoint, streamTensors } from "./save.ts";
+export type { DecoderCache, KeyValue, Seq2Seq } from "./seq2seq.ts";
 export { createTokenizer, loadTokenizer, type Role, Tokenizer } from "./tokenizer/tokenizer.ts";
 export {
   type ModelWeights,

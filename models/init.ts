@@ -1,4 +1,4 @@
-/** Random initial values of weights, the same on every machine: Philox and the Box-Muller transform. */
+/** Random initial values of weights, the same on every machine: Philox and the Box-Muller transform. Knows no tensor. */
 import { philox } from "../engine/philox.ts";
 
 /**

@@ -1,36 +1,72 @@
-/** Which masked LM a checkpoint holds, by config.json's model_type. */
-import { BertForMaskedLM } from "./bert.ts";
-import type { MaskedLM } from "./encoder.ts";
-import { type Checkpoint, readCheckpoint } from "./formats/checkpoint.ts";
-import { RobertaForMaskedLM } from "./roberta.ts";
-import type { Storage } from "./weights.ts";
-
-const MODELS: Readonly<Record<string, (checkpoint: Checkpoint, storage: Storage) => MaskedLM>> = {
-  bert: BertForMaskedLM.from,
-  roberta: RobertaForMaskedLM.from,
-};
-
-/** model_type, or where there is none (as in files of before 2020) what the first architecture begins with. */
-function typeOf({ config, where }: Checkpoint): string {
-  const { model_type: type, architectures } = Object(config) as Record<string, unknown>;
-  const [first] = Array.isArray(architectures) ? architectures : [];
-  const found = type ?? /^(Bert|Roberta)[A-Z]/.exec(String(first))?.[1].toLowerCase();
-  if (typeof found === "string" && Object.hasOwn(MODELS, found)) return found;
-  const given = found === undefined ? "is missing" : `is ${JSON.stringify(found)}`;
-  throw new Error(
-    `[config] ${where}/config.json: model_type ${given}; the masked LMs that are supported are ${Object.keys(MODELS).join(", ")}`,
-  );
-}
-
 /**
- * The masked LM of a checkpoint.
- *
- * @param storage f16 or bf16 keeps the matrices of a frozen model in half the memory
- * @throws one sentence for a model_type that is not supported, `[config] ...`, `[weights] ...`
+ * What a program may know of a masked LM: words in, hidden states, logits of words out. BERT and RoBERTa extend it with their
+ * names and heads; `Seq2Seq` is its like for encoder-decoders. Knows the encoder and the shared layers, no architecture.
  */
-export const maskedLM = (checkpoint: Checkpoint, storage: Storage = "f32"): MaskedLM =>
-  MODELS[typeOf(checkpoint)](checkpoint, storage);
+import type { Tensor } from "../engine/tensor.ts";
+import type { Encoder, EncoderConfig, MaskedLMHead } from "./encoder.ts";
+import type { Json } from "./formats/json.ts";
+import type { Embedding, ForwardOptions, TextInput } from "./nn.ts";
+import type { ModelWeights } from "./weights.ts";
 
-/** The masked LM of a directory with config.json and weights. */
-export const loadMaskedLM = async (directory: string, storage?: Storage): Promise<MaskedLM> =>
-  maskedLM(await readCheckpoint(directory), storage);
+/** A masked LM: it says which token belongs at a mask. */
+export abstract class MaskedLM {
+  abstract readonly config: EncoderConfig;
+  /** config.json as it was read. */
+  abstract readonly json: Json;
+  abstract readonly weights: ModelWeights;
+  /** The model without its head. */
+  abstract readonly base: Encoder;
+  abstract readonly head: MaskedLMHead;
+
+  /** The tensors that training may change. */
+  get parameters(): Tensor[] {
+    return [...this.weights.parameters.values()];
+  }
+
+  /** Whether weight decay shrinks the parameter of this name. Throws for a name that is no parameter. */
+  get decays(): ModelWeights["decays"] {
+    return this.weights.decays;
+  }
+
+  /** Rows of the table of tokens, and the width of the logits. */
+  get vocabularySize(): number {
+    return this.config.vocab_size;
+  }
+
+  /** The table of the words that the model reads. */
+  get wordEmbeddings(): Embedding {
+    return this.base.embeddings.wordEmbeddings;
+  }
+
+  /** Tokens of the longest text. */
+  get positions(): number {
+    return this.config.max_position_embeddings - this.base.embeddings.offset;
+  }
+
+  /** Word embeddings of ids u32 [...] -> [..., hidden_size], without positions. */
+  embed(ids: Tensor): Tensor {
+    return this.wordEmbeddings.apply(ids);
+  }
+
+  /**
+   * Last hidden states [B, T, hidden_size].
+   * @param only compute the last layer's output of this place only: [B, 1, hidden_size]
+   */
+  encode(input: TextInput, options: ForwardOptions = {}, only?: number): Tensor {
+    const x = this.base.embeddings.forward(input, this.positionRows(input), options);
+    return this.base.encoder.forward(x, input.mask, options, only);
+  }
+
+  /** The masked-LM head: hidden [..., hidden_size] -> logits [..., vocab_size]. Give it the rows that are needed. */
+  logits(hidden: Tensor): Tensor {
+    return this.head.forward(hidden);
+  }
+
+  /**
+   * Rows u32 [B, T] of the position table for an input, where the model has a rule of its own for them; undefined: the
+   * input's positions, or 0, 1, ..., T-1, behind the offset.
+   */
+  protected positionRows(_input: TextInput): Tensor | undefined {
+    return undefined;
+  }
+}

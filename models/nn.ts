@@ -1,4 +1,4 @@
-/** The layers that BERT and BART share: parameters and what is done with them. */
+/** The layers that architectures share, and the texts and options that every model takes. Knows no architecture. */
 import { type AttentionOptions, attention, type Layout } from "../engine/ops/attention.ts";
 import { dropout } from "../engine/ops/dropout.ts";
 import { embedding } from "../engine/ops/embedding.ts";
@@ -10,16 +10,28 @@ import { type Tensor, tensor } from "../engine/tensor.ts";
 export type { AttentionOptions, Layout };
 
 /** Present while training: dropout is on and draws from `rng`, u32[4] (see `dropout`). */
-export interface Training {
+export type Training = {
   readonly rng: Tensor;
-}
+};
 
 /** What a forward pass may be asked beside its result. */
-export interface ForwardOptions {
+export type ForwardOptions = {
   readonly training?: Training | undefined;
   /** Receives the hidden states: the embeddings, then each layer's output. */
   readonly hidden?: Tensor[] | undefined;
-}
+};
+
+/** A batch of texts: token ids or, in their place, embeddings of tokens that may be mixtures. Each model says its layout. */
+export type TextInput = {
+  /** u32 [B, T]; step-major [T, B] for the decoder of a `Seq2Seq`. */
+  readonly ids?: Tensor;
+  /** f32 [B, T, d] or [T, B, d], in place of ids; without positions, as a model's `embed` gives them. */
+  readonly embeds?: Tensor;
+  /** u32 [B, T], 1 where there is a token that may be seen; undefined where every place holds one. */
+  readonly mask?: Tensor | undefined;
+  /** u32, of the shape of ids, counted from 0 in any model; 0, 1, ..., T-1 when left out. */
+  readonly positions?: Tensor | undefined;
+};
 
 /** Dropout of rate `p` while training, else `x`. */
 export const drop = (x: Tensor, p: number, training: Training | undefined): Tensor =>

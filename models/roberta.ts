@@ -4,17 +4,11 @@
  */
 import { add, cast, mul, notEqual } from "../engine/ops/elementwise.ts";
 import type { Tensor } from "../engine/tensor.ts";
-import type { Json } from "./config.ts";
-import {
-  Encoder,
-  type EncoderConfig,
-  type EncoderInput,
-  encoderConfig,
-  MaskedLM,
-  MaskedLMHead,
-} from "./encoder.ts";
+import { Encoder, type EncoderConfig, encoderConfig, MaskedLMHead } from "./encoder.ts";
 import { type Checkpoint, readCheckpoint } from "./formats/checkpoint.ts";
-import { Linear, runningSum } from "./nn.ts";
+import type { Json } from "./formats/json.ts";
+import { MaskedLM } from "./masked-lm.ts";
+import { Linear, runningSum, type TextInput } from "./nn.ts";
 import { type ModelWeights, type Names, type Storage, Weights } from "./weights.ts";
 
 /** Throws `[config] ...` with every missing or wrong field. */
@@ -22,7 +16,7 @@ export const robertaConfig = (json: unknown, where = "config.json"): EncoderConf
   encoderConfig(json, "roberta", 1, where);
 
 /** Files without the model's name, or with what masked LMs do not have. */
-export const ROBERTA_NAMES: Names = {
+const ROBERTA_NAMES: Names = {
   base: { prefix: "roberta", parts: ["embeddings", "encoder", "pooler"] },
   tied: {
     "lm_head.decoder.weight": "roberta.embeddings.word_embeddings.weight",
@@ -43,14 +37,23 @@ export const ROBERTA_NAMES: Names = {
 };
 
 /** With a decoder of its own (tie_word_embeddings false). */
-export const ROBERTA_SEPARATE_NAMES: Names = {
+const ROBERTA_SEPARATE_NAMES: Names = {
   ...ROBERTA_NAMES,
   tied: {},
   instead: { "lm_head.decoder.bias": "lm_head.bias" },
 };
 
+/** The names of a checkpoint, by its config's tie_word_embeddings. Throws `[config] ...`. */
+function robertaNames({ config, where }: Checkpoint): Names {
+  const { tie_word_embeddings: tied } = robertaConfig(config, `${where}/config.json`);
+  return tied ? ROBERTA_NAMES : ROBERTA_SEPARATE_NAMES;
+}
+
 /** RoBERTa that says which token belongs at a <mask>. */
 export class RobertaForMaskedLM extends MaskedLM {
+  /** The names by which a checkpoint holds the tensors. */
+  static readonly names = robertaNames;
+
   readonly config: EncoderConfig;
   readonly json: Json;
   readonly weights: ModelWeights;
@@ -78,10 +81,8 @@ export class RobertaForMaskedLM extends MaskedLM {
 
   /** The model of a checkpoint; `storage` f16 or bf16 keeps the matrices of a frozen model in half the memory. */
   static from(checkpoint: Checkpoint, storage: Storage = "f32"): RobertaForMaskedLM {
-    const where = `${checkpoint.where}/config.json`;
-    const { tie_word_embeddings: tied } = robertaConfig(checkpoint.config, where);
-    const w = Weights.from(checkpoint, tied ? ROBERTA_NAMES : ROBERTA_SEPARATE_NAMES, storage);
-    return new RobertaForMaskedLM(w, checkpoint.config, where);
+    const w = Weights.from(checkpoint, robertaNames(checkpoint), storage);
+    return new RobertaForMaskedLM(w, checkpoint.config, `${checkpoint.where}/config.json`);
   }
 
   /** The model of a directory with config.json and weights. */
@@ -96,7 +97,7 @@ export class RobertaForMaskedLM extends MaskedLM {
   }
 
   /** Of token ids: padding has its own row, the others are counted. */
-  protected override positionRows({ ids, embeds, positions }: EncoderInput): Tensor | undefined {
+  protected override positionRows({ ids, embeds, positions }: TextInput): Tensor | undefined {
     if (positions || embeds || !ids) return undefined;
     const { pad_token_id: padding } = this.config;
     const live = cast(notEqual(ids, padding), "f32"); // [B, T]

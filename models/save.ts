@@ -1,10 +1,13 @@
-/** Writes what is on a device: states tensor by tensor, models as directories. */
+/**
+ * Writes what is on a device: states as a safetensors file, a model as a directory that `load` reads again. Knows what every
+ * model has, no architecture.
+ */
 import { read } from "../engine/compile.ts";
 import type { Device } from "../engine/device.ts";
 import { stateName, type Tensor, type TypedArray } from "../engine/tensor.ts";
-import type { Json } from "./config.ts";
 import { writeWhole } from "./formats/files.ts";
 import { encodeFloat16 } from "./formats/floats.ts";
+import type { Json } from "./formats/json.ts";
 import { streamSafetensors } from "./formats/safetensors.ts";
 import type { ModelWeights } from "./weights.ts";
 
@@ -36,10 +39,10 @@ export function streamTensors(
 }
 
 /** What a model that can be saved has. */
-export interface Saveable {
+export type Saveable = {
   readonly json: Json;
   readonly weights: ModelWeights;
-}
+};
 
 /** A model's own tensors, tied ones once. */
 export const tensorsOf = ({ parameters, buffers }: ModelWeights): Tensor[] => [

@@ -3,8 +3,9 @@
  *
  * A model asks for each tensor by the name that stands in the file: `w.at("attention.self").linear("query", h, h)` is
  * `attention.self.query.weight` and `.bias`, behind whatever `w` itself is at. What does not fit is collected while the model is
- * built, and `finish()` reports all of it at once.
+ * built, and `finish()` reports all of it at once. Knows the shared layers, no architecture.
  */
+
 import { numel, type Shape, sameShape, show } from "../engine/shape.ts";
 import {
   type DType,
@@ -13,6 +14,7 @@ import {
   type Tensor,
   type TypedArray,
 } from "../engine/tensor.ts";
+import { ModelError } from "./errors.ts";
 import type { Checkpoint } from "./formats/checkpoint.ts";
 import { decode, encodeBfloat16, encodeFloat16, FLOAT_BYTES } from "./formats/floats.ts";
 import type { FileTensor, SafetensorsDtype, TensorEntry } from "./formats/safetensors.ts";
@@ -20,7 +22,7 @@ import { normal } from "./init.ts";
 import { Embedding, LayerNorm, Linear } from "./nn.ts";
 
 /** The names in which files of one kind of model differ from the model's own. */
-export interface Names {
+export type Names = {
   /** The model without its head: the prefix of its tensors, and the first words of their names in files that lack the prefix. */
   readonly base: { readonly prefix: string; readonly parts: readonly string[] };
   /** A second name of a tensor -> its first. Where a file has both, they must be equal. */
@@ -35,37 +37,44 @@ export interface Names {
   readonly optional?: readonly string[];
   /** The prefix of the head that a file may lack as a whole, and the sentence about what cannot be done then. */
   readonly head?: { readonly prefix: string; readonly lacking: string };
-}
+};
 
 /** How matrices are kept on the device; f16 and bf16 are for frozen models. */
 export type Storage = "f32" | "f16" | "bf16";
 
 /** Where the values come from, and what has been asked for so far. */
-interface Source {
+type Source = {
   value(name: string, shape: Shape, init: Init): Initial;
   /** How many layers there are under a prefix; undefined where there may be any number. */
   layers(prefix: string): number | undefined;
   parameters: Map<string, Tensor>;
   buffers: Map<string, Tensor>;
+  /** The parameters that are matrices or tables. */
+  matrices: Set<string>;
   contradictions: string[];
   finish(model: string): void;
-}
+};
 
-interface Initial {
+type Initial = {
   readonly data: TypedArray | StateSource;
   readonly dtype: DType;
-}
+};
 
 /** How a random tensor starts: one value everywhere, or normal (with one row of zeros, that of padding). */
 type Init = { fill: number } | { normal: true; zeroRow?: number | undefined; exact?: boolean };
 
 /** A model's tensors by full name. */
-export interface ModelWeights {
+export type ModelWeights = {
   /** What training may change. */
   readonly parameters: ReadonlyMap<string, Tensor>;
   /** What is saved but not trained. */
   readonly buffers: ReadonlyMap<string, Tensor>;
-}
+  /**
+   * Whether weight decay shrinks a parameter: it does matrices and tables, not biases and weights of LayerNorms. Throws
+   * for a name that is no parameter.
+   */
+  readonly decays: (name: string) => boolean;
+};
 
 /** A place in the tree of names. */
 export class Weights {
@@ -156,7 +165,14 @@ export class Weights {
    */
   finish(model: string): ModelWeights {
     this.#source.finish(model);
-    return { parameters: this.#source.parameters, buffers: this.#source.buffers };
+    const { parameters, buffers, matrices } = this.#source;
+    const decays = (name: string): boolean => {
+      if (parameters.has(name)) return matrices.has(name);
+      throw new ModelError(
+        `[weights] ${name} is no parameter of ${model}; give parameters of your own a rule for weight decay of their own`,
+      );
+    };
+    return { parameters, buffers, decays };
   }
 
   #name(path: string): string {
@@ -164,6 +180,7 @@ export class Weights {
   }
 
   #parameter(name: string, shape: Shape, init: Init): Tensor {
+    if ("normal" in init) this.#source.matrices.add(this.#name(name));
     return this.#make(this.#source.parameters, name, shape, init);
   }
 
@@ -179,6 +196,7 @@ export class Weights {
 const tables = () => ({
   parameters: new Map<string, Tensor>(),
   buffers: new Map<string, Tensor>(),
+  matrices: new Set<string>(),
   contradictions: [] as string[],
 });
 
@@ -204,11 +222,11 @@ function randomSource(seed: number, std: number): Source {
 }
 
 /** A tensor of a checkpoint under the model's name, with others that must be equal to it. */
-interface Entry {
+type Entry = {
   readonly given: string;
   readonly tensor: TensorEntry | FileTensor;
   readonly twins: { readonly given: string; readonly tensor: TensorEntry | FileTensor }[];
-}
+};
 
 const SHOWN_PROBLEMS = 24;
 
@@ -247,7 +265,7 @@ function fileSource(checkpoint: Checkpoint, names: Names, storage: Storage): Sou
       const held = [...entries.keys()];
       const holds = (prefix: string) => held.some((name) => name.startsWith(prefix));
       if (head && holds(`${base.prefix}.`) && !holds(head.prefix)) {
-        throw new Error(
+        throw new ModelError(
           `[weights] ${where} holds no ${head.prefix}*, the head of ${model}: ${head.lacking}`,
         );
       }
@@ -263,7 +281,7 @@ function fileSource(checkpoint: Checkpoint, names: Names, storage: Storage): Sou
       const more = lines.length - SHOWN_PROBLEMS;
       const shown = lines.slice(0, more > 1 ? SHOWN_PROBLEMS : lines.length);
       if (more > 1) shown.push(`and ${more} more`);
-      throw new Error(
+      throw new ModelError(
         `[weights] ${where} does not hold the ${model} that its config.json describes; ` +
           `use both files of one checkpoint:\n  ${shown.join("\n  ")}`,
       );
@@ -353,7 +371,7 @@ function stored({ given, tensor, twins }: Entry, storage: Storage, where: string
     // the first piece tells: what was trained apart is nowhere the same
     for (const twin of first === 0 ? twins : []) {
       if ("data" in twin.tensor || sameBytes(bytes, await twin.tensor.read(from, to))) continue;
-      throw new Error(`[weights] ${where}: ${notEqual(twin.given, given)}`);
+      throw new ModelError(`[weights] ${where}: ${notEqual(twin.given, given)}`);
     }
     return convert(bytes, dtype, storage);
   };

@@ -8,7 +8,7 @@ import { argmax, topK } from "../engine/ops/argmax.ts";
 import { where } from "../engine/ops/elementwise.ts";
 import { softmax } from "../engine/ops/softmax.ts";
 import { type Tensor, type TypedArray, tensor } from "../engine/tensor.ts";
-import type { MaskedLM } from "../models/encoder.ts";
+import type { MaskedLM } from "../models/masked-lm.ts";
 import { gatherRows } from "../models/nn.ts";
 import type { Tokenizer } from "../models/tokenizer/tokenizer.ts";
 import type { Fact } from "./facts/facts.ts";

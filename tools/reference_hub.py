@@ -2,7 +2,7 @@
 
     python3 tools/reference_hub.py
 
-Starts the Hub of test/models/hub-server.ts on this machine, lets huggingface_hub download from it
+Starts the Hub of test/models/hub/server.ts on this machine, lets huggingface_hub download from it
 the files that models/hub/hub.ts takes of each repository, and writes what stands in the cache then to
 test/golden/models/hub.json: for each repository the revision, and for each path the target of a
 link, the text of a ref, or the size of a blob. Then downloads the same with models/hub/hub.ts, compares
@@ -80,7 +80,7 @@ def ours(cache, name, revision, **options):
 
 def main():
     server = subprocess.Popen(
-        ["node_modules/.bin/node", "test/models/hub-server.ts"],
+        ["node_modules/.bin/node", "test/models/hub/server.ts"],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,

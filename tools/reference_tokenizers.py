@@ -211,7 +211,7 @@ BERT = {
 
 
 def random_strings():
-    """Drawn with the generator of Numerical Recipes, as in test/models/tokenizer-golden.ts."""
+    """Drawn with the generator of Numerical Recipes, as in test/models/tokenizer/golden.ts."""
     state = 1
     made = []
 

@@ -1,4 +1,5 @@
-/** Files that are there whole or not at all (Node only). */
+/** Writing a file so that it is there whole or not at all (Node only). Knows no format. */
+import { ModelError } from "../errors.ts";
 
 /** Writes a file beside its place, flushes and renames it, and flushes the folder, which is made when it is not there. */
 export async function writeWhole(
@@ -24,7 +25,7 @@ export async function writeWhole(
     await rm(beside, { force: true }).catch(() => undefined);
     const { code, syscall } = Object(cause) as { code?: string; syscall?: string };
     if (syscall === undefined) throw cause; // what was to be written could not be had
-    throw new Error(
+    throw new ModelError(
       `[files] ${path} cannot be written (${code}); check the folder and the space left`,
       { cause },
     );

@@ -1,4 +1,8 @@
-/** Numbers of files as the engine has them: float32 from wider and narrower ones, and back. */
+/**
+ * The numbers of a file's tensors, converted: float32 from F64, F16 and BF16, and back to the 16-bit ones. Knows bytes and
+ * dtypes, no file.
+ */
+import { ModelError } from "../errors.ts";
 
 /** Bytes of an element, by the dtypes that can be read as numbers. */
 export const FLOAT_BYTES = { F32: 4, F16: 2, BF16: 2, F64: 8 };
@@ -48,15 +52,15 @@ export function decode(dtype: string, data: Uint8Array): Float32Array {
       return new Float32Array(bits.buffer);
     }
     default:
-      throw new Error(
+      throw new ModelError(
         `[safetensors] toFloat32 reads F32, F16, BF16 and F64, got ${dtype}: view the entry's bytes as integers instead`,
       );
   }
 }
 
 /**
- * float32 -> float16 bits, rounded to nearest, ties to even; 65520 and above gives infinity, NaN a
- * quiet NaN.
+ * float32 -> float16 bits, rounded to nearest, ties to even. 65520 and above gives infinity, NaN
+ * gives a quiet NaN.
  */
 export function encodeFloat16(values: Float32Array): Uint16Array {
   const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);

@@ -7,7 +7,7 @@
  * Source: Python's pickletools.py (the instructions), torch/serialization.py (those that torch.save writes: protocol 2,
  * or 4 on demand).
  */
-import { type Fail, printable } from "./messages.ts";
+import { type Fail, printable } from "../errors.ts";
 
 /** What an instruction makes: null, boolean, number, bigint (beyond 2^53), string, a class below, or the caller's own. */
 export type Value = unknown;
@@ -57,10 +57,10 @@ export class Global {
 }
 
 /** What the pickle may name, and what becomes of its references to things outside (persistent ids). */
-export interface PickleHost {
+export type PickleHost = {
   readonly globals: ReadonlyMap<string, Global>;
   persistent(id: Value): Value;
-}
+};
 
 /** Instructions of one pickle; a tensor takes about 30. */
 export const INSTRUCTION_LIMIT = 2 ** 21;

@@ -6,12 +6,10 @@
  * storage; tied tensors are views of one.
  * Source: torch/serialization.py, torch/_utils.py (_rebuild_*), caffe2/serialize/versions.h.
  */
-import { EngineError } from "../../engine/errors.ts";
-import { type Fail, printable } from "./messages.ts";
+import { type Fail, ModelError, printable } from "../errors.ts";
 import { Dict, Global, kindOf, Tuple, unpickle, type Value } from "./pickle.ts";
 import type { FileTensor, SafetensorsDtype } from "./safetensors.ts";
-import { readShards } from "./shards.ts";
-import { type ByteSource, reasonOf } from "./source.ts";
+import type { ByteSource } from "./source.ts";
 import { openZip, type ZipEntry } from "./zip.ts";
 
 /** A tensor in a file; asked for in order from start to end, none of its bytes is read twice. */
@@ -55,10 +53,10 @@ const DTYPES: readonly [string, SafetensorsDtype, number, string?][] = [
   ["float8_e8m0fnu", "F8_E8M0", 1],
 ];
 
-interface Kind {
+type Kind = {
   readonly dtype: SafetensorsDtype;
   readonly width: number;
-}
+};
 
 /** One entry of the archive, seen as values of one kind, or as bytes (then of no kind). */
 class StorageView {
@@ -284,7 +282,7 @@ class StateDictHost {
 const failWith =
   (name: string): Fail =>
   (what) => {
-    throw new EngineError(`[pytorch] ${name} ${what}`);
+    throw new ModelError(`[pytorch] ${name} ${what}`);
   };
 
 /** Refuses what is no zip archive, by its first bytes. */
@@ -379,7 +377,7 @@ function toStateDict(value: Value, fail: Fail): StateDict {
  * checked against the archive's CRC-32, when they are asked for.
  *
  * @param name what to call the file in errors
- * @throws EngineError `[pytorch] NAME ...` for a file that is truncated, damaged, of the format of before PyTorch 1.6 or of no
+ * @throws ModelError `[pytorch] NAME ...` for a file that is truncated, damaged, of the format of before PyTorch 1.6 or of no
  *   torch.save; for a pickle that asks for anything but plain tensors, by name; for contents other than a state dict. Wrong
  *   bytes of a tensor throw where they are read, at the latest with its last piece
  */
@@ -411,30 +409,4 @@ export async function readPytorch(source: ByteSource, name: string): Promise<Sta
   }
   const host = new StateDictHost(entries, root, fail);
   return toStateDict(unpickle(await pickle.read(0, pickle.size), host, fail), fail);
-}
-
-/**
- * The tensors of all shards of a `pytorch_model.bin.index.json`.
- *
- * @param text the index
- * @param name what to call the index in errors
- * @param open opens a shard, a file beside the index; who opened it closes it, when no tensor is needed any more
- * @throws EngineError `[pytorch] NAME ...` for an index that is none, names a path outside of its folder or a shard that cannot be
- *   opened, and for a tensor that is not in its shard; else as readPytorch does, with the shard's name
- */
-export async function readPytorchShards(
-  text: string,
-  name: string,
-  open: (file: string) => Promise<ByteSource>,
-): Promise<StateDict> {
-  const fail: Fail = failWith(name);
-  const shard = async (file: string) => {
-    const source = await open(file).catch((cause: unknown) =>
-      fail(
-        `names the shard '${file}', which cannot be opened (${reasonOf(cause)}): download it too`,
-      ),
-    );
-    return readPytorch(source, file);
-  };
-  return readShards(text, shard, fail);
 }

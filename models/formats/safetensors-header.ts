@@ -1,5 +1,8 @@
-/** What is checked of a safetensors header as a text: before it is parsed, and what parsing would not tell. */
-import { type Fail, printable } from "./messages.ts";
+/**
+ * Checks of a safetensors header's text: that it is not too costly for JSON.parse, and what JSON.parse would accept in
+ * silence. Knows JSON, not what the header means.
+ */
+import { type Fail, printable } from "../errors.ts";
 
 const DEPTH_LIMIT = 127; // the library's
 const PARTS_LIMIT = 2 ** 22; // a tensor has 7

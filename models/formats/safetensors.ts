@@ -7,8 +7,10 @@
  * strings to strings.
  * Source: https://github.com/huggingface/safetensors (README, "Format"; safetensors/src/tensor.rs for the dtypes).
  */
+
+import { type Fail, ModelError, printable, printableJson } from "../errors.ts";
 import { decode } from "./floats.ts";
-import { type Fail, printable, printableJson } from "./messages.ts";
+import { isObject } from "./json.ts";
 import { checkSpelling, checkStructure } from "./safetensors-header.ts";
 import type { ByteSource } from "./source.ts";
 
@@ -48,14 +50,14 @@ export type SafetensorsDtype = keyof typeof BITS;
  * One stored tensor in memory: row-major, little-endian, elements of fewer than 8 bits packed. `data.length` is the
  * product of `shape` times the bits of `dtype`, in bytes.
  */
-export interface TensorEntry {
+export type TensorEntry = {
   readonly dtype: SafetensorsDtype;
   readonly shape: readonly number[];
   readonly data: Uint8Array;
-}
+};
 
 /** One stored tensor of a file that is read piece by piece; its bytes are as in a `TensorEntry`. */
-export interface FileTensor {
+export type FileTensor = {
   readonly dtype: SafetensorsDtype;
   readonly shape: readonly number[];
   readonly byteLength: number;
@@ -63,19 +65,15 @@ export interface FileTensor {
   read(begin: number, end: number): Promise<Uint8Array>;
   /** Fills `into`, which may be shared memory, with all bytes. */
   readInto?(into: Uint8Array): Promise<void>;
-}
+};
 
 /** A file: tensors in the order of their data. In memory, their bytes are views of the file. */
-export interface Safetensors<T = TensorEntry> {
+export type Safetensors<T = TensorEntry> = {
   readonly tensors: Map<string, T>;
   readonly metadata: Record<string, string>;
-}
+};
 
 const ORDER: readonly string[] = Object.keys(BITS);
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
 
 function isCountList(value: unknown): value is number[] {
   return Array.isArray(value) && value.every((n) => Number.isSafeInteger(n) && n >= 0);
@@ -214,7 +212,7 @@ function readEntries(header: Record<string, unknown>, size: number, fail: Fail) 
 const failWith =
   (name: string): Fail =>
   (what) => {
-    throw new Error(`[safetensors] ${name}: ${what}`);
+    throw new ModelError(`[safetensors] ${name}: ${what}`);
   };
 
 /**
@@ -224,8 +222,8 @@ const failWith =
  * @param name what to call the file in errors
  * @throws `[safetensors] NAME: ...` for a file that is truncated or breaks the format: a lying or
  *   too large header length, a header that is no JSON object, duplicate keys, an unknown dtype,
- *   offsets that overlap, leave holes, pass the end or do not match shape and dtype, metadata other
- *   than strings
+ *   offsets that overlap, leave holes, pass the end or do not match shape and dtype, metadata that
+ *   are not strings
  */
 export function parseSafetensors(bytes: Uint8Array, name: string): Safetensors {
   const fail = failWith(name);
@@ -241,8 +239,8 @@ export function parseSafetensors(bytes: Uint8Array, name: string): Safetensors {
 }
 
 /**
- * Reads the header of a safetensors file. A tensor's bytes are read when they are asked for, which needs `source` to stay
- * open.
+ * Reads the header of a safetensors file. A tensor's bytes are read when they are asked for, so `source` has to stay usable
+ * until then.
  *
  * @throws as `parseSafetensors`
  */
@@ -274,7 +272,7 @@ export async function openSafetensors(
 /** A text as JSON, as the library spells it. */
 function quoted(text: string): string {
   if (text.isWellFormed()) return JSON.stringify(text);
-  throw new Error(
+  throw new ModelError(
     `[safetensors] '${printable(text)}' holds half a surrogate pair, which UTF-8 cannot: use whole characters`,
   );
 }
@@ -306,7 +304,7 @@ function layOut<T extends Spec>(
   let offset = 0;
   for (const [name, { dtype, shape }] of sorted) {
     if (name === METADATA)
-      throw new Error(`[safetensors] '${METADATA}' is reserved: give the tensor another name`);
+      throw new ModelError(`[safetensors] '${METADATA}' is reserved: give the tensor another name`);
     const end = offset + byteLength(dtype, shape);
     parts.push(
       `${quoted(name)}:{"dtype":"${dtype}","shape":[${shape.join(",")}],"data_offsets":[${offset},${end}]}`,
@@ -316,7 +314,7 @@ function layOut<T extends Spec>(
   const json = new TextEncoder().encode(`{${parts.join(",")}}`);
   const dataStart = 8 + Math.ceil(json.length / 8) * 8;
   if (dataStart - 8 > HEADER_LIMIT)
-    throw new Error(
+    throw new ModelError(
       `[safetensors] the header takes ${dataStart - 8} bytes, more than the limit of ${HEADER_LIMIT}: write fewer tensors, or shorter names and metadata`,
     );
   const header = new Uint8Array(dataStart).fill(0x20);
@@ -328,7 +326,7 @@ function layOut<T extends Spec>(
 function checkBytes(name: string, { dtype, shape }: Spec, data: Uint8Array): void {
   const wanted = byteLength(dtype, shape);
   if (data.length === wanted) return;
-  throw new Error(
+  throw new ModelError(
     `[safetensors] tensor '${name}' of dtype ${dtype} and shape [${shape.join(", ")}] needs ${wanted} bytes, got ${data.length}: pass all of its data`,
   );
 }

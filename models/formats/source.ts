@@ -1,5 +1,8 @@
-/** Random access to bytes, so that a checkpoint of gigabytes is read piece by piece. */
-import { EngineError } from "../../engine/errors.ts";
+/**
+ * Random access to bytes, so that a checkpoint of gigabytes is read piece by piece: from memory, or from a file of this
+ * machine (Node only). Knows no format.
+ */
+import { ModelError } from "../errors.ts";
 
 /** A file, or anything like one. */
 export interface ByteSource {
@@ -37,17 +40,18 @@ type Wish = {
   readonly failed: (error: unknown) => void;
 };
 
-/** Bytes that one read takes at most, and reads that are under way at once. */
-const together = 64 * 2 ** 20;
-const underWay = 4;
+/** Bytes that one read takes at most. */
+const MOST_BYTES = 64 * 2 ** 20;
+/** Reads that are under way at once. */
+const UNDER_WAY = 4;
 
-/** Wishes in the order of the file, those that follow on each other together. */
+/** Wishes in the order of the file, those that follow on each other in one run. */
 function neighbours(wishes: Wish[]): Wish[][] {
   const runs: Wish[][] = [];
   let [end, bytes] = [-1, 0];
   for (const wish of wishes.sort((a, b) => a.offset - b.offset)) {
     const { offset, into } = wish;
-    if (offset !== end || bytes + into.length > together) {
+    if (offset !== end || bytes + into.length > MOST_BYTES) {
       runs.push([]);
       bytes = 0;
     }
@@ -69,7 +73,7 @@ function behind(views: readonly Uint8Array[], bytes: number): Uint8Array[] {
 
 /**
  * A file of this machine that is open only while it is read, so there is nothing to close. What is asked for in one turn is
- * read in the order of the file, neighbours together.
+ * read in the order of the file, neighbours in one read.
  *
  * @throws `[source] ...` for a path that is no readable file, and later for a file that is not what it was
  */
@@ -78,20 +82,20 @@ export async function pathSource(path: string): Promise<ByteSource> {
   const { promisify } = await import("node:util");
   const readParts = promisify(fs.readv);
   const unreadable = (cause: unknown): never => {
-    throw new EngineError(
+    throw new ModelError(
       `[source] ${path} cannot be read (${reasonOf(cause)}); name a readable file`,
       { cause },
     );
   };
   const changed = (): never => {
-    throw new EngineError(`[source] ${path} was changed while it was used; start again`);
+    throw new ModelError(`[source] ${path} was changed while it was used; start again`);
   };
   const open = () => {
     const file = fs.openSync(path, "r");
     const stat = fs.fstatSync(file, { bigint: true });
     if (stat.isFile()) return { file, stat };
     fs.closeSync(file);
-    throw new Error("it is no file");
+    throw new ModelError("it is no file");
   };
   const reopen = () => {
     try {
@@ -138,12 +142,12 @@ export async function pathSource(path: string): Promise<ByteSource> {
         );
       }
     };
-    for (let i = 0; i < underWay; i++) work();
+    for (let i = 0; i < UNDER_WAY; i++) work();
   };
   const readInto = async (offset: number, into: Uint8Array): Promise<void> => {
     const parts: Promise<void>[] = [];
-    for (let at = 0; at < into.length; at += together) {
-      const part = into.subarray(at, at + together);
+    for (let at = 0; at < into.length; at += MOST_BYTES) {
+      const part = into.subarray(at, at + MOST_BYTES);
       if (waiting.length === 0) queueMicrotask(serve);
       parts.push(
         new Promise((done, failed) => {

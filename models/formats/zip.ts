@@ -9,7 +9,7 @@
  * and comment. An entry begins with a header of its own: 30 bytes, name, extra field (torch aligns the data by it).
  * Source: PKWARE's APPNOTE.TXT 6.3.10, sections 4.3.7 to 4.3.16 and 4.5.3.
  */
-import { type Fail, printable } from "./messages.ts";
+import { type Fail, printable } from "../errors.ts";
 import type { ByteSource } from "./source.ts";
 
 const END = { signature: 0x06054b50, size: 22 };
@@ -134,7 +134,7 @@ export class ZipEntry {
   }
 }
 
-interface DirectoryRecord {
+type DirectoryRecord = {
   readonly name: string;
   readonly rawName: Uint8Array;
   readonly crc: number;
@@ -144,7 +144,7 @@ interface DirectoryRecord {
   readonly offset: number;
   /** Where the next entry, or the directory, begins. */
   end: number;
-}
+};
 
 /** Where the directory lies, from the records at the end of the file. */
 async function findDirectory(source: ByteSource, fail: Fail) {

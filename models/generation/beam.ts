@@ -4,7 +4,10 @@
  * Order, scores and the moment at which a search ends are those of `generate` in transformers 5
  * (transformers/generation/utils.py, `_beam_search`; logits_process.py for the rules).
  */
-import { count, type Field, type Json, readFields, real } from "../config.ts";
+
+import { count, type Field, readFields, real } from "../config.ts";
+import { ModelError } from "../errors.ts";
+import type { Json } from "../formats/json.ts";
 
 const optional = (): Field<number | null> => ({ ...count(0), absent: null });
 
@@ -65,7 +68,7 @@ export function generationConfig(json: Json, where = "generation_config.json") {
     return given === "null" || given === JSON.stringify(neutral) ? [] : [`${name} ${given}`];
   });
   if (foreign.length > 0) {
-    throw new Error(
+    throw new ModelError(
       `[config] ${where}: ${foreign.join(", ")}: not computed here; take it out of the file to write without it`,
     );
   }
@@ -73,26 +76,26 @@ export function generationConfig(json: Json, where = "generation_config.json") {
 }
 
 /** A token and its log-probability. */
-export interface Choice {
+export type Choice = {
   readonly id: number;
   readonly logProbability: number;
-}
+};
 
 /** A text that was written: ids from the start token to `</s>`, or to the longest length. */
-export interface Generated {
+export type Generated = {
   readonly ids: readonly number[];
   /** The sum of the tokens' log-probabilities, divided by (their count to the power of length_penalty); forced ones count 0. */
   readonly score: number;
-}
+};
 
 /** A text so far. Its last token has not been read by the decoder yet. */
-export interface Hypothesis {
+export type Hypothesis = {
   readonly ids: readonly number[];
   /** Where in the cache the places of all tokens but the last lie. */
   readonly slots: readonly number[];
   /** The sum of log-probabilities. */
   readonly sum: number;
-}
+};
 
 /** A search for one text, a token at a time. */
 export interface Search {

@@ -1,5 +1,5 @@
 /**
- * BART writes: the encoder once, then a token at a time with the key/value cache, greedily or with beams.
+ * An encoder-decoder writes: the encoder once, then a token at a time with the key/value cache, greedily or with beams.
  *
  * Beams are queries. All beams of a text are places of one step, and all their keys lie in one cache of C steps with a slot for
  * each beam; a mask u32 [B, beams, C beams] shows to each beam its own past. So a beam that splits or ends moves nothing in
@@ -12,15 +12,15 @@
  */
 import { compile } from "../../engine/compile.ts";
 import type { Device } from "../../engine/device.ts";
-import { check } from "../../engine/errors.ts";
 import { topK } from "../../engine/ops/argmax.ts";
 import { crossEntropy } from "../../engine/ops/cross-entropy.ts";
 import { where } from "../../engine/ops/elementwise.ts";
 import { reshape, slice } from "../../engine/ops/shape.ts";
 import { type Tensor, tensor, zeroState } from "../../engine/tensor.ts";
 import { assign } from "../../engine/trace.ts";
-import type { BartForConditionalGeneration, KeyValue } from "../bart.ts";
-import type { Json } from "../config.ts";
+import { check } from "../errors.ts";
+import type { Json } from "../formats/json.ts";
+import type { KeyValue, Seq2Seq } from "../seq2seq.ts";
 import {
   type Choice,
   type Generated,
@@ -42,19 +42,22 @@ export function bucket(size: number): number {
   return width > 8 && size <= (3 * width) / 4 ? (3 * width) / 4 : width;
 }
 
+/** The token of places that no other one sees. */
+const FILLER = 0;
+
 const powerOfTwo = (size: number): number => 2 ** Math.ceil(Math.log2(size));
 
 /** A batch for the encoder, u32 [B, S]. */
 type Source = { readonly ids: Tensor; readonly mask: Tensor };
 
 /** One step: what each beam reads, [beams, B], what it may see, [B, beams, C beams], and where it goes, [C, 1]. */
-interface Step {
+type Step = {
   readonly ids: Tensor;
   readonly positions: Tensor;
   readonly visible: Tensor;
   readonly place: Tensor;
   readonly encoderMask: Tensor;
-}
+};
 
 type Top = { readonly ids: Tensor; readonly values: Tensor; readonly loss: Tensor };
 type Stepper = (step: Step) => Promise<{ ids: ArrayLike<number>; logs: ArrayLike<number> }>;
@@ -65,17 +68,25 @@ export type OnProgress = (share: number) => void;
 /** Writes texts about texts. Caches and plans are kept on the device, for other texts of like lengths. */
 export class TextGenerator {
   readonly #device: Device;
-  readonly #bart: BartForConditionalGeneration;
+  readonly #model: Seq2Seq;
+  /** Of the decoder's keys and values. */
+  readonly #layers: number;
+  readonly #width: number;
   readonly #states = new Map<string, readonly KeyValue[]>();
   readonly #encode: (source: Source) => Promise<unknown>;
   readonly #steppers = new Map<number, Stepper>();
 
-  constructor(device: Device, bart: BartForConditionalGeneration) {
+  constructor(device: Device, model: Seq2Seq) {
     this.#device = device;
-    this.#bart = bart;
+    this.#model = model;
+    // described, never computed
+    const one = tensor(new Uint32Array(1), [1, 1]);
+    const { layers } = model.start(model.encode({ ids: one }), undefined);
+    this.#layers = layers.length;
+    this.#width = layers[0].cross.k.shape[2];
     this.#encode = compile(device, ({ ids, mask }: Source) => {
       const [texts, length] = ids.shape;
-      const { layers } = bart.start(bart.encode({ ids, mask }), mask);
+      const { layers } = model.start(model.encode({ ids, mask }), mask);
       this.#cross(texts, length).forEach((kept, i) => {
         assign(kept.k, layers[i].cross.k);
         assign(kept.v, layers[i].cross.v);
@@ -99,7 +110,7 @@ export class TextGenerator {
     onProgress: OnProgress = () => {},
   ): Promise<Generated[][]> {
     const config = generationConfig(options as Json, "options");
-    const limit = this.#bart.config.max_position_embeddings;
+    const limit = this.#model.positions;
     this.#checkOptions(config, limit);
     texts.forEach((ids, i) => {
       check(ids.length > 0, "generate", () => `text ${i} has no tokens; wrap it in <s> and </s>`);
@@ -140,9 +151,9 @@ export class TextGenerator {
     check(min_length <= max_length, "generate", () => {
       return `min_length is ${min_length} with max_length ${max_length}; use one that is not above it`;
     });
-    const { vocab_size } = this.#bart.config;
-    check(2 * num_beams <= vocab_size, "generate", () => {
-      return `num_beams is ${num_beams} with a vocabulary of ${vocab_size}; use at most half of it`;
+    const { vocabularySize } = this.#model;
+    check(2 * num_beams <= vocabularySize, "generate", () => {
+      return `num_beams is ${num_beams} with a vocabulary of ${vocabularySize}; use at most half of it`;
     });
   }
 
@@ -153,10 +164,9 @@ export class TextGenerator {
     done: OnProgress,
   ): Promise<void> {
     const { num_beams: beams, max_length } = config;
-    const { max_position_embeddings: limit, pad_token_id: pad } = this.#bart.config;
     const rows = powerOfTwo(texts.length);
     const longest = texts.reduce((most, ids) => Math.max(most, ids.length), 0);
-    const width = Math.min(bucket(longest), limit);
+    const width = Math.min(bucket(longest), this.#model.positions);
     // rows without a text read the first one, and nobody looks at them
     const at = (b: number, s: number) => (texts[b] ?? texts[0])[s];
     const fill = (value: (b: number, s: number) => number) =>
@@ -167,14 +177,14 @@ export class TextGenerator {
         [rows, width],
       );
     const mask = fill((b, s) => (at(b, s) === undefined ? 0 : 1));
-    await this.#encode({ ids: fill((b, s) => at(b, s) ?? pad), mask });
+    await this.#encode({ ids: fill((b, s) => at(b, s) ?? FILLER), mask });
     const places = bucket(max_length - 1);
     for (let t = 0; searches.some(({ running }) => running.length > 0); t++) {
       const wanted = Math.max(...searches.map((search) => search.wanted()));
       // the last token may be a forced one, for which nothing is read
       const last = wanted === 0 && t === max_length - 2;
-      const step = stepOf(searches, t, { rows, beams, places, pad, encoderMask: mask });
-      const k = Math.min(powerOfTwo(Math.max(2 * beams, wanted)), this.#bart.config.vocab_size);
+      const step = stepOf(searches, t, { rows, beams, places, encoderMask: mask });
+      const k = Math.min(powerOfTwo(Math.max(2 * beams, wanted)), this.#model.vocabularySize);
       const top = last ? undefined : await this.#stepper(k)(step);
       searches.forEach((search, b) => {
         if (search.running.length === 0) return;
@@ -188,14 +198,14 @@ export class TextGenerator {
 
   /** The encoder's keys and values [B, S, d] of each layer, kept from one run to the next. */
   #cross(texts: number, length: number): readonly KeyValue[] {
-    return this.#kept("encoder", [texts, length, this.#bart.config.d_model]);
+    return this.#kept("encoder", [texts, length, this.#width]);
   }
 
   #kept(name: string, shape: readonly number[]): readonly KeyValue[] {
     const key = `${name} ${shape.join("x")}`;
     const known = this.#states.get(key);
     if (known) return known;
-    const made = this.#bart.model.decoder.layers.map((_, i) => ({
+    const made = Array.from({ length: this.#layers }, (_, i) => ({
       k: zeroState(`cache ${key} layer ${i} k`, shape),
       v: zeroState(`cache ${key} layer ${i} v`, shape),
     }));
@@ -229,10 +239,10 @@ export class TextGenerator {
   }
 
   #step({ ids, positions, visible, place, encoderMask }: Step, k: number): Top {
-    const bart = this.#bart;
+    const model = this.#model;
     const [beams, texts] = ids.shape;
     const [places] = place.shape;
-    const { d_model: d } = bart.config;
+    const d = this.#width;
     const kept = this.#kept("decoder", [places, beams * texts * d]);
     const cross = this.#cross(texts, encoderMask.shape[1]);
     const keys = [places * beams, texts, d];
@@ -245,34 +255,33 @@ export class TextGenerator {
       return reshape(where(place, row, reshape(past, [places, beams * texts * d])), keys);
     };
     const input = { ids, positions, mask: visible };
-    const { hidden, cache } = bart.decode(input, { length: 0, layers, encoderMask, join });
+    const { hidden, cache } = model.decode(input, { length: 0, layers, encoderMask, join });
     cache.layers.forEach(({ self }, i) => {
       if (!self) return;
       assign(kept[i].k, reshape(self.k, kept[i].k.shape));
       assign(kept[i].v, reshape(self.v, kept[i].v.shape));
     });
-    const logits = bart.logits(hidden); // [beams, B, vocab_size]
+    const logits = model.logits(hidden); // [beams, B, vocab_size]
     const { values, indices } = topK(logits, k);
     const best = reshape(slice(indices, 2, 0, 1), [beams, texts]);
     return { ids: indices, values, loss: crossEntropy(logits, best) };
   }
 }
 
-interface Sizes {
+type Sizes = {
   readonly rows: number;
   readonly beams: number;
   readonly places: number;
-  readonly pad: number;
   readonly encoderMask: Tensor;
-}
+};
 
-/** Step t of all searches. A row without a hypothesis reads padding, and sees itself alone. */
+/** Step t of all searches. A row without a hypothesis sees itself alone. */
 function stepOf(
   searches: readonly Search[],
   t: number,
-  { rows, beams, places, pad, encoderMask }: Sizes,
+  { rows, beams, places, encoderMask }: Sizes,
 ): Step {
-  const ids = new Uint32Array(beams * rows).fill(pad);
+  const ids = new Uint32Array(beams * rows).fill(FILLER);
   const visible = new Uint32Array(rows * beams * places * beams);
   for (let b = 0; b < rows; b++) {
     for (let i = 0; i < beams; i++) {

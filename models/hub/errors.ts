@@ -1,4 +1,8 @@
-/** What goes wrong between us and a Hub, each in one sentence with its remedy. */
+/**
+ * What goes wrong between a program and a Hub, each in one sentence with its remedy: what the status and the headers of an
+ * answer mean. Knows no request.
+ */
+import { ModelError } from "../errors.ts";
 
 /**
  * - unreachable: no network, no answer, an overloaded server, or something that is no Hub
@@ -9,7 +13,7 @@
 export type HubFailure = "unreachable" | "denied" | "revision" | "refused";
 
 /** A download that failed, told in one sentence with its remedy. */
-export class HubError extends Error {
+export class HubError extends ModelError {
   override readonly name = "HubError";
   readonly kind: HubFailure;
   /** Whether the same request may succeed later. */
@@ -54,7 +58,7 @@ export function noHub(endpoint: string, what: string, cause: unknown): HubError 
 }
 
 /** What was asked for, and of whom. */
-export interface HubRequest {
+export type HubRequest = {
   /** Where the answer came from: the Hub, or its storage. */
   readonly url: URL;
   readonly endpoint: string;
@@ -62,7 +66,7 @@ export interface HubRequest {
   readonly token: string | undefined;
   readonly what: string;
   readonly revision: string;
-}
+};
 
 /** What an answer that is not good means: by its status and by the headers that the Hub adds. */
 export function failure(response: Response, request: HubRequest): HubError {

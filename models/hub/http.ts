@@ -1,8 +1,8 @@
 /**
- * Requests to a Hub, through `@huggingface/hub` with a `fetch` of our own: time limits, retries,
- * redirects, where the token goes, and checks of what comes.
+ * Requests to a Hub, through `@huggingface/hub` with a `fetch` of our own: time limits, retries, redirects, where the token
+ * goes, and checks of what comes. Knows the Hub's protocol, neither the cache nor which files are wanted.
  *
- * Loaded by `hub.ts` when something is to be downloaded.
+ * Loaded by `resolve.ts` when something is to be downloaded.
  */
 
 import { setTimeout as sleep } from "node:timers/promises";
@@ -10,7 +10,7 @@ import { downloadFile, listFiles, modelInfo } from "@huggingface/hub";
 import { failure, HubError, noHub, quote } from "./errors.ts";
 
 /** What requests depend on. Times are in milliseconds. */
-export interface HubSettings {
+export type HubSettings = {
   /** Without a slash at its end. */
   readonly endpoint: string;
   readonly token: string | undefined;
@@ -26,15 +26,15 @@ export interface HubSettings {
   readonly longestWait: number;
   readonly signal: AbortSignal | undefined;
   readonly notice: (sentence: string) => void;
-}
+};
 
 /** A file as the listing of a commit describes it. */
-export interface HubFile {
+export type HubFile = {
   readonly path: string;
   readonly size: number; // bytes
   /** Its blob's name and checksum: sha256 (LFS, 64 hexadecimal digits) or git's sha1 (40). */
   readonly etag: string;
-}
+};
 
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 const MOST_REDIRECTS = 10;

@@ -104,13 +104,13 @@ const BYTE_LEVEL_WORDS = new RegExp(
 );
 
 /** The options of tokenizer.json's BertNormalizer. */
-export interface BertRules {
+export type BertRules = {
   readonly clean_text: boolean;
   readonly handle_chinese_chars: boolean;
   /** Null: as `lowercase`. */
   readonly strip_accents: boolean | null;
   readonly lowercase: boolean;
-}
+};
 
 /** A text as BERT's words are cut from it. */
 export function normalizeForBert(text: string, rules: BertRules): string {
@@ -137,13 +137,13 @@ export const bertWords = (text: string): string[] => text.match(BERT_WORDS) ?? [
 export const byteLevelWords = (text: string): string[] => text.match(BYTE_LEVEL_WORDS) ?? [];
 
 /** What the library makes of an entry of tokenizer.json; its own types do not resolve in strict ESM. */
-export interface LibraryPart {
+export type LibraryPart = {
   normalize?: (text: string) => string;
   normalizers?: readonly (LibraryPart | null)[];
   pre_tokenize_text?: (text: string) => string[];
   tokenizers?: readonly (LibraryPart | null)[];
   pattern?: RegExp;
-}
+};
 
 /** An entry of tokenizer.json. */
 export type Part = Readonly<Record<string, unknown>> | null | undefined;
@@ -171,7 +171,7 @@ export function correct(part: LibraryPart | null, entry: Part): void {
 }
 
 /** An entry of tokenizer.json's `added_tokens`. */
-export interface AddedToken {
+export type AddedToken = {
   readonly id: number;
   readonly content: string;
   /** Only where no letter, mark, digit or underscore stands beside it. */
@@ -181,7 +181,7 @@ export interface AddedToken {
   readonly rstrip: boolean;
   /** Looked for in normalized text. */
   readonly normalized: boolean;
-}
+};
 
 /** A stretch of text, or the id of the added token that stood there. */
 export type Section = string | number;

@@ -1,8 +1,9 @@
 /**
- * The files of a tokenizer, and what they say: tokenizer.json itself, or its structure made of the
- * older vocab.txt (WordPiece) or vocab.json with merges.txt (byte-level BPE).
+ * The files of a tokenizer: which ones there are, and what they say, tokenizer.json itself or its structure made of the older
+ * vocab.txt (WordPiece) or vocab.json with merges.txt (byte-level BPE).
  */
-import { EngineError } from "../../engine/errors.ts";
+import { ModelError } from "../errors.ts";
+import { type Json, parseObject } from "../formats/json.ts";
 import type { AddedToken } from "./exact.ts";
 
 /** What a special token is for. */
@@ -11,44 +12,61 @@ export type Role = "cls" | "sep" | "bos" | "eos" | "mask" | "pad" | "unk";
 /** `wordpiece` as in BERT, `bpe` (byte-level) as in RoBERTa, BART and GPT-2. */
 export type Kind = "wordpiece" | "bpe";
 
-/** The files that are read, where they are there. */
-export const FILE_NAMES = [
-  "tokenizer.json",
-  "tokenizer_config.json",
-  "special_tokens_map.json",
-  "config.json",
-  "vocab.txt",
-  "vocab.json",
-  "merges.txt",
-] as const;
+/** Sets of files that each hold a whole tokenizer, in the order in which they are looked for. */
+const WHOLE = "tokenizer.json";
+const OLDER = { wordpiece: ["vocab.txt"], bpe: ["vocab.json", "merges.txt"] } as const;
+const SETS = [[WHOLE], OLDER.wordpiece, OLDER.bpe] as const;
+
+/** What is read beside them, where it is there. */
+const SETTINGS = ["tokenizer_config.json", "special_tokens_map.json"] as const;
+
+/** What may say which kind of tokenizer the older files are of; it is the model's. */
+const MODEL_CONFIG = "config.json";
+
+/** Every file that is read, where it is there. */
+export const FILE_NAMES = [...SETS.flat(), ...SETTINGS, MODEL_CONFIG];
+
+const SETS_IN_WORDS = SETS.map((set) => set.join(" with "));
+
+/** What makes a tokenizer, in words: one of these. */
+export const TOKENIZER_FILES = new Intl.ListFormat("en", { type: "disjunction" }).format(
+  SETS_IN_WORDS,
+);
+
+/**
+ * Which files of a folder make its tokenizer: the settings, then the first set that is whole. Undefined where there is no
+ * whole set.
+ */
+export function tokenizerFiles(names: ReadonlySet<string>): string[] | undefined {
+  const found = SETS.find((set) => set.every((name) => names.has(name)));
+  return found && [...SETTINGS.filter((name) => names.has(name)), ...found];
+}
 
 /** Contents of a tokenizer's files, by file name; absent files are left out. */
 export type TokenizerFiles = { [name in (typeof FILE_NAMES)[number]]?: string | undefined };
 
-export type Json = Record<string, unknown>;
-
 /** tokenizer.json as far as it is needed here. */
-export interface Structure extends Json {
+export type Structure = Json & {
   readonly model: Json & { readonly type: string; readonly vocab: Record<string, number> };
   readonly added_tokens: readonly AddedToken[];
-}
+};
 
 /** Everything that a tokenizer is made of. */
-export interface Description {
+export type Description = {
   readonly kind: Kind;
   readonly structure: Structure;
   /** Spelling of each role's token; all are in the vocabulary. */
   readonly roles: ReadonlyMap<Role, string>;
-}
+};
 
-interface Family {
+type Family = {
   readonly kind: Kind;
   /** Classes in tokenizer_config.json, without "Fast". */
   readonly classes: readonly string[];
   /** Values of config.json's model_type. */
   readonly models: readonly string[];
   readonly tokens: Readonly<Partial<Record<Role, string>>>;
-}
+};
 
 const FAMILIES: Readonly<Record<"bert" | "roberta" | "gpt2", Family>> = {
   bert: {
@@ -82,11 +100,6 @@ const FAMILIES: Readonly<Record<"bert" | "roberta" | "gpt2", Family>> = {
 /** Classes that say nothing of what is inside. */
 const GENERIC = ["PreTrainedTokenizer", "TokenizersBackend"];
 
-const WHOLE = "tokenizer.json";
-const OLDER: Readonly<Record<Kind, readonly (keyof TokenizerFiles)[]>> = {
-  wordpiece: ["vocab.txt"],
-  bpe: ["vocab.json", "merges.txt"],
-};
 const SAVE = "save one there with transformers (AutoTokenizer.from_pretrained, save_pretrained)";
 
 /** Reads a tokenizer's files; `where` names them in errors. Throws one sentence for what is wrong. */
@@ -97,7 +110,7 @@ export function describe(files: TokenizerFiles, where: string): Description {
   const structure =
     whole === undefined
       ? older(files, config, named, where)
-      : configured(complete(parse(whole, `${where}/${WHOLE}`), where), config);
+      : configured(complete(parseObject(whole, "tokenizer", `${where}/${WHOLE}`), where), config);
   const kind = structure.model.type === "WordPiece" ? "wordpiece" : "bpe";
   const vocabulary = new Set(Object.keys(structure.model.vocab));
   for (const { content } of structure.added_tokens) vocabulary.add(content);
@@ -110,7 +123,7 @@ export function describe(files: TokenizerFiles, where: string): Description {
   const missing = [...roles].filter(([, token]) => !vocabulary.has(token));
   if (missing.length > 0) {
     const list = missing.map(([role, token]) => `${token} (${role})`).join(", ");
-    throw new EngineError(
+    throw new ModelError(
       `[tokenizer] ${where} lack the special tokens ${list}; add them to the vocabulary, or name the ` +
         "right ones in tokenizer_config.json",
     );
@@ -120,21 +133,22 @@ export function describe(files: TokenizerFiles, where: string): Description {
 
 /** tokenizer_config.json with the special tokens of special_tokens_map.json, as transformers joins them. */
 function settings(files: TokenizerFiles, where: string): Json {
-  const read = (name: keyof TokenizerFiles): Json => parse(files[name] ?? "{}", `${where}/${name}`);
+  const read = (name: keyof TokenizerFiles): Json =>
+    parseObject(files[name] ?? "{}", "tokenizer", `${where}/${name}`);
   const config = read("tokenizer_config.json");
   return "added_tokens_decoder" in config
     ? config
     : { ...config, ...read("special_tokens_map.json") };
 }
 
-interface Named {
+type Named = {
   readonly family?: Family | undefined;
   /** What names it, for errors; empty when nothing does. */
   readonly by: string;
-}
+};
 
 function namedFamily(files: TokenizerFiles, config: Json, where: string): Named {
-  const model = parse(files["config.json"] ?? "{}", `${where}/config.json`);
+  const model = parseObject(files["config.json"] ?? "{}", "tokenizer", `${where}/config.json`);
   for (const [file, { tokenizer_class }] of [
     ["tokenizer_config.json", config],
     ["config.json", model],
@@ -155,7 +169,7 @@ function namedFamily(files: TokenizerFiles, config: Json, where: string): Named 
 function older(files: TokenizerFiles, config: Json, named: Named, where: string): Structure {
   const has = (kind: Kind) => OLDER[kind].every((name) => files[name] !== undefined);
   if (named.by !== "" && named.family === undefined) {
-    throw new EngineError(
+    throw new ModelError(
       `[tokenizer] ${where} has no ${WHOLE}, which its ${named.by} needs: the older files are read for ` +
         `BERT, RoBERTa, BART and GPT-2 only; ${SAVE}`,
     );
@@ -164,14 +178,17 @@ function older(files: TokenizerFiles, config: Json, named: Named, where: string)
   if (!has(kind)) {
     const wanted = named.family
       ? `neither ${WHOLE} nor ${OLDER[kind].join(" with ")}, as its ${named.by} asks for`
-      : `neither ${WHOLE}, nor vocab.txt, nor vocab.json with merges.txt`;
-    throw new EngineError(
+      : `neither ${SETS_IN_WORDS.join(", nor ")}`;
+    throw new ModelError(
       `[tokenizer] ${where} holds ${wanted}; name the directory of a BERT, RoBERTa or BART ` +
         `checkpoint, or ${SAVE}`,
     );
   }
   if (kind === "wordpiece") return wordPieceStructure(files["vocab.txt"] ?? "", config, where);
-  const vocab = vocabOf(parse(files["vocab.json"] ?? "", `${where}/vocab.json`), where);
+  const vocab = vocabOf(
+    parseObject(files["vocab.json"] ?? "", "tokenizer", `${where}/vocab.json`),
+    where,
+  );
   const merges = mergesOf(files["merges.txt"] ?? "", vocab, where);
   return bytePairStructure(vocab, merges, config, named.family ?? FAMILIES.roberta);
 }
@@ -232,7 +249,7 @@ function mergesOf(text: string, vocab: Record<string, number>, where: string): s
       pair.length !== 2 ||
       ![...pair, pair.join("")].every((piece) => Object.hasOwn(vocab, piece))
     ) {
-      throw new EngineError(
+      throw new ModelError(
         `[tokenizer] ${where}/merges.txt:${index + 1} ${JSON.stringify(line.slice(0, 60))} is no pair ` +
           "of tokens that vocab.json holds, joined too; fetch both files from one checkpoint",
       );
@@ -246,7 +263,7 @@ function vocabOf(value: unknown, where: string): Record<string, number> {
   const vocab = (value ?? {}) as Record<string, number>;
   const bad = Object.entries(vocab).find(([, id]) => !Number.isSafeInteger(id) || id < 0);
   if (typeof vocab !== "object" || Array.isArray(vocab) || bad !== undefined) {
-    throw new EngineError(
+    throw new ModelError(
       `[tokenizer] ${where} hold a vocabulary that does not give each token its id ` +
         `(${JSON.stringify(bad ?? null)}); fetch the files again`,
     );
@@ -262,7 +279,7 @@ function complete(structure: Json, where: string): Structure {
   if (type === undefined && model.merges !== undefined) type = "BPE";
   else if (type === undefined && model.continuing_subword_prefix !== undefined) type = "WordPiece";
   if (type !== "WordPiece" && type !== "BPE") {
-    throw new EngineError(
+    throw new ModelError(
       `[tokenizer] ${where} hold a model of type ${JSON.stringify(type)}; use WordPiece (BERT) or ` +
         "BPE (BART, RoBERTa)",
     );
@@ -270,7 +287,7 @@ function complete(structure: Json, where: string): Structure {
   const pre = structure.pre_tokenizer as Json | null | undefined;
   const steps = [pre, ...((pre?.pretokenizers ?? []) as Json[])];
   if (type === "BPE" && !steps.some((step) => step?.type === "ByteLevel")) {
-    throw new EngineError(
+    throw new ModelError(
       `[tokenizer] ${where}/${WHOLE} holds a BPE model that is not byte-level; use a tokenizer like ` +
         "RoBERTa's or BART's",
     );
@@ -363,17 +380,4 @@ function roleTokens(family: Family, config: Json): Map<Role, string> {
     if (!found.has(role) && typeof content === "string") found.set(role, content);
   }
   return found;
-}
-
-function parse(text: string, where: string): Json {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (cause) {
-    throw new EngineError(`[tokenizer] ${where} is not JSON; fetch the file again`, { cause });
-  }
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw new EngineError(`[tokenizer] ${where} is not a JSON object; fetch the file again`);
-  }
-  return value as Json;
 }

@@ -1,12 +1,12 @@
 /**
- * Tokenizers of BERT (WordPiece) and of RoBERTa and BART (byte-level BPE) over
- * `@huggingface/tokenizers`, equal to Python's `tokenizers` (see tokenizer-exact.ts).
+ * Tokenizers of BERT (WordPiece) and of RoBERTa, BART and GPT-2 (byte-level BPE) over `@huggingface/tokenizers`, equal to
+ * Python's `tokenizers` (see exact.ts). Knows no model.
  *
- * A directory may hold `tokenizer.json`, or only the older files: `vocab.txt` (BERT) or
- * `vocab.json` with `merges.txt` (RoBERTa, BART).
+ * A directory may hold `tokenizer.json`, or only the older files: `vocab.txt` or `vocab.json` with `merges.txt`.
  */
+
 import { Tokenizer as Backend } from "@huggingface/tokenizers";
-import { EngineError } from "../../engine/errors.ts";
+import { ModelError } from "../errors.ts";
 import { decodeByteTokens, fromByteCharacters, toByteCharacters } from "./bytes.ts";
 import { correct, type LibraryPart, type Part, splitter } from "./exact.ts";
 import {
@@ -21,12 +21,12 @@ import {
 export type { Role, TokenizerFiles } from "./files.ts";
 
 /** What is used of the library. */
-interface Library {
+type Library = {
   normalizer: (LibraryPart & ((text: string) => string)) | null;
   readonly pre_tokenizer: LibraryPart | null;
   readonly decoder: ((tokens: string[]) => string) | null;
   encode(text: string, options: { add_special_tokens: boolean }): { ids: number[] };
-}
+};
 
 const SPACE = "Ġ"; // a space in byte-level BPE
 
@@ -113,7 +113,7 @@ export class Tokenizer {
   id(token: string): number {
     const id = this.vocabulary.get(token);
     if (id === undefined) {
-      throw new EngineError(
+      throw new ModelError(
         `[tokenizer] ${JSON.stringify(token)} is not one of the ${this.size} tokens; check its spelling or the vocabulary`,
       );
     }
@@ -129,9 +129,7 @@ export class Tokenizer {
   token(id: number): string {
     const token = this.#tokens[id];
     if (token === undefined) {
-      throw new EngineError(
-        `[tokenizer] id ${id} is outside the vocabulary of ${this.size} tokens`,
-      );
+      throw new ModelError(`[tokenizer] id ${id} is outside the vocabulary of ${this.size} tokens`);
     }
     return token;
   }
@@ -143,7 +141,7 @@ export class Tokenizer {
   wordId(word: string): number {
     const id = this.wordIdOrUndefined(word);
     if (id === undefined) {
-      throw new EngineError(
+      throw new ModelError(
         `[tokenizer] ${JSON.stringify(word)} is not one of the ${this.size} tokens as a whole word; use a word that is, or another vocabulary`,
       );
     }
@@ -175,7 +173,7 @@ export class Tokenizer {
   special(role: Role): number {
     const id = this.#roles.get(role);
     if (id === undefined) {
-      throw new EngineError(
+      throw new ModelError(
         `[tokenizer] this ${this.kind} tokenizer has no ${role} token; it has ${[...this.#roles.keys()].join(", ")}`,
       );
     }
@@ -225,7 +223,7 @@ export async function loadTokenizer(directory: string): Promise<Tokenizer> {
       const { code } = cause as { code?: string };
       if (code === "ENOENT" || code === "ENOTDIR") continue;
       const reason = cause instanceof Error ? cause.message : String(cause);
-      throw new EngineError(
+      throw new ModelError(
         `[tokenizer] ${join(directory, name)} cannot be read (${reason}); make it a readable file`,
         { cause },
       );
@@ -233,7 +231,7 @@ export async function loadTokenizer(directory: string): Promise<Tokenizer> {
     try {
       files[name] = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
     } catch (cause) {
-      throw new EngineError(
+      throw new ModelError(
         `[tokenizer] ${join(directory, name)} is not UTF-8; fetch the file again`,
         { cause },
       );
@@ -249,7 +247,7 @@ export function createTokenizer(files: TokenizerFiles, where = "these files"): T
     return new Tokenizer(description);
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new EngineError(
+    throw new ModelError(
       `[tokenizer] ${where} hold a tokenizer that cannot be built (${reason}); use one as BERT, RoBERTa or BART have`,
       { cause },
     );

@@ -8,7 +8,7 @@ import { sum } from "../../engine/ops/reduce.ts";
 import { reshape } from "../../engine/ops/shape.ts";
 import { type Tensor, tensor } from "../../engine/tensor.ts";
 import type { BartForConditionalGeneration } from "../../models/bart.ts";
-import type { MaskedLM } from "../../models/encoder.ts";
+import type { MaskedLM } from "../../models/masked-lm.ts";
 import { gatherRows } from "../../models/nn.ts";
 import type { Tokenizer } from "../../models/tokenizer/tokenizer.ts";
 import { rightPadded } from "../methods/promptgen/batch.ts";
@@ -113,6 +113,7 @@ export function maskedLM(
   };
   return {
     parameters: bert.parameters,
+    decays: bert.decays,
     items,
     width: (item) => item.ids.length,
     buckets: bucketWidths(
@@ -237,6 +238,7 @@ export function denoising(
   const { bos, eos, pad, mask } = tokenizer;
   return {
     parameters: bart.parameters,
+    decays: bart.decays,
     items,
     width,
     buckets: bucketWidths(items(0).map(width), buckets),

@@ -19,6 +19,8 @@ import type { JsonObject, LogRow, RunFolder } from "./run-folder.ts";
 /** What is trained, on what. `Batch` is a record of tensors. */
 export interface Problem<Item, Batch> {
   readonly parameters: readonly Tensor[];
+  /** Whether weight decay shrinks the parameter of this name: the model's `decays`. */
+  readonly decays: (name: string) => boolean;
   /** The items of an epoch (from 0); the same list each time it is asked for the same epoch. */
   items(epoch: number): readonly Item[];
   width(item: Item): number;
@@ -164,7 +166,11 @@ class Loop<Item, Batch> {
     this.#o = options;
     const { problem, settings } = options;
     const { weightDecay, clip, epochs, evaluationsPerEpoch } = settings;
-    this.#optimizer = new AdamW(problem.parameters, { weightDecay, maxNorm: clip });
+    this.#optimizer = new AdamW(problem.parameters, {
+      weightDecay,
+      decays: problem.decays,
+      maxNorm: clip,
+    });
     const starts = [0];
     const evaluations = new Set<number>([0]);
     for (let epoch = 0; epoch < epochs; epoch++) {

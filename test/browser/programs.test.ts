@@ -17,7 +17,7 @@ console.log(device.description);
 const values = (n, seed, scale) => Float32Array.from({ length: n }, (_, i) => Math.sin(12.9898 * i + seed) * scale);
 const up = state("up", values(256 * 64, 1, 0.2), [256, 64]);
 const down = state("down", values(64 * 256, 2, 0.1), [64, 256]);
-const optimizer = new AdamW([up, down], { maxNorm: 1 });
+const optimizer = new AdamW([up, down], { decays: () => true, maxNorm: 1 });
 const batch = { x: tensor(values(128 * 64, 3, 1), [128, 64]), y: tensor(values(128 * 64, 4, 1), [128, 64]) };
 const train = compile(device, ({ x, y }, rng, scalars) => {
   const hidden = dropout(gelu(linear(x, up)), 0.1, rng);

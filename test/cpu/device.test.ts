@@ -81,7 +81,7 @@ test("1, 2 and 4 threads train the tiny pair to the same bits, dropout included"
     const system = await loadSystem(sourcesOf(options));
     assert.is(system.bart.config.dropout, 0.1);
     const problem = promptProblem(system, 0.3);
-    const optimizer = new AdamW(problem.parameters, { maxNorm: 1 });
+    const optimizer = new AdamW(problem.parameters, { decays: problem.decays, maxNorm: 1 });
     const step = compile(on, (batch: Batch, rng: Tensor, scalars: Tensor) => {
       const { loss, terms } = problem.loss(batch, rng);
       optimizer.update(grad(loss, [...problem.parameters]), scalars, [terms]);
@@ -110,7 +110,7 @@ test("the build without relaxed SIMD trains like PyTorch too", async () => {
   const pair = loadPair();
   const losses = await trainedLosses(
     await open({ simd: "plain" }),
-    pair.generator.bart.parameters,
+    pair.generator.bart,
     batchOf(examples),
     (batch) => stepOf(pair, batch, settings.alpha).loss,
     golden.doubles("train.lr"),

@@ -14,7 +14,7 @@ import {
   digestOfText,
   randomStrings,
   readGolden,
-} from "../models/tokenizer-golden.ts";
+} from "../models/tokenizer/golden.ts";
 
 const root = process.env.PROMPTGEN_DATA;
 if (root === undefined) {

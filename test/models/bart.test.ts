@@ -4,8 +4,8 @@ import { mul } from "../../engine/ops/elementwise.ts";
 import { mean, sum } from "../../engine/ops/reduce.ts";
 import { concat, permute, slice } from "../../engine/ops/shape.ts";
 import { type Tensor, tensor } from "../../engine/tensor.ts";
-import { BartForConditionalGeneration, type BartInput } from "../../models/bart.ts";
-import { type ForwardOptions, gatherRows } from "../../models/nn.ts";
+import { BartForConditionalGeneration } from "../../models/bart.ts";
+import { type ForwardOptions, gatherRows, type TextInput } from "../../models/nn.ts";
 import { onDevices } from "../devices.ts";
 import {
   batchFirst,
@@ -50,7 +50,7 @@ type Inputs = ReturnType<typeof inputs>;
 function decodeAll(
   model: BartForConditionalGeneration,
   x: Inputs,
-  decoder: BartInput,
+  decoder: TextInput,
   options: { encoder?: ForwardOptions; decoder?: ForwardOptions } = {},
 ): Tensor {
   const encoded = model.encode({ ids: x.ids, mask: x.mask }, options.encoder);
@@ -115,7 +115,7 @@ test("ten AdamW losses", async (device) => {
   const model = load();
   const losses = await trainedLosses(
     device,
-    model.parameters,
+    model,
     inputs(),
     (x) => lossOf(model, x, decodeAll(model, x, { ids: x.decoderIds })),
     golden.doubles("train.lr"),

@@ -4,8 +4,7 @@ import { mean } from "../../engine/ops/reduce.ts";
 import { reshape } from "../../engine/ops/shape.ts";
 import { type Tensor, tensor } from "../../engine/tensor.ts";
 import { BertForMaskedLM } from "../../models/bert.ts";
-import type { EncoderInput } from "../../models/encoder.ts";
-import { gatherRows } from "../../models/nn.ts";
+import { gatherRows, type TextInput } from "../../models/nn.ts";
 import { onDevices } from "../devices.ts";
 import {
   closeForward,
@@ -27,17 +26,17 @@ const mask = golden.integers("attention_mask");
 const { rows, targets } = labelled(golden.integers("labels"));
 const load = (storage?: "f32" | "f16" | "bf16") =>
   BertForMaskedLM.from(goldenCheckpoint("bert"), storage);
-const hard = (): EncoderInput => ({
+const hard = (): TextInput => ({
   ids: golden.tensor("input_ids"),
   mask: golden.tensor("attention_mask"),
 });
-const soft = (): EncoderInput => ({
+const soft = (): TextInput => ({
   embeds: golden.tensor("soft.inputs_embeds"),
   mask: golden.tensor("attention_mask"),
 });
 
 /** The head runs on the labelled places only. */
-function lossOf(model: BertForMaskedLM, input: EncoderInput, at: Tensor, want: Tensor): Tensor {
+function lossOf(model: BertForMaskedLM, input: TextInput, at: Tensor, want: Tensor): Tensor {
   return mean(crossEntropy(model.logits(gatherRows(model.encode(input), at)), want));
 }
 
@@ -99,7 +98,7 @@ test("ten AdamW losses", async (device) => {
   const batch = { ...hard(), rows: tensor(rows), targets: tensor(targets) };
   const losses = await trainedLosses(
     device,
-    model.parameters,
+    model,
     batch,
     (b) => lossOf(model, b, b.rows, b.targets),
     golden.doubles("train.lr"),

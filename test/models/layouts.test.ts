@@ -6,7 +6,7 @@ import { BartForConditionalGeneration } from "../../models/bart.ts";
 import type { Checkpoint } from "../../models/formats/checkpoint.ts";
 import { encodeBfloat16, encodeFloat16 } from "../../models/formats/floats.ts";
 import type { FileTensor, SafetensorsDtype } from "../../models/formats/safetensors.ts";
-import { maskedLM } from "../../models/masked-lm.ts";
+import { maskedLM } from "../../models/registry.ts";
 import type { ModelWeights, Storage } from "../../models/weights.ts";
 import { goldenText } from "./parity.ts";
 
@@ -165,29 +165,6 @@ test("tied tensors of a file that differ are found when they are read", async ()
   const message = await start(shared).then(String, (error) => error.message);
   assert.match(message, "lm_head.weight and model.shared.weight are one tensor of the model");
   assert.match(message, 'set "tie_word_embeddings" to false in config.json');
-});
-
-test("a model_type that is not known, or not the one that is loaded", () => {
-  const of = (config: Record<string, unknown>) => ({ where: "x", config, tensors: new Map() });
-  const supported = "; the masked LMs that are supported are bert, roberta";
-  assert.is(
-    messageOf(() => maskedLM(of({ model_type: "xlnet" }))),
-    `[config] x/config.json: model_type is "xlnet"${supported}`,
-  );
-  for (const config of [{}, { architectures: "Bert" }, { architectures: ["GPT2LMHeadModel"] }]) {
-    assert.is(
-      messageOf(() => maskedLM(of(config))),
-      `[config] x/config.json: model_type is missing${supported}`,
-    );
-  }
-  assert.match(
-    messageOf(() => maskedLM(of({ model_type: "constructor" }))),
-    supported,
-  );
-  assert.match(
-    messageOf(() => BartForConditionalGeneration.from(of({ model_type: "t5" }))),
-    'model_type is "t5" where "bart", the one that is supported, is expected',
-  );
 });
 
 test("a config.json of absurd sizes is refused at once, in few lines", () => {

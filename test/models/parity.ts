@@ -14,6 +14,7 @@ import {
 } from "../../engine/tensor.ts";
 import type { Checkpoint } from "../../models/formats/checkpoint.ts";
 import { parseSafetensors, type TensorEntry, toFloat32 } from "../../models/formats/safetensors.ts";
+import type { Seq2Seq } from "../../models/seq2seq.ts";
 import type { ModelWeights } from "../../models/weights.ts";
 
 const FOLDER = new URL("../golden/models/", import.meta.url);
@@ -179,13 +180,13 @@ export function labelled(labels: ArrayLike<number>): { rows: Uint32Array; target
 /** The losses of as many AdamW steps as there are rates, clipped to norm 1. */
 export async function trainedLosses<B>(
   device: Device,
-  parameters: readonly Tensor[],
+  { parameters, decays }: Pick<Seq2Seq, "parameters" | "decays">,
   batch: B,
   loss: (batch: B) => Tensor,
   rates: ArrayLike<number>,
   weightDecay: number,
 ): Promise<number[]> {
-  const optimizer = new AdamW(parameters, { weightDecay, maxNorm: 1 });
+  const optimizer = new AdamW(parameters, { weightDecay, decays, maxNorm: 1 });
   const step = compile(device, (inputs: B, scalars: Tensor) => {
     const value = loss(inputs);
     optimizer.update(grad(value, parameters), scalars, [value]);

@@ -2,9 +2,9 @@ import { grad } from "../../engine/grad.ts";
 import { crossEntropy } from "../../engine/ops/cross-entropy.ts";
 import { mean } from "../../engine/ops/reduce.ts";
 import { type Tensor, tensor } from "../../engine/tensor.ts";
-import type { EncoderInput, MaskedLM } from "../../models/encoder.ts";
-import { loadMaskedLM } from "../../models/masked-lm.ts";
-import { gatherRows } from "../../models/nn.ts";
+import type { MaskedLM } from "../../models/masked-lm.ts";
+import { gatherRows, type TextInput } from "../../models/nn.ts";
+import { loadMaskedLM } from "../../models/registry.ts";
 import { onDevices } from "../devices.ts";
 import {
   closeForward,
@@ -26,17 +26,17 @@ const mask = golden.integers("attention_mask");
 const { rows, targets } = labelled(golden.integers("labels"));
 /** From shards, as transformers writes them; one row is padded on the left. */
 const load = (storage?: "f16" | "bf16") => loadMaskedLM(goldenFolder("roberta"), storage);
-const hard = (): EncoderInput => ({
+const hard = (): TextInput => ({
   ids: golden.tensor("input_ids"),
   mask: golden.tensor("attention_mask"),
 });
-const soft = (): EncoderInput => ({
+const soft = (): TextInput => ({
   embeds: golden.tensor("soft.inputs_embeds"),
   mask: golden.tensor("attention_mask"),
 });
 
 /** The head runs on the labelled places only. */
-function lossOf(model: MaskedLM, input: EncoderInput, at: Tensor, want: Tensor): Tensor {
+function lossOf(model: MaskedLM, input: TextInput, at: Tensor, want: Tensor): Tensor {
   return mean(crossEntropy(model.logits(gatherRows(model.encode(input), at)), want));
 }
 
@@ -93,7 +93,7 @@ test("ten AdamW losses", async (device) => {
   const batch = { ...hard(), rows: tensor(rows), targets: tensor(targets) };
   const losses = await trainedLosses(
     device,
-    model.parameters,
+    model,
     batch,
     (b) => lossOf(model, b, b.rows, b.targets),
     golden.doubles("train.lr"),

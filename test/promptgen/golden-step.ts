@@ -2,7 +2,7 @@
 import type { Tensor } from "../../engine/tensor.ts";
 import { BartForConditionalGeneration } from "../../models/bart.ts";
 import { BertForMaskedLM } from "../../models/bert.ts";
-import type { MaskedLM } from "../../models/encoder.ts";
+import type { MaskedLM } from "../../models/masked-lm.ts";
 import {
   assemble,
   type Batch,

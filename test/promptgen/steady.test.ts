@@ -62,7 +62,7 @@ test("another learning rate re-traces nothing and changes the result", async (de
   const start = await read(device, system.bart.parameters);
   const problem = promptProblem(system, 0.3);
   let traces = 0;
-  const optimizer = new AdamW(problem.parameters, { maxNorm: 1 });
+  const optimizer = new AdamW(problem.parameters, { decays: problem.decays, maxNorm: 1 });
   const step = compile(device, (batch: Batch, rng: Tensor, scalars: Tensor) => {
     traces++;
     const { loss, terms } = problem.loss(batch, rng);

@@ -80,7 +80,7 @@ for (const [name, alpha] of [
     const pair = loadPair();
     const losses = await trainedLosses(
       device,
-      pair.generator.bart.parameters,
+      pair.generator.bart,
       batchOf(examples),
       (batch) => stepOf(pair, batch, alpha).loss,
       golden.doubles(`${name}.lr`),

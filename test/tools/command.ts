@@ -5,7 +5,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { COMMITS, type Files, HubServer } from "../models/hub-server.ts";
+import { COMMITS, type Files, HubServer } from "../models/hub/server.ts";
 
 export const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 

@@ -146,7 +146,7 @@ test("mistakes are answered in one sentence", async () => {
   await refuses(
     TOOL,
     [text, "--model", embeddedWorld().bart],
-    /model_type is "bart"; the masked LMs/,
+    /model_type is "bart", an encoder-decoder; the masked LMs/,
   );
   await refuses(TOOL, [text, "--device", "abacus"], /--device is abacus; choose among auto/);
   await refuses(TOOL, [text, "--beams", "2"], /Unknown option '--beams'.*see --help/);

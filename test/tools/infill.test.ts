@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { suite } from "uvu";
 import { embeddedWorld } from "../../promptgen/world/world.ts";
 import { onDevices } from "../devices.ts";
-import { COMMITS } from "../models/hub-server.ts";
+import { COMMITS } from "../models/hub/server.ts";
 import { goldenText } from "../models/parity.ts";
 import { printedBy, refuses, run, withHub } from "./command.ts";
 
@@ -105,7 +105,7 @@ test("mistakes are answered in one sentence", async () => {
   await refuses(
     TOOL,
     [text, "--model", bert],
-    /holds a model of type "bert"; name a BART, .*fill-mask/,
+    /config\.json: model_type is "bert", a masked LM; the encoder-decoders that are supported are bart/,
   );
   await refuses(
     TOOL,

@@ -4,10 +4,10 @@ import type { Device } from "../../engine/device.ts";
 import { topK } from "../../engine/ops/argmax.ts";
 import { softmax } from "../../engine/ops/softmax.ts";
 import { type Tensor, tensor } from "../../engine/tensor.ts";
-import type { MaskedLM } from "../../models/encoder.ts";
 import { bucket } from "../../models/generation/generate.ts";
-import { loadMaskedLM } from "../../models/masked-lm.ts";
+import type { MaskedLM } from "../../models/masked-lm.ts";
 import { gatherRows } from "../../models/nn.ts";
+import { loadMaskedLM } from "../../models/registry.ts";
 import { loadTokenizer, type Tokenizer } from "../../models/tokenizer/tokenizer.ts";
 import { embeddedWorld } from "../../promptgen/world/world.ts";
 import {

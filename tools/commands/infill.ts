@@ -1,14 +1,13 @@
 /** BART writes a text anew, with its masks filled: `node tools/infill.ts --help`. */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { BartForConditionalGeneration } from "../../models/bart.ts";
-import type { Json } from "../../models/config.ts";
-import { type Checkpoint, readCheckpoint } from "../../models/formats/checkpoint.ts";
+import { type Json, parseObject } from "../../models/formats/json.ts";
 import {
   type GenerationConfig,
   generationConfig,
   TextGenerator,
 } from "../../models/generation/generate.ts";
+import { loadSeq2Seq } from "../../models/registry.ts";
 import { loadTokenizer, type Tokenizer } from "../../models/tokenizer/tokenizer.ts";
 import { embeddedWorld } from "../../promptgen/world/world.ts";
 import {
@@ -69,28 +68,14 @@ A line of JSON is {"text", "filled", "score", "ids"}; the score is the sum of th
 number to the power of length_penalty. Exit code 0: done; 1: an error, in one sentence (DEBUG=1 adds the stack).
 `;
 
-/** Throws UsageError for a checkpoint of another kind of model. */
-function checkType({ config, where }: Checkpoint): void {
-  const { model_type: type } = Object(config) as Record<string, unknown>;
-  if (type === "bart" || type === undefined) return;
-  const other =
-    type === "bert" || type === "roberta" ? ", or type npx node tools/fill-mask.ts" : "";
-  throw new UsageError(
-    `[${TOOL}] ${where} holds a model of type ${JSON.stringify(type)}; name a BART, as facebook/bart-large${other}`,
-  );
-}
-
 /** What the checkpoint says about writing, and where: in a file of its own or, in older ones, in config.json. */
 async function ownFields(directory: string, config: Json): Promise<[Json, string]> {
   const path = join(directory, "generation_config.json");
   const text = await readFile(path, "utf8").catch(() => undefined);
   if (text === undefined) return [config, join(directory, "config.json")];
   const { decoder_start_token_id, eos_token_id } = config;
-  try {
-    return [{ decoder_start_token_id, eos_token_id, ...Object(JSON.parse(text)) }, path];
-  } catch (cause) {
-    throw new Error(`[config] ${path} is not JSON; fetch the file again`, { cause });
-  }
+  const own = parseObject(text, "config", path);
+  return [{ decoder_start_token_id, eos_token_id, ...own }, path];
 }
 
 /** Ids with `<s>` and `</s>`. Throws UsageError for a text that is too long, or that holds another model's mask. */
@@ -136,19 +121,17 @@ async function main(): Promise<number> {
   const texts = await readTexts(TOOL, positionals);
   const { model: name = embeddedWorld().bart, revision } = values;
   const directory = await modelDirectory(name, { revision });
-  const checkpoint = await readCheckpoint(directory);
-  checkType(checkpoint);
+  const model = await loadSeq2Seq(directory);
   const tokenizer = await loadTokenizer(directory);
-  const bart = BartForConditionalGeneration.from(checkpoint);
-  const limit = bart.config.max_position_embeddings;
+  const limit = model.positions;
   const encoded = texts.map((text) => encode(text, tokenizer, limit));
   const longest = encoded.reduce((most, ids) => Math.max(most, ids.length), 0);
-  const [own, where] = await ownFields(directory, checkpoint.config);
+  const [own, where] = await ownFields(directory, model.json);
   const options = optionsOf(values, own, where, longest, limit);
   const device = await deviceOf(TOOL, values);
   let bar: Progress | undefined;
   const started = performance.now();
-  const written = await new TextGenerator(device, bart).generate(encoded, options, (share) => {
+  const written = await new TextGenerator(device, model).generate(encoded, options, (share) => {
     // nobody waits for what is done at once
     if (!bar && (share > 0.5 || performance.now() - started < 1000)) return;
     bar ??= new Progress("writing", 100, 0, "%");

@@ -3,7 +3,7 @@ import { existsSync, statSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { openWeights } from "../../models/formats/checkpoint.ts";
-import { chooseFiles } from "../../models/hub/hub.ts";
+import { chooseFiles } from "../../models/hub/files.ts";
 import { type Loading, loadingOf, type Row } from "../lib/assignment.ts";
 import {
   commandLine,

@@ -1,10 +1,10 @@
 /** A run of tools/train.ts on disk: its options in run.json, and how it is loaded again. */
-import { existsSync } from "node:fs";
-import { copyFile, mkdir } from "node:fs/promises";
+import { copyFile, mkdir, readdir } from "node:fs/promises";
 import { isAbsolute, join, resolve } from "node:path";
 import type { Device } from "../../engine/device.ts";
 import { initialPieces, type Tensor } from "../../engine/tensor.ts";
 import { BartForConditionalGeneration } from "../../models/bart.ts";
+import { tokenizerFiles } from "../../models/tokenizer/files.ts";
 import { FLOOR } from "../../promptgen/methods/promptgen/objective.ts";
 import type { Sources, System } from "../../promptgen/methods/promptgen/system.ts";
 import type { TrainerSettings } from "../../promptgen/methods/promptgen/trainer.ts";
@@ -108,20 +108,11 @@ export async function readRun(folder: RunFolder): Promise<RunFile> {
   return file as unknown as RunFile;
 }
 
-const TOKENIZER_FILES = [
-  "tokenizer.json",
-  "tokenizer_config.json",
-  "special_tokens_map.json",
-  "vocab.txt",
-  "vocab.json",
-  "merges.txt",
-];
-
 /** Makes best/ a complete checkpoint directory: the generator's tokenizer goes there. */
 export async function copyTokenizer(from: string, to: string): Promise<void> {
   await mkdir(to, { recursive: true });
-  for (const name of TOKENIZER_FILES) {
-    if (existsSync(join(from, name))) await copyFile(join(from, name), join(to, name));
+  for (const name of tokenizerFiles(new Set(await readdir(from))) ?? []) {
+    await copyFile(join(from, name), join(to, name));
   }
 }
 

@@ -1,19 +1,11 @@
 /** Which tensors of a checkpoint a model takes, and which not and why; no data is read. */
 import { numel, sameShape, show } from "../../engine/shape.ts";
 import type { Tensor } from "../../engine/tensor.ts";
-import { BART_NAMES, BartForConditionalGeneration } from "../../models/bart.ts";
-import { BERT_NAMES, BERT_SEPARATE_NAMES, BertForMaskedLM, bertConfig } from "../../models/bert.ts";
 import type { Checkpoint } from "../../models/formats/checkpoint.ts";
 import { FLOAT_BYTES } from "../../models/formats/floats.ts";
 import type { FileTensor } from "../../models/formats/safetensors.ts";
-import { GPT2LMHeadModel, gpt2Names } from "../../models/gpt2.ts";
-import {
-  ROBERTA_NAMES,
-  ROBERTA_SEPARATE_NAMES,
-  RobertaForMaskedLM,
-  robertaConfig,
-} from "../../models/roberta.ts";
-import { destinations, type ModelWeights, type Names, Weights } from "../../models/weights.ts";
+import { MODELS, type ModelClass, modelType } from "../../models/registry.ts";
+import { destinations, type Names, Weights } from "../../models/weights.ts";
 
 type Json = Checkpoint["config"];
 
@@ -44,51 +36,7 @@ export interface Loading {
   readonly problem?: string;
 }
 
-interface Kind {
-  readonly model: string;
-  names(checkpoint: Checkpoint): Names;
-  /** The model without values. */
-  describe(config: Json): { readonly weights: ModelWeights };
-  load(checkpoint: Checkpoint): unknown;
-}
-
-/** By config.json's model_type. */
-const KINDS: Readonly<Record<string, Kind>> = {
-  bert: {
-    model: "BertForMaskedLM",
-    names: ({ config }) =>
-      bertConfig(config).tie_word_embeddings ? BERT_NAMES : BERT_SEPARATE_NAMES,
-    describe: (config) => new BertForMaskedLM(Weights.described(), config),
-    load: (checkpoint) => BertForMaskedLM.from(checkpoint),
-  },
-  roberta: {
-    model: "RobertaForMaskedLM",
-    names: ({ config }) =>
-      robertaConfig(config).tie_word_embeddings ? ROBERTA_NAMES : ROBERTA_SEPARATE_NAMES,
-    describe: (config) => new RobertaForMaskedLM(Weights.described(), config),
-    load: (checkpoint) => RobertaForMaskedLM.from(checkpoint),
-  },
-  bart: {
-    model: "BartForConditionalGeneration",
-    names: () => BART_NAMES,
-    describe: (config) => new BartForConditionalGeneration(Weights.described(), config),
-    load: (checkpoint) => BartForConditionalGeneration.from(checkpoint),
-  },
-  gpt2: {
-    model: "GPT2LMHeadModel",
-    names: gpt2Names,
-    describe: (config) => new GPT2LMHeadModel(Weights.described(), config),
-    load: (checkpoint) => GPT2LMHeadModel.from(checkpoint),
-  },
-};
-
 const FLOATS = Object.keys(FLOAT_BYTES);
-
-/** model_type, or in files of before 2020, which have none, what the first architecture begins with. */
-function typeOf({ model_type: type, architectures }: Json): unknown {
-  const [first] = Array.isArray(architectures) ? architectures : [];
-  return type ?? /^(Bert|Roberta|Bart|GPT2)[A-Z]/.exec(String(first))?.[1].toLowerCase();
-}
 
 const messageOf = (error: unknown): string =>
   error instanceof Error ? error.message : String(error);
@@ -114,10 +62,10 @@ export function loadingOf(
     }),
   );
   if (config === undefined) return { rows, loading: "no config.json beside it names a model" };
-  const type = typeOf(config);
-  const kind = typeof type === "string" && Object.hasOwn(KINDS, type) ? KINDS[type] : undefined;
-  if (kind === undefined) {
-    const known = Object.keys(KINDS).join(", ");
+  const type = modelType(config);
+  const model = typeof type === "string" && Object.hasOwn(MODELS, type) ? MODELS[type] : undefined;
+  if (model === undefined) {
+    const known = Object.keys(MODELS).join(", ");
     const given = type === undefined ? "no model_type" : `model_type ${JSON.stringify(type)}`;
     return { rows, loading: `config.json has ${given}; those that are supported are ${known}` };
   }
@@ -125,8 +73,8 @@ export function loadingOf(
   let wanted: ReadonlyMap<string, Tensor>;
   let names: Names;
   try {
-    names = kind.names(checkpoint);
-    const { parameters, buffers } = kind.describe(config).weights;
+    names = model.names(checkpoint);
+    const { parameters, buffers } = new model(Weights.described(), config).weights;
     wanted = new Map([...parameters, ...buffers]);
   } catch (error) {
     return { rows, loading: messageOf(error) };
@@ -135,11 +83,11 @@ export function loadingOf(
   const given = new Set([...places.values()].map(({ name }) => name));
   const absent = [...wanted].filter(([name]) => !given.has(name));
   const isOptional = (name: string) => names.optional?.includes(name) === true;
-  const problem = problemOf(kind, checkpoint);
+  const problem = problemOf(model, checkpoint);
   return {
     rows: rows.map((row) => ({ ...row, ...fateOf(row, places.get(row.name), wanted) })),
     loading: {
-      model: kind.model,
+      model: model.name,
       parameters: [...wanted.values()].reduce((sum, { size }) => sum + size, 0),
       missing: absent
         .filter(([name]) => !isOptional(name))
@@ -172,9 +120,9 @@ function fateOf(
 }
 
 /** The loader's own sentence, without the list that the rows show. */
-function problemOf(kind: Kind, checkpoint: Checkpoint): string | undefined {
+function problemOf(model: ModelClass<unknown>, checkpoint: Checkpoint): string | undefined {
   try {
-    kind.load(checkpoint);
+    model.from(checkpoint);
     return undefined;
   } catch (error) {
     const [sentence, ...list] = messageOf(error).split("\n");

@@ -5,7 +5,8 @@ import { parseArgs, styleText } from "node:util";
 import { SingleBar } from "cli-progress";
 import { type Device, deviceNames } from "../../engine/device.ts";
 import { openDevice } from "../../engine/open.ts";
-import { type ModelPart, resolveModel } from "../../models/hub/hub.ts";
+import type { ModelPart } from "../../models/hub/files.ts";
+import { resolveModel } from "../../models/hub/resolve.ts";
 
 /** A mistake of the person at the keyboard. */
 export class UsageError extends Error {

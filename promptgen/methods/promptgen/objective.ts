@@ -23,7 +23,7 @@ import {
   stopGradient,
 } from "../../../engine/ops/shape.ts";
 import { type Tensor, tensor } from "../../../engine/tensor.ts";
-import type { MaskedLM } from "../../../models/encoder.ts";
+import type { MaskedLM } from "../../../models/masked-lm.ts";
 import { runningSum } from "../../../models/nn.ts";
 import type { Batch } from "./batch.ts";
 import type { Classes, Prompts } from "./generator.ts";

@@ -1,9 +1,9 @@
 /** Everything that a run of PromptGen needs, put together from three folders: facts, generator, masked LM. */
 import type { Tensor } from "../../../engine/tensor.ts";
 import { BartForConditionalGeneration } from "../../../models/bart.ts";
-import type { MaskedLM } from "../../../models/encoder.ts";
 import { readCheckpoint } from "../../../models/formats/checkpoint.ts";
-import { maskedLM } from "../../../models/masked-lm.ts";
+import type { MaskedLM } from "../../../models/masked-lm.ts";
+import { maskedLM } from "../../../models/registry.ts";
 import { loadTokenizer } from "../../../models/tokenizer/tokenizer.ts";
 import {
   type Fact,

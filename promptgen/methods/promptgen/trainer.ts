@@ -41,6 +41,7 @@ export function promptProblem(system: System, alpha: number): Problem<Item, Batc
   const { bart, generator, reader, layout } = system;
   return {
     parameters: bart.parameters,
+    decays: bart.decays,
     items: () => system.items.train,
     width: ({ example }) => subjectWidth(example),
     buckets: layout.buckets,

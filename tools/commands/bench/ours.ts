@@ -123,7 +123,7 @@ if (wanted("promptgen")) {
   const width = problem.buckets[problem.buckets.length - 1];
   const items = problem.items(0).slice(0, 32);
   const batch = problem.collate(items, width, 32, new Random(1, 0, 0));
-  const optimizer = new AdamW(problem.parameters, { maxNorm: 1 });
+  const optimizer = new AdamW(problem.parameters, { decays: problem.decays, maxNorm: 1 });
   const step = compile(device, (b: typeof batch, rng: Tensor, scalars: Tensor) => {
     const { loss, terms } = problem.loss(b, rng);
     optimizer.update(grad(loss, problem.parameters), scalars, [terms]);

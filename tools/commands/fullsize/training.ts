@@ -17,7 +17,7 @@ const device = await openDevice({ device: "cpu" });
 say({ kind: "note", text: device.description });
 const start = performance.now();
 const bart = await BartForConditionalGeneration.load(join(folder, "bart"));
-const optimizer = new AdamW(bart.parameters, { maxNorm: 1 });
+const optimizer = new AdamW(bart.parameters, { decays: bart.decays, maxNorm: 1 });
 const step = compile(device, (ids: Tensor, targets: Tensor, scalars: Tensor) => {
   const cache = bart.start(bart.encode({ ids }), undefined);
   const rows = reshape(bart.logits(bart.decode({ ids }, cache).hidden), [4, -1]);

@@ -5,10 +5,10 @@
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { resolveModel } from "../../models/hub/hub.ts";
-import { counted, fails, home, options, sound, tree } from "./hub-cache-check.ts";
-import { json, redirects, status } from "./hub-faults.ts";
-import { COMMITS, type Fault, HubServer } from "./hub-server.ts";
+import { resolveModel } from "../../../models/hub/resolve.ts";
+import { counted, fails, home, options, sound, tree } from "./cache-check.ts";
+import { json, redirects, status } from "./faults.ts";
+import { COMMITS, type Fault, HubServer } from "./server.ts";
 
 const test = suite("models by name from a server that lies");
 const hub = await HubServer.start();
@@ -93,9 +93,11 @@ test("an index that climbs, or names what is not there, is refused", async () =>
   const indexes: [unknown, RegExp][] = [
     ...climbs.map((name): [unknown, RegExp] => [
       { weight_map: { a: name } },
-      /which is no plain file name/,
+      typeof name === "string"
+        ? /which is no \.safetensors or \.bin beside it/
+        : /gives no file name/,
     ]),
-    [{ weight_map: {} }, /names no file/],
+    [{ weight_map: {} }, /has an empty 'weight_map'/],
     [{ weight_map: [] }, /has no 'weight_map'/],
     [{}, /has no 'weight_map'/],
     [null, /has no 'weight_map'/],

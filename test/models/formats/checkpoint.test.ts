@@ -17,11 +17,11 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { read } from "../../engine/compile.ts";
-import { stateOp, type Tensor } from "../../engine/tensor.ts";
-import { BertForMaskedLM } from "../../models/bert.ts";
-import { type Checkpoint, readCheckpoint } from "../../models/formats/checkpoint.ts";
-import { encodeBfloat16, encodeFloat16 } from "../../models/formats/floats.ts";
+import { read } from "../../../engine/compile.ts";
+import { stateOp, type Tensor } from "../../../engine/tensor.ts";
+import { BertForMaskedLM } from "../../../models/bert.ts";
+import { type Checkpoint, readCheckpoint } from "../../../models/formats/checkpoint.ts";
+import { encodeBfloat16, encodeFloat16 } from "../../../models/formats/floats.ts";
 import {
   type FileTensor,
   parseSafetensors,
@@ -29,18 +29,18 @@ import {
   type TensorEntry,
   tensorEntry,
   toFloat32,
-} from "../../models/formats/safetensors.ts";
-import { pathSource } from "../../models/formats/source.ts";
-import { loadMaskedLM } from "../../models/masked-lm.ts";
-import { checkpointFingerprint } from "../../promptgen/training/fingerprint.ts";
-import { onDevices } from "../devices.ts";
-import { goldenCheckpoint, goldenFolder, initialValues } from "./parity.ts";
+} from "../../../models/formats/safetensors.ts";
+import { pathSource } from "../../../models/formats/source.ts";
+import { loadMaskedLM } from "../../../models/registry.ts";
+import { checkpointFingerprint } from "../../../promptgen/training/fingerprint.ts";
+import { onDevices } from "../../devices.ts";
+import { goldenCheckpoint, goldenFolder, initialValues } from "../parity.ts";
 
 const each = await onDevices("checkpoint");
 const home = mkdtempSync(join(tmpdir(), "checkpoint-"));
 process.on("exit", () => rmSync(home, { recursive: true, force: true }));
 
-const PYTORCH = fileURLToPath(new URL("../golden/pytorch/", import.meta.url));
+const PYTORCH = fileURLToPath(new URL("../../golden/pytorch/", import.meta.url));
 const FILES = {
   "model.safetensors": join(PYTORCH, "state.safetensors"),
   "pytorch_model.bin": join(PYTORCH, "state-many.bin"),
@@ -152,7 +152,7 @@ test("an index that does not fit its files", async () => {
     );
   assert.match(
     await of({ w: "a.safetensors", v: "b.safetensors" }),
-    /^\[safetensors\] \S+model.safetensors.index.json names the shard 'b.safetensors', which cannot be opened \(ENOENT\): download it too$/,
+    /^\[weights\] \S+model.safetensors.index.json names the shard 'b.safetensors', which cannot be opened \(ENOENT\): download it too$/,
   );
   assert.match(
     await of({ w: "a.safetensors", v: "a.safetensors" }),
@@ -166,7 +166,10 @@ test("an index that does not fit its files", async () => {
     "..",
     "a\\b",
   ]) {
-    assert.match(await of({ w: climbing }), /which is not a file beside it: refused, download/);
+    assert.match(
+      await of({ w: climbing }),
+      /which is no \.safetensors or \.bin beside it: refused, download/,
+    );
   }
   assert.match(await of({ w: 1 }), "gives no file name for 'w'");
   assert.match(await of([]), "has no 'weight_map'");
@@ -357,7 +360,10 @@ test("a directory without a checkpoint, or with a damaged one", async () => {
   const other = directory({ "pytorch_model.bin": new TextEncoder().encode("<html>") });
   assert.match(await failure(readCheckpoint(other)), /^\[pytorch\] .* is no file of torch.save/);
   const list = directory({ "model.safetensors": file({}), "config.json": [] });
-  assert.match(await failure(loadMaskedLM(list)), "model_type is missing");
+  assert.match(
+    await failure(loadMaskedLM(list)),
+    "config.json is not a JSON object; fetch the file",
+  );
 });
 
 test("fingerprints: the same for the same tensors in other files, another for any other bit", async () => {

@@ -6,11 +6,15 @@
 import { readFileSync } from "node:fs";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { parseSafetensors, type Safetensors, toFloat32 } from "../../models/formats/safetensors.ts";
+import {
+  parseSafetensors,
+  type Safetensors,
+  toFloat32,
+} from "../../../models/formats/safetensors.ts";
 import { bytesOf, isRefusal, joined, le, Random } from "./archive.ts";
 
 const SEED = 20_240_608;
-const GOLDEN = new URL("../golden/", import.meta.url);
+const GOLDEN = new URL("../../golden/", import.meta.url);
 const NAMES = ["safetensors/dtypes", "safetensors/plain", "safetensors/rare", "pytorch/state"];
 const bases = NAMES.map(
   (name) => new Uint8Array(readFileSync(new URL(`${name}.safetensors`, GOLDEN))),

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { encodeFloat16 } from "../../models/formats/floats.ts";
+import { encodeFloat16 } from "../../../models/formats/floats.ts";
 import {
   openSafetensors,
   parseSafetensors,
@@ -11,10 +11,10 @@ import {
   type TensorEntry,
   tensorEntry,
   toFloat32,
-} from "../../models/formats/safetensors.ts";
-import { bytesSource } from "../../models/formats/source.ts";
+} from "../../../models/formats/safetensors.ts";
+import { bytesSource } from "../../../models/formats/source.ts";
 
-const GOLDEN = new URL("../golden/safetensors/", import.meta.url);
+const GOLDEN = new URL("../../golden/safetensors/", import.meta.url);
 
 function golden(name: string): Uint8Array {
   return new Uint8Array(readFileSync(new URL(`${name}.safetensors`, GOLDEN)));

@@ -1,6 +1,6 @@
 /** Ways in which a Hub can misbehave, for `HubServer.break`. */
 import type { ServerResponse } from "node:http";
-import type { Body, Fault } from "./hub-server.ts";
+import type { Body, Fault } from "./server.ts";
 
 /** Heads as for a good answer with ranges; `length` as announced, none for chunks. */
 function head(response: ServerResponse, { bytes, start }: Body, length?: number): void {

@@ -1,7 +1,7 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { createTokenizer, loadTokenizer } from "../../models/tokenizer/tokenizer.ts";
-import { folder, MERGES_TXT, VOCAB_JSON, VOCAB_TXT } from "../promptgen/fixture.ts";
+import { createTokenizer, loadTokenizer } from "../../../models/tokenizer/tokenizer.ts";
+import { folder, MERGES_TXT, VOCAB_JSON, VOCAB_TXT } from "../../promptgen/fixture.ts";
 
 const bert = createTokenizer({ "vocab.txt": VOCAB_TXT });
 const bart = createTokenizer({ "vocab.json": VOCAB_JSON, "merges.txt": MERGES_TXT });

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { INSTRUCTION_LIMIT } from "../../models/formats/pickle.ts";
+import { INSTRUCTION_LIMIT } from "../../../models/formats/pickle.ts";
 import {
   bytesOf,
   le,
@@ -15,7 +15,7 @@ import {
   writeZip,
 } from "./archive.ts";
 
-const MALICIOUS = new URL("../golden/pytorch/malicious.json", import.meta.url);
+const MALICIOUS = new URL("../../golden/pytorch/malicious.json", import.meta.url);
 
 const ordered = P.call(P.name("collections", "OrderedDict"));
 const floats = P.storage("0", 4);

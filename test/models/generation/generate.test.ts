@@ -1,15 +1,15 @@
 import assert from "node:assert/strict";
-import type { Device } from "../../engine/device.ts";
-import { BartForConditionalGeneration } from "../../models/bart.ts";
-import { startSearch } from "../../models/generation/beam.ts";
+import type { Device } from "../../../engine/device.ts";
+import { BartForConditionalGeneration } from "../../../models/bart.ts";
+import { startSearch } from "../../../models/generation/beam.ts";
 import {
   bucket,
   type GenerationConfig,
   generationConfig,
   TextGenerator,
-} from "../../models/generation/generate.ts";
-import { onDevices } from "../devices.ts";
-import { goldenCheckpoint, goldenText } from "./parity.ts";
+} from "../../../models/generation/generate.ts";
+import { onDevices } from "../../devices.ts";
+import { goldenCheckpoint, goldenText } from "../parity.ts";
 
 const test = await onDevices("generate");
 
@@ -89,7 +89,7 @@ test("what cannot be written is refused", async (device) => {
     sentence: RegExp,
   ) => assert.rejects(generator.generate(texts, options), sentence);
   const [text] = golden.inputs;
-  await refuses([text, []], {}, /^EngineError: \[generate\] text 1 has no tokens/);
+  await refuses([text, []], {}, /^ModelError: \[generate\] text 1 has no tokens/);
   await refuses([new Array(33).fill(5)], {}, /text 0 has 33 tokens, more than the model's 32/);
   await refuses([text], { num_return_sequences: 2 }, /num_return_sequences is 2 with num_beams 1/);
   await refuses([text], { max_length: 33 }, /max_length is 33, more than the model's 32 positions/);
@@ -136,7 +136,7 @@ test("fields that would count and are not computed are refused, their neutral va
   assert.deepEqual(generationConfig({ ...neutral, suppress_tokens: [] }), generationConfig({}));
   assert.throws(
     () => generationConfig({ repetition_penalty: 1.2, max_new_tokens: 9 }, "here"),
-    /^Error: \[config\] here: max_new_tokens 9, repetition_penalty 1\.2: not computed here; take it out/,
+    /^ModelError: \[config\] here: max_new_tokens 9, repetition_penalty 1\.2: not computed here; take it out/,
   );
 });
 

@@ -2,13 +2,13 @@
 import { readFileSync } from "node:fs";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { bertWords, byteLevelWords, normalizeForBert } from "../../models/tokenizer/exact.ts";
-import type { TokenizerFiles } from "../../models/tokenizer/files.ts";
+import { bertWords, byteLevelWords, normalizeForBert } from "../../../models/tokenizer/exact.ts";
+import type { TokenizerFiles } from "../../../models/tokenizer/files.ts";
 import {
   createTokenizer,
   loadTokenizer,
   type Tokenizer,
-} from "../../models/tokenizer/tokenizer.ts";
+} from "../../../models/tokenizer/tokenizer.ts";
 import {
   awkwardStrings,
   digestOf,
@@ -16,7 +16,7 @@ import {
   goldenPath,
   randomStrings,
   readGolden,
-} from "./tokenizer-golden.ts";
+} from "./golden.ts";
 
 interface Expected {
   readonly folder: string;
@@ -307,7 +307,7 @@ errors("broken files", () => {
 });
 
 errors("a file that is not UTF-8", async () => {
-  const { folder } = await import("../promptgen/fixture.ts");
+  const { folder } = await import("../../promptgen/fixture.ts");
   const { writeFileSync } = await import("node:fs");
   const root = folder({ "vocab.txt": "" });
   writeFileSync(`${root}/vocab.txt`, Uint8Array.of(0x5b, 0xff));

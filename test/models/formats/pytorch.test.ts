@@ -11,9 +11,10 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { readPytorch, readPytorchShards } from "../../models/formats/pytorch.ts";
-import { parseSafetensors } from "../../models/formats/safetensors.ts";
-import { type ByteSource, bytesSource, pathSource } from "../../models/formats/source.ts";
+import { readPytorch } from "../../../models/formats/pytorch.ts";
+import { parseSafetensors } from "../../../models/formats/safetensors.ts";
+import { openShards } from "../../../models/formats/shards.ts";
+import { type ByteSource, bytesSource, pathSource } from "../../../models/formats/source.ts";
 import {
   allOf,
   bytesOf,
@@ -23,13 +24,13 @@ import {
   floatsOf,
   P,
   readBytes,
-  refuses,
+  refusesAs,
   refusesFile,
   torchEntries,
   writeZip,
 } from "./archive.ts";
 
-const GOLDEN = fileURLToPath(new URL("../golden/pytorch/", import.meta.url));
+const GOLDEN = fileURLToPath(new URL("../../golden/pytorch/", import.meta.url));
 const golden = (name: string) => new Uint8Array(readFileSync(join(GOLDEN, name)));
 const INDEX = "pytorch_model.bin.index.json";
 
@@ -171,10 +172,11 @@ test("the layout of PyTorch 1.6: another folder, no byte order", async () => {
 test("shards by their index", async () => {
   const text = readFileSync(join(GOLDEN, INDEX), "utf8");
   const opened: string[] = [];
-  const state = await readPytorchShards(text, INDEX, async (file) => {
+  const { tensors } = await openShards(text, INDEX, async (file) => {
     opened.push(file);
     return bytesSource(golden(file));
-  }).then(contents);
+  });
+  const state = await contents(tensors);
   assert.equal(sorted(state), sorted(expectedOf("shards")));
   assert.equal(
     opened,
@@ -188,7 +190,7 @@ test("an index that is wrong", async () => {
   const open = async (file: string) => bytesSource(golden(file));
   const bad = (index: unknown, ...words: string[]) => {
     const text = typeof index === "string" ? index : JSON.stringify(index);
-    return refuses(() => readPytorchShards(text, INDEX, open), ...words);
+    return refusesAs("weights", () => openShards(text, INDEX, open), ...words);
   };
   await bad("{", INDEX, "no JSON");
   await bad("[".repeat(200_000), "no JSON");
@@ -208,17 +210,21 @@ test("an index that is wrong", async () => {
     "C:x",
     "a\0b",
   ]) {
-    await bad({ weight_map: { embedding: path } }, "not a file beside it", "'embedding'");
+    await bad(
+      { weight_map: { embedding: path } },
+      "no .safetensors or .bin beside it",
+      "'embedding'",
+    );
   }
   await bad({ weight_map: { a: "nope.bin" } }, "shard 'nope.bin'", "cannot be opened", "ENOENT");
   await bad({ weight_map: { decoder: first } }, "'decoder'", first, "does not hold it");
   await bad({ weight_map: { other: second } }, "'other'", second, "does not hold it");
   await bad(
     { weight_map: { a: "x".repeat(1e6) } },
-    "not a file beside it",
+    "no .safetensors or .bin beside it",
     `${"x".repeat(77)}...'`,
   );
-  await bad({ weight_map: { a: "refused/x.bin" } }, "not a file beside it");
+  await bad({ weight_map: { a: "refused/x.bin" } }, "no .safetensors or .bin beside it");
 });
 
 test("a tensor that two shards hold, and one that the index forgot", async () => {
@@ -232,7 +238,7 @@ test("a tensor that two shards hold, and one that the index forgot", async () =>
     "2.bin": file(2, "both", "second"),
   };
   const open = async (name: string) => bytesSource(files[name]);
-  const state = await readPytorchShards(
+  const { tensors: state } = await openShards(
     JSON.stringify({ weight_map: { both: "2.bin", first: "1.bin" } }),
     INDEX,
     open,
@@ -240,7 +246,7 @@ test("a tensor that two shards hold, and one that the index forgot", async () =>
   assert.equal([...state.keys()].sort(), ["both", "first", "second"]);
   assert.equal([...((await allOf(state.get("both"))) ?? [])], [0, 0, 0, 64]);
   const silent = JSON.stringify({ weight_map: { first: "1.bin", second: "2.bin" } });
-  await refuses(() => readPytorchShards(silent, INDEX, open), "'both'", "'1.bin'", "'2.bin'");
+  await refusesAs("weights", () => openShards(silent, INDEX, open), "'both'", "'1.bin'", "'2.bin'");
 });
 
 test("what torch.save writes and a state dict is not", async () => {

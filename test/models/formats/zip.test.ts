@@ -2,8 +2,8 @@ import { readFileSync } from "node:fs";
 import { crc32 } from "node:zlib";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { parseSafetensors } from "../../models/formats/safetensors.ts";
-import { portableCrc32 } from "../../models/formats/zip.ts";
+import { parseSafetensors } from "../../../models/formats/safetensors.ts";
+import { portableCrc32 } from "../../../models/formats/zip.ts";
 import {
   allOf,
   bytesOf,
@@ -17,7 +17,7 @@ import {
   writeZip,
 } from "./archive.ts";
 
-const GOLDEN = new URL("../golden/pytorch/", import.meta.url);
+const GOLDEN = new URL("../../golden/pytorch/", import.meta.url);
 const golden = (name: string) => new Uint8Array(readFileSync(new URL(name, GOLDEN)));
 
 const floats = P.storage("0", 4);

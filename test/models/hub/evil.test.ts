@@ -6,8 +6,9 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { type HubOptions, resolveModel } from "../../models/hub/hub.ts";
-import { counted, fails, home, options, sound, tree } from "./hub-cache-check.ts";
+import { resolveModel } from "../../../models/hub/resolve.ts";
+import type { HubOptions } from "../../../models/hub/settings.ts";
+import { counted, fails, home, options, sound, tree } from "./cache-check.ts";
 import {
   corrupts,
   dies,
@@ -24,8 +25,8 @@ import {
   tooMuch,
   wrongLength,
   wrongRange,
-} from "./hub-faults.ts";
-import { COMMITS, type Fault, HubServer, noise, sha256 } from "./hub-server.ts";
+} from "./faults.ts";
+import { COMMITS, type Fault, HubServer, noise, sha256 } from "./server.ts";
 
 const test = suite("models by name from a bad server");
 const hub = await HubServer.start();

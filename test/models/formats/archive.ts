@@ -1,10 +1,10 @@
 /** Makes archives and pickles byte by byte, for tests of what torch.save would never write. */
 import * as assert from "uvu/assert";
-import { EngineError } from "../../engine/errors.ts";
-import { readPytorch, type StateDict } from "../../models/formats/pytorch.ts";
-import type { FileTensor } from "../../models/formats/safetensors.ts";
-import type { ByteSource } from "../../models/formats/source.ts";
-import { portableCrc32 } from "../../models/formats/zip.ts";
+import { ModelError } from "../../../models/errors.ts";
+import { readPytorch } from "../../../models/formats/pytorch.ts";
+import type { FileTensor } from "../../../models/formats/safetensors.ts";
+import type { ByteSource } from "../../../models/formats/source.ts";
+import { portableCrc32 } from "../../../models/formats/zip.ts";
 
 /** An entry of an archive, with what its records say where that is to be something else than the truth. */
 export interface Entry {
@@ -137,7 +137,9 @@ export class CheckedSource implements ByteSource {
 }
 
 /** All of a state dict as "dtype [shape] bytes in hexadecimal", by name. */
-export async function contents(state: StateDict): Promise<Map<string, string>> {
+export async function contents(
+  state: ReadonlyMap<string, FileTensor>,
+): Promise<Map<string, string>> {
   const found = new Map<string, string>();
   for (const [name, tensor] of state) {
     const bytes = await allOf(tensor);
@@ -149,10 +151,9 @@ export async function contents(state: StateDict): Promise<Map<string, string>> {
 }
 
 /** Whether an error is one of ours: one printable sentence behind `[tag] `. */
-export function isRefusal(error: unknown, tag: string): error is Error {
+export function isRefusal(error: unknown, tag: string): error is ModelError {
   return (
-    error instanceof Error &&
-    (tag === "safetensors" || error instanceof EngineError) &&
+    error instanceof ModelError &&
     error.message.startsWith(`[${tag}] `) &&
     error.message.length < 1000 &&
     /^[^\p{C}\p{Zl}\p{Zp}]+$/u.test(error.message)
@@ -171,7 +172,15 @@ export async function floatsOf(tensor: FileTensor | undefined): Promise<number[]
 }
 
 /** Runs what must refuse: one sentence of ours that holds all the words. */
-export async function refuses(run: () => Promise<unknown>, ...words: string[]): Promise<string> {
+export const refuses = (run: () => Promise<unknown>, ...words: string[]): Promise<string> =>
+  refusesAs("pytorch", run, ...words);
+
+/** As `refuses`, of another part than the reader of torch.save's files. */
+export async function refusesAs(
+  tag: string,
+  run: () => Promise<unknown>,
+  ...words: string[]
+): Promise<string> {
   let error: unknown;
   try {
     await run();
@@ -179,7 +188,7 @@ export async function refuses(run: () => Promise<unknown>, ...words: string[]): 
     error = thrown;
   }
   assert.ok(error, `refuses (${words})`);
-  assert.ok(isRefusal(error, "pytorch"), `a sentence of ours: ${error}`);
+  assert.ok(isRefusal(error, tag), `a sentence of ours: ${error}`);
   const message = error instanceof Error ? error.message : "";
   for (const word of words) assert.ok(message.includes(word), `'${word}' in: ${message}`);
   return message;

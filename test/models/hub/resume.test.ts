@@ -5,10 +5,11 @@ import { rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { type HubProgress, resolveModel } from "../../models/hub/hub.ts";
-import { counted, fails, home, options, sound, tree } from "./hub-cache-check.ts";
-import { dies, stalls } from "./hub-faults.ts";
-import { COMMITS, etag, HubServer } from "./hub-server.ts";
+import { resolveModel } from "../../../models/hub/resolve.ts";
+import type { HubProgress } from "../../../models/hub/settings.ts";
+import { counted, fails, home, options, sound, tree } from "./cache-check.ts";
+import { dies, stalls } from "./faults.ts";
+import { COMMITS, etag, HubServer } from "./server.ts";
 
 const test = suite("downloads that are broken off");
 const hub = await HubServer.start();
@@ -36,7 +37,7 @@ test("a process that is killed leaves a part that the next one goes on from", as
   const root = home();
   hub.break(/whole.*model\.safetensors$/, stalls(150_000), 1);
   const program = `
-    import { resolveModel } from ${JSON.stringify(new URL("../../models/hub/hub.ts", import.meta.url))};
+    import { resolveModel } from ${JSON.stringify(new URL("../../../models/hub/resolve.ts", import.meta.url))};
     const onProgress = (p) => { if (p.fileBytes > 100_000) console.log(p.fileBytes); };
     await resolveModel("tiny/whole", { ...${JSON.stringify(options(hub, root))}, onProgress });
   `;

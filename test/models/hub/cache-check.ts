@@ -11,8 +11,9 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as assert from "uvu/assert";
-import { type HubOptions, resolveModel } from "../../models/hub/hub.ts";
-import { etag, type HubServer, type Model } from "./hub-server.ts";
+import { resolveModel } from "../../../models/hub/resolve.ts";
+import type { HubOptions } from "../../../models/hub/settings.ts";
+import { etag, type HubServer, type Model } from "./server.ts";
 
 /** What was looked at, for the line at the end. */
 export const counted = { caches: 0, files: 0 };

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
-const FOLDER = fileURLToPath(new URL("../golden/tokenizers/", import.meta.url));
+const FOLDER = fileURLToPath(new URL("../../golden/tokenizers/", import.meta.url));
 
 export const goldenPath = (name: string): string => `${FOLDER}/${name}`;
 

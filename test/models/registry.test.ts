@@ -1,0 +1,106 @@
+/** What can be loaded: each type by its role, with a sentence for every other; and each has a tokenizer that can be read. */
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { BartForConditionalGeneration } from "../../models/bart.ts";
+import { BertForMaskedLM } from "../../models/bert.ts";
+import { ModelError } from "../../models/errors.ts";
+import { GPT2LMHeadModel } from "../../models/gpt2.ts";
+import {
+  causalLM,
+  loadCausalLM,
+  loadMaskedLM,
+  loadSeq2Seq,
+  MODELS,
+  maskedLM,
+  modelType,
+  seq2Seq,
+} from "../../models/registry.ts";
+import { RobertaForMaskedLM } from "../../models/roberta.ts";
+import { createTokenizer } from "../../models/tokenizer/tokenizer.ts";
+import { goldenFolder } from "./parity.ts";
+
+const of = (config: Record<string, unknown>) => ({ where: "x", config, tensors: new Map() });
+
+function messageOf(run: () => unknown): string {
+  try {
+    run();
+  } catch (error) {
+    assert.instance(error, ModelError);
+    return error instanceof Error ? error.message : "";
+  }
+  return "it loads";
+}
+
+test("each type gives its class", async () => {
+  assert.instance(await loadMaskedLM(goldenFolder("bert")), BertForMaskedLM);
+  assert.instance(await loadMaskedLM(goldenFolder("roberta")), RobertaForMaskedLM);
+  assert.instance(await loadSeq2Seq(goldenFolder("bart")), BartForConditionalGeneration);
+  assert.instance(await loadCausalLM(goldenFolder("gpt2")), GPT2LMHeadModel);
+});
+
+test("a model_type that is not known, or of another role", () => {
+  const supported = {
+    masked: "; the masked LMs that are supported are bert, roberta",
+    both: "; the encoder-decoders that are supported are bart",
+    causal: "; the causal LMs that are supported are gpt2",
+  };
+  const says = (load: (checkpoint: ReturnType<typeof of>) => unknown, config: object) =>
+    messageOf(() => load(of({ ...config })));
+  for (const [load, those] of [
+    [maskedLM, supported.masked],
+    [seq2Seq, supported.both],
+    [causalLM, supported.causal],
+  ] as const) {
+    for (const type of ["xlnet", "constructor", ["bert"]]) {
+      const given = JSON.stringify(type);
+      const want = `[config] x/config.json: model_type is ${given}${those}`;
+      assert.is(says(load, { model_type: type }), want);
+    }
+    for (const config of [{}, { architectures: "Bert" }, { architectures: ["Bertram"] }]) {
+      assert.is(says(load, config), `[config] x/config.json: model_type is missing${those}`);
+    }
+  }
+  const at = "[config] x/config.json: model_type is";
+  assert.is(says(seq2Seq, { model_type: "bert" }), `${at} "bert", a masked LM${supported.both}`);
+  assert.is(
+    says(causalLM, { model_type: "bart" }),
+    `${at} "bart", an encoder-decoder${supported.causal}`,
+  );
+  assert.is(
+    says(maskedLM, { architectures: ["GPT2LMHeadModel"] }),
+    `${at} "gpt2", a causal LM${supported.masked}`,
+  );
+});
+
+test("a class refuses the config of another type", () => {
+  assert.match(
+    messageOf(() => BartForConditionalGeneration.from(of({ model_type: "t5" }))),
+    'model_type is "t5" where "bart", the one that is supported, is expected',
+  );
+});
+
+test("files of before 2020 name their type by the class that was saved", () => {
+  const found = (name: string) => modelType({ architectures: [name] });
+  assert.is(found("BertForPreTraining"), "bert");
+  assert.is(found("RobertaForMaskedLM"), "roberta");
+  assert.is(found("BartModel"), "bart");
+  assert.is(found("GPT2LMHeadModel"), "gpt2");
+  assert.is(found("DistilBertForMaskedLM"), undefined);
+  assert.is(modelType({ model_type: "bart", architectures: ["BertModel"] }), "bart");
+});
+
+test("the older files of a tokenizer are read for every type", () => {
+  const words = ["[UNK]", "[CLS]", "[SEP]", "[MASK]", "[PAD]"];
+  const pieces = ["<s>", "</s>", "<unk>", "<pad>", "<mask>", "<|endoftext|>"];
+  for (const model_type of Object.keys(MODELS)) {
+    const tokenizer = createTokenizer({
+      "config.json": JSON.stringify({ model_type }),
+      "vocab.txt": words.join("\n"),
+      "vocab.json": JSON.stringify(Object.fromEntries(pieces.map((token, id) => [token, id]))),
+      "merges.txt": "",
+    });
+    assert.is(tokenizer.kind, model_type === "bert" ? "wordpiece" : "bpe", model_type);
+  }
+});
+
+test.run();
