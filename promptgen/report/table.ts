@@ -159,7 +159,7 @@ const ENTITIES: Readonly<Record<string, string>> = {
 /** Entities for what a renderer may take for a tag or the end of a cell, a backslash before other marks. */
 function inMarkdown(text: string): string {
   return visible(text)
-    .replace(/[\\`*_[\]~$]|:(?=\S)/g, "\\$&")
+    .replace(/[\\`*_[\]~$@]|:(?=\S)/g, "\\$&")
     .replace(/(?<=\bwww)\./gi, "\\.")
     .replace(/[&<>|]/g, (mark) => ENTITIES[mark] ?? mark);
 }
