@@ -43,8 +43,8 @@ test("a type's mean is over its own relations", () => {
 });
 
 test("types come in the paper's order, then by name", () => {
-  const types = ["zig", "N-M", "1-1", "alpha", "N-1", "N-M"].map((type) => ({ type }));
-  assert.equal(typesOf(types), ["1-1", "N-1", "N-M", "alpha", "zig"]);
+  const types = ["zig", "N-M", "1-1", "Alpha", "N-1", "N-M"].map((type) => ({ type }));
+  assert.equal(typesOf(types), ["1-1", "N-1", "N-M", "Alpha", "zig"]);
 });
 
 test("a relation without scores is an error", () => {

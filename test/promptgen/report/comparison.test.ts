@@ -1,7 +1,7 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { comparison } from "../../../promptgen/report/comparison.ts";
-import { spread } from "../../../promptgen/report/figures.ts";
+import { difference, percent, spread } from "../../../promptgen/report/figures.ts";
 import { relationRows } from "../../../promptgen/report/relations.ts";
 import { printTable } from "../../../promptgen/report/table.ts";
 import { RELATIONS, SCORES } from "./world.ts";
@@ -35,6 +35,13 @@ test("a relation that was not asked is an error, not a mean without it", () => {
 test("a spread is a mean with its deviation", () => {
   assert.is(spread({ mean: 31.06, deviation: 0.449 }), "31.1 ± 0.4");
   assert.is(spread({ mean: 31.06, deviation: undefined }), "31.1");
+});
+
+test("figures have one digit behind the point, differences their sign", () => {
+  assert.equal([percent(12.34), percent(0), percent(undefined)], ["12.3", "0.0", null]);
+  assert.equal([difference(2, 1), difference(1, 1.25), difference(1, 1)], ["+1.0", "-0.3", "0.0"]);
+  assert.equal([difference(1, 1.01), difference(1.01, 1)], ["0.0", "0.0"]);
+  assert.equal([difference(undefined, 1), difference(1, undefined)], [null, null]);
 });
 
 test.run();

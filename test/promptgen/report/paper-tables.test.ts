@@ -11,7 +11,7 @@ import {
   table4,
 } from "../../../promptgen/report/paper-tables.ts";
 import { type RelationRow, relationRows } from "../../../promptgen/report/relations.ts";
-import { FORMATS, printTable, type Table } from "../../../promptgen/report/table.ts";
+import { FORMATS, printTable, printTables, type Table } from "../../../promptgen/report/table.ts";
 import { means, type Scores } from "../../../promptgen/scores.ts";
 import { RELATIONS, SCORES } from "./world.ts";
 
@@ -94,6 +94,12 @@ tables("Table 2 lists the paper's alphas and ours, with None", () => {
   for (const alpha of ["0 ", "0.2", "0.4"]) assert.match(line(text, `alpha ${alpha}`), /not run/);
   const other = text2(PAPER_ROWS, [{ row: "PromptGen", alpha: 0.25, scores: column(4) }]);
   assert.match(line(other, "alpha 0.25"), /- +5\d\.\d \| +- /);
+});
+
+tables("Table 2 is PromptGen's, whatever else has an alpha", () => {
+  const other: Result = { row: "T5 search", alpha: 0.25, scores: column(1) };
+  const names = table2(PAPER_ROWS, [other]).rows.map(([name]) => name);
+  assert.equal(names, ["alpha 0", "alpha 0.2", "alpha 0.3", "alpha 0.4"]);
 });
 
 tables("Table 4 compares relation by relation and notes the misprint", () => {
@@ -191,6 +197,7 @@ tables("every format holds every figure that was measured", () => {
   const cells = ({ rows }: Table) => rows.flat().filter((cell) => /^\d/.test(cell ?? ""));
   for (const format of FORMATS) {
     const text = report(PAPER_ROWS, results, format);
+    assert.is(text, printTables(paperTables(PAPER_ROWS, results), format));
     for (const cell of paperTables(PAPER_ROWS, results).flatMap(cells)) {
       assert.ok(text.includes(String(cell)), `${format}: ${cell}`);
     }

@@ -45,6 +45,7 @@ const NASTY: readonly (readonly [cell: string, spelled?: string])[] = [
   ["@SUM(A1)"],
   ["\tx", "\\tx"],
   ["\rx", "\\rx"],
+  ["a\rb", "a\\rb"],
   [" =1"],
   ["＝1+1"],
   ["-"],
@@ -91,6 +92,15 @@ shape("text without titles: two spaces between columns", () => {
 --------------------------
 Manual  31.1  34,017  -0.3`,
   );
+});
+
+shape("text: a character is one place wide, however it is coded", () => {
+  const columns = ["x", "y"].map((head) => ({ head, align: "left" }) as const);
+  const rows = [
+    ["😀😀😀", "."],
+    ["abc", "."],
+  ];
+  assert.is(printTable({ groups: [{ columns }], rows }), "x    y\n------\n😀😀😀  .\nabc  .");
 });
 
 shape("Markdown: one line of heads, alignment, notes as paragraphs", () => {
@@ -210,7 +220,10 @@ function readCsv(text: string): string[][] {
     else if (text[i] === '"') quoted = !quoted;
     else if (!quoted && text[i] === ",") row.push("");
     else if (!quoted && text[i] === "\r" && text[i + 1] === "\n") rows.push([""]) && i++;
-    else row[end] += text[i];
+    else {
+      assert.ok(quoted || !/[\r\n]/.test(text[i]), "a line end without quotes");
+      row[end] += text[i];
+    }
   }
   assert.not(quoted, "a quote is open at the end");
   return rows;
