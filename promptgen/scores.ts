@@ -11,8 +11,8 @@ export type Score = { readonly correct: number; readonly total: number };
 export type Scores = ReadonlyMap<string, Score>;
 
 /**
- * Means over relations, not over facts: those of each type, and of all (the paper's "All" is the mean of 41 accuracies).
- * `pooled` is the share of right answers among all facts.
+ * Means over relations, not over facts: those of each type, and of all (the paper's "All" is the mean of 41
+ * accuracies). `pooled` is the share of right answers among all facts.
  */
 export type Means = {
   readonly types: ReadonlyMap<string, number>;

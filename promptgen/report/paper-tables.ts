@@ -1,8 +1,8 @@
 /**
  * Tables 1, 2 and 4 of the paper: what was measured, the paper's figure, the difference.
  *
- * They are made from relations and scores, whoever measured them; the paper's figures stand in `paper.ts`. A mean is over
- * relations, not facts; the pooled figure, over facts, stands beside it.
+ * They are made from relations and scores, whoever measured them; the paper's figures stand in `paper.ts`. A mean is
+ * over relations, not facts; the pooled figure, over facts, stands beside it.
  */
 import { accuracy, means, type Scores, typesOf } from "../scores.ts";
 import { difference, percent } from "./figures.ts";
@@ -24,7 +24,8 @@ export type Result = {
 const PAPER_ALPHA = 0.3;
 const LABEL_WIDTH = 28;
 const NOT_COMPARABLE =
-  "The test facts are not the paper's 41 relations with 34,017 facts: its figures stand for orientation, no difference is taken.";
+  "The test facts are not the paper's 41 relations with 34,017 facts: its figures stand for orientation, " +
+  "no difference is taken.";
 const MISPRINT = "P264: the paper prints 5.6 for PromptGen; its means by type fit 45.6.";
 
 const left = (head: string): Column => ({ head, align: "left" });

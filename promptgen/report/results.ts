@@ -1,13 +1,14 @@
 /**
  * results.json: what a run scored on the test facts, in one shape for every method.
  *
- * It knows the file and the counts in it, no model and no table. Files that were written before the shape had a version
- * are read too, and come out in the new one:
+ * It knows the file and the counts in it, and no model. Files that were written before the shape had a version are
+ * read too, and come out in the new one. They hold {options, best?, test, distinctPrompts}, and `test` holds
+ * {correct, total} by relation id for
  *
- *     a finished run    {options, best?, test: {majority, manual, PromptGen, None}, distinctPrompts}
- *     an evaluated run  {options, best?, test: {Majority, Manual, LPAQA?, "AutoPrompt (5 [T]s)"?, PromptGen, None}, distinctPrompts}
+ *     a finished run    majority, manual, PromptGen, None
+ *     an evaluated run  Majority, Manual, LPAQA?, "AutoPrompt (5 [T]s)"?, PromptGen, None
  *
- * where each entry of `test` holds {correct, total} by relation id, and None those of PromptGen without its subject.
+ * where None is PromptGen asked with "None" for the subject.
  */
 import { readFile } from "node:fs/promises";
 import type { Score, Scores } from "../scores.ts";
@@ -51,7 +52,7 @@ export type Results = {
 };
 
 /** What results are made from. */
-export type Measured = {
+export type ResultsParts = {
   readonly method: string;
   readonly row: string;
   readonly options: Readonly<Record<string, unknown>>;
@@ -66,7 +67,7 @@ export type Measured = {
 };
 
 /** Throws when `row` is not among the rows, or a row stands there twice. */
-export function resultsOf({ rows, best, distinctPrompts, ...run }: Measured): Results {
+export function resultsOf({ rows, best, distinctPrompts, ...run }: ResultsParts): Results {
   const made = rows.map(({ row, alpha, own, fillers = {} }): ResultsRow => {
     const asked = Object.entries(fillers).map(([name, scores]) => [name, countsOf(scores)]);
     const weight = alpha === undefined ? {} : { alpha };

@@ -82,7 +82,8 @@ const fullHeads = ({ groups }: Table): string[] =>
   );
 
 /**
- * Text that stays in its line: what ends a line, moves the cursor or turns the direction of writing is spelled as in JSON.
+ * Text that stays in its line: what ends a line, moves the cursor or turns the direction of writing is spelled as in
+ * JSON strings.
  */
 function visible(text: string): string {
   const short: Readonly<Record<string, string>> = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };

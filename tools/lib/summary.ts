@@ -1,4 +1,8 @@
-/** What a finished run prints: accuracies side by side, and prompts in words. It knows a system and what was asked of it. */
+/**
+ * What a finished run prints: accuracies side by side, and prompts in words.
+ *
+ * It knows a system and what was asked of it, and leaves the layout to the report.
+ */
 import type { Relation } from "../../promptgen/facts/facts.ts";
 import type { Item, System } from "../../promptgen/methods/promptgen/system.ts";
 import type { Candidate, Explained } from "../../promptgen/probe.ts";

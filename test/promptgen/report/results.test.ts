@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import {
-  type Measured,
+  type ResultsParts,
   readResults,
   resultsOf,
   tableResults,
@@ -45,7 +45,7 @@ const counts = (p17: number, p36: number) => ({
   P36: { correct: p36, total: 7 },
 });
 
-const MEASURED: Measured = {
+const MEASURED: ResultsParts = {
   method: "optiprompt",
   row: "OptiPrompt (5 [V]s)",
   options: { lr: 3e-3, relations: "P17,P36" },
