@@ -33,7 +33,10 @@ export {
 } from "./methods/promptgen/trainer.ts";
 export { commonWordIds, pairVocabularies } from "./methods/promptgen/vocabulary.ts";
 export { PromptProbe, promptText, TemplateProbe } from "./probe.ts";
-export { majorityScores, means, report } from "./report/report.ts";
+export { majorityScores } from "./report/majority.ts";
+export { type Result, report } from "./report/paper-tables.ts";
+export { relationRows } from "./report/relations.ts";
+export { means } from "./scores.ts";
 export { NotFiniteError, type StepReport } from "./training/loop.ts";
 export { RunFolder } from "./training/run-folder.ts";
 export { embeddedWorld } from "./world/world.ts";

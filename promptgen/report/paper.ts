@@ -1,10 +1,9 @@
 /**
- * Figures of the PromptGen paper (per cent, precision at 1 with BERT-base-cased), for the columns
- * beside ours.
+ * Figures of the PromptGen paper (per cent, precision at 1 with BERT-base-cased), for the columns beside ours. They are
+ * copied from print and know nothing of what is measured here.
  *
- * Table 4's PromptGen column does not average to Table 1's row (56.9 / 53.4 / 44.7 / 50.2 against
- * 54.8 / 55.3 / 44.0 / 51.0); its entry for P264, 5.6, is probably a misprint of 45.6. The figures
- * stand here as printed.
+ * Table 4's PromptGen column does not average to Table 1's row (56.9 / 53.4 / 44.7 / 50.2 against 54.8 / 55.3 / 44.0 /
+ * 51.0); its entry for P264, 5.6, is probably a misprint of 45.6. The figures stand here as printed.
  */
 
 /** Names of the rows of Table 1, which are also the names under which results are reported. */
@@ -22,12 +21,12 @@ export const METHODS = [
 export type Method = (typeof METHODS)[number];
 
 /** Mean over the relations of a type, and over all. */
-export interface PaperMeans {
-  "1-1": number;
-  "N-1": number;
-  "N-M": number;
-  All: number;
-}
+export type PaperMeans = {
+  readonly "1-1": number;
+  readonly "N-1": number;
+  readonly "N-M": number;
+  readonly All: number;
+};
 
 /** Table 1: test accuracy. */
 export const TABLE_1: Readonly<Record<Method, PaperMeans>> = {
@@ -42,7 +41,10 @@ export const TABLE_1: Readonly<Record<Method, PaperMeans>> = {
 };
 
 /** Table 2: PromptGen by alpha, with the accuracy when "None" stands for the subject. */
-export const TABLE_2: readonly (PaperMeans & { alpha: number; None: number })[] = [
+export const TABLE_2: readonly (PaperMeans & {
+  readonly alpha: number;
+  readonly None: number;
+})[] = [
   { alpha: 0.0, "1-1": 53.9, "N-1": 53.9, "N-M": 43.1, All: 49.7, None: 48.1 },
   { alpha: 0.2, "1-1": 53.4, "N-1": 53.5, "N-M": 43.3, All: 49.6, None: 0.0 },
   { alpha: 0.3, "1-1": 54.8, "N-1": 55.3, "N-M": 44.0, All: 51.0, None: 0.0 },
@@ -59,12 +61,12 @@ export const TABLE_4_METHODS = [
 ] as const satisfies readonly Method[];
 
 /** One relation of Table 4: id, type, test facts after the filter, accuracy of each column. */
-export interface PaperRelation {
-  id: string;
-  type: string;
-  facts: number;
-  accuracy: readonly number[];
-}
+export type PaperRelation = {
+  readonly id: string;
+  readonly type: string;
+  readonly facts: number;
+  readonly accuracy: readonly number[];
+};
 
 const LINES = `
 P1376 1-1 233 73.8 67.8 56.2 56.7 61.6

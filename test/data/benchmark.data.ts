@@ -6,12 +6,10 @@ import { loadTokenizer } from "../../models/tokenizer/tokenizer.ts";
 import { loadFacts, splitByVocabulary } from "../../promptgen/facts/facts.ts";
 import { loadTemplates } from "../../promptgen/facts/templates.ts";
 import { commonWordIds, pairVocabularies } from "../../promptgen/methods/promptgen/vocabulary.ts";
-import {
-  isPaperBenchmark,
-  majorityScores,
-  means,
-  relationRows,
-} from "../../promptgen/report/report.ts";
+import { majorityScores } from "../../promptgen/report/majority.ts";
+import { isPaperBenchmark } from "../../promptgen/report/paper-tables.ts";
+import { relationRows } from "../../promptgen/report/relations.ts";
+import { means } from "../../promptgen/scores.ts";
 
 const root = process.env.PROMPTGEN_DATA;
 if (root === undefined) {

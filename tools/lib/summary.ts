@@ -1,37 +1,24 @@
-/** What a finished run prints: accuracies side by side, and prompts in words. */
+/**
+ * What a finished run prints: accuracies side by side, and prompts in words.
+ *
+ * It knows a system and what was asked of it, and leaves the layout to the report.
+ */
 import type { Relation } from "../../promptgen/facts/facts.ts";
 import type { Item, System } from "../../promptgen/methods/promptgen/system.ts";
 import type { Candidate, Explained } from "../../promptgen/probe.ts";
-import { means, type Scores, typesOf } from "../../promptgen/report/report.ts";
+import {
+  type ComparisonColumn,
+  comparison as compared,
+} from "../../promptgen/report/comparison.ts";
+import { relationRows } from "../../promptgen/report/relations.ts";
+import { printTable } from "../../promptgen/report/table.ts";
 
-/** One column of the table. */
-export interface Column {
-  readonly title: string;
-  readonly scores: Scores;
-}
-
-/** Accuracy in per cent for each relation, and the mean over relations. */
-export function comparison(relations: readonly Relation[], columns: readonly Column[]): string {
-  const types = typesOf(relations);
-  const sorted = [...relations].sort(
-    (a, b) => types.indexOf(a.type) - types.indexOf(b.type) || (a.id < b.id ? -1 : 1),
-  );
-  const percent = (scores: Scores, id: string): string => {
-    const { correct, total } = scores.get(id) ?? { correct: 0, total: 0 };
-    return total === 0 ? "-" : ((100 * correct) / total).toFixed(1);
-  };
-  const rows = sorted.map(({ id, type, label, test }) => [
-    id,
-    type,
-    label,
-    String(test.length),
-    ...columns.map(({ scores }) => percent(scores, id)),
-  ]);
-  const all = columns.map(({ scores }) => means(relations, scores).all.toFixed(1));
-  const facts = relations.reduce((sum, { test }) => sum + test.length, 0);
-  const head = ["relation", "type", "label", "facts", ...columns.map(({ title }) => title)];
-  const last = ["mean", "", "over relations", String(facts), ...all];
-  return table(head, [...rows, last], 3);
+/** Accuracy in per cent for each relation, and the mean over relations, as text. */
+export function comparison(
+  relations: readonly Relation[],
+  columns: readonly ComparisonColumn[],
+): string {
+  return printTable(compared(relationRows(relations), columns));
 }
 
 /** Aligned columns, the first `left` of them to the left; a rule above the last row. */
@@ -40,18 +27,11 @@ export function table(
   rows: readonly (readonly string[])[],
   left: number,
 ): string {
-  const widths = head.map((title, i) =>
-    Math.max(title.length, ...rows.map((row) => row[i].length)),
-  );
-  const line = (cells: readonly string[]) =>
-    cells
-      .map((cell, i) => (i < left ? cell.padEnd(widths[i]) : cell.padStart(widths[i])))
-      .join("  ")
-      .trimEnd();
-  const rule = "-".repeat(widths.reduce((sum, width) => sum + width + 2, -2));
-  return [line(head), rule, ...rows.slice(0, -1).map(line), rule, line(rows[rows.length - 1])].join(
-    "\n",
-  );
+  const columns = head.map((title, i) => ({
+    head: title,
+    align: i < left ? ("left" as const) : ("right" as const),
+  }));
+  return printTable({ groups: [{ columns }], rows, rules: [rows.length - 1] });
 }
 
 /** A generated prompt with its answers, three lines. */

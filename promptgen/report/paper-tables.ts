@@ -1,0 +1,211 @@
+/**
+ * Tables 1, 2 and 4 of the paper: what was measured, the paper's figure, the difference.
+ *
+ * They are made from relations and scores, whoever measured them; the paper's figures stand in `paper.ts`. A mean is
+ * over relations, not facts; the pooled figure, over facts, stands beside it.
+ */
+import { accuracy, means, type Scores, typesOf } from "../scores.ts";
+import { difference, percent } from "./figures.ts";
+import { METHODS, type Method, TABLE_1, TABLE_2, TABLE_4, TABLE_4_METHODS } from "./paper.ts";
+import { inTableOrder, type RelationRow } from "./relations.ts";
+import { type Cell, type Column, type Format, printTables, type Table } from "./table.ts";
+
+/** What one method scored, or several seeds of it added up. */
+export type Result = {
+  /** A row of Table 1 where it is one of `METHODS`; any other name makes a row of its own. */
+  readonly row: string;
+  /** Weight of the second loss term, for methods that have one. */
+  readonly alpha?: number;
+  readonly scores: Scores;
+  /** Scores with "None" for the subject. */
+  readonly none?: Scores;
+};
+
+const PAPER_ALPHA = 0.3;
+const LABEL_WIDTH = 28;
+const NOT_COMPARABLE =
+  "The test facts are not the paper's 41 relations with 34,017 facts: its figures stand for orientation, " +
+  "no difference is taken.";
+const MISPRINT = "P264: the paper prints 5.6 for PromptGen; its means by type fit 45.6.";
+
+const left = (head: string): Column => ({ head, align: "left" });
+const right = (head: string): Column => ({ head, align: "right" });
+
+/** True when the relations, their types and their numbers of test facts are those of the paper. */
+export function isPaperBenchmark(relations: readonly RelationRow[]): boolean {
+  const ids = new Set(relations.map(({ id }) => id));
+  return ids.size === TABLE_4.length && relations.every(isPaperRelation);
+}
+
+function isPaperRelation(relation: RelationRow): boolean {
+  const paper = TABLE_4.find(({ id }) => id === relation.id);
+  return paper !== undefined && paper.type === relation.type && paper.facts === relation.facts;
+}
+
+/** Table 1: every method by relation type. */
+export function table1(relations: readonly RelationRow[], results: readonly Result[]): Table {
+  const others = results.filter((result) => resultOf(result.row, results) !== result);
+  const toRow = (result: Result): MeanRow => ({
+    name: result.alpha === undefined ? result.row : `${result.row} (alpha ${result.alpha})`,
+    result,
+    paper: undefined,
+  });
+  return {
+    label: "Table 1",
+    title: "accuracy on test facts (%)",
+    ...meansTable("method", relations, false, [
+      ...others.filter(({ row }) => !isMethod(row)).map(toRow),
+      ...METHODS.map((method) => ({
+        name: method,
+        result: resultOf(method, results),
+        paper: figuresOf(TABLE_1[method]),
+      })),
+      ...others.filter(({ row }) => isMethod(row)).map(toRow),
+    ]),
+  };
+}
+
+/** Table 2: PromptGen by alpha, with the accuracy when "None" stands for the subject. */
+export function table2(relations: readonly RelationRow[], results: readonly Result[]): Table {
+  const ours = results.filter(({ row, alpha }) => row === "PromptGen" && alpha !== undefined);
+  const alphas = new Set([...TABLE_2, ...ours].map(({ alpha = PAPER_ALPHA }) => alpha));
+  const rows = [...alphas]
+    .sort((a, b) => a - b)
+    .map((alpha): MeanRow => {
+      const paper = TABLE_2.find((row) => row.alpha === alpha);
+      return {
+        name: `alpha ${alpha}`,
+        result: ours.find((result) => result.alpha === alpha),
+        paper: paper && figuresOf(paper),
+      };
+    });
+  return {
+    label: "Table 2",
+    title: "PromptGen by alpha (%)",
+    ...meansTable("", relations, true, rows),
+  };
+}
+
+/** Table 4: every relation, for the methods that the paper lists there. */
+export function table4(relations: readonly RelationRow[], results: readonly Result[]): Table {
+  const columns = TABLE_4_METHODS.map((method, index) => ({
+    method,
+    index,
+    result: resultOf(method, results),
+  }));
+  const rows = inTableOrder(relations).map((relation) => {
+    const paper = TABLE_4.find(({ id }) => id === relation.id);
+    const same = isPaperRelation(relation);
+    const figures = columns.flatMap(({ index, result }) =>
+      triple(accuracy(result?.scores.get(relation.id)), paper?.accuracy[index], same),
+    );
+    return [relation.id, relation.type, relation.label, String(relation.facts), ...figures];
+  });
+  const comparable = isPaperBenchmark(relations);
+  const all = columns.flatMap(({ method, result }) =>
+    triple(result && means(relations, result.scores).all, TABLE_1[method].All, comparable),
+  );
+  const label: Column = { ...left("label"), most: LABEL_WIDTH };
+  return {
+    label: "Table 4",
+    title: "accuracy by relation (%)",
+    groups: [
+      { columns: [left("relation"), left("type"), label, right("facts")] },
+      ...columns.map(({ method, result }) => ({
+        title: result ? method : `${method}: not run`,
+        columns: ["run", "paper", "diff"].map(right),
+      })),
+    ],
+    rows: [...rows, ["All", "", "mean over relations", "", ...all]],
+    notes: [
+      ...(relations.every(isPaperRelation) ? [] : [NOT_COMPARABLE]),
+      ...(relations.some(({ id }) => id === "P264") ? [MISPRINT] : []),
+    ],
+  };
+}
+
+/** Tables 1, 2 and 4. */
+export function paperTables(
+  relations: readonly RelationRow[],
+  results: readonly Result[],
+): Table[] {
+  return [table1, table2, table4].map((table) => table(relations, results));
+}
+
+/** Tables 1, 2 and 4 in a format, one after the other. */
+export function report(
+  relations: readonly RelationRow[],
+  results: readonly Result[],
+  format: Format = "text",
+): string {
+  return printTables(paperTables(relations, results), format);
+}
+
+const isMethod = (row: string): row is Method => (METHODS as readonly string[]).includes(row);
+
+/** What stands in the row of a method of the paper: its first result with the paper's alpha. */
+function resultOf(row: string, results: readonly Result[]): Result | undefined {
+  if (!isMethod(row)) return undefined;
+  return results.find(
+    (result) => result.row === row && (result.alpha ?? PAPER_ALPHA) === PAPER_ALPHA,
+  );
+}
+
+type Figures = ReadonlyMap<string, number>;
+
+/** A row of means: ours, the paper's, or both. */
+type MeanRow = {
+  readonly name: string;
+  readonly result: Result | undefined;
+  readonly paper: Figures | undefined;
+};
+
+/** A row of the paper by the names of its columns. */
+const figuresOf = (row: Readonly<Record<string, number>>): Figures => new Map(Object.entries(row));
+
+function measured(relations: readonly RelationRow[], { scores, none }: Result): Figures {
+  const { types, all, pooled } = means(relations, scores);
+  return new Map([
+    ...types,
+    ["All", all],
+    ["pooled", pooled],
+    ...(none ? ([["None", means(relations, none).all]] as const) : []),
+  ]);
+}
+
+function meansTable(
+  head: string,
+  relations: readonly RelationRow[],
+  withNone: boolean,
+  rows: readonly MeanRow[],
+): Table {
+  const names = [...typesOf(relations), "All", ...(withNone ? ["None"] : [])];
+  const comparable = isPaperBenchmark(relations);
+  const cells = ({ name, result, paper }: MeanRow): Cell[] => {
+    const ours = result && measured(relations, result);
+    return [
+      name,
+      ...(ours
+        ? [...names, "pooled"].map((column) => percent(ours.get(column)))
+        : ["not run", ...names.map(() => "")]),
+      ...names.map((column) => percent(paper?.get(column))),
+      ...names.map((column) =>
+        difference(ours?.get(column), comparable ? paper?.get(column) : undefined),
+      ),
+    ];
+  };
+  return {
+    groups: [
+      { columns: [left(head)] },
+      { title: "this run", columns: [...names, "pooled"].map(right) },
+      { title: "paper", columns: names.map(right) },
+      { title: "difference", columns: names.map(right) },
+    ],
+    rows: rows.map(cells),
+    notes: comparable ? [] : [NOT_COMPARABLE],
+  };
+}
+
+function triple(ours: number | undefined, paper: number | undefined, same: boolean): Cell[] {
+  return [percent(ours), percent(paper), difference(ours, same ? paper : undefined)];
+}
