@@ -9,6 +9,7 @@ import { writeWhole } from "./formats/files.ts";
 import { encodeFloat16 } from "./formats/floats.ts";
 import type { Json } from "./formats/json.ts";
 import { streamSafetensors } from "./formats/safetensors.ts";
+import { tokenizerFiles } from "./tokenizer/files.ts";
 import type { ModelWeights } from "./weights.ts";
 
 /**
@@ -66,4 +67,15 @@ export async function saveCheckpoint(
   await writeWhole(join(directory, "config.json"), config);
   const pieces = streamTensors(device, tensorsOf(model.weights), undefined, dtype);
   await writeWhole(join(directory, "model.safetensors"), pieces);
+}
+
+/** Copies the files of a tokenizer, where `to` is another directory than `from`. */
+export async function copyTokenizer(from: string, to: string): Promise<void> {
+  const { copyFile, mkdir, readdir } = await import("node:fs/promises");
+  const { join, resolve } = await import("node:path");
+  if (resolve(from) === resolve(to)) return;
+  await mkdir(to, { recursive: true });
+  for (const name of tokenizerFiles(new Set(await readdir(from))) ?? []) {
+    await copyFile(join(from, name), join(to, name));
+  }
 }

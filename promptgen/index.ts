@@ -1,5 +1,12 @@
-/** PromptGen: facts in, prompts and answers out. */
-
+/** PromptGen and other ways of asking a masked LM: facts in, prompts, answers and scores out. */
+export {
+  type Benchmark,
+  type BenchmarkSources,
+  type Item,
+  itemsOf,
+  loadBenchmark,
+  NONE,
+} from "./benchmark.ts";
 export {
   type Fact,
   filterFacts,
@@ -9,34 +16,54 @@ export {
 } from "./facts/facts.ts";
 export { checkTemplate, fill, loadTemplates } from "./facts/templates.ts";
 export {
-  assemble,
-  type Batch,
-  encodeExample,
-  layoutOf,
-  specialIds,
-  subjectWidth,
-} from "./methods/promptgen/batch.ts";
-export { Generator, hardened, type Prompts } from "./methods/promptgen/generator.ts";
-export {
-  diagnose,
-  FLOOR,
-  type Objective,
-  objective,
-  Reader,
-} from "./methods/promptgen/objective.ts";
-export { loadSystem, type System } from "./methods/promptgen/system.ts";
-export {
+  type Answer,
+  type Answered,
   Examiner,
-  type TrainerSettings,
-  templateScores,
-  trainPromptGen,
-} from "./methods/promptgen/trainer.ts";
-export { commonWordIds, pairVocabularies } from "./methods/promptgen/vocabulary.ts";
-export { PromptProbe, promptText, TemplateProbe } from "./probe.ts";
-export { majorityScores } from "./report/majority.ts";
+  type Explained,
+  FILLERS,
+  type Filler,
+  type Measured,
+  NOBODY,
+  OWN,
+} from "./measure.ts";
+export { METHODS, methodOf } from "./methods/index.ts";
+export {
+  type Asked,
+  type Batch,
+  Joined,
+  type Method,
+  type Prediction,
+  type Prompter,
+  type Trace,
+  type Training,
+  untrained,
+} from "./methods/method.ts";
+export {
+  type Option,
+  type Options,
+  type OptionTable,
+  optionsOf,
+  trainingOptions,
+} from "./methods/options.ts";
+export { Generator, hardened, type Prompts } from "./methods/promptgen/generator.ts";
+export { diagnose, FLOOR, type Objective, objective } from "./methods/promptgen/objective.ts";
+export { PromptGenPrompter } from "./methods/promptgen/prompter.ts";
+export { pairVocabularies } from "./methods/promptgen/vocabulary.ts";
+export { type Part, Reader } from "./reader.ts";
 export { type Result, report } from "./report/paper-tables.ts";
 export { relationRows } from "./report/relations.ts";
-export { means } from "./scores.ts";
-export { NotFiniteError, type StepReport } from "./training/loop.ts";
+export { readResults, resultsOf } from "./report/results.ts";
+export {
+  bestPrompter,
+  examinerOf,
+  type Prepared,
+  prepare,
+  type RunOptions,
+  readRun,
+  runOptions,
+  trainRun,
+} from "./run.ts";
+export { means, type Score, type Scores } from "./scores.ts";
+export { Learner, NotFiniteError, type Problem, type StepReport, train } from "./training/loop.ts";
 export { RunFolder } from "./training/run-folder.ts";
 export { embeddedWorld } from "./world/world.ts";

@@ -9,7 +9,8 @@ import { join } from "node:path";
 import { readRows } from "./rows.ts";
 
 /** The sets of templates of the benchmark: manual, mined and paraphrased, searched. */
-export type TemplateSet = "LAMA" | "LPAQA" | "AutoPrompt";
+export const TEMPLATE_SETS = ["LAMA", "LPAQA", "AutoPrompt"] as const;
+export type TemplateSet = (typeof TEMPLATE_SETS)[number];
 
 /**
  * Returns `text` when it holds [X] and [Y] exactly once each, else throws.

@@ -11,9 +11,9 @@ import type { BartForConditionalGeneration } from "../../models/bart.ts";
 import type { MaskedLM } from "../../models/masked-lm.ts";
 import { gatherRows } from "../../models/nn.ts";
 import type { Tokenizer } from "../../models/tokenizer/tokenizer.ts";
-import { rightPadded } from "../methods/promptgen/batch.ts";
 import { bucketWidths } from "../training/buckets.ts";
 import type { Problem } from "../training/loop.ts";
+import { rightPadded } from "../training/padding.ts";
 import type { Random } from "../training/random.ts";
 import type { Sentence } from "../world/world.ts";
 

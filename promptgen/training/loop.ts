@@ -4,13 +4,13 @@
  *
  * Everything random is a function of (seed, epoch) or (seed, step), so a run that was stopped after any step goes on with the same bits.
  */
-import { compile, type Input } from "../../engine/compile.ts";
+import { compile, type Input, type Result } from "../../engine/compile.ts";
 import type { Device } from "../../engine/device.ts";
 import { grad } from "../../engine/grad.ts";
 import { concat } from "../../engine/ops/shape.ts";
 import { AdamW, linearSchedule } from "../../engine/optim.ts";
 import { sameShape, show } from "../../engine/shape.ts";
-import { stateName, type Tensor } from "../../engine/tensor.ts";
+import { stateName, type Tensor, type TypedArray } from "../../engine/tensor.ts";
 import { readFloat32 } from "../../models/formats/safetensors.ts";
 import { epochGroups, type Group, groups } from "./buckets.ts";
 import { dropoutState, Random, seedWords } from "./random.ts";
@@ -77,6 +77,8 @@ export interface LoopOptions<Item, Batch> {
   readonly device: Device;
   readonly problem: Problem<Item, Batch>;
   readonly settings: LoopSettings;
+  /** One that an earlier run of an equal problem has left; it starts anew. One of its own when left out. */
+  readonly learner?: Learner<Batch> | undefined;
   /** Where checkpoints and the log go; without it nothing is written. */
   readonly folder?: RunFolder | undefined;
   /** A fingerprint of the configuration: a checkpoint with another one is refused. */
@@ -123,6 +125,46 @@ export class NotFiniteError extends Error {
 
 const COLLATE = 3; // purpose of the seed
 
+/** A compiled training step with its optimiser. Kept between runs, its plans and moments are made once. */
+export class Learner<Batch> {
+  readonly optimizer: AdamW;
+  readonly step: (
+    batch: Input<Batch>,
+    rng: TypedArray,
+    scalars: TypedArray,
+  ) => Promise<{ readonly report: Result }>;
+  readonly #device: Device;
+  #used = false;
+
+  /** @param settings the decay, and the largest norm of the gradient */
+  constructor(
+    device: Device,
+    problem: Pick<Problem<unknown, Batch>, "parameters" | "decays" | "loss">,
+    { weightDecay, clip }: Pick<LoopSettings, "weightDecay" | "clip">,
+  ) {
+    const { parameters, decays } = problem;
+    const optimizer = new AdamW(parameters, { weightDecay, decays, maxNorm: clip });
+    this.optimizer = optimizer;
+    this.#device = device;
+    this.step = compile(device, (batch: Batch, rng: Tensor, scalars: Tensor) => {
+      const { loss, terms, watched } = problem.loss(batch, rng);
+      const control = optimizer.update(grad(loss, [...parameters]), scalars, [terms]);
+      return { report: concat([control, terms, ...(watched ? [watched] : [])], 0) };
+    });
+  }
+
+  /** Moments of zero, as at the start. */
+  begin(): void {
+    if (this.#used) {
+      for (const { m, v } of this.optimizer.moments) {
+        this.#device.write(m, new Float32Array(m.size));
+        this.#device.write(v, new Float32Array(v.size));
+      }
+    }
+    this.#used = true;
+  }
+}
+
 /** Where a run stands; what a checkpoint holds beside tensors. */
 interface Progress {
   step: number;
@@ -153,7 +195,7 @@ export async function train<Item, Batch>(options: LoopOptions<Item, Batch>): Pro
 
 class Loop<Item, Batch> {
   readonly #o: LoopOptions<Item, Batch>;
-  readonly #optimizer: AdamW;
+  readonly #learner: Learner<Batch>;
   /** Steps before each epoch; the last entry is the number of all. */
   readonly #starts: readonly number[];
   readonly #evaluations: ReadonlySet<number>;
@@ -164,13 +206,9 @@ class Loop<Item, Batch> {
 
   constructor(options: LoopOptions<Item, Batch>) {
     this.#o = options;
-    const { problem, settings } = options;
-    const { weightDecay, clip, epochs, evaluationsPerEpoch } = settings;
-    this.#optimizer = new AdamW(problem.parameters, {
-      weightDecay,
-      decays: problem.decays,
-      maxNorm: clip,
-    });
+    const { device, problem, settings } = options;
+    const { epochs, evaluationsPerEpoch } = settings;
+    this.#learner = options.learner ?? new Learner(device, problem, settings);
     const starts = [0];
     const evaluations = new Set<number>([0]);
     for (let epoch = 0; epoch < epochs; epoch++) {
@@ -188,26 +226,21 @@ class Loop<Item, Batch> {
   }
 
   async run(): Promise<Outcome> {
-    const { folder, resume, saveEvery = 50, problem, device, settings, signal } = this.#o;
+    const { folder, resume, saveEvery = 50, settings, signal } = this.#o;
+    this.#learner.begin();
     if (folder && resume) await this.#restore(folder);
     else await folder?.cutLog(-1);
     const p = this.#progress;
     const total = this.#starts[settings.epochs];
-    const step = compile(device, (batch: Batch, rng: Tensor, scalars: Tensor) => {
-      const { loss, terms, watched } = problem.loss(batch, rng);
-      const gradients = grad(loss, [...problem.parameters]);
-      const control = this.#optimizer.update(gradients, scalars, [terms]);
-      return { report: concat([control, terms, ...(watched ? [watched] : [])], 0) };
-    });
     let next = p.step < total ? this.#batch(p.step) : undefined;
     while (next && !signal?.aborted) {
       if (!(await this.#evaluateIfDue())) break;
       const at = p.step + 1;
       const lr = linearSchedule(at, total, settings.warmup, settings.lr);
-      const running = await step(
+      const running = await this.#learner.step(
         next.batch as Input<Batch>,
         dropoutState(settings.seed, at),
-        this.#optimizer.scalars(at, lr),
+        this.#learner.optimizer.scalars(at, lr),
       );
       const done = next;
       next = at < total ? this.#batch(at) : undefined; // while the device works
@@ -323,7 +356,7 @@ class Loop<Item, Batch> {
   }
 
   #states(): Tensor[] {
-    const moments = this.#optimizer.moments.flatMap(({ m, v }) => [m, v]);
+    const moments = this.#learner.optimizer.moments.flatMap(({ m, v }) => [m, v]);
     return [...this.#o.problem.parameters, ...moments];
   }
 

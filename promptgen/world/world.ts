@@ -6,9 +6,9 @@
  */
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { NONE } from "../benchmark.ts";
 import type { Fact, Relation } from "../facts/facts.ts";
 import { readRows } from "../facts/rows.ts";
-import { NONE } from "../methods/promptgen/batch.ts";
 import { Random } from "../training/random.ts";
 
 /** Folders of the world. */

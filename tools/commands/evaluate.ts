@@ -2,23 +2,34 @@
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { Device } from "../../engine/device.ts";
-import { loadTemplates, type TemplateSet } from "../../promptgen/facts/templates.ts";
-import { loadSystem, type System } from "../../promptgen/methods/promptgen/system.ts";
-import { Examiner, templateScores } from "../../promptgen/methods/promptgen/trainer.ts";
+import { type Benchmark, itemsOf, loadBenchmark } from "../../promptgen/benchmark.ts";
+import { Examiner, type Measured } from "../../promptgen/measure.ts";
+import { methodOf } from "../../promptgen/methods/index.ts";
+import { spread } from "../../promptgen/report/figures.ts";
+import { type Result, report } from "../../promptgen/report/paper-tables.ts";
+import { relationRows } from "../../promptgen/report/relations.ts";
+import { resultsOf } from "../../promptgen/report/results.ts";
+import { FORMATS, printTable } from "../../promptgen/report/table.ts";
 import {
-  majorityScores,
-  means,
-  type Result,
-  relationRows,
-  report,
-  type Score,
-  type Scores,
-} from "../../promptgen/report/report.ts";
+  bestPrompter,
+  examinerOf,
+  flatOptions,
+  foldersOf,
+  type Prepared,
+  prepareOn,
+  prompterKey,
+  type RunFile,
+  readRun,
+  savedPrompter,
+  sourcesOf,
+} from "../../promptgen/run.ts";
+import { added, meanAndDeviation, means, type Scores } from "../../promptgen/scores.ts";
 import { RunFolder } from "../../promptgen/training/run-folder.ts";
 import {
   commandLine,
   DEVICE_OPTIONS,
   deviceOf,
+  modelDirectory,
   type OptionSpec,
   optionHelp,
   Progress,
@@ -26,121 +37,125 @@ import {
   runTool,
   UsageError,
 } from "../lib/cli.ts";
-import { table } from "../lib/summary.ts";
-import { loadGenerator, located, type RunFile, readRun, sourcesOf } from "./runs.ts";
 
 const TOOL = "evaluate";
 
 const OPTIONS = {
+  format: { value: "NAME", help: `of the tables: ${FORMATS.join(", ")}`, initial: "text" },
   ...DEVICE_OPTIONS,
 } satisfies Record<string, OptionSpec>;
 
-const HELP = `Asks the test facts with the best generator of each run, and prints the paper's Tables 1, 2 and 4: what was
-measured, the paper's figure, the difference. Rows that were not run say so. Several runs of one alpha (seeds) are added up
-in the tables, and their mean and standard deviation stand below. Each run's folder gets results.json.
+const HELP = `Asks the test facts with the best prompter of each run, of any method, and prints the paper's Tables 1, 2 and 4: what was
+measured, the paper's figure, the difference. Rows that were not run say so. Several runs of one method and alpha (seeds) are
+added up in the tables, and their mean and standard deviation stand below. Each run's folder gets results.json.
 
   npx node tools/evaluate.ts runs/world-alpha0.3-seed1
-  npx node tools/evaluate.ts runs/*            seeds and alphas together
+  npx node tools/evaluate.ts runs/*            methods, seeds and alphas together
 
 Options
 ${optionHelp(OPTIONS)}
 `;
 
-/** The best generator of one run on the test facts. */
-interface RunResult {
-  readonly path: string;
-  readonly run: RunFile;
-  readonly best: { readonly step: number; readonly score: number } | undefined;
-  readonly scores: Scores;
-  readonly none: Scores;
-  readonly distinct: number;
-}
+/** A run on disk. */
+type Entry = { readonly folder: RunFolder; readonly run: RunFile };
 
-/** Rows that need no training: the majority object and the templates that the data folder has. */
-async function fixedResults(device: Device, system: System, data: string): Promise<Result[]> {
-  const results: Result[] = [
-    { method: "Majority", scores: majorityScores(system.relations) },
-    { method: "Manual", scores: await templateScores(device, system) },
-  ];
-  const sets = [
-    ["LPAQA", "LPAQA"],
-    ["AutoPrompt", "AutoPrompt (5 [T]s)"],
-  ] as const satisfies readonly (readonly [TemplateSet, string])[];
-  for (const [set, method] of sets) {
-    if (!existsSync(join(data, "relation_metainfo", `${set}_relations.jsonl`))) continue;
-    const templates = await loadTemplates(data, set);
-    if (!system.relations.every(({ id }) => templates.has(id))) continue;
-    const of = ({ id, template }: { id: string; template: string }) =>
-      templates.get(id) ?? template;
-    results.push({ method, scores: await templateScores(device, system, of) });
+/** The best prompter of one run on the test facts. */
+type RunResult = Entry & {
+  readonly row: string;
+  readonly alpha: number | undefined;
+  readonly best: { readonly step: number; readonly score: number } | null;
+  readonly measured: Measured;
+};
+
+/** What can be asked of a reader without training: majority, and the templates that the data folder has. */
+async function fixedResults(
+  device: Device,
+  benchmark: Benchmark,
+  shared: RunFile["options"],
+): Promise<Result[]> {
+  const wanted: [method: string, own: Record<string, string>][] = [["majority", {}]];
+  wanted.push(["template", { templates: "manual" }]);
+  for (const set of ["LPAQA", "AutoPrompt"]) {
+    const file = join(benchmark.data, "relation_metainfo", `${set}_relations.jsonl`);
+    if (existsSync(file)) wanted.push(["template", { templates: set }]);
+  }
+  const results: Result[] = [];
+  for (const [method, own] of wanted) {
+    const options = { ...shared, method, own };
+    let prepared: Prepared;
+    try {
+      prepared = await prepareOn(benchmark, options);
+    } catch (error) {
+      // a published set that lacks a relation is no row
+      console.log(error instanceof Error ? error.message : String(error));
+      continue;
+    }
+    const measured = await examinerOf(device, prepared).measure(
+      itemsOf(benchmark.relations, "test"),
+    );
+    if (!measured) continue;
+    const [scores, none] = measured.scores;
+    results.push({ row: prepared.method.row(own), scores, none });
   }
   return results;
 }
 
-/** Correct and total of several runs, added up. */
-function added(all: readonly Scores[]): Scores {
-  const sum = new Map<string, Score>();
-  for (const scores of all) {
-    for (const [id, { correct, total }] of scores) {
-      const before = sum.get(id) ?? { correct: 0, total: 0 };
-      sum.set(id, { correct: before.correct + correct, total: before.total + total });
-    }
-  }
-  return sum;
-}
-
-function meanAndDeviation(values: readonly number[]): string {
-  const mean = values.reduce((a, b) => a + b, 0) / values.length;
-  if (values.length === 1) return mean.toFixed(1);
-  const squares = values.reduce((sum, value) => sum + (value - mean) ** 2, 0);
-  return `${mean.toFixed(1)} ± ${Math.sqrt(squares / (values.length - 1)).toFixed(1)}`;
-}
-
-/** One row a run, and the mean of each alpha with its standard deviation (over n - 1). */
-function runTable(system: System, results: readonly RunResult[]): string {
-  const { relations } = system;
-  const row = ({ run, path, best, scores, none, distinct }: RunResult) => [
-    path,
-    String(run.options.alpha),
-    String(run.options.seed),
-    best ? best.score.toFixed(1) : "-",
-    means(relations, scores).all.toFixed(1),
-    means(relations, none).all.toFixed(1),
-    String(distinct),
-  ];
-  const head = ["run", "alpha", "seed", "dev", "test", '"None"', "prompts"];
-  const blocks = byAlpha(results).map(([alpha, own]) => {
-    const over = (pick: (result: RunResult) => Scores) =>
-      meanAndDeviation(own.map((result) => means(relations, pick(result)).all));
-    const last = [
-      `mean of ${own.length}`,
-      String(alpha),
-      "",
-      "",
-      over(({ scores }) => scores),
-      over(({ none }) => none),
-      "",
-    ];
-    return table(head, [...own.map(row), last], 1);
+/** One row a run, and the mean of each method and alpha with its standard deviation (over n - 1). */
+function runTable(benchmark: Benchmark, results: readonly RunResult[]): string {
+  const { relations } = benchmark;
+  const over = (scores: Scores): number => means(relations, scores).all;
+  const text = (value: number | undefined): string => value?.toFixed(1) ?? "-";
+  const head = ["row", "alpha", "seed", "dev", "test", '"None"', "prompts"];
+  const blocks = alike(results).map((own) => {
+    const rows = own.map(({ folder, run, row, alpha, best, measured }) => [
+      folder.path,
+      row,
+      alpha === undefined ? "" : String(alpha),
+      String(run.options.seed),
+      text(best?.score),
+      text(over(measured.scores[0])),
+      text(over(measured.scores[1])),
+      String(measured.distinct),
+    ]);
+    const [{ row, alpha }] = own;
+    const of = (filler: number) =>
+      spread(meanAndDeviation(own.map(({ measured }) => over(measured.scores[filler]))));
+    const shown = alpha === undefined ? "" : String(alpha);
+    rows.push([`mean of ${own.length}`, row, shown, "", "", of(0), of(1), ""]);
+    const columns = head.map((title) => ({ head: title, align: "right" }) as const);
+    return printTable({
+      groups: [{ columns: [{ head: "run", align: "left" }, ...columns] }],
+      rows,
+      rules: [own.length],
+    });
   });
   return blocks.join("\n\n");
 }
 
-const byAlpha = (results: readonly RunResult[]): [number, RunResult[]][] =>
-  [...Map.groupBy(results, ({ run }) => run.options.alpha)].sort(([a], [b]) => a - b);
+/** Runs of one row and alpha together. */
+const alike = (results: readonly RunResult[]): RunResult[][] => [
+  ...Map.groupBy(
+    results.toSorted((a, b) => (a.alpha ?? 0) - (b.alpha ?? 0)),
+    ({ row, alpha }) => JSON.stringify([row, alpha]),
+  ).values(),
+];
+
+/** A prompter that is kept for the runs that can share it. */
+type Kept = { readonly prepared: Prepared; readonly examiner: Examiner | undefined };
 
 async function evaluate(
   device: Device,
-  examiner: Examiner,
-  system: System,
-  { folder, run }: { folder: RunFolder; run: RunFile },
+  { prepared, examiner }: Kept,
+  { folder, run }: Entry,
 ): Promise<RunResult> {
-  const { test } = system.items;
-  await loadGenerator(device, system, folder.best);
+  const { benchmark, method, buckets } = prepared;
+  const test = itemsOf(benchmark.relations, "test");
+  const prompter = await bestPrompter(prepared, device, folder);
+  const asking = examiner ?? new Examiner(device, benchmark, prompter, { buckets });
   const rate = new Rate();
   const bar = new Progress(folder.path, test.length, 0, "facts/s");
   let before = 0;
-  const measured = await examiner.measure(test, {
+  const measured = await asking.measure(test, {
     onProgress(done) {
       bar.update(done, "", rate.add(done - before));
       before = done;
@@ -148,66 +163,121 @@ async function evaluate(
   });
   bar.stop();
   if (!measured) throw new Error(`[${TOOL}] stopped`);
-  const evaluations = (await folder.readLog()).filter(({ best }) => best === true);
-  const last = evaluations.at(-1);
-  const best = last && { step: last.step, score: Number(last.devAccuracy) };
-  const { scores, none, distinct } = measured;
-  return { path: folder.path, run, best, scores, none, distinct };
+  const { own } = run.options;
+  const alpha = typeof own.alpha === "number" ? own.alpha : undefined;
+  return {
+    folder,
+    run,
+    row: method.row(own),
+    alpha,
+    best: await bestOf(prepared, folder),
+    measured,
+  };
+}
+
+/** The evaluation that chose the run's best prompter; where there is one a relation, the mean of them. */
+async function bestOf(prepared: Prepared, folder: RunFolder): Promise<RunResult["best"]> {
+  const found: { step: number; score: number }[] = [];
+  for (const own of foldersOf(prepared, folder)) {
+    const last = (await own.readLog()).findLast(({ best }) => best === true);
+    if (last) found.push({ step: last.step, score: Number(last.devAccuracy) });
+  }
+  if (found.length === 0) return null;
+  const score = found.reduce((sum, one) => sum + one.score, 0) / found.length;
+  return { step: found.reduce((sum, one) => sum + one.step, 0), score };
 }
 
 async function main(): Promise<number> {
   const line = commandLine(TOOL, OPTIONS, HELP);
   if (!line) return 0;
   const { values, positionals } = line;
+  const format = FORMATS.find((known) => known === (values.format ?? "text"));
+  if (format === undefined) {
+    const names = FORMATS.join(", ");
+    throw new UsageError(`[${TOOL}] --format is ${values.format}; choose among ${names}`);
+  }
   if (positionals.length === 0) {
     throw new UsageError(`[${TOOL}] no run was named; type npx node tools/evaluate.ts RUN`);
   }
   const runs = await Promise.all(
-    positionals.map(async (path) => {
+    positionals.map(async (path): Promise<Entry> => {
       const folder = new RunFolder(resolve(path));
       return { folder, run: await readRun(folder) };
     }),
   );
   const [first] = runs;
-  const shared = ({ run }: { run: RunFile }): string =>
-    JSON.stringify([run.options.m, run.options.n, run.contents.data, run.contents.mlm]);
+  const shared = ({ run: { contents, options } }: Entry): string =>
+    JSON.stringify([contents.data, contents.reader, options.relations]);
   const other = runs.find((entry) => shared(entry) !== shared(first));
   if (other) {
     throw new UsageError(
-      `[${TOOL}] ${other.folder.path} differs from ${first.folder.path} in the facts, the masked LM, m or n; evaluate them one by one`,
+      `[${TOOL}] ${other.folder.path} differs from ${first.folder.path} in the facts or the masked LM; evaluate them one by one`,
     );
   }
-  const options = { ...first.run.options, generator: first.folder.best };
-  const sources = sourcesOf(await located(options));
-  const system = await loadSystem(sources);
+  const locate = (name: string) => modelDirectory(name);
+  const benchmark = await loadBenchmark(await sourcesOf(first.run.options, locate));
+  const prepared = new Map<string, Prepared>();
+  let { relations } = benchmark;
+  for (const { folder, run } of runs) {
+    const key = prompterKey(run.options);
+    if (prepared.has(key)) continue;
+    const saved = savedPrompter(methodOf(run.options.method), folder);
+    const made = await prepareOn(benchmark, run.options, { saved, locate });
+    prepared.set(key, made);
+    const kept = new Set(made.benchmark.relations.map(({ id }) => id));
+    relations = relations.filter(({ id }) => kept.has(id));
+  }
   const device = await deviceOf(TOOL, values);
   console.log(`device: ${device.description}`);
-  for (const remark of system.remarks) console.log(remark);
-  const fixed = await fixedResults(device, system, sources.data);
-  const examiner = new Examiner(device, system);
+  const remarks = new Set([...prepared.values()].flatMap((one) => one.remarks));
+  for (const remark of remarks) console.log(remark);
+  const [one] = prepared.values();
+  const asked = prepared.size === 1 ? one.benchmark : { ...benchmark, relations };
+  const fixed = await fixedResults(device, asked, first.run.options);
+  const examiners = new Map<string, Examiner>();
   const results: RunResult[] = [];
   for (const entry of runs) {
-    const result = await evaluate(device, examiner, system, entry);
+    const key = prompterKey(entry.run.options);
+    const own = prepared.get(key);
+    if (!own) continue;
+    if (own.method.scope === "all" && !examiners.has(key)) {
+      examiners.set(key, examinerOf(device, own));
+    }
+    const result = await evaluate(device, { prepared: own, examiner: examiners.get(key) }, entry);
     results.push(result);
-    const plain = (scores: Scores) => Object.fromEntries(scores);
-    await entry.folder.writeJson("results.json", {
-      options: entry.run.options,
-      best: result.best,
-      test: {
-        ...Object.fromEntries(fixed.map(({ method, scores }) => [method, plain(scores)])),
-        PromptGen: plain(result.scores),
-        None: plain(result.none),
-      },
-      distinctPrompts: result.distinct,
-    });
+    await entry.folder.writeJson("results.json", resultsFile(result, own, fixed));
   }
-  const generated = byAlpha(results).map(([alpha, own]): Result => {
-    const scores = added(own.map((result) => result.scores));
-    return { method: "PromptGen", alpha, scores, none: added(own.map(({ none }) => none)) };
+  const rows = alike(results).map((own): Result => {
+    const [{ row, alpha }] = own;
+    const of = (filler: number) => added(own.map(({ measured }) => measured.scores[filler]));
+    return { row, ...(alpha === undefined ? {} : { alpha }), scores: of(0), none: of(1) };
   });
-  console.log(`\n${report(relationRows(system.relations), [...fixed, ...generated])}`);
-  console.log(`\n${runTable(system, results)}`);
+  const named = new Set(rows.map(({ row }) => row));
+  const beside = fixed.filter(({ row }) => !named.has(row));
+  console.log(`\n${report(relationRows(asked.relations), [...beside, ...rows], format)}`);
+  console.log(`\n${runTable(asked, results)}`);
   return 0;
+}
+
+function resultsFile(result: RunResult, { method }: Prepared, fixed: readonly Result[]) {
+  const { run, row, alpha, best, measured } = result;
+  const others = fixed.filter((other) => other.row !== row);
+  const fillers = (none: Scores | undefined) => (none ? { None: none } : {});
+  return resultsOf({
+    method: method.name,
+    row,
+    options: flatOptions(run.options),
+    best,
+    distinctPrompts: measured.distinct,
+    rows: [
+      ...others.map((other) => ({
+        row: other.row,
+        own: other.scores,
+        fillers: fillers(other.none),
+      })),
+      { row, alpha, own: measured.scores[0], fillers: fillers(measured.scores[1]) },
+    ],
+  });
 }
 
 await runTool(main);

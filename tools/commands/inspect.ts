@@ -4,6 +4,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { openWeights } from "../../models/formats/checkpoint.ts";
 import { chooseFiles } from "../../models/hub/files.ts";
+import { printTable } from "../../promptgen/report/table.ts";
 import { type Loading, loadingOf, type Row } from "../lib/assignment.ts";
 import {
   commandLine,
@@ -14,7 +15,6 @@ import {
   runTool,
   UsageError,
 } from "../lib/cli.ts";
-import { table } from "../lib/summary.ts";
 
 const TOOL = "inspect";
 
@@ -152,7 +152,11 @@ function printed(
     ...(config ? [`model_type ${JSON.stringify(config.model_type) ?? "is missing"}`] : []),
     ...(notes.length > 0 ? [`metadata: ${notes.join(", ")}`] : []),
     "",
-    table(head, [...cells, [...last, ...(known ? [counts(rows)] : [])]], head.length),
+    printTable({
+      groups: [{ columns: head.map((title) => ({ head: title, align: "left" }) as const) }],
+      rows: [...cells, [...last, ...(known ? [counts(rows)] : [])]],
+      rules: [cells.length],
+    }),
     "",
     `${bytesText(bytes)}: ${dtypes.join(", ")}`,
     ...(typeof loading === "string" ? [loading] : verdict(loading)),

@@ -1,101 +1,62 @@
-/** Trains PromptGen: `node tools/train.ts --help`. */
+/** Trains a method: `node tools/train.ts --help`. */
 import { existsSync } from "node:fs";
 import { relative, resolve } from "node:path";
+import { parseArgs } from "node:util";
 import type { Device } from "../../engine/device.ts";
-import { loadSystem, type System } from "../../promptgen/methods/promptgen/system.ts";
+import { type Item, itemsOf } from "../../promptgen/benchmark.ts";
+import { Examiner, type Measured } from "../../promptgen/measure.ts";
+import { METHODS, methodOf } from "../../promptgen/methods/index.ts";
+import type { Method } from "../../promptgen/methods/method.ts";
+import { comparison } from "../../promptgen/report/comparison.ts";
+import { relationRows } from "../../promptgen/report/relations.ts";
+import { resultsOf } from "../../promptgen/report/results.ts";
+import { printTable } from "../../promptgen/report/table.ts";
 import {
-  Examiner,
-  templateScores,
-  trainPromptGen,
-} from "../../promptgen/methods/promptgen/trainer.ts";
-import { majorityScores } from "../../promptgen/report/report.ts";
+  beginRun,
+  bestPrompter,
+  checkContents,
+  examinerOf,
+  flatOptions,
+  type Prepared,
+  prepare,
+  prepareOn,
+  type RunFile,
+  type RunOptions,
+  readRun,
+  runOptions,
+  trainRun,
+  WORLD,
+} from "../../promptgen/run.ts";
 import type { Outcome } from "../../promptgen/training/loop.ts";
 import { RunFolder, sameConfiguration } from "../../promptgen/training/run-folder.ts";
 import {
+  commandLine,
   DEVICE_OPTIONS,
   deviceOf,
   exitCodeOf,
+  modelDirectory,
   numberOf,
   type OptionSpec,
   onSignals,
   optionHelp,
-  optionsOnly,
   Progress,
   Rate,
   runTool,
   UsageError,
 } from "../lib/cli.ts";
-import { comparison, explanation } from "../lib/summary.ts";
-import {
-  CHOICES,
-  copyTokenizer,
-  identityOf,
-  loadGenerator,
-  located,
-  type RunFile,
-  type RunOptions,
-  readRun,
-  settingsOf,
-  sourcesOf,
-  WORLD,
-} from "./runs.ts";
+import { checkedOptions, checkedRelations, specsOf, tableOf } from "../lib/run-options.ts";
+import { explanation } from "../lib/summary.ts";
 
 const TOOL = "train";
 
-/** The paper's options; batch size and epochs are ours. */
-const PAPER = {
-  alpha: 0.3,
-  m: 10,
-  n: 5,
-  lr: 5e-5,
-  warmup: 0.1,
-  "weight-decay": 1e-3,
-  "batch-size": 32,
-  epochs: 10,
-  seed: 1,
-};
-
-/** What suits the embedded world; the rest is as in the paper. */
-const SMALL: Partial<typeof PAPER> = { lr: 1e-4, epochs: 12 };
-
-const shown = (name: keyof typeof PAPER): string =>
-  name in SMALL ? `${PAPER[name]}; with --world ${SMALL[name]}` : String(PAPER[name]);
-
-const OPTIONS = {
-  world: { help: "train on the embedded world with what suits it; other options still count" },
-  generator: {
-    value: "DIR or NAME",
-    help: "BART checkpoint that writes prompts: a directory with config.json, weights and tokenizer, or a name on the Hugging Face Hub as facebook/bart-large",
-    initial: "the embedded tiny one",
-  },
-  mlm: {
-    value: "DIR or NAME",
-    help: "BERT or RoBERTa checkpoint that reads them, as google-bert/bert-base-cased; it is never changed",
-    initial: "the embedded tiny one",
-  },
-  data: {
-    value: "DIR",
-    help: "facts in the layout of the OptiPrompt archive: autoprompt_data/, LAMA-TREx/, relation_metainfo/, common_vocabs/",
-    initial: "the embedded facts",
-  },
+/** Options of every run that are no part of what it is. */
+const FIRST = {
+  method: { value: "NAME", help: METHODS.map(({ name }) => name).join(", "), initial: "promptgen" },
+  world: { help: "the embedded world with what suits it; other options still count" },
+} satisfies Record<string, OptionSpec>;
+const LAST = {
   relations: { value: "IDS", help: "relations to use, as in P36,P17", initial: "all" },
-  alpha: {
-    value: "X",
-    help: 'weight of the term that punishes answers that need no subject: log P(object | "None")',
-    initial: shown("alpha"),
-  },
-  m: { value: "N", help: "soft words before the mask", initial: shown("m") },
-  n: { value: "N", help: "soft words behind the mask", initial: shown("n") },
-  lr: { value: "X", help: "peak learning rate of AdamW", initial: shown("lr") },
-  warmup: {
-    value: "X",
-    help: "share of the steps in which the rate rises; it then falls to 0",
-    initial: shown("warmup"),
-  },
-  "weight-decay": { value: "X", help: "decoupled decay", initial: shown("weight-decay") },
-  "batch-size": { value: "N", help: "facts a step", initial: shown("batch-size") },
-  epochs: { value: "N", help: "passes over the training facts", initial: shown("epochs") },
-  seed: { value: "N", help: "decides order and dropout", initial: shown("seed") },
+  mlm: { value: "DIR or NAME", help: "another name of --reader" },
   out: { value: "DIR", help: "folder of the run", initial: "a new one in runs/" },
   "save-every": {
     value: "N",
@@ -109,94 +70,95 @@ const OPTIONS = {
   ...DEVICE_OPTIONS,
 } satisfies Record<string, OptionSpec>;
 
-const HELP = `Trains PromptGen: a BART writes m + n soft words around [MASK] for each fact, a frozen BERT reads them and names the object.
-All relations are trained together. Three times an epoch the dev facts are asked; the best generator is kept.
+type Given = Readonly<Record<string, string | undefined>>;
+
+const specs = (method: Method): Record<string, OptionSpec> => ({
+  ...FIRST,
+  ...specsOf(tableOf(method)),
+  ...LAST,
+});
+
+const help = (
+  method: Method,
+): string => `Trains a way of asking a frozen masked LM for facts, keeps what is best on the dev facts, and asks the test facts.
+
+Methods, each with options of its own (--method NAME --help)
+${METHODS.map(({ name, summary }) => `  ${name.padEnd(12)}${summary}`).join("\n")}
 
   npx node tools/train.ts --world
-      the embedded world, in some minutes without a GPU; the same as npm start
+      PromptGen on the embedded world, in a minute without a GPU; the same as npm start
   npx node tools/train.ts --world --alpha 0 --seed 2 --out runs/alpha0
       without the "None" term
-  npx node tools/train.ts --generator facebook/bart-large --mlm google-bert/bert-base-cased --data DIR
+  npx node tools/train.ts --generator facebook/bart-large --reader google-bert/bert-base-cased --data DIR
       the paper's models, downloaded once, with facts of your own and the paper's options
   npx node tools/train.ts --resume runs/alpha0
       after Ctrl-C, SIGTERM or a crash: ends in the same bits as a run that was never stopped
 
-Options
-${optionHelp(OPTIONS)}
+Options of ${method.name}
+${optionHelp(specs(method))}
 
-A run's folder holds run.json (options), log.jsonl (one line an evaluation), best/ (a checkpoint directory that --generator
-takes), last.safetensors (for --resume) and results.json. Exit code 0: done; 1: an error, in one sentence (DEBUG=1 adds the
-stack); 130 or 143: stopped by a signal, saved.
+A run's folder holds run.json (options), log.jsonl (one line an evaluation), best/ (what was kept), last.safetensors (for
+--resume) and results.json; where a method has a prompt for each relation, these stand in a folder for each. Exit code 0:
+done; 1: an error, in one sentence (DEBUG=1 adds the stack); 130 or 143: stopped by a signal, saved.
 `;
 
-type Given = Partial<Record<keyof typeof OPTIONS, string>>;
-
-const LIMITS: Readonly<
-  Record<keyof typeof PAPER, { least: number; most?: number; whole?: boolean }>
-> = {
-  alpha: { least: 0 },
-  m: { least: 1, whole: true },
-  n: { least: 0, whole: true },
-  lr: { least: 0 },
-  warmup: { least: 0, most: 1 },
-  "weight-decay": { least: 0 },
-  "batch-size": { least: 1, whole: true },
-  epochs: { least: 1, whole: true },
-  seed: { least: 0, whole: true },
-};
-
-/** The options that were given, checked; nothing is filled in. */
-function checked(given: Given): Partial<RunOptions> {
-  const numbers = (Object.keys(LIMITS) as (keyof typeof PAPER)[]).flatMap((name) => {
-    const text = given[name];
-    return text === undefined ? [] : [[name, numberOf(TOOL, name, text, LIMITS[name])]];
+/** What of the options must be known before the others can be read. */
+function peek(): { readonly method?: string; readonly resume?: string } {
+  const { values } = parseArgs({
+    args: process.argv.slice(2),
+    options: { method: { type: "string" }, resume: { type: "string" } },
+    strict: false,
   });
-  const folders = (["generator", "mlm", "data"] as const).flatMap((name) => {
-    const folder = given[name];
-    if (folder === undefined) return [];
-    if (existsSync(folder)) return [[name, resolve(folder)]];
-    if (name !== "data" && /^\w[\w.-]*\/\w[\w.-]*$/.test(folder)) return [[name, folder]];
-    const remedy = name === "data" ? "name a folder" : "name a folder, or a model as owner/name";
-    throw new UsageError(`[${TOOL}] --${name} is ${folder}, which does not exist; ${remedy}`);
-  });
-  const relations = given.relations?.split(",").map((id) => id.trim());
-  if (relations?.includes("")) {
-    throw new UsageError(`[${TOOL}] --relations is "${given.relations}"; write ids as in P36,P17`);
-  }
+  const text = (value: unknown) => (typeof value === "string" ? value : undefined);
+  const [method, resume] = [text(values.method), text(values.resume)];
   return {
-    ...Object.fromEntries([...numbers, ...folders]),
-    ...(relations ? { relations: [...new Set(relations)].sort().join(",") } : {}),
+    ...(method === undefined ? {} : { method }),
+    ...(resume === undefined ? {} : { resume }),
   };
 }
 
 /** A folder in runs/ that is not there yet. */
-function freshFolder({ alpha, seed, data }: RunOptions): string {
-  const name = `${data === WORLD ? "world" : "run"}-alpha${alpha}-seed${seed}`;
+function freshFolder({ method, data, seed, own }: RunOptions): string {
+  const what = method === "promptgen" ? `alpha${own.alpha}` : method;
+  const name = `${data === WORLD ? "world" : "run"}-${what}-seed${seed}`;
   for (let i = 1; ; i++) {
     const path = resolve("runs", i === 1 ? name : `${name}-${i}`);
     if (!existsSync(path)) return path;
   }
 }
 
+/** What was asked for on the command line, checked; nothing is filled in. */
+function asked(method: Method, given: Given) {
+  const { mlm, ...rest } = given;
+  if (mlm !== undefined && rest.reader !== undefined) {
+    throw new UsageError(`[${TOOL}] --mlm and --reader are one option; give one of them`);
+  }
+  const renamed = mlm === undefined ? rest : { ...rest, reader: mlm };
+  return {
+    ...(given.method === undefined ? {} : { method: given.method }),
+    ...checkedOptions(TOOL, tableOf(method), renamed),
+    ...checkedRelations(TOOL, given.relations),
+  };
+}
+
 /** The run's folder and options, from the command line or from the run that is resumed. */
-async function prepare(
+async function begin(
+  method: Method,
   given: Given,
-): Promise<{ folder: RunFolder; saved?: RunFile; options: RunOptions }> {
-  const asked = checked(given);
-  if (given.resume !== undefined) {
+  saved: RunFile | undefined,
+): Promise<{ readonly folder: RunFolder; readonly options: RunOptions }> {
+  const wanted = asked(method, given);
+  if (given.resume !== undefined && saved) {
     const folder = new RunFolder(resolve(given.resume));
     if (given.out !== undefined && resolve(given.out) !== folder.path) {
       throw new UsageError(
         `[${TOOL}] --out is ${given.out}, but --resume goes on in ${given.resume}; leave --out out`,
       );
     }
-    const saved = await readRun(folder);
-    sameConfiguration({ ...saved.options }, { ...asked }, given.resume);
-    return { folder, saved, options: saved.options };
+    sameConfiguration({ ...flatOptions(saved.options) }, wanted, given.resume);
+    return { folder, options: saved.options };
   }
-  const folders = { generator: WORLD, mlm: WORLD, data: WORLD, relations: "" };
-  const world = "world" in given ? SMALL : {};
-  const options: RunOptions = { ...folders, ...PAPER, ...world, ...asked };
+  const options = runOptions({ ...wanted, method: method.name }, "world" in given);
   const folder = new RunFolder(given.out === undefined ? freshFolder(options) : resolve(given.out));
   if (folder.exists()) {
     throw new UsageError(
@@ -206,43 +168,41 @@ async function prepare(
   return { folder, options };
 }
 
-/** Throws when the data or a model is not what the run was started with. */
-function checkContents(saved: RunFile, { contents }: System): void {
-  for (const name of Object.keys(contents) as (keyof typeof contents)[]) {
-    if (saved.contents[name] === contents[name]) continue;
-    throw new UsageError(
-      `[resume] --${name}: the contents of ${saved.options[name]} have changed since the run was started; restore them or start another run`,
-    );
-  }
-}
-
 async function main(): Promise<number> {
-  const values = optionsOnly(TOOL, OPTIONS, HELP);
-  if (!values) return 0;
-  const every = numberOf(TOOL, "save-every", values["save-every"] ?? "50", {
-    least: 1,
-    whole: true,
-  });
-  const { folder, saved, options } = await prepare(values);
-  const sources = sourcesOf(await located(options));
-  const system = await loadSystem(sources);
-  if (saved) checkContents(saved, system);
-  const signal = onSignals();
-  const device = await deviceOf(TOOL, values);
-  console.log(`device: ${device.description}`);
-  for (const remark of system.remarks) console.log(remark);
-  const { train, dev, test } = system.items;
-  console.log(
-    `${system.relations.length} relations: ${train.length} train, ${dev.length} dev, ${test.length} test facts; ` +
-      `${system.vocabulary.size} common words`,
-  );
-  if (!saved) {
-    await folder.begin({ options: { ...options }, contents: system.contents, choices: CHOICES });
-    await copyTokenizer(sources.generator, folder.best);
+  const first = peek();
+  const saved =
+    first.resume === undefined ? undefined : await readRun(new RunFolder(resolve(first.resume)));
+  const method = methodOf(first.method ?? saved?.options.method ?? "promptgen");
+  const line = commandLine(TOOL, specs(method), help(method));
+  if (!line) return 0;
+  if (line.positionals.length > 0) {
+    throw new UsageError(`[${TOOL}] ${line.positionals[0]} is no option; see --help`);
   }
-  const examiner = new Examiner(device, system, options["batch-size"]);
-  const resume = saved !== undefined;
-  const outcome = await trainAll(device, system, options, folder, resume, signal, examiner, every);
+  const given: Given = line.values;
+  const limits = { least: 1, whole: true };
+  const saveEvery = numberOf(TOOL, "save-every", given["save-every"] ?? "50", limits);
+  const { folder, options } = await begin(method, given, saved);
+  const run = await prepare(options, { locate: (name) => modelDirectory(name) });
+  if (saved) checkContents(saved, run);
+  const signal = onSignals();
+  const device = await deviceOf(TOOL, given);
+  console.log(`device: ${device.description}`);
+  for (const remark of run.remarks) console.log(remark);
+  const { relations } = run.benchmark;
+  const counts = (["train", "dev", "test"] as const).map(
+    (split) => `${itemsOf(relations, split).length} ${split}`,
+  );
+  console.log(`${relations.length} relations: ${counts.join(", ")} facts`);
+  const { identity } = saved ?? (await beginRun(folder, run));
+  const examiner = examinerOf(device, run);
+  const outcome = await trainAll(device, run, {
+    folder,
+    resume: saved !== undefined,
+    saveEvery,
+    signal,
+    identity,
+    examiner,
+  });
   const where = relative(process.cwd(), folder.path) || ".";
   if (!outcome.finished) {
     console.log(
@@ -251,40 +211,36 @@ async function main(): Promise<number> {
     console.log(`go on with: npx node tools/train.ts --resume ${where}`);
     return exitCodeOf(signal.reason);
   }
-  await loadGenerator(device, system, folder.best);
-  await conclude(device, system, options, folder, outcome, examiner);
+  await conclude(device, run, folder, outcome, examiner);
   console.log(`\nsaved in ${where}; the paper's tables: npx node tools/evaluate.ts ${where}`);
   return 0;
 }
 
 async function trainAll(
   device: Device,
-  system: System,
-  options: RunOptions,
-  folder: RunFolder,
-  resume: boolean,
-  signal: AbortSignal,
-  examiner: Examiner,
-  saveEvery: number,
+  run: Prepared,
+  options: Omit<Parameters<typeof trainRun>[1], "device">,
 ): Promise<Outcome> {
   const rate = new Rate();
+  const { relations } = run.benchmark;
   let bar: Progress | undefined;
+  let current: string | undefined;
   let dev = "";
   try {
-    return await trainPromptGen({
+    return await trainRun(run, {
+      ...options,
       device,
-      system,
-      examiner,
-      folder,
-      resume,
-      signal,
-      identity: identityOf(options, system),
-      saveEvery,
-      settings: settingsOf(options),
-      onStep({ step, steps, items, terms }) {
-        bar ??= new Progress("training", steps, step - 1, "facts/s");
-        const losses = `object ${terms.object.toFixed(2)} none ${terms.none.toFixed(2)}`;
-        bar.update(step, `${losses}${dev}`, rate.add(items));
+      onStep({ step, steps, items, terms }, relation) {
+        if (relation?.id !== current) {
+          bar?.stop();
+          bar = undefined;
+          current = relation?.id;
+        }
+        const place = relations.findIndex(({ id }) => id === relation?.id) + 1;
+        const what = relation ? `${relation.id} (${place} of ${relations.length})` : "training";
+        bar ??= new Progress(what, steps, step - 1, "facts/s");
+        const losses = Object.entries(terms).map(([name, value]) => `${name} ${value.toFixed(2)}`);
+        bar.update(step, `${losses.join(" ")}${dev}`, rate.add(items));
       },
       onEvaluation({ devAccuracy, devNone }) {
         dev = ` dev ${Number(devAccuracy).toFixed(1)} "None" ${Number(devNone).toFixed(1)}`;
@@ -295,66 +251,99 @@ async function trainAll(
   }
 }
 
-/** Asks the test facts with the best generator; prints and saves what came out. */
+/** Asks the test facts with the best prompter; prints and saves what came out. */
 async function conclude(
   device: Device,
-  system: System,
-  options: RunOptions,
+  run: Prepared,
   folder: RunFolder,
   outcome: Outcome,
   examiner: Examiner,
 ): Promise<void> {
-  const { relations, items } = system;
+  const { benchmark, buckets, method, options } = run;
+  const { relations } = benchmark;
+  const test = itemsOf(relations, "test");
+  const prompter = await bestPrompter(run, device, folder);
+  const asking =
+    prompter === run.prompter ? examiner : new Examiner(device, benchmark, prompter, { buckets });
   let bar: Progress | undefined;
-  const measured = await examiner.measure(items.test, {
+  const measured = await asking.measure(test, {
     onProgress(done) {
-      if (items.test.length < 2000) return;
-      bar ??= new Progress("test facts", items.test.length, 0, "facts/s");
+      if (test.length < 2000) return;
+      bar ??= new Progress("test facts", test.length, 0, "facts/s");
       bar.update(done, "", "");
     },
   });
   bar?.stop();
   if (!measured) return;
-  const majority = majorityScores(relations);
-  const manual = await templateScores(device, system);
+  const row = method.row(options.own);
+  const others = await baselines(device, run);
   const { best } = outcome;
-  console.log(
-    `\nbest dev accuracy ${best?.score.toFixed(1)} after step ${best?.step} of ${outcome.steps}. ` +
-      `Accuracy on ${items.test.length} test facts, per cent:\n`,
-  );
+  const chosen = best
+    ? `best dev accuracy ${best.score.toFixed(1)} after step ${best.step} of ${outcome.steps}. `
+    : "";
+  console.log(`\n${chosen}Accuracy on ${test.length} test facts, per cent:\n`);
   const columns = [
-    { title: "majority", scores: majority },
-    { title: "manual", scores: manual },
-    { title: "PromptGen", scores: measured.scores },
-    { title: '"None"', scores: measured.none },
+    ...others.map((other) => ({
+      title: other.row.toLowerCase(),
+      scores: other.measured.scores[0],
+    })),
+    { title: row, scores: measured.scores[0] },
+    { title: '"None"', scores: measured.scores[1] },
   ];
-  console.log(comparison(relations, columns));
+  console.log(printTable(comparison(relationRows(relations), columns)));
   console.log(
-    `\n${measured.distinct} different prompts for ${items.test.length} facts. Some of them, in words (the most probable of each slot):`,
+    `\n${measured.distinct} different prompts for ${test.length} facts. Some of them, in words (the most probable of each slot):`,
   );
-  const examples = pick(system);
-  const explained = await examiner.probe.explain(examples.map(({ example }) => example));
-  examples.forEach((item, i) => {
-    console.log(`\n${explanation(item, explained[i], system)}`);
-  });
-  const scores = (column: (typeof columns)[number]) => Object.fromEntries(column.scores);
-  await folder.writeJson("results.json", {
-    options: { ...options },
+  for (const explained of await asking.explain(pick(relations, test))) {
+    console.log(`\n${explanation(explained, benchmark)}`);
+  }
+  const alpha = typeof options.own.alpha === "number" ? options.own.alpha : undefined;
+  const rows = [
+    ...others.map((other) => rowOf(other.row, other.measured)),
+    { ...rowOf(row, measured), alpha },
+  ];
+  const results = resultsOf({
+    method: method.name,
+    row,
+    options: flatOptions(options),
     best,
-    test: Object.fromEntries(
-      columns.map((column) => [column.title.replaceAll('"', ""), scores(column)]),
-    ),
     distinctPrompts: measured.distinct,
+    rows,
   });
+  await folder.writeJson("results.json", results);
+}
+
+const rowOf = (row: string, { scores: [own, none] }: Measured) => ({
+  row,
+  own,
+  fillers: { None: none },
+});
+
+/** The majority object and the manual template on the test facts, beside a method that is neither. */
+async function baselines(
+  device: Device,
+  { benchmark, method, options }: Prepared,
+): Promise<{ readonly row: string; readonly measured: Measured }[]> {
+  const found: { row: string; measured: Measured }[] = [];
+  for (const name of ["majority", "template"]) {
+    if (name === method.name) continue;
+    const { reader, data, relations, seed } = flatOptions(options);
+    const other = await prepareOn(
+      benchmark,
+      runOptions({ method: name, reader, data, relations, seed }),
+    );
+    const test = itemsOf(benchmark.relations, "test");
+    const measured = await examinerOf(device, other).measure(test);
+    if (measured) found.push({ row: other.method.row(other.options.own), measured });
+  }
+  return found;
 }
 
 /** One test fact of each of five relations, of different types where there are some. */
-function pick({ relations, items }: System): System["items"]["test"] {
+function pick(relations: Prepared["benchmark"]["relations"], test: readonly Item[]): Item[] {
   const step = Math.max(1, Math.floor(relations.length / 5));
   const chosen = relations.filter((_, i) => i % step === 0).slice(0, 5);
-  return chosen.flatMap((relation) =>
-    items.test.filter((item) => item.relation.id === relation.id).slice(0, 1),
-  );
+  return chosen.flatMap(({ id }) => test.filter((item) => item.relation.id === id).slice(0, 1));
 }
 
 await runTool(main);

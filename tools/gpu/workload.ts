@@ -9,11 +9,11 @@ import type { Tensor } from "../../engine/tensor.ts";
 import { BartForConditionalGeneration } from "../../models/bart.ts";
 import { BertForMaskedLM } from "../../models/bert.ts";
 import { Weights } from "../../models/weights.ts";
-import { assemble, type Batch } from "../../promptgen/methods/promptgen/batch.ts";
 import { Generator } from "../../promptgen/methods/promptgen/generator.ts";
-import { diagnose, objective, Reader } from "../../promptgen/methods/promptgen/objective.ts";
-
-export type { Batch };
+import type { TrainingBatch } from "../../promptgen/methods/promptgen/index.ts";
+import { diagnose, objective, readPrompts } from "../../promptgen/methods/promptgen/objective.ts";
+import { Reader } from "../../promptgen/reader.ts";
+import { stepBatch } from "../commands/fullsize/process.ts";
 
 interface Dimensions {
   readonly bart: { readonly width: number; readonly inner: number; readonly heads: number };
@@ -130,9 +130,9 @@ export function workload(options: WorkloadOptions) {
     layer_norm_eps: 1e-12,
   });
   const first = Uint32Array.from({ length: common }, (_, i) => i + 5);
-  const classes = { size: common, end: common - 1, bart: first, bert: first };
+  const classes = { size: common, end: common - 1, generator: first, reader: first };
   const generator = new Generator(bart, classes, bartWords - 1, { m, n });
-  const reader = new Reader(bert, classes, { mask: 3, sep: 2 });
+  const reader = new Reader(bert, { cls: 1, sep: 2, mask: 3, pad: 0 });
   const optimizer = new AdamW(bart.parameters, { weightDecay: 1e-3, maxNorm: 1 });
   const pieces = (count: number, id: (i: number) => number): number[] =>
     Array.from({ length: count }, (_, i) => id(i) % 80);
@@ -142,17 +142,21 @@ export function workload(options: WorkloadOptions) {
     bert: pieces(subject, (j) => i * 3 + j).map((id) => id + 7),
     object: 10 + ((i * 11) % 80),
   }));
-  const ids = { bart: { bos: 0, eos: 2, pad: 1 }, bert: { cls: 1, pad: 0, none: 9 } };
-  const batch = assemble(facts, subject, rows, { buckets: [subject], extra, ids });
+  const ids = {
+    bart: { bos: 0, eos: 2, pad: 1, mask: bartWords - 1 },
+    bert: { ...reader.ids, none: 9 },
+  };
+  const batch = stepBatch(facts, subject, rows, extra, ids);
 
-  const run = (b: Batch, rng: Tensor, scalars: Tensor): { report: Tensor } => {
+  const run = (b: TrainingBatch, rng: Tensor, scalars: Tensor): { report: Tensor } => {
     if (part === "bert") {
-      const hidden = bert.encode({ ids: b.bertIds, mask: b.bertMask }, {}, 1);
+      const hidden = bert.encode({ ids: b.readerIds, mask: b.readerMask }, {}, 1);
       return { report: reshape(bert.logits(hidden), [-1]) };
     }
     const train = part === "step";
     const prompts = generator.unroll(b, train && dropout > 0 ? { rng } : undefined);
-    const { loss, object, none } = objective(reader.read(b, prompts, m), b, 0.3);
+    const logits = readPrompts(reader, b, prompts, classes, m);
+    const { loss, object, none } = objective(logits, b, 0.3);
     const terms = concat([reshape(object, [1]), reshape(none, [1])], 0);
     if (!train) return { report: terms };
     const { top, entropy } = diagnose(prompts, b.weights);

@@ -1,5 +1,5 @@
 /**
- * The generator: BART writes m soft words, a mask, and n soft words behind a subject.
+ * The generator: a sequence-to-sequence model, as BART, writes m soft words, a mask, and n soft words behind a subject.
  *
  * A soft word is a distribution over the common vocabulary; what is fed back is its expected embedding. Where `</s>` is the most
  * probable class, that slot and the rest of its segment are dead: no later place sees them, and positions count live slots only,
@@ -13,54 +13,49 @@ import { linear, matmul } from "../../../engine/ops/matmul.ts";
 import { concat, expand, reshape, slice } from "../../../engine/ops/shape.ts";
 import { softmax } from "../../../engine/ops/softmax.ts";
 import { type Tensor, tensor } from "../../../engine/tensor.ts";
-import type { BartForConditionalGeneration, DecoderCache } from "../../../models/bart.ts";
 import type { Training } from "../../../models/nn.ts";
-import type { Batch } from "./batch.ts";
+import type { DecoderCache, Seq2Seq } from "../../../models/seq2seq.ts";
+import type { PromptBatch } from "./batch.ts";
 
-/** Which ids are classes: class c is BART's token `bart[c]` and BERT's `bert[c]`; the last class ends a segment. */
-export interface Classes {
+/** Which ids are classes: class c is the generator's token `generator[c]` and the reader's `reader[c]`; the last class ends a segment. */
+export type Classes = {
   readonly size: number;
   readonly end: number;
-  readonly bart: Uint32Array;
-  readonly bert: Uint32Array;
-}
+  readonly generator: Uint32Array;
+  readonly reader: Uint32Array;
+};
 
 /** Soft prompts, step-major: slots 0 .. m-1 stand before the mask, m .. m+n-1 behind it. */
-export interface Prompts {
+export type Prompts = {
   readonly distributions: Tensor; // f32 [m+n, B, C]
   readonly logits: Tensor; // f32 [m+n, B, C]
   /** 1 where the slot is part of the prompt. */
   readonly live: Tensor; // u32 [m+n, B]
   /** The most probable class. */
   readonly best: Tensor; // u32 [m+n, B]
-}
+};
 
 type Slot = { logits: Tensor; distribution: Tensor; best: Tensor; live: Tensor }; // each [1, B, ...]
 
 /** What the decoder has seen: its cache, which places later ones may see, and the position of the next live place. */
 type Walk = { hidden: Tensor; cache: DecoderCache; keys: Tensor; next: Tensor };
 
-/** BART as a writer of prompts. */
+/** A sequence-to-sequence model as a writer of prompts. */
 export class Generator {
-  readonly bart: BartForConditionalGeneration;
+  readonly lm: Seq2Seq;
   readonly classes: Classes;
   readonly m: number;
   readonly n: number;
   readonly #mask: number;
 
   /**
-   * @param mask BART's id of `<mask>`
+   * @param mask the generator's id of `<mask>`
    * @param slots m slots before the mask (1 or more), n behind it (0 or more)
    */
-  constructor(
-    bart: BartForConditionalGeneration,
-    classes: Classes,
-    mask: number,
-    { m, n }: { m: number; n: number },
-  ) {
+  constructor(lm: Seq2Seq, classes: Classes, mask: number, { m, n }: { m: number; n: number }) {
     check(Number.isInteger(m) && m >= 1, "generator", () => `m is ${m}; use 1 slot or more`);
     check(Number.isInteger(n) && n >= 0, "generator", () => `n is ${n}; use 0 slots or more`);
-    this.bart = bart;
+    this.lm = lm;
     this.classes = classes;
     this.m = m;
     this.n = n;
@@ -68,24 +63,24 @@ export class Generator {
   }
 
   /** Unrolls the decoder; gradients flow through every distribution into the later ones. */
-  unroll(batch: Batch, training?: Training): Prompts {
-    const { bart, m, n } = this;
-    const [table, bias] = this.#common();
+  unroll(batch: PromptBatch, training?: Training): Prompts {
+    const { lm, m, n } = this;
+    const { read, write, bias } = this.#common();
     const slots: Slot[] = [];
     let walk = this.#begin(batch, training);
     for (let i = 0; i < m + n; i++) {
       const first = i === 0 || i === m;
       const slot = nextSlot(
-        walk.hidden,
-        table,
+        lm.outputScale === 1 ? walk.hidden : mul(walk.hidden, lm.outputScale),
+        write,
         bias,
         this.classes.end,
         first ? undefined : slots[i - 1],
       );
       slots.push(slot);
       if (i === m + n - 1) break;
-      const expected = matmul(slot.distribution, table); // [1, B, d]
-      const word = bart.embedScale === 1 ? expected : mul(expected, bart.embedScale);
+      const expected = matmul(slot.distribution, read); // [1, B, d]
+      const word = lm.embedScale === 1 ? expected : mul(expected, lm.embedScale);
       walk = this.#feed(walk, word, slot.live, i === m - 1, training);
     }
     const stack = (part: keyof Slot) =>
@@ -101,27 +96,30 @@ export class Generator {
     };
   }
 
-  /** Rows of the tied table and of the output bias for the classes, [C, d] and [C]. */
-  #common(): [Tensor, Tensor] {
-    const { weight } = this.bart.model.shared;
-    const ids = tensor(this.classes.bart);
-    const inverse = tensor(inverseOf(this.classes.bart, weight.shape[0]));
-    const bias = embedding(reshape(this.bart.finalLogitsBias, [-1, 1]), ids); // [C, 1]
-    return [embedding(weight, ids, { inverse }), reshape(bias, [-1])];
+  /** What the classes are in the generator: rows that it reads and rows that it writes, [C, d], and their bias, [C]. */
+  #common(): { readonly read: Tensor; readonly write: Tensor; readonly bias: Tensor | undefined } {
+    const { wordEmbeddings, outputTable, outputBias } = this.lm;
+    const ids = tensor(this.classes.generator);
+    const inverse = tensor(inverseOf(this.classes.generator, outputTable.shape[0]));
+    const bias = outputBias && embedding(reshape(outputBias, [-1, 1]), ids); // [C, 1]
+    const write = embedding(outputTable, ids, { inverse });
+    const tied = outputTable === wordEmbeddings.weight;
+    const read = tied ? write : embedding(wordEmbeddings.weight, ids, { inverse });
+    return { read, write, bias: bias && reshape(bias, [-1]) };
   }
 
   /** Encodes the template and runs the prefix; `hidden` is that of its last place, [1, B, d]. */
-  #begin(batch: Batch, training: Training | undefined): Walk {
-    const { bart, m, n } = this;
+  #begin(batch: PromptBatch, training: Training | undefined): Walk {
+    const { lm, m, n } = this;
     const { prefixIds: ids, prefixMask: mask, prefixPositions: positions } = batch;
     const places = ids.shape[0] + m + n; // the last slot is not fed back
-    const limit = bart.config.max_position_embeddings;
+    const limit = lm.positions;
     check(places <= limit, "generator", () => {
       return `a prefix of ${ids.shape[0]} with ${m + n} slots is more than the ${limit} positions of the model; use fewer slots`;
     });
-    const encoded = bart.encode({ ids: batch.encoderIds, mask: batch.encoderMask }, { training });
-    const start = bart.start(encoded, batch.encoderMask);
-    const { hidden, cache } = bart.decode({ ids, mask, positions }, start, { training });
+    const encoded = lm.encode({ ids: batch.encoderIds, mask: batch.encoderMask }, { training });
+    const start = lm.start(encoded, batch.encoderMask);
+    const { hidden, cache } = lm.decode({ ids, mask, positions }, start, { training });
     const last = slice(positions, 0, ids.shape[0] - 1, ids.shape[0]); // [1, B]
     return { hidden: lastPlace(hidden), cache, keys: mask, next: add(last, 1) };
   }
@@ -141,7 +139,7 @@ export class Generator {
       const keys = concat(seen, 1);
       return this.#decode(walk, word, walk.next, keys, after, training);
     }
-    const one = this.bart.embed(tensor(Uint32Array.of(this.#mask), [1, 1])); // [1, 1, d]
+    const one = this.lm.embed(tensor(Uint32Array.of(this.#mask), [1, 1])); // [1, 1, d]
     const keys = concat([...seen, tensor(new Uint32Array(rows).fill(1), [rows, 1])], 1);
     const both = concat([word, expand(one, [1, rows, d])], 0); // [2, B, d]
     const positions = concat([walk.next, after], 0);
@@ -157,13 +155,19 @@ export class Generator {
     training: Training | undefined,
   ): Walk {
     const input = { embeds, positions, mask: keys };
-    const { hidden, cache } = this.bart.decode(input, walk.cache, { training });
+    const { hidden, cache } = this.lm.decode(input, walk.cache, { training });
     return { hidden: lastPlace(hidden), cache, keys, next };
   }
 }
 
 /** hidden [1, B, d] -> the distribution of a slot; `before` is the slot before it in its segment. */
-function nextSlot(hidden: Tensor, table: Tensor, bias: Tensor, end: number, before?: Slot): Slot {
+function nextSlot(
+  hidden: Tensor,
+  table: Tensor,
+  bias: Tensor | undefined,
+  end: number,
+  before?: Slot,
+): Slot {
   const logits = linear(hidden, table, bias); // [1, B, C]
   const best = argmax(logits); // [1, B]
   const goesOn = notEqual(best, end);
@@ -171,7 +175,7 @@ function nextSlot(hidden: Tensor, table: Tensor, bias: Tensor, end: number, befo
   return { logits, distribution: softmax(logits), best, live };
 }
 
-/** The prompts with each soft word replaced by its most probable class: what a reader of the printed prompt would give BERT. */
+/** The prompts with each soft word replaced by its most probable class: what somebody who copies the printed prompt would ask with. */
 export function hardened(prompts: Prompts): Prompts {
   const [slots, rows, size] = prompts.distributions.shape;
   const classes = tensor(Uint32Array.from({ length: size }, (_, c) => c));

@@ -14,78 +14,34 @@ import { add, cast, div, log, maximum, mul, neg } from "../../../engine/ops/elem
 import { embedding } from "../../../engine/ops/embedding.ts";
 import { matmul } from "../../../engine/ops/matmul.ts";
 import { max, sum } from "../../../engine/ops/reduce.ts";
-import {
-  concat,
-  expand,
-  permute,
-  reshape,
-  slice,
-  stopGradient,
-} from "../../../engine/ops/shape.ts";
+import { concat, permute, slice, stopGradient } from "../../../engine/ops/shape.ts";
 import { type Tensor, tensor } from "../../../engine/tensor.ts";
-import type { MaskedLM } from "../../../models/masked-lm.ts";
-import { runningSum } from "../../../models/nn.ts";
-import type { Batch } from "./batch.ts";
+import type { Reader } from "../../reader.ts";
+import type { PromptBatch } from "./batch.ts";
 import type { Classes, Prompts } from "./generator.ts";
 
-/** Ids of BERT's own tokens in a prompt. */
-export interface ReaderIds {
-  readonly mask: number;
-  readonly sep: number;
-}
-
-/** The frozen masked LM as a reader of soft prompts. */
-export class Reader {
-  readonly bert: MaskedLM;
-  readonly classes: Classes;
-  readonly #ids: ReaderIds;
-  constructor(bert: MaskedLM, classes: Classes, ids: ReaderIds) {
-    this.bert = bert;
-    this.classes = classes;
-    this.#ids = ids;
-  }
-
-  /**
-   * Logits at [MASK], [R, vocab_size]. The batch's R = k B rows of BERT ids are k subjects for each of B prompts (2 as
-   * `assemble` makes them: the subject, then "None").
-   * @param m slots before the mask
-   */
-  read(batch: Pick<Batch, "bertIds" | "bertMask">, prompts: Prompts, m: number): Tensor {
-    const { bert } = this;
-    const [slots, rows] = prompts.live.shape;
-    const [all, head] = batch.bertIds.shape;
-    check(all % rows === 0, "reader", () => `${all} subjects do not share ${rows} prompts evenly`);
-    const copies = all / rows;
-    const table = embedding(bert.wordEmbeddings.weight, tensor(this.classes.bert));
-    const soft = permute(matmul(prompts.distributions, table), [1, 0, 2]); // [B, m+n, d]
-    const one = tensor(new Uint32Array(rows).fill(1), [rows, 1]);
-    const tail = (x: Tensor, mask: Tensor, sep: Tensor) => {
-      const parts = [slice(x, 1, 0, m), mask, slice(x, 1, m, slots), sep];
-      const own = concat(
-        parts.filter((part) => part.shape[1] > 0),
-        1,
-      );
-      return concat(new Array<Tensor>(copies).fill(own), 0); // [R, m+n+2, ...]
-    };
-    const embeds = concat(
-      [bert.embed(batch.bertIds), tail(soft, this.#word("mask", rows), this.#word("sep", rows))],
-      1,
-    );
-    const mask = concat([batch.bertMask, tail(permute(prompts.live, [1, 0]), one, one)], 1);
-    const hidden = bert.encode({ embeds, mask, positions: positionsOf(mask) }, {}, head + m);
-    return reshape(bert.logits(hidden), [all, -1]);
-  }
-
-  /** The embedding of a special token in every row, [B, 1, d]. */
-  #word(token: keyof ReaderIds, rows: number): Tensor {
-    const row = this.bert.embed(tensor(Uint32Array.of(this.#ids[token]), [1, 1]));
-    return expand(row, [rows, 1, row.shape[2]]);
-  }
-}
-
-/** Positions u32 [R, T] that count the live places only (a dead one repeats the position before it). */
-export function positionsOf(mask: Tensor): Tensor {
-  return cast(maximum(add(runningSum(cast(mask, "f32")), -1), 0), "u32");
+/**
+ * Logits at [MASK], [S * B, vocab_size], of the subjects of a batch with the prompts that were written for it.
+ * @param m slots before the mask
+ */
+export function readPrompts(
+  reader: Reader,
+  batch: Pick<PromptBatch, "readerIds" | "readerMask">,
+  prompts: Prompts,
+  classes: Classes,
+  m: number,
+): Tensor {
+  const [slots, rows] = prompts.live.shape;
+  const table = embedding(reader.lm.wordEmbeddings.weight, tensor(classes.reader));
+  const soft = permute(matmul(prompts.distributions, table), [1, 0, 2]); // [B, m+n, d]
+  const live = permute(prompts.live, [1, 0]);
+  const part = (start: number, end: number) => ({
+    embeds: slice(soft, 1, start, end),
+    mask: slice(live, 1, start, end),
+  });
+  const subjects = reader.words({ ids: batch.readerIds, mask: batch.readerMask });
+  const behind = m < slots ? [part(m, slots)] : [];
+  return reader.read([subjects, part(0, m)], [...behind, reader.word(reader.ids.sep, rows)]);
 }
 
 /** The loss and its two terms, each a scalar. */
@@ -101,12 +57,12 @@ export type Objective = {
 export const FLOOR = -20;
 
 /**
- * The two-term loss of logits [2B, vocab_size] as `Reader.read` gives them; means are weighted by the batch's weights.
+ * The two-term loss of logits [2B, vocab_size], the own subject and then "None"; means are weighted by the batch's weights.
  * Throws for a negative alpha.
  */
 export function objective(
   logits: Tensor,
-  batch: Pick<Batch, "objects" | "weights">,
+  batch: { readonly objects: Tensor; readonly weights: Tensor },
   alpha: number,
   floor = FLOOR,
 ): Objective {

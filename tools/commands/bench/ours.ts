@@ -12,10 +12,11 @@ import { reshape, slice } from "../../../engine/ops/shape.ts";
 import { softmax } from "../../../engine/ops/softmax.ts";
 import { AdamW } from "../../../engine/optim.ts";
 import { state, type Tensor } from "../../../engine/tensor.ts";
-import { loadSystem } from "../../../promptgen/methods/promptgen/system.ts";
-import { promptProblem } from "../../../promptgen/methods/promptgen/trainer.ts";
+import { itemsOf } from "../../../promptgen/benchmark.ts";
+import { promptProblem } from "../../../promptgen/methods/promptgen/index.ts";
+import { PromptGenPrompter } from "../../../promptgen/methods/promptgen/prompter.ts";
+import { prepare, runOptions } from "../../../promptgen/run.ts";
 import { Random } from "../../../promptgen/training/random.ts";
-import { embeddedWorld } from "../../../promptgen/world/world.ts";
 import { about, job, repacked, time } from "./process.ts";
 import { matmulSizes, operands, rows, stack, stackInput, stackWeights } from "./workload.ts";
 
@@ -116,10 +117,11 @@ if (wanted("training")) {
   await training("stack training", async (t) => (await step(optimizer.scalars(t, 1e-3))).item());
 }
 if (wanted("promptgen")) {
-  const world = embeddedWorld();
-  const sources = { data: world.data, generator: world.bart, mlm: world.bert, m: 10, n: 5 };
-  const system = await loadSystem(sources);
-  const problem = promptProblem(system, 0.3);
+  const run = await prepare(runOptions({ method: "promptgen" }, true));
+  const { prompter } = run;
+  if (!(prompter instanceof PromptGenPrompter)) throw new Error("promptgen has another prompter");
+  const facts = itemsOf(run.benchmark.relations, "train");
+  const problem = promptProblem(prompter, facts, run.buckets, 0.3);
   const width = problem.buckets[problem.buckets.length - 1];
   const items = problem.items(0).slice(0, 32);
   const batch = problem.collate(items, width, 32, new Random(1, 0, 0));

@@ -8,7 +8,12 @@ import {
   readFloat32,
 } from "../../../models/formats/safetensors.ts";
 import { pathSource } from "../../../models/formats/source.ts";
-import type { Classes } from "../../../promptgen/methods/promptgen/generator.ts";
+import { assemble, type Example } from "../../../promptgen/methods/promptgen/batch.ts";
+import type { Classes, Generator } from "../../../promptgen/methods/promptgen/generator.ts";
+import type { TrainingBatch } from "../../../promptgen/methods/promptgen/index.ts";
+import { objective, readPrompts } from "../../../promptgen/methods/promptgen/objective.ts";
+import type { Reader } from "../../../promptgen/reader.ts";
+import { filledUp, rowWeights } from "../../../promptgen/training/padding.ts";
 
 /** One line of the table: the largest difference beside the largest value, and what is allowed. */
 export interface Compared {
@@ -69,7 +74,56 @@ export interface StepSettings {
 export function classesOf(pairs: ArrayLike<number>): Classes {
   const size = pairs.length / 2;
   const column = (k: number) => Uint32Array.from({ length: size }, (_, i) => pairs[2 * i + k]);
-  return { size, end: size - 1, bart: column(0), bert: column(1) };
+  return { size, end: size - 1, generator: column(0), reader: column(1) };
+}
+
+/** One fact as PyTorch's side writes it: BART's input, the pieces of its subject for each model, BERT's id of its object. */
+export type StepFact = {
+  readonly encoder: readonly number[];
+  readonly bart: readonly number[];
+  readonly bert: readonly number[];
+  readonly object: number;
+};
+
+/** The facts as a batch of `rows` rows of one subject width, asked with their own subject and with "None". */
+export function stepBatch(
+  facts: readonly StepFact[],
+  width: number,
+  rows: number,
+  extra: number,
+  { bart, bert }: Pick<StepSettings, "bart" | "bert">,
+): TrainingBatch {
+  const layout = { extra, ids: { generator: bart, reader: bert } };
+  const objects = filledUp(facts, rows).map(({ object }) => object);
+  return {
+    ...assemble(
+      facts.map((fact) => exampleOf(fact, bert.none)),
+      width,
+      rows,
+      layout,
+    ),
+    objects: tensor(Uint32Array.from(objects)),
+    weights: rowWeights(facts.length, rows),
+  };
+}
+
+/** A fact as PromptGen's batches take it. */
+export const exampleOf = (fact: StepFact, none: number): Example => ({
+  encoder: fact.encoder,
+  generator: fact.bart,
+  reader: [fact.bert, [none]],
+});
+
+/** The whole step of a batch: prompts, logits at [MASK], losses. */
+export function stepOf(
+  generator: Generator,
+  reader: Reader,
+  batch: TrainingBatch,
+  { alpha, floor }: Pick<StepSettings, "alpha" | "floor">,
+) {
+  const prompts = generator.unroll(batch);
+  const logits = readPrompts(reader, batch, prompts, generator.classes, generator.m);
+  return { prompts, logits, ...objective(logits, batch, alpha, floor) };
 }
 
 /** A file of PyTorch's results that is read tensor by tensor. */

@@ -13,30 +13,30 @@ import type { Tensor } from "../../../engine/tensor.ts";
 import { BartForConditionalGeneration } from "../../../models/bart.ts";
 import { BertForMaskedLM } from "../../../models/bert.ts";
 import type { Storage } from "../../../models/weights.ts";
-import {
-  assemble,
-  type Batch,
-  type Example,
-  layoutOf,
-} from "../../../promptgen/methods/promptgen/batch.ts";
+import { extraOf, subjectWidth } from "../../../promptgen/methods/promptgen/batch.ts";
 import { Generator } from "../../../promptgen/methods/promptgen/generator.ts";
-import { objective, Reader } from "../../../promptgen/methods/promptgen/objective.ts";
+import type { TrainingBatch } from "../../../promptgen/methods/promptgen/index.ts";
+import { Reader } from "../../../promptgen/reader.ts";
 import {
   classesOf,
   compareForward,
   DEVICES,
   distance,
+  exampleOf,
   memory,
   Results,
+  type StepFact,
   type StepSettings,
   say,
+  stepBatch,
+  stepOf,
 } from "./process.ts";
 
 /** Bytes of gradients that are computed at once. */
 const GROUP = 400e6;
 
 const [folder, deviceName, storage] = process.argv.slice(2);
-const settings: StepSettings & { readonly facts: Example[] } = JSON.parse(
+const settings: StepSettings & { readonly facts: StepFact[] } = JSON.parse(
   readFileSync(join(folder, "step.json"), "utf8"),
 );
 const want = await Results.open(join(folder, `step.${storage}.safetensors`));
@@ -49,19 +49,15 @@ const start = performance.now();
 const bart = await BartForConditionalGeneration.load(join(folder, "bart"));
 const bert = await BertForMaskedLM.load(join(folder, "bert"), storage as Storage);
 const generator = new Generator(bart, classes, settings.bart.mask, settings);
-const reader = new Reader(bert, classes, settings.bert);
-const layout = layoutOf(settings.facts, settings, 1);
+const reader = new Reader(bert, settings.bert);
+const examples = settings.facts.map((fact) => exampleOf(fact, settings.bert.none));
 const rows = settings.facts.length;
-const batch = assemble(settings.facts, layout.buckets[0], rows, layout);
-
-function stepOf(inputs: Batch) {
-  const prompts = generator.unroll(inputs);
-  const logits = reader.read(inputs, prompts, generator.m);
-  return { prompts, logits, ...objective(logits, inputs, settings.alpha, settings.floor) };
-}
+const width = Math.max(...examples.map(subjectWidth));
+const batch = stepBatch(settings.facts, width, rows, extraOf(examples), settings);
+const step = (inputs: TrainingBatch) => stepOf(generator, reader, inputs, settings);
 
 /** What a step gives beside gradients. */
-function resultsOf({ prompts, logits, loss, object, none }: ReturnType<typeof stepOf>) {
+function resultsOf({ prompts, logits, loss, object, none }: ReturnType<typeof step>) {
   return {
     distributions: permute(prompts.distributions, [1, 0, 2]), // [B, m+n, V]
     live: permute(prompts.live, [1, 0]),
@@ -105,9 +101,9 @@ async function compareGradients(): Promise<void> {
   for (const group of groups()) {
     const begun = performance.now();
     const parameters = group.map(([, parameter]) => parameter);
-    const run = compile(device, (inputs: Batch) => {
-      const step = stepOf(inputs);
-      return { gradients: grad(step.loss, parameters), ...resultsOf(step) };
+    const run = compile(device, (inputs: TrainingBatch) => {
+      const made = step(inputs);
+      return { gradients: grad(made.loss, parameters), ...resultsOf(made) };
     });
     const { gradients, ...results } = await run(batch);
     if (found.length === 0) await compareResults(results);

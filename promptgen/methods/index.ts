@@ -1,0 +1,15 @@
+/** Every method, in the order of the tables. A new one is a file beside this and a row in the list. */
+import { majority } from "./majority.ts";
+import type { Method } from "./method.ts";
+import { promptgen } from "./promptgen/index.ts";
+import { template } from "./template.ts";
+
+export const METHODS: readonly Method[] = [majority, template, promptgen];
+
+/** The method of a name. Throws one sentence for a name that is none. */
+export function methodOf(name: string): Method {
+  const found = METHODS.find((method) => method.name === name);
+  if (found) return found;
+  const names = METHODS.map((method) => method.name).join(", ");
+  throw new Error(`[method] there is no method ${name}; choose among ${names}`);
+}

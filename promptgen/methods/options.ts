@@ -1,0 +1,140 @@
+/** Options of methods: the one table from which the command line, its help, defaults and limits are made. Knows no method. */
+
+/** One option. */
+export type Option = NumberOption | ChoiceOption | PathOption;
+
+type Common = {
+  /** How its value is written in the help: X, N, DIR. */
+  readonly value: string;
+  readonly help: string;
+  /** Part of what a prompter is made of: runs that differ in it cannot share one. Default: false. */
+  readonly structural?: boolean;
+};
+
+export type NumberOption = Common & {
+  readonly kind: "number";
+  readonly initial: number;
+  /** What suits the embedded world, where that is another value. */
+  readonly world?: number;
+  readonly least: number;
+  readonly most?: number;
+  readonly whole?: boolean;
+};
+
+export type ChoiceOption = Common & {
+  readonly kind: "choice";
+  readonly initial: string;
+  readonly choices: readonly string[];
+};
+
+/** A directory, or a model by its name on the Hub; `initial` "world" is the embedded one. */
+export type PathOption = Common & {
+  readonly kind: "model" | "folder";
+  readonly initial: string;
+};
+
+export type OptionTable = Readonly<Record<string, Option>>;
+export type OptionValue = number | string;
+
+/** Values by name, as they stand in run.json. */
+export type Options = Readonly<Record<string, OptionValue>>;
+
+/** The values that a table gives: number or string. */
+export type OptionsOf<T extends OptionTable> = {
+  readonly [K in keyof T]: T[K] extends NumberOption ? number : string;
+};
+
+/**
+ * The options of a table, with its defaults for those that were not given.
+ * @throws one sentence for a name that is not in the table, a wrong kind, a number outside its limits
+ */
+export function optionsOf(table: OptionTable, given: Options, world = false): Options {
+  const unknown = Object.keys(given).find((name) => !(name in table));
+  if (unknown !== undefined) {
+    throw new Error(
+      `[options] there is no option ${unknown}; choose among ${Object.keys(table).join(", ")}`,
+    );
+  }
+  return Object.fromEntries(
+    Object.entries(table).map(([name, option]) => {
+      const value = given[name] ?? initialOf(option, world);
+      const problem = problemOf(option, value);
+      if (problem) throw new Error(`[options] ${name} is ${value}; ${problem}`);
+      return [name, value];
+    }),
+  );
+}
+
+export const initialOf = (option: Option, world: boolean): OptionValue =>
+  world && option.kind === "number" ? (option.world ?? option.initial) : option.initial;
+
+/** What to give instead of a value that an option does not take; undefined for one that it takes. */
+export function problemOf(option: Option, value: OptionValue): string | undefined {
+  if (option.kind === "choice") {
+    return option.choices.includes(String(value))
+      ? undefined
+      : `choose among ${option.choices.join(", ")}`;
+  }
+  if (option.kind !== "number") return value === "" ? "name a folder" : undefined;
+  const { least, most = Number.MAX_SAFE_INTEGER, whole = false } = option;
+  const fits = typeof value === "number" && value >= least && value <= most;
+  if (fits && (!whole || Number.isSafeInteger(value))) return undefined;
+  const kind = whole ? "a whole number" : "a number";
+  const range = option.most === undefined ? `of ${least} or more` : `from ${least} to ${most}`;
+  return `give ${kind} ${range}`;
+}
+
+/** Options of every method that is trained by AdamW in the loop; `initial` values are the paper's of that method. */
+export const trainingOptions = (initial: {
+  readonly lr: number;
+  readonly warmup: number;
+  readonly weightDecay: number;
+  readonly batchSize: number;
+  readonly epochs: number;
+  /** What suits the embedded world. */
+  readonly world?: { readonly lr?: number; readonly epochs?: number };
+}) =>
+  ({
+    lr: {
+      kind: "number",
+      value: "X",
+      help: "peak learning rate of AdamW",
+      initial: initial.lr,
+      ...(initial.world?.lr === undefined ? {} : { world: initial.world.lr }),
+      least: 0,
+    },
+    warmup: {
+      kind: "number",
+      value: "X",
+      help: "share of the steps in which the rate rises; it then falls to 0",
+      initial: initial.warmup,
+      least: 0,
+      most: 1,
+    },
+    "weight-decay": {
+      kind: "number",
+      value: "X",
+      help: "decoupled decay",
+      initial: initial.weightDecay,
+      least: 0,
+    },
+    "batch-size": {
+      kind: "number",
+      value: "N",
+      help: "facts a step",
+      initial: initial.batchSize,
+      least: 1,
+      whole: true,
+    },
+    epochs: {
+      kind: "number",
+      value: "N",
+      help: "passes over the training facts",
+      initial: initial.epochs,
+      ...(initial.world?.epochs === undefined ? {} : { world: initial.world.epochs }),
+      least: 1,
+      whole: true,
+    },
+  }) satisfies OptionTable;
+
+export type TrainingOptions = OptionsOf<ReturnType<typeof trainingOptions>>;

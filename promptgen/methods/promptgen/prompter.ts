@@ -1,0 +1,161 @@
+/** PromptGen as a prompter: the generator writes a prompt for the fact's own subject, the reader is asked with any. */
+import type { Device } from "../../../engine/device.ts";
+import { readCheckpoint } from "../../../models/formats/checkpoint.ts";
+import { loadSeq2Seq, seq2Seq } from "../../../models/registry.ts";
+import { restoreWeights } from "../../../models/restore.ts";
+import { copyTokenizer, saveCheckpoint } from "../../../models/save.ts";
+import { loadTokenizer } from "../../../models/tokenizer/tokenizer.ts";
+import { type Benchmark, checkSpecialTokens, itemsOf, NONE, SPLITS } from "../../benchmark.ts";
+import type { Fact } from "../../facts/facts.ts";
+import { checkpointFingerprint } from "../../training/fingerprint.ts";
+import type { Asked, Prediction, Prompter, Trace } from "../method.ts";
+import {
+  assemble,
+  type BatchLayout,
+  type Example,
+  encodeExample,
+  extraOf,
+  type PromptBatch,
+  subjectWidth,
+  type Tokenizers,
+} from "./batch.ts";
+import { Generator, hardened } from "./generator.ts";
+import { readPrompts } from "./objective.ts";
+import { type CommonVocabulary, pairVocabularies } from "./vocabulary.ts";
+
+export class PromptGenPrompter implements Prompter {
+  readonly benchmark: Benchmark;
+  readonly generator: Generator;
+  readonly vocabulary: CommonVocabulary;
+  readonly limit: number;
+  readonly contents: Readonly<Record<string, string>>;
+  readonly #tokenizers: Tokenizers;
+  readonly #layout: BatchLayout;
+  /** Where the generator's tokenizer is. */
+  readonly #folder: string;
+  readonly #hard: boolean;
+  /** Facts are encoded once; the subjects that they are asked with may change. */
+  readonly #encoded = new WeakMap<Fact, { subjects: string; example: Example }>();
+
+  private constructor(
+    benchmark: Benchmark,
+    generator: Generator,
+    vocabulary: CommonVocabulary,
+    tokenizers: Tokenizers,
+    folder: string,
+    contents: Readonly<Record<string, string>>,
+    hard: boolean,
+  ) {
+    this.benchmark = benchmark;
+    this.generator = generator;
+    this.vocabulary = vocabulary;
+    this.contents = contents;
+    this.#tokenizers = tokenizers;
+    this.#folder = folder;
+    this.#hard = hard;
+    const examples = SPLITS.flatMap((split) =>
+      itemsOf(benchmark.relations, split).map((item) =>
+        this.#example({ ...item, subjects: [item.fact.subject, NONE] }),
+      ),
+    );
+    const { bos, eos, pad } = tokenizers.generator;
+    const { cls, pad: blank } = benchmark.reader.ids;
+    const ids = { generator: { bos, eos, pad }, reader: { cls, pad: blank } };
+    this.#layout = { extra: extraOf(examples), ids };
+    this.limit = widestSubject(generator, benchmark, this.#layout.extra);
+  }
+
+  /**
+   * The prompter with the generator of a directory.
+   * @param slots m soft words before the mask and n behind it
+   * @param hard the reader reads the most probable words in place of the mixtures
+   */
+  static async load(
+    benchmark: Benchmark,
+    directory: string,
+    slots: { readonly m: number; readonly n: number },
+    hard = false,
+  ): Promise<PromptGenPrompter> {
+    const [checkpoint, tokenizer] = await Promise.all([
+      readCheckpoint(directory),
+      loadTokenizer(directory),
+    ]);
+    const lm = seq2Seq(checkpoint);
+    const { bos, eos, pad, mask } = tokenizer;
+    checkSpecialTokens("generator", lm.vocabularySize, [bos, eos, pad, mask]);
+    const vocabulary = pairVocabularies(tokenizer, benchmark.tokenizer);
+    const generator = new Generator(lm, vocabulary, mask, slots);
+    const tokenizers = { generator: tokenizer, reader: benchmark.tokenizer };
+    const contents = { generator: await checkpointFingerprint(checkpoint) };
+    return new PromptGenPrompter(
+      benchmark,
+      generator,
+      vocabulary,
+      tokenizers,
+      directory,
+      contents,
+      hard,
+    );
+  }
+
+  width(asked: Asked): number {
+    return subjectWidth(this.#example(asked));
+  }
+
+  collate(asked: readonly Asked[], width: number, rows: number): PromptBatch {
+    const examples = asked.map((one) => this.#example(one));
+    return assemble(examples, width, rows, this.#layout);
+  }
+
+  predict(batch: PromptBatch): Prediction {
+    const prompts = this.generator.unroll(batch);
+    const read = this.#hard ? hardened(prompts) : prompts;
+    const { reader } = this.benchmark;
+    return {
+      logits: readPrompts(reader, batch, read, this.vocabulary, this.generator.m),
+      trace: { best: prompts.best, live: prompts.live },
+      slots: prompts.distributions,
+    };
+  }
+
+  words(_asked: Asked, { values, rows }: Trace, row: number): string {
+    const { m, n } = this.generator;
+    const segment = (start: number, end: number): string[] =>
+      Array.from({ length: end - start }, (_, i) => (start + i) * rows + row)
+        .filter((at) => values.live[at] === 1)
+        .map((at) => this.vocabulary.words[values.best[at]]);
+    return ["[X]", ...segment(0, m), "[Y]", ...segment(m, m + n)].join(" ");
+  }
+
+  /** A checkpoint directory of the generator, with its tokenizer. */
+  async save(device: Device, folder: string): Promise<void> {
+    await saveCheckpoint(folder, device, this.generator.lm);
+    await copyTokenizer(this.#folder, folder);
+  }
+
+  async restore(device: Device, folder: string): Promise<void> {
+    await restoreWeights(device, this.generator.lm, await loadSeq2Seq(folder));
+  }
+
+  #example(asked: Asked): Example {
+    const subjects = JSON.stringify(asked.subjects);
+    const known = this.#encoded.get(asked.fact);
+    if (known?.subjects === subjects) return known.example;
+    const example = encodeExample(asked, this.#tokenizers);
+    this.#encoded.set(asked.fact, { subjects, example });
+    return example;
+  }
+}
+
+/** The most pieces that a subject may have, so that every sequence fits the models' position tables. */
+function widestSubject({ lm, m, n }: Generator, { reader }: Benchmark, extra: number): number {
+  const writes = lm.positions;
+  const reads = reader.lm.positions;
+  const limit = Math.min(writes - extra, writes - (m + n + 3), reads - (m + n + 3));
+  if (limit < 1) {
+    throw new Error(
+      `[prompt] m ${m} and n ${n} leave no room for a subject in ${writes} positions of the generator and ${reads} of the masked LM; use fewer slots`,
+    );
+  }
+  return limit;
+}

@@ -1,0 +1,154 @@
+/**
+ * Templates written or searched by others: one sentence a relation with [X] for the subject and [Y] for the object, which the
+ * reader reads as words. Nothing is trained.
+ */
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { Device } from "../../engine/device.ts";
+import { type Tensor, tensor } from "../../engine/tensor.ts";
+import { writeWhole } from "../../models/formats/files.ts";
+import type { Benchmark } from "../benchmark.ts";
+import { checkTemplate, fill, loadTemplates, TEMPLATE_SETS } from "../facts/templates.ts";
+import { filledUp, rightPadded } from "../training/padding.ts";
+import { type Asked, type Method, type Prediction, type Prompter, untrained } from "./method.ts";
+import type { OptionsOf, OptionTable } from "./options.ts";
+
+const OPTIONS = {
+  templates: {
+    kind: "choice",
+    value: "SET",
+    help: "manual (LAMA's own), or a set of published ones that stands in the data's relation_metainfo/: LPAQA, AutoPrompt",
+    initial: "manual",
+    choices: ["manual", "LPAQA", "AutoPrompt"],
+    structural: true,
+  },
+} as const satisfies OptionTable;
+
+/** Rows of the tables by set. */
+const ROWS: Readonly<Record<string, string>> = {
+  manual: "Manual",
+  LPAQA: "LPAQA",
+  AutoPrompt: "AutoPrompt (5 [T]s)",
+};
+
+const FILE = "prompts.json";
+
+type TemplateBatch = { readonly ids: Tensor; readonly mask: Tensor; readonly places: Tensor };
+
+/** A question as the reader reads it, and where its [MASK] stands. */
+export type Filled = { readonly ids: readonly number[]; readonly place: number };
+
+/** A template for each relation. */
+export class TemplatePrompter implements Prompter {
+  readonly limit: number;
+  readonly contents = {};
+  readonly #benchmark: Benchmark;
+  #templates: ReadonlyMap<string, string>;
+
+  /** @param templates by relation; throws for a relation without one */
+  constructor(benchmark: Benchmark, templates: ReadonlyMap<string, string>) {
+    const lacking = benchmark.relations.find(({ id }) => !templates.has(id));
+    if (lacking) {
+      throw new Error(
+        `[templates] there is no template for ${lacking.id}; add one, or leave the relation out`,
+      );
+    }
+    this.#benchmark = benchmark;
+    this.#templates = templates;
+    this.limit = benchmark.reader.lm.positions;
+  }
+
+  width(asked: Asked): number {
+    return this.#filled(asked).reduce((most, { ids }) => Math.max(most, ids.length), 0);
+  }
+
+  collate(asked: readonly Asked[], width: number, rows: number): TemplateBatch {
+    const questions = filledUp(
+      asked.map((one) => this.#filled(one)),
+      rows,
+    );
+    const all = questions[0].flatMap((_, s) => questions.map((own) => own[s]));
+    const { ids, mask } = rightPadded(
+      all.map((one) => one.ids),
+      width,
+      this.#benchmark.reader.ids.pad,
+    );
+    const places = tensor(Uint32Array.from(all, ({ place }, row) => row * width + place));
+    return { ids, mask, places };
+  }
+
+  predict({ ids, mask, places }: TemplateBatch): Prediction {
+    return { logits: this.#benchmark.reader.readTokens({ ids, mask }, places), trace: {} };
+  }
+
+  words({ relation }: Asked): string {
+    return this.#template(relation.id);
+  }
+
+  async save(_device: Device, folder: string): Promise<void> {
+    const text = `${JSON.stringify(Object.fromEntries(this.#templates), null, 2)}\n`;
+    await writeWhole(join(folder, FILE), text);
+  }
+
+  async restore(_device: Device, folder: string): Promise<void> {
+    this.#templates = await readPrompts(folder);
+  }
+
+  #template(id: string): string {
+    const found = this.#templates.get(id);
+    if (found === undefined) throw new Error(`[templates] there is no template for ${id}`);
+    return found;
+  }
+
+  #filled({ relation, subjects }: Asked): Filled[] {
+    const template = this.#template(relation.id);
+    return subjects.map((subject) => filled(this.#benchmark, template, subject));
+  }
+}
+
+/** `[CLS] sentence [SEP]` with [MASK] for the object. */
+export function filled(
+  { tokenizer }: Pick<Benchmark, "tokenizer">,
+  template: string,
+  subject: string,
+): Filled {
+  const { cls, sep, mask } = tokenizer;
+  const ids = [cls, ...tokenizer.encode(fill(template, subject, tokenizer.token(mask))), sep];
+  // the object's mask, should the subject be spelled like one
+  const objectFirst = template.indexOf("[Y]") < template.indexOf("[X]");
+  return { ids, place: objectFirst ? ids.indexOf(mask) : ids.lastIndexOf(mask) };
+}
+
+async function readPrompts(folder: string): Promise<Map<string, string>> {
+  const path = join(folder, FILE);
+  const text = await readFile(path, "utf8").catch((cause) => {
+    throw new Error(`[templates] ${path} cannot be read; name the folder of a saved prompter`, {
+      cause,
+    });
+  });
+  try {
+    const entries = Object.entries(JSON.parse(text) as Record<string, unknown>);
+    return new Map(entries.map(([id, template]) => [id, checkTemplate(String(template), path)]));
+  } catch (cause) {
+    const why = cause instanceof SyntaxError ? "is not JSON" : String(Object(cause).message);
+    throw new Error(`[templates] ${path} ${why}; save the prompter again`, { cause });
+  }
+}
+
+export const template: Method = {
+  name: "template",
+  summary: "hand-written or published templates, one a relation; nothing is trained",
+  scope: "all",
+  options: OPTIONS,
+  choices: {},
+  row: ({ templates }) => ROWS[templates] ?? String(templates),
+  async open(benchmark: Benchmark, { templates: set }: OptionsOf<typeof OPTIONS>, saved?: string) {
+    if (saved !== undefined) return new TemplatePrompter(benchmark, await readPrompts(saved));
+    const known = TEMPLATE_SETS.find((name) => name === set);
+    const templates = known
+      ? await loadTemplates(benchmark.data, known)
+      : new Map(benchmark.relations.map(({ id, template: own }) => [id, own]));
+    return new TemplatePrompter(benchmark, templates);
+  },
+  train: untrained,
+};

@@ -1,0 +1,375 @@
+/**
+ * A run: options choose a method, facts and models; the method is trained into a folder; its best prompter is asked the test
+ * facts. What a command line adds (names on the Hub, progress, words) comes from outside.
+ */
+import { existsSync } from "node:fs";
+import { isAbsolute, resolve } from "node:path";
+import type { Device } from "../engine/device.ts";
+import {
+  type Benchmark,
+  type BenchmarkSources,
+  type Item,
+  itemsOf,
+  loadBenchmark,
+  SPLITS,
+} from "./benchmark.ts";
+import type { Relation } from "./facts/facts.ts";
+import { bucketsFor, Examiner, FILLERS, type Measured } from "./measure.ts";
+import { methodOf } from "./methods/index.ts";
+import { Joined, type Method, type Prompter } from "./methods/method.ts";
+import { type Options, type OptionTable, optionsOf } from "./methods/options.ts";
+import type { Evaluation, Outcome, StepReport } from "./training/loop.ts";
+import { type JsonObject, type LogRow, RunFolder } from "./training/run-folder.ts";
+import { embeddedWorld } from "./world/world.ts";
+
+/** What stands for a place of the embedded world in run.json, so that a run can be moved. */
+export const WORLD = "world";
+
+/** Options that every method has. */
+export const SHARED_OPTIONS = {
+  reader: {
+    kind: "model",
+    value: "DIR or NAME",
+    help: "masked LM that is asked, BERT or RoBERTa, as google-bert/bert-base-cased; it is never changed",
+    initial: WORLD,
+  },
+  data: {
+    kind: "folder",
+    value: "DIR",
+    help: "facts in the layout of the OptiPrompt archive: autoprompt_data/, LAMA-TREx/, relation_metainfo/, common_vocabs/",
+    initial: WORLD,
+  },
+  seed: {
+    kind: "number",
+    value: "N",
+    help: "decides order, dropout and random starts",
+    initial: 1,
+    least: 0,
+    whole: true,
+  },
+} as const satisfies OptionTable;
+
+/** The options that decide a run, by their names on the command line. */
+export type RunOptions = {
+  readonly method: string;
+  /** Folders, or for models names on the Hub; "world" is what comes with the package. */
+  readonly reader: string;
+  readonly data: string;
+  /** Ids joined by commas; empty for all. */
+  readonly relations: string;
+  readonly seed: number;
+  /** Those of the method. */
+  readonly own: Options;
+};
+
+/** Checks what was given and fills in the rest. Throws one sentence for what does not fit. */
+export function runOptions(given: Options, world = false): RunOptions {
+  const { method: name = "promptgen", relations = "", ...rest } = given;
+  const method = methodOf(String(name));
+  const all = optionsOf({ ...SHARED_OPTIONS, ...method.options }, rest, world);
+  const { reader, data, seed, ...own } = all;
+  return {
+    method: method.name,
+    reader: String(reader),
+    data: String(data),
+    relations: String(relations),
+    seed: Number(seed),
+    own,
+  };
+}
+
+/** As they stand in run.json and on the command line. */
+export const flatOptions = ({ own, ...shared }: RunOptions): Options => ({ ...shared, ...own });
+
+/** A directory for the embedded world, a path, or what `locate` makes of another name. */
+type Locate = (name: string) => Promise<string>;
+const asItIs: Locate = async (name) => name;
+
+/** A run that can be trained or asked. */
+export type Prepared = {
+  readonly method: Method;
+  readonly options: RunOptions;
+  /** With the facts that the prompter can be asked about. */
+  readonly benchmark: Benchmark;
+  readonly prompter: Prompter;
+  /** Widths of batches, see `bucketsFor`. */
+  readonly buckets: readonly number[];
+  /** Sentences about what was left out. */
+  readonly remarks: readonly string[];
+  /** Fingerprints of all that was read, by the option that names it. */
+  readonly contents: Readonly<Record<string, string>>;
+};
+
+/** Where the facts and the reader are. */
+export async function sourcesOf(
+  { data, reader, relations }: RunOptions,
+  locate: Locate = asItIs,
+): Promise<BenchmarkSources> {
+  const world = embeddedWorld();
+  return {
+    data: data === WORLD ? world.data : resolve(data),
+    reader: reader === WORLD ? world.bert : await place(reader, locate),
+    relations: relations === "" ? undefined : relations.split(","),
+  };
+}
+
+const place = async (name: string, locate: Locate): Promise<string> =>
+  isAbsolute(name) || existsSync(name) ? resolve(name) : locate(name);
+
+/**
+ * Loads the facts, the reader and the method's prompter.
+ * @param saved where a trained prompter was saved; without it the prompter is that before training
+ * @param locate makes a directory of a name on the Hub
+ */
+export async function prepare(
+  options: RunOptions,
+  {
+    saved,
+    locate = asItIs,
+  }: { readonly saved?: string | undefined; readonly locate?: Locate } = {},
+): Promise<Prepared> {
+  return prepareOn(await loadBenchmark(await sourcesOf(options, locate)), options, {
+    saved,
+    locate,
+  });
+}
+
+/** As `prepare`, on a benchmark that is loaded. */
+export async function prepareOn(
+  loaded: Benchmark,
+  options: RunOptions,
+  {
+    saved,
+    locate = asItIs,
+  }: { readonly saved?: string | undefined; readonly locate?: Locate } = {},
+): Promise<Prepared> {
+  const method = methodOf(options.method);
+  const world = embeddedWorld();
+  const own: Record<string, string | number> = { ...options.own };
+  for (const [name, option] of Object.entries(method.options)) {
+    if (option.kind !== "model" || saved !== undefined) continue;
+    const given = String(own[name]);
+    own[name] = given === WORLD ? world.bart : await place(given, locate);
+  }
+  const prompter = await method.open(loaded, own, saved);
+  const { relations, message } = withinLimit(loaded.relations, prompter);
+  return {
+    method,
+    options,
+    benchmark: { ...loaded, relations },
+    prompter,
+    buckets: bucketsFor(prompter, relations),
+    remarks: message === "" ? loaded.remarks : [...loaded.remarks, message],
+    contents: { ...loaded.contents, ...prompter.contents },
+  };
+}
+
+/** Leaves out the facts whose question is too long, and the relations that lose a whole split by it. */
+function withinLimit(
+  relations: readonly Relation[],
+  prompter: Prompter,
+): { readonly relations: readonly Relation[]; readonly message: string } {
+  const subjects = (item: Item) => FILLERS.map((filler) => filler.of(item));
+  const fits = (item: Item) =>
+    prompter.width({ ...item, subjects: subjects(item) }) <= prompter.limit;
+  const all = SPLITS.flatMap((split) => itemsOf(relations, split));
+  const dropped = all.filter((item) => !fits(item));
+  if (dropped.length === 0) return { relations, message: "" };
+  const left = relations.map((relation) => {
+    const of = (split: (typeof SPLITS)[number]) =>
+      relation[split].filter((fact) => fits({ relation, fact }));
+    return { ...relation, train: of("train"), dev: of("dev"), test: of("test") };
+  });
+  const kept = left.filter((relation) => SPLITS.every((split) => relation[split].length > 0));
+  const message =
+    `[data] ${dropped.length} of ${all.length} facts have a subject that is too long for the models' positions: ` +
+    `at most ${prompter.limit} pieces fit (${dropped[0].fact.subject.slice(0, 40)}, ...); they are left out`;
+  if (kept.length === 0) throw new Error(`${message}, and no relation is left`);
+  return { relations: kept, message };
+}
+
+/** An examiner of the facts of a run. */
+export const examinerOf = (
+  device: Device,
+  { benchmark, prompter, buckets, options }: Prepared,
+  asked: Prompter = prompter,
+): Examiner => {
+  const batchSize = Number(options.own["batch-size"] ?? 32);
+  return new Examiner(device, benchmark, asked, { buckets, batchSize });
+};
+
+/** What a training may be given beside its run. */
+export type TrainOptions = {
+  readonly device: Device;
+  readonly folder: RunFolder;
+  readonly resume?: boolean | undefined;
+  readonly saveEvery?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** What a checkpoint must share with the run that goes on from it. */
+  readonly identity?: string | undefined;
+  /** Asks with the prompter that is trained; one of its own when left out. */
+  readonly examiner?: Examiner | undefined;
+  /** `relation` where the method trains one after the other. */
+  onStep?(report: StepReport, relation?: Relation): void;
+  onEvaluation?(row: LogRow, relation?: Relation): void;
+};
+
+/** Trains the method of a run; where it has a prompt for each relation, one after the other in sub-folders. */
+export async function trainRun(run: Prepared, options: TrainOptions): Promise<Outcome> {
+  const { method, benchmark } = run;
+  const examiner = options.examiner ?? examinerOf(options.device, run);
+  if (method.scope === "all") return trainOn(run, benchmark.relations, options, examiner);
+  const outcomes: Outcome[] = [];
+  for (const relation of benchmark.relations) {
+    const folder = relationFolder(options.folder, relation);
+    const outcome = await trainOn(
+      run,
+      [relation],
+      {
+        ...options,
+        folder,
+        resume: options.resume === true && existsSync(folder.last),
+        onStep: (report) => options.onStep?.(report, relation),
+        onEvaluation: (row) => options.onEvaluation?.(row, relation),
+      },
+      examiner,
+    );
+    outcomes.push(outcome);
+    if (!outcome.finished) break;
+  }
+  return together(outcomes);
+}
+
+const relationFolder = (folder: RunFolder, { id }: Relation): RunFolder =>
+  new RunFolder(folder.file(id));
+
+function trainOn(
+  run: Prepared,
+  relations: readonly Relation[],
+  options: TrainOptions,
+  examiner: Examiner,
+): Promise<Outcome> {
+  const { method, prompter, buckets } = run;
+  const dev = itemsOf(relations, "dev");
+  const { signal } = options;
+  return method.train(prompter, {
+    ...options,
+    relations,
+    options: run.options.own,
+    seed: run.options.seed,
+    buckets,
+    async evaluate(): Promise<Evaluation | undefined> {
+      const measured = await examiner.measure(dev, { signal });
+      return measured && { score: measured.accuracy[0], figures: figuresOf(measured) };
+    },
+  });
+}
+
+const figuresOf = ({ accuracy, distinct, answered }: Measured): JsonObject => ({
+  devAccuracy: accuracy[0],
+  devNone: accuracy[1],
+  distinctPrompts: distinct,
+  devFacts: answered.length,
+});
+
+/** The outcomes of relations as one: their steps together, the mean of their best scores. */
+function together(outcomes: readonly Outcome[]): Outcome {
+  const sum = (of: (outcome: Outcome) => number) => outcomes.reduce((n, o) => n + of(o), 0);
+  const best = outcomes.flatMap((outcome) => outcome.best ?? []);
+  const score = best.reduce((total, one) => total + one.score, 0) / best.length;
+  return {
+    step: sum(({ step }) => step),
+    steps: sum(({ steps }) => steps),
+    finished: outcomes.every(({ finished }) => finished),
+    best: best.length === 0 ? undefined : { step: sum(({ best: b }) => b?.step ?? 0), score },
+  };
+}
+
+/** The prompter as a finished run's folder has it. */
+export async function bestPrompter(
+  { method, prompter }: Prepared,
+  device: Device,
+  folder: RunFolder,
+): Promise<Prompter> {
+  if (method.scope === "relation") {
+    return new Joined(prompter, (relation) => relationFolder(folder, relation).best);
+  }
+  await prompter.restore(device, folder.best);
+  return prompter;
+}
+
+/** Where a trained prompter can be opened from; undefined where one is opened as it was before training. */
+export const savedPrompter = (method: Method, folder: RunFolder): string | undefined =>
+  method.scope === "all" ? folder.best : undefined;
+
+/** run.json. */
+export type RunFile = {
+  readonly options: RunOptions;
+  readonly contents: Readonly<Record<string, string>>;
+  /** What a checkpoint must share with the run that goes on from it. */
+  readonly identity: string;
+};
+
+/** Writes run.json into a new folder. */
+export async function beginRun(folder: RunFolder, run: Prepared): Promise<RunFile> {
+  const { method, options, contents } = run;
+  const flat = flatOptions(options);
+  const choices = { ...method.choices, ...sharedChoices(method) };
+  await folder.begin({ options: flat, contents, choices });
+  return { options, contents, identity: JSON.stringify([flat, contents]) };
+}
+
+const sharedChoices = ({ scope }: Method): JsonObject => ({
+  selection:
+    scope === "all"
+      ? "mean over relations on the dev facts, before the first step and three times an epoch"
+      : "the relation's dev facts, before the first step and three times an epoch",
+  answers: "argmax over the common words that are one token of the masked LM",
+});
+
+/** Reads run.json, also one from before there were methods, whose reader was called mlm. */
+export async function readRun(folder: RunFolder): Promise<RunFile> {
+  const file = await folder.readJson("run.json");
+  const isObject = (value: unknown): value is Record<string, string> =>
+    typeof value === "object" && value !== null && !Array.isArray(value);
+  const { options, contents } = file;
+  if (!isObject(options) || !isObject(contents)) {
+    throw new Error(`[run] ${folder.path} is no run of tools/train.ts; name the folder of one`);
+  }
+  const renamed = ({ mlm, ...rest }: Record<string, string>) =>
+    mlm === undefined ? rest : { reader: mlm, ...rest };
+  try {
+    return {
+      options: runOptions(renamed(options)),
+      contents: renamed(contents),
+      identity: JSON.stringify([options, contents]),
+    };
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new Error(`[run] ${folder.file("run.json")}: ${why}; start another run`, { cause });
+  }
+}
+
+/** Throws when the facts or a model are not what the run was started with. */
+export function checkContents(saved: RunFile, { contents }: Prepared): void {
+  for (const [name, fingerprint] of Object.entries(saved.contents)) {
+    if (contents[name] === fingerprint) continue;
+    const given = flatOptions(saved.options)[name];
+    throw new Error(
+      `[resume] --${name}: the contents of ${given} have changed since the run was started; restore them or start another run`,
+    );
+  }
+}
+
+/** Runs that may share a prompter: of one method, with equal values of all options that it is made of. */
+export const prompterKey = ({ method: name, own }: RunOptions): string => {
+  const table = methodOf(name).options;
+  const structure = Object.entries(own).filter(([option]) => table[option]?.structural);
+  return JSON.stringify([name, structure]);
+};
+
+/** A run's folder for each relation where its method has one. */
+export const foldersOf = (run: Prepared, folder: RunFolder): RunFolder[] =>
+  run.method.scope === "all"
+    ? [folder]
+    : run.benchmark.relations.map((relation) => relationFolder(folder, relation));
