@@ -105,7 +105,7 @@ function runTable(benchmark: Benchmark, results: readonly RunResult[]): string {
   const { relations } = benchmark;
   const over = (scores: Scores): number => means(relations, scores).all;
   const text = (value: number | undefined): string => value?.toFixed(1) ?? "-";
-  const head = ["row", "alpha", "seed", "dev", "test", '"None"', "prompts"];
+  const head = ["run", "row", "alpha", "seed", "dev", "test", '"None"', "prompts"];
   const blocks = alike(results).map((own) => {
     const rows = own.map(({ folder, run, row, alpha, best, measured }) => [
       folder.path,
@@ -122,9 +122,11 @@ function runTable(benchmark: Benchmark, results: readonly RunResult[]): string {
       spread(meanAndDeviation(own.map(({ measured }) => over(measured.scores[filler]))));
     const shown = alpha === undefined ? "" : String(alpha);
     rows.push([`mean of ${own.length}`, row, shown, "", "", of(0), of(1), ""]);
-    const columns = head.map((title) => ({ head: title, align: "right" }) as const);
+    const columns = head.map(
+      (title, i) => ({ head: title, align: i < 2 ? "left" : "right" }) as const,
+    );
     return printTable({
-      groups: [{ columns: [{ head: "run", align: "left" }, ...columns] }],
+      groups: [{ columns }],
       rows,
       rules: [own.length],
     });

@@ -207,12 +207,13 @@ export class Progress {
   }
 }
 
-/** Items a second over the last steps. */
+/** Items a second over the last steps; empty before the second. */
 export class Rate {
   readonly #times: { at: number; items: number }[] = [];
   add(items: number): string {
     this.#times.push({ at: performance.now(), items });
     if (this.#times.length > 20) this.#times.shift();
+    if (this.#times.length < 2) return ""; // nothing to measure from
     const [first] = this.#times;
     const seconds = (performance.now() - first.at) / 1000;
     if (seconds === 0) return "-";
