@@ -133,7 +133,11 @@ export function workload(options: WorkloadOptions) {
   const classes = { size: common, end: common - 1, generator: first, reader: first };
   const generator = new Generator(bart, classes, bartWords - 1, { m, n });
   const reader = new Reader(bert, { cls: 1, sep: 2, mask: 3, pad: 0 });
-  const optimizer = new AdamW(bart.parameters, { weightDecay: 1e-3, maxNorm: 1 });
+  const optimizer = new AdamW(bart.parameters, {
+    weightDecay: 1e-3,
+    decays: bart.decays,
+    maxNorm: 1,
+  });
   const pieces = (count: number, id: (i: number) => number): number[] =>
     Array.from({ length: count }, (_, i) => id(i) % 80);
   const facts = Array.from({ length: rows }, (_, i) => ({
