@@ -82,7 +82,6 @@ const bartNames = (): Names => ({
   optional: ["final_logits_bias"],
 });
 
-export type { DecoderCache };
 
 /** LayerNorm's epsilon, which is no field of the config. */
 const EPS = 1e-5;
