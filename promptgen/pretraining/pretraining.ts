@@ -47,19 +47,19 @@ const weightedMean = (losses: Tensor, weights: Tensor): Tensor =>
   div(sum(mul(losses, weights)), sum(weights));
 
 /** How BERT's tokens are masked. */
-export interface MaskingOptions {
+export type MaskingOptions = {
   /** Probability that the object is masked, wherever it stands and always by [MASK]. */
   readonly object: number;
   /** Probability that one place of an object that stands twice is left as it is: what can be copied. */
   readonly copy: number;
   /** Probability of any other token; 80 % become [MASK], 10 % a random token, 10 % stay. */
   readonly other: number;
-}
+};
 
-interface BertItem {
+type BertItem = {
   readonly ids: readonly number[]; // with [CLS] and [SEP]
   readonly object: ReadonlySet<number>;
-}
+};
 
 /** A batch of the masked-LM task. R places are predicted; those beyond the masked ones weigh nothing. */
 export type MaskedBatch = {
@@ -156,7 +156,7 @@ export function maskedLM(
 }
 
 /** How BART's input is damaged. */
-export interface InfillOptions {
+export type InfillOptions = {
   /** The share of a text's tokens that is removed is uniform between these. */
   readonly least: number;
   readonly most: number;
@@ -165,12 +165,12 @@ export interface InfillOptions {
   /** Probability that the input is a statement of the same fact that is drawn anew from `statements`. */
   readonly paraphrase: number;
   readonly statements: (sentence: Sentence) => readonly string[];
-}
+};
 
-interface BartItem {
+type BartItem = {
   readonly source: readonly number[];
   readonly target: readonly number[];
-}
+};
 
 /** A batch of the denoising task; T is target length + 1. */
 export type InfillBatch = {

@@ -61,14 +61,14 @@ export async function planOf(options: WorkloadOptions): Promise<Plan> {
 }
 
 /** What all launches of one name have together. */
-export interface Sum {
+export type Sum = {
   launches: number;
   bytes: number;
   flops: number;
   workgroups: number;
-}
+};
 
-export interface Counts {
+export type Counts = {
   readonly launches: readonly PlanLaunch[];
   /** Slots of intermediates, bytes each. */
   readonly slots: readonly number[];
@@ -78,7 +78,7 @@ export interface Counts {
   readonly ops: ReadonlyMap<string, Sum>;
   /** Matrix products by shape and tile. */
   readonly products: ReadonlyMap<string, Sum>;
-}
+};
 
 const present = (regions: readonly (Region | null)[]): Region[] =>
   regions.filter((region) => region !== null);

@@ -16,7 +16,7 @@ export const FOLDERS: Readonly<Record<string, readonly string[]>> = {
   tools: ["promptgen", "models", "engine", "kernels"],
 };
 
-export interface Room {
+export type Room = {
   /** Without the folder: the room `facts` of promptgen. */
   readonly name: string;
   /** Paths from the root; one that ends in `/` is all that is below. */
@@ -25,7 +25,7 @@ export interface Room {
   readonly may: readonly string[] | "all";
   /** Its files may import each other in circles. */
   readonly circles?: true;
-}
+};
 
 /** Rooms by top folder; a folder that is not named is one room. */
 export const ROOMS: Readonly<Record<string, readonly Room[]>> = {
