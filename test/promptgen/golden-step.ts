@@ -46,11 +46,8 @@ export const facts: StepFact[] = encoder.map((ids, b) => ({
 export const EXTRA = 12;
 
 /** `width` 6 holds every subject of the golden. */
-export const batchOf = (
-  rows: readonly StepFact[],
-  count = rows.length,
-  width = 6,
-): TrainingBatch => stepBatch(rows, width, count, EXTRA, settings);
+export const batchOf = (rows: readonly StepFact[], count = rows.length, width = 6): TrainingBatch =>
+  stepBatch(rows, width, count, EXTRA, settings);
 
 /** The golden's generator with the golden's reader, or another masked LM over the same ids. */
 export function loadPair(

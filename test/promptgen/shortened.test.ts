@@ -11,15 +11,7 @@ import { RobertaForMaskedLM } from "../../models/roberta.ts";
 import type { StepFact } from "../../tools/commands/fullsize/process.ts";
 import { onDevices } from "../devices.ts";
 import { closeForward, goldenCheckpoint } from "../models/parity.ts";
-import {
-  batchOf,
-  classes,
-  facts,
-  loadPair,
-  type Pair,
-  settings,
-  stepOf,
-} from "./golden-step.ts";
+import { batchOf, classes, facts, loadPair, type Pair, settings, stepOf } from "./golden-step.ts";
 
 const test = await onDevices("shortened");
 const { m, n } = settings;
@@ -76,7 +68,10 @@ function distributionsAlone({ bart }: Pair, fact: StepFact, row: Row): Tensor {
   const encoded = bart.encode({ ids: reshape(ids(fact.encoder), [1, -1]) });
   const embeds = reshape(text, [length, 1, d]);
   const { hidden } = bart.decode({ embeds }, bart.start(encoded, undefined));
-  const bias = reshape(embedding(reshape(bart.finalLogitsBias, [-1, 1]), ids(classes.generator)), [-1]);
+  const bias = reshape(
+    embedding(reshape(bart.finalLogitsBias, [-1, 1]), ids(classes.generator)),
+    [-1],
+  );
   const all = softmax(linear(reshape(hidden, [length, d]), words, bias)); // [length, C]
   const first = prefix.length - 1; // its output is the first slot's
   const mask = first + row.before + 1; // place of <mask>
