@@ -18,15 +18,12 @@ import { softmax } from "../../engine/ops/softmax.ts";
 import { AdamW } from "../../engine/optim.ts";
 import { state, type Tensor, type TypedArray, tensor } from "../../engine/tensor.ts";
 import { assign } from "../../engine/trace.ts";
-import type { Batch } from "../../promptgen/methods/promptgen/batch.ts";
-import { loadSystem } from "../../promptgen/methods/promptgen/system.ts";
-import { promptProblem } from "../../promptgen/methods/promptgen/trainer.ts";
+import type { TrainingBatch } from "../../promptgen/methods/promptgen/index.ts";
 import { dropoutState, Random } from "../../promptgen/training/random.ts";
-import { sourcesOf } from "../../tools/commands/runs.ts";
 import { closeLosses, trainedLosses } from "../models/parity.ts";
 import { folder } from "../promptgen/fixture.ts";
-import { batchOf, examples, golden, loadPair, settings, stepOf } from "../promptgen/golden-step.ts";
-import { ROOT, tinyOptions, tinyPair } from "../promptgen/tiny.ts";
+import { batchOf, facts, golden, loadPair, settings, stepOf } from "../promptgen/golden-step.ts";
+import { preparePromptGen, ROOT, tinyOptions, tinyPair } from "../promptgen/tiny.ts";
 
 const test = suite("device on cpu");
 const open = (options: DeviceOptions = {}): Promise<Device> =>
@@ -78,11 +75,10 @@ test("a number of threads that cannot be is refused", async () => {
 test("1, 2 and 4 threads train the tiny pair to the same bits, dropout included", async () => {
   const options = tinyOptions(await tinyPair(device));
   const train = async (on: Device): Promise<TypedArray[]> => {
-    const system = await loadSystem(sourcesOf(options));
-    assert.is(system.bart.config.dropout, 0.1);
-    const problem = promptProblem(system, 0.3);
+    const { problem, prompter } = await preparePromptGen(options);
+    assert.is(prompter.generator.lm.json.dropout, 0.1);
     const optimizer = new AdamW(problem.parameters, { decays: problem.decays, maxNorm: 1 });
-    const step = compile(on, (batch: Batch, rng: Tensor, scalars: Tensor) => {
+    const step = compile(on, (batch: TrainingBatch, rng: Tensor, scalars: Tensor) => {
       const { loss, terms } = problem.loss(batch, rng);
       optimizer.update(grad(loss, [...problem.parameters]), scalars, [terms]);
       return { terms };
@@ -110,8 +106,8 @@ test("the build without relaxed SIMD trains like PyTorch too", async () => {
   const pair = loadPair();
   const losses = await trainedLosses(
     await open({ simd: "plain" }),
-    pair.generator.bart,
-    batchOf(examples),
+    pair.bart,
+    batchOf(facts),
     (batch) => stepOf(pair, batch, settings.alpha).loss,
     golden.doubles("train.lr"),
     settings.weight_decay,

@@ -142,7 +142,7 @@ pairs("BART with BERT: pair by pair as the computed table", () => {
     .map((line) => line.split("\t"))
     .filter(([set]) => set === "A")
     .map(([, from, to]) => `${from} ${to}`);
-  const { bart: from, bert: to, end } = pairVocabularies(bart, bert);
+  const { generator: from, reader: to, end } = pairVocabularies(bart, bert);
   assert.equal(
     [...from.subarray(0, end)].map((id, i) => `${id} ${to[i]}`),
     table.sort((a, b) => Number.parseInt(a, 10) - Number.parseInt(b, 10)),
@@ -152,7 +152,7 @@ pairs("BART with BERT: pair by pair as the computed table", () => {
 
 pairs("BART with RoBERTa: every word after a space, with itself", () => {
   const common = pairVocabularies(bart, bart);
-  assert.equal([...common.bart], [...common.bert]);
+  assert.equal([...common.generator], [...common.reader]);
   assert.ok(common.words.includes("Paris") && !common.words.includes("<mask>"));
   const spaced = [...bart.vocabulary.keys()].filter((token) => token.startsWith("Ġ")).length;
   console.log(`${common.end} of ${spaced} tokens after a space are words`);

@@ -4,21 +4,22 @@ import * as assert from "uvu/assert";
 import { read } from "../../engine/compile.ts";
 import { type Tensor, tensor } from "../../engine/tensor.ts";
 import { Generator, inverseOf } from "../../promptgen/methods/promptgen/generator.ts";
-import { diagnose, objective, positionsOf } from "../../promptgen/methods/promptgen/objective.ts";
+import { diagnose, objective } from "../../promptgen/methods/promptgen/objective.ts";
+import { positionsOf } from "../../promptgen/reader.ts";
 import { onDevices } from "../devices.ts";
 import { closeForward } from "../models/parity.ts";
-import { batchOf, classes, examples, loadPair, settings } from "./golden-step.ts";
+import { batchOf, classes, facts, loadPair, settings } from "./golden-step.ts";
 
 const each = await onDevices("objective");
 
 test("slots, alpha, classes and lengths that cannot be", () => {
   const { generator } = loadPair();
   const make = (m: number, n: number) =>
-    new Generator(generator.bart, classes, settings.bart.mask, { m, n });
+    new Generator(generator.lm, classes, settings.bart.mask, { m, n });
   assert.throws(() => make(0, 5), "[generator] m is 0; use 1 slot or more");
   assert.throws(() => make(4, -1), "[generator] n is -1; use 0 slots or more");
   assert.throws(
-    () => make(30, 20).unroll(batchOf(examples)),
+    () => make(30, 20).unroll(batchOf(facts)),
     "[generator] a prefix of 8 with 50 slots is more than the 40 positions of the model; use fewer slots",
   );
   const logits = tensor(new Float32Array(6), [2, 3]);

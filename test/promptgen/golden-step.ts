@@ -1,17 +1,17 @@
 /** The golden of the whole PromptGen step as our own models and batches. */
-import type { Tensor } from "../../engine/tensor.ts";
 import { BartForConditionalGeneration } from "../../models/bart.ts";
 import { BertForMaskedLM } from "../../models/bert.ts";
 import type { MaskedLM } from "../../models/masked-lm.ts";
+import { Generator } from "../../promptgen/methods/promptgen/generator.ts";
+import type { TrainingBatch } from "../../promptgen/methods/promptgen/index.ts";
+import { Reader } from "../../promptgen/reader.ts";
 import {
-  assemble,
-  type Batch,
-  type BatchLayout,
-  type Example,
-} from "../../promptgen/methods/promptgen/batch.ts";
-import { Generator, type Prompts } from "../../promptgen/methods/promptgen/generator.ts";
-import { objective, Reader } from "../../promptgen/methods/promptgen/objective.ts";
-import { classesOf, type StepSettings } from "../../tools/commands/fullsize/process.ts";
+  classesOf,
+  type StepFact,
+  type StepSettings,
+  stepBatch,
+  stepOf as stepOfModels,
+} from "../../tools/commands/fullsize/process.ts";
 import { goldenCheckpoint, goldenText, ModelGolden } from "../models/parity.ts";
 
 export const golden = new ModelGolden("promptgen");
@@ -35,37 +35,31 @@ const [encoder, bart, bert] = [
   rowsOf("bart_subject", "bart_subject_mask"),
   rowsOf("bert_subject", "bert_subject_mask"),
 ];
-export const examples: Example[] = encoder.map((ids, b) => ({
+export const facts: StepFact[] = encoder.map((ids, b) => ({
   encoder: ids,
   bart: bart[b],
   bert: bert[b],
   object: golden.integers("objects")[b],
 }));
 
-/** `width` 6 holds every subject of the golden. */
-export const layout: BatchLayout = { buckets: [6], extra: 12, ids: settings };
+/** Pieces of the longest encoder input beyond its subject's. */
+export const EXTRA = 12;
 
-export const batchOf = (rows: readonly Example[], count = rows.length, width = 6): Batch =>
-  assemble(rows, width, count, layout);
+/** `width` 6 holds every subject of the golden. */
+export const batchOf = (rows: readonly StepFact[], count = rows.length, width = 6): TrainingBatch =>
+  stepBatch(rows, width, count, EXTRA, settings);
 
 /** The golden's generator with the golden's reader, or another masked LM over the same ids. */
 export function loadPair(
   frozen: MaskedLM = BertForMaskedLM.from(goldenCheckpoint("promptgen/bert")),
 ) {
-  const generator = new Generator(
-    BartForConditionalGeneration.from(goldenCheckpoint("promptgen/bart")),
-    classes,
-    settings.bart.mask,
-    settings,
-  );
-  return { generator, reader: new Reader(frozen, classes, settings.bert) };
+  const lm = BartForConditionalGeneration.from(goldenCheckpoint("promptgen/bart"));
+  const generator = new Generator(lm, classes, settings.bart.mask, settings);
+  return { bart: lm, generator, reader: new Reader(frozen, settings.bert) };
 }
 
 export type Pair = ReturnType<typeof loadPair>;
 
 /** The step of a batch: prompts, logits at [MASK], losses. */
-export function stepOf({ generator, reader }: Pair, batch: Batch, alpha: number) {
-  const prompts: Prompts = generator.unroll(batch);
-  const logits: Tensor = reader.read(batch, prompts, generator.m);
-  return { prompts, logits, ...objective(logits, batch, alpha, settings.floor) };
-}
+export const stepOf = ({ generator, reader }: Pair, batch: TrainingBatch, alpha: number) =>
+  stepOfModels(generator, reader, batch, { alpha, floor: settings.floor });

@@ -3,20 +3,21 @@ import { spawn } from "node:child_process";
 import { cpSync, existsSync, readdirSync, readFileSync, rmSync, statSync, watch } from "node:fs";
 import { join } from "node:path";
 import type { Device } from "../../engine/device.ts";
-import { loadSystem, type System } from "../../promptgen/methods/promptgen/system.ts";
-import { Examiner, trainPromptGen } from "../../promptgen/methods/promptgen/trainer.ts";
+import type { Examiner } from "../../promptgen/measure.ts";
+import { beginRun, examinerOf, trainRun } from "../../promptgen/run.ts";
 import type { Outcome } from "../../promptgen/training/loop.ts";
 import { Random } from "../../promptgen/training/random.ts";
 import { RunFolder } from "../../promptgen/training/run-folder.ts";
-import { CHOICES, identityOf, settingsOf, sourcesOf } from "../../tools/commands/runs.ts";
 import { allDevices, onDevices, type TestDevice } from "../devices.ts";
-import { asArguments, ROOT, tinyOptions, tinyPair } from "./tiny.ts";
+import { asArguments, preparePromptGen, ROOT, tinyOptions, tinyPair } from "./tiny.ts";
 
 const test = await onDevices("resume");
 
 const [{ name: first, device: maker }] = await allDevices();
 const home = await tinyPair(maker);
 const options = tinyOptions(home);
+
+type Run = Awaited<ReturnType<typeof preparePromptGen>>;
 
 /** What the tests of one device begin with. */
 class Bench {
@@ -25,25 +26,26 @@ class Bench {
   /** Steps of a whole run. */
   steps = 0;
   readonly name: TestDevice;
-  readonly system: System;
+  readonly prepared: Run;
+  #identity = "";
   #device: Device;
   #examiner: Examiner;
   /** The checkpoint before the first step. */
   #start: string;
 
-  constructor(device: Device, name: TestDevice, system: System) {
+  constructor(device: Device, name: TestDevice, prepared: Run) {
     this.name = name;
-    this.system = system;
+    this.prepared = prepared;
     this.#device = device;
-    this.#examiner = new Examiner(device, system, options["batch-size"]);
+    this.#examiner = examinerOf(device, prepared);
     this.#start = join(home, `${name} start`);
     this.whole = new RunFolder(join(home, `${name} whole`));
   }
 
   static async make(device: Device, name: TestDevice): Promise<Bench> {
-    const bench = new Bench(device, name, await loadSystem(sourcesOf(options)));
-    const { whole, system } = bench;
-    await whole.begin({ options: { ...options }, contents: system.contents, choices: CHOICES });
+    const bench = new Bench(device, name, await preparePromptGen(options));
+    const { whole, prepared } = bench;
+    bench.#identity = (await beginRun(whole, prepared)).identity;
     const stop = new AbortController();
     stop.abort();
     await bench.run(whole, { resume: false, signal: stop.signal });
@@ -56,15 +58,13 @@ class Bench {
     folder: RunFolder,
     more: { resume?: boolean; signal?: AbortSignal; onStep?: (s: { step: number }) => void } = {},
   ): Promise<Outcome> {
-    return trainPromptGen({
+    return trainRun(this.prepared, {
       device: this.#device,
-      system: this.system,
       examiner: this.#examiner,
       folder,
       resume: true,
       saveEvery: 1,
-      settings: settingsOf(options),
-      identity: identityOf(options, this.system),
+      identity: this.#identity,
       ...more,
     });
   }
@@ -87,9 +87,9 @@ const benchOf = (device: Device, name: TestDevice): Promise<Bench> => {
 const bytes = (folder: RunFolder): Buffer => readFileSync(folder.last);
 
 test("there are two buckets or more, and dropout", async (device, name) => {
-  const { system } = await benchOf(device, name);
-  assert.ok(system.layout.buckets.length >= 2);
-  assert.equal(system.bart.config.dropout, 0.1);
+  const { buckets, prompter } = (await benchOf(device, name)).prepared;
+  assert.ok(buckets.length >= 2);
+  assert.equal(prompter.generator.lm.json.dropout, 0.1);
 });
 
 test("the same seed gives the same bits twice", async (device, name) => {

@@ -8,34 +8,42 @@ import { grad } from "../../engine/grad.ts";
 import type { Tensor } from "../../engine/tensor.ts";
 import { RobertaForMaskedLM } from "../../models/roberta.ts";
 import { saveCheckpoint } from "../../models/save.ts";
-import type { Batch } from "../../promptgen/methods/promptgen/batch.ts";
-import { loadSystem } from "../../promptgen/methods/promptgen/system.ts";
-import { Examiner, promptProblem } from "../../promptgen/methods/promptgen/trainer.ts";
+import { itemsOf } from "../../promptgen/benchmark.ts";
+import type { TrainingBatch } from "../../promptgen/methods/promptgen/index.ts";
+import { examinerOf } from "../../promptgen/run.ts";
 import { dropoutState, Random } from "../../promptgen/training/random.ts";
 import { embeddedWorld } from "../../promptgen/world/world.ts";
-import { loadGenerator, sourcesOf } from "../../tools/commands/runs.ts";
 import { onDevices, openDevices } from "../devices.ts";
 import { initialValues } from "../models/parity.ts";
-import { TINY_ROBERTA, tinyOptions, tinyPair } from "./tiny.ts";
+import { preparePromptGen, TINY_ROBERTA, tinyOptions, tinyPair } from "./tiny.ts";
 
 const test = await onDevices("PromptGen with RoBERTa");
 
 const [first] = await openDevices();
 const home = await tinyPair(first);
-const mlm = join(home, "roberta");
-await saveCheckpoint(mlm, first, RobertaForMaskedLM.random(TINY_ROBERTA, 3));
-cpSync(join(embeddedWorld().bart, "tokenizer.json"), join(mlm, "tokenizer.json"));
-const options = { ...tinyOptions(home), mlm };
+const reader = join(home, "roberta");
+await saveCheckpoint(reader, first, RobertaForMaskedLM.random(TINY_ROBERTA, 3));
+cpSync(join(embeddedWorld().bart, "tokenizer.json"), join(reader, "tokenizer.json"));
+const options = { ...tinyOptions(home), reader };
+
+async function assertRejects(work: Promise<unknown>, sentence: RegExp): Promise<void> {
+  const said = await work.then(
+    () => "it was done",
+    (error: Error) => error.message,
+  );
+  assert.match(said, sentence);
+}
 
 test("a step has gradients, an evaluation has answers", async (device) => {
-  const system = await loadSystem(sourcesOf(options));
-  assert.instance(system.bert, RobertaForMaskedLM);
-  assert.is(system.bert.positions, 64);
-  const { vocabulary } = system;
-  const words = [...vocabulary.bart].slice(0, -1);
-  assert.equal([...vocabulary.bert].slice(0, -1), words, "one tokenizer, one id for each word");
-  const problem = promptProblem(system, 0.3);
-  const step = compile(device, (batch: Batch, rng: Tensor) => {
+  const run = await preparePromptGen(options);
+  const { benchmark, prompter, problem } = run;
+  const { lm } = benchmark.reader;
+  assert.instance(lm, RobertaForMaskedLM);
+  assert.is(lm.positions, 64);
+  const { vocabulary } = prompter;
+  const words = [...vocabulary.generator].slice(0, -1);
+  assert.equal([...vocabulary.reader].slice(0, -1), words, "one tokenizer, one id for each word");
+  const step = compile(device, (batch: TrainingBatch, rng: Tensor) => {
     const { loss } = problem.loss(batch, rng);
     return { loss, gradients: grad(loss, [...problem.parameters]) };
   });
@@ -51,20 +59,56 @@ test("a step has gradients, an evaluation has answers", async (device) => {
     if (values.some((v) => v !== 0)) live++;
   }
   assert.ok(live > gradients.length / 2, `${live} of ${gradients.length} gradients are not 0`);
-  const measured = await new Examiner(device, system, 16).measure(system.items.dev.slice(0, 20));
-  assert.ok(measured && measured.accuracy >= 0);
+  const dev = itemsOf(benchmark.relations, "dev").slice(0, 20);
+  const measured = await examinerOf(device, run).measure(dev);
+  assert.ok(measured?.accuracy.every((share) => share >= 0));
+  assert.is(measured?.answered.length, dev.length);
 });
 
 test("another checkpoint's weights are put into the generator", async (device) => {
-  const system = await loadSystem(sourcesOf(options));
+  const { prompter } = await preparePromptGen(options);
   const { bart } = embeddedWorld();
-  const other = await loadSystem(sourcesOf({ ...tinyOptions(home), generator: bart }));
-  const failed = await loadGenerator(device, system, bart).catch((error) => error.message);
-  assert.match(failed, "values do not fill");
-  await loadGenerator(device, other, bart);
-  const states = [...other.bart.weights.parameters.values()];
-  const values = await read(device, states);
-  for (const [i, state] of states.entries()) assert.equal(values[i], await initialValues(state));
+  const { prompter: other } = await preparePromptGen({ ...tinyOptions(home), generator: bart });
+  const before = await read(device, [...prompter.generator.lm.parameters]);
+  await assertRejects(
+    prompter.restore(device, bart),
+    /is \[.*\] in the model and .* in the checkpoint/,
+  );
+  assert.equal(
+    await read(device, [...prompter.generator.lm.parameters]),
+    before,
+    "nothing written",
+  );
+  const states = [...other.generator.lm.parameters];
+  const start = await Promise.all(states.map(initialValues));
+  const write = (change: number) =>
+    states.forEach((state, i) => {
+      device.write(
+        state,
+        Float32Array.from(start[i], (v) => v + change),
+      );
+    });
+  write(1);
+  assert.not.equal(await read(device, states), start);
+  await other.restore(device, bart);
+  assert.equal(await read(device, states), start);
+});
+
+test("what is saved is a checkpoint with its tokenizer, and is restored bit for bit", async (device) => {
+  const { prompter } = await preparePromptGen(options);
+  const states = [...prompter.generator.lm.parameters];
+  const trained = states.map((_, i) => new Float32Array(states[i].size).fill(0.25 + i));
+  states.forEach((state, i) => {
+    device.write(state, trained[i]);
+  });
+  const folder = join(home, `saved ${device.description}`.replaceAll(/\W/g, "-"));
+  await prompter.save(device, folder);
+  const { prompter: opened } = await preparePromptGen({ ...options, generator: folder });
+  assert.equal(await read(device, [...opened.generator.lm.parameters]), trained);
+  assert.equal(opened.vocabulary, prompter.vocabulary, "the tokenizer came along");
+  const { prompter: restored } = await preparePromptGen(options);
+  await restored.restore(device, folder);
+  assert.equal(await read(device, [...restored.generator.lm.parameters]), trained);
 });
 
 test("a model without an embedding for <mask>, and one that is no masked LM", async () => {
@@ -77,9 +121,9 @@ test("a model without an embedding for <mask>, and one that is no masked LM", as
     first,
     RobertaForMaskedLM.random({ ...TINY_ROBERTA, vocab_size: 1942 }, 3),
   );
-  cpSync(join(mlm, "tokenizer.json"), join(short, "tokenizer.json"));
+  cpSync(join(reader, "tokenizer.json"), join(short, "tokenizer.json"));
   const said = (path: string) =>
-    loadSystem(sourcesOf({ ...options, mlm: path })).then(String, (error) => error.message);
+    preparePromptGen({ ...options, reader: path }).then(String, (error) => error.message);
   assert.is(
     await said(short),
     "[prompt] the masked LM has embeddings for 1942 tokens, but its tokenizer gives one of its own tokens the id 1942; use a checkpoint that has it",

@@ -8,22 +8,14 @@ import { concat, reshape, slice } from "../../engine/ops/shape.ts";
 import { softmax } from "../../engine/ops/softmax.ts";
 import { type Tensor, tensor } from "../../engine/tensor.ts";
 import { RobertaForMaskedLM } from "../../models/roberta.ts";
-import type { Example } from "../../promptgen/methods/promptgen/batch.ts";
+import type { StepFact } from "../../tools/commands/fullsize/process.ts";
 import { onDevices } from "../devices.ts";
 import { closeForward, goldenCheckpoint } from "../models/parity.ts";
-import {
-  batchOf,
-  classes,
-  examples,
-  loadPair,
-  type Pair,
-  settings,
-  stepOf,
-} from "./golden-step.ts";
+import { batchOf, classes, facts, loadPair, type Pair, settings, stepOf } from "./golden-step.ts";
 
 const test = await onDevices("shortened");
 const { m, n } = settings;
-const B = examples.length;
+const B = facts.length;
 const C = classes.size;
 const ids = (list: ArrayLike<number>) => tensor(Uint32Array.from(list));
 
@@ -59,10 +51,10 @@ const part = (x: Tensor | undefined, start: number, end: number) =>
   x && start < end ? slice(x, 0, start, end) : undefined;
 
 /** The row's distributions from one uncached pass over its whole text: no padding, no mask, no cache. */
-function distributionsAlone({ generator: { bart } }: Pair, example: Example, row: Row): Tensor {
-  const words = embedding(bart.model.shared.weight, ids(classes.bart));
+function distributionsAlone({ bart }: Pair, fact: StepFact, row: Row): Tensor {
+  const words = embedding(bart.model.shared.weight, ids(classes.generator));
   const soft = row.count > 0 ? matmul(tensor(row.live, [row.count, C]), words) : undefined; // [L, d]
-  const prefix = [settings.bart.eos, settings.bart.bos, ...example.bart];
+  const prefix = [settings.bart.eos, settings.bart.bos, ...fact.bart];
   const text = joined(
     [
       bart.embed(ids(prefix)),
@@ -73,10 +65,13 @@ function distributionsAlone({ generator: { bart } }: Pair, example: Example, row
     0,
   );
   const [length, d] = text.shape;
-  const encoded = bart.encode({ ids: reshape(ids(example.encoder), [1, -1]) });
+  const encoded = bart.encode({ ids: reshape(ids(fact.encoder), [1, -1]) });
   const embeds = reshape(text, [length, 1, d]);
   const { hidden } = bart.decode({ embeds }, bart.start(encoded, undefined));
-  const bias = reshape(embedding(reshape(bart.finalLogitsBias, [-1, 1]), ids(classes.bart)), [-1]);
+  const bias = reshape(
+    embedding(reshape(bart.finalLogitsBias, [-1, 1]), ids(classes.generator)),
+    [-1],
+  );
   const all = softmax(linear(reshape(hidden, [length, d]), words, bias)); // [length, C]
   const first = prefix.length - 1; // its output is the first slot's
   const mask = first + row.before + 1; // place of <mask>
@@ -91,8 +86,8 @@ function distributionsAlone({ generator: { bart } }: Pair, example: Example, row
 }
 
 /** The reader's logits [1, V] of the row alone. */
-function logitsAlone({ reader: { bert } }: Pair, pieces: readonly number[], row: Row): Tensor {
-  const words = bert.embed(ids(classes.bert));
+function logitsAlone({ reader: { lm: bert } }: Pair, pieces: readonly number[], row: Row): Tensor {
+  const words = bert.embed(ids(classes.reader));
   const soft = row.count > 0 ? matmul(tensor(row.live, [row.count, C]), words) : undefined;
   const text = joined(
     [
@@ -110,7 +105,7 @@ function logitsAlone({ reader: { bert } }: Pair, pieces: readonly number[], row:
 }
 
 async function check(device: Device, pair: Pair): Promise<void> {
-  const { prompts, logits } = stepOf(pair, batchOf(examples), settings.alpha);
+  const { prompts, logits } = stepOf(pair, batchOf(facts), settings.alpha);
   const [distributions, live, answers] = await read(device, [
     prompts.distributions,
     prompts.live,
@@ -118,12 +113,12 @@ async function check(device: Device, pair: Pair): Promise<void> {
   ]);
   const V = answers.length / (2 * B);
   const stopped = new Set<string>();
-  for (const [b, example] of examples.entries()) {
+  for (const [b, fact] of facts.entries()) {
     const row = rowOf(distributions, live, b);
     stopped.add(`${row.before} ${row.count - row.before}`);
     const [alone, withSubject, withNone] = await read(device, [
-      distributionsAlone(pair, example, row),
-      logitsAlone(pair, example.bert, row),
+      distributionsAlone(pair, fact, row),
+      logitsAlone(pair, fact.bert, row),
       logitsAlone(pair, [settings.bert.none], row),
     ]);
     const from = (start: number) => answers.subarray(start * V, (start + 1) * V);

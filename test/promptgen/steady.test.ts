@@ -3,41 +3,48 @@ import { compile, read } from "../../engine/compile.ts";
 import { grad } from "../../engine/grad.ts";
 import { AdamW } from "../../engine/optim.ts";
 import type { Tensor, TypedArray } from "../../engine/tensor.ts";
-import type { Batch } from "../../promptgen/methods/promptgen/batch.ts";
-import { loadSystem, type System } from "../../promptgen/methods/promptgen/system.ts";
-import { Examiner, promptProblem } from "../../promptgen/methods/promptgen/trainer.ts";
+import { itemsOf } from "../../promptgen/benchmark.ts";
+import type { TrainingBatch } from "../../promptgen/methods/promptgen/index.ts";
+import { examinerOf } from "../../promptgen/run.ts";
 import { type Evaluation, train } from "../../promptgen/training/loop.ts";
 import { dropoutState, Random } from "../../promptgen/training/random.ts";
-import { settingsOf, sourcesOf } from "../../tools/commands/runs.ts";
 import { onDevices, openDevices } from "../devices.ts";
-import { tinyOptions, tinyPair } from "./tiny.ts";
+import { preparePromptGen, tinyOptions, tinyPair } from "./tiny.ts";
 
 const test = await onDevices("steady");
 
 const [first] = await openDevices();
 const home = await tinyPair(first);
 const options = { ...tinyOptions(home), relations: "P1303,P27,P36" };
-const load = (): Promise<System> => loadSystem(sourcesOf(options));
-const { alpha: _, ...settings } = settingsOf({ ...options, epochs: 56 });
+const settings = {
+  epochs: 56,
+  batchSize: options["batch-size"],
+  lr: options.lr,
+  warmup: options.warmup,
+  weightDecay: options["weight-decay"],
+  clip: 1,
+  seed: options.seed,
+};
 
 test("500 steps of three plans with two evaluations create no buffer once every plan has run twice", async (device) => {
-  const system = await load();
-  assert.equal(system.layout.buckets.length, 3);
-  const examiner = new Examiner(device, system, settings.batchSize);
+  const run = await preparePromptGen(options);
+  assert.equal(run.buckets.length, 3);
+  const examiner = examinerOf(device, run);
+  const dev = itemsOf(run.benchmark.relations, "dev");
   const seen: { buffers: number; bytes: number; submits: number }[] = [];
   let evaluations = 0;
   let evaluation: Evaluation = { score: 0, figures: {} };
   const outcome = await train({
     device,
     settings: { ...settings, evaluationsPerEpoch: 1 },
-    problem: promptProblem(system, 0.3),
+    problem: run.problem,
     async evaluate() {
       const at = seen.length;
       if (at !== 0 && (at < 250 || evaluations === 2)) return evaluation;
-      const measured = await examiner.measure(system.items.dev);
+      const measured = await examiner.measure(dev);
       assert.ok(measured);
       evaluations++;
-      evaluation = { score: measured.accuracy, figures: {} };
+      evaluation = { score: measured.accuracy[0], figures: {} };
       return evaluation;
     },
     onStep() {
@@ -57,13 +64,12 @@ test("500 steps of three plans with two evaluations create no buffer once every 
 });
 
 test("another learning rate re-traces nothing and changes the result", async (device) => {
-  const system = await load();
+  const { problem } = await preparePromptGen(options);
   const weights: TypedArray[] = [];
-  const start = await read(device, system.bart.parameters);
-  const problem = promptProblem(system, 0.3);
+  const start = await read(device, [...problem.parameters]);
   let traces = 0;
   const optimizer = new AdamW(problem.parameters, { decays: problem.decays, maxNorm: 1 });
-  const step = compile(device, (batch: Batch, rng: Tensor, scalars: Tensor) => {
+  const step = compile(device, (batch: TrainingBatch, rng: Tensor, scalars: Tensor) => {
     traces++;
     const { loss, terms } = problem.loss(batch, rng);
     const control = optimizer.update(grad(loss, [...problem.parameters]), scalars, [terms]);
@@ -72,12 +78,12 @@ test("another learning rate re-traces nothing and changes the result", async (de
   const items = problem.items(0).slice(0, 8);
   const batch = problem.collate(items, problem.buckets[2], 8, new Random(1, 0));
   for (const lr of [1e-3, 2e-3]) {
-    system.bart.parameters.forEach((p, i) => {
+    problem.parameters.forEach((p, i) => {
       device.write(p, start[i]);
     });
     const { control } = await step(batch, dropoutState(1, 1), optimizer.scalars(1, lr));
     assert.equal((await control.read())[1], 1);
-    weights.push((await read(device, [system.bart.parameters[0]]))[0]);
+    weights.push((await read(device, [problem.parameters[0]]))[0]);
   }
   assert.equal(traces, 1);
   assert.notDeepEqual(weights[0], weights[1]);

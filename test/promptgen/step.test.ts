@@ -13,11 +13,11 @@ import {
   trainedLosses,
   valuesOf,
 } from "../models/parity.ts";
-import { batchOf, classes, examples, golden, loadPair, settings, stepOf } from "./golden-step.ts";
+import { batchOf, classes, facts, golden, loadPair, settings, stepOf } from "./golden-step.ts";
 
 const test = await onDevices("step");
 
-const B = examples.length;
+const B = facts.length;
 const slots = settings.m + settings.n;
 
 /** Values [slots, rows, width] of the first B rows, as [B, slots, width]. */
@@ -35,7 +35,7 @@ const shown = (distributions: number[], live: number[]) =>
 
 test("distributions, early stops, answers and both losses", async (device) => {
   for (const rows of [B, B + 3]) {
-    const batch = batchOf(examples, rows); // rows beyond the examples weigh nothing
+    const batch = batchOf(facts, rows); // rows beyond the facts weigh nothing
     const { prompts, logits, loss, object, none } = stepOf(loadPair(), batch, settings.alpha);
     const { objects } = batch;
     const logP = neg(crossEntropy(logits, concat([objects, objects], 0)));
@@ -68,8 +68,8 @@ test("distributions, early stops, answers and both losses", async (device) => {
 
 test("gradients of every parameter of BART", async (device) => {
   const pair = loadPair();
-  const { loss } = stepOf(pair, batchOf(examples), settings.alpha);
-  closeGradients(await gradientPairs(device, loss, pair.generator.bart.weights, golden));
+  const { loss } = stepOf(pair, batchOf(facts), settings.alpha);
+  closeGradients(await gradientPairs(device, loss, pair.bart.weights, golden));
 });
 
 for (const [name, alpha] of [
@@ -80,8 +80,8 @@ for (const [name, alpha] of [
     const pair = loadPair();
     const losses = await trainedLosses(
       device,
-      pair.generator.bart,
-      batchOf(examples),
+      pair.bart,
+      batchOf(facts),
       (batch) => stepOf(pair, batch, alpha).loss,
       golden.doubles(`${name}.lr`),
       settings.weight_decay,

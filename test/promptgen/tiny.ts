@@ -7,8 +7,12 @@ import type { Device } from "../../engine/device.ts";
 import { BartForConditionalGeneration } from "../../models/bart.ts";
 import { BertForMaskedLM } from "../../models/bert.ts";
 import { saveCheckpoint } from "../../models/save.ts";
+import { itemsOf } from "../../promptgen/benchmark.ts";
+import type { Options } from "../../promptgen/methods/options.ts";
+import { type PromptGenOptions, promptProblem } from "../../promptgen/methods/promptgen/index.ts";
+import { PromptGenPrompter } from "../../promptgen/methods/promptgen/prompter.ts";
+import { type Prepared, prepare, type RunOptions, runOptions } from "../../promptgen/run.ts";
 import { embeddedWorld } from "../../promptgen/world/world.ts";
-import type { RunOptions } from "../../tools/commands/runs.ts";
 
 export const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -59,11 +63,14 @@ export const TINY_ROBERTA = {
   initializer_range: 0.3,
 };
 
-export const tinyOptions = (home: string): RunOptions => ({
-  generator: join(home, "bart"),
-  mlm: join(home, "bert"),
+/** By their names on the command line, in the order of run.json. */
+export const tinyOptions = (home: string) => ({
+  method: "promptgen",
+  reader: join(home, "bert"),
   data: "world",
   relations: "P1303,P36",
+  seed: 7,
+  generator: join(home, "bart"),
   alpha: 0.3,
   m: 2,
   n: 1,
@@ -72,11 +79,26 @@ export const tinyOptions = (home: string): RunOptions => ({
   "weight-decay": 1e-3,
   "batch-size": 16,
   epochs: 1,
-  seed: 7,
 });
 
 /** The same options for the command line. */
-export const asArguments = (options: RunOptions): string[] =>
+export const asArguments = (options: Options): string[] =>
   Object.entries(options).flatMap(([name, value]) =>
     value === "world" ? [] : [`--${name}`, String(value)],
   );
+
+/** A run of PromptGen that can be trained, with what the tests look into. */
+export async function preparePromptGen(given: Options): Promise<
+  Prepared & {
+    readonly prompter: PromptGenPrompter;
+    readonly problem: ReturnType<typeof promptProblem>;
+  }
+> {
+  const options: RunOptions = runOptions(given);
+  const run = await prepare(options);
+  const { prompter, benchmark, buckets } = run;
+  if (!(prompter instanceof PromptGenPrompter)) throw new Error("it is no run of PromptGen");
+  const { alpha } = options.own as PromptGenOptions;
+  const items = itemsOf(benchmark.relations, "train");
+  return { ...run, prompter, problem: promptProblem(prompter, items, buckets, alpha) };
+}

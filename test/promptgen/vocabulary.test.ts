@@ -1,7 +1,8 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { createTokenizer } from "../../models/tokenizer/tokenizer.ts";
-import { commonWordIds, pairVocabularies } from "../../promptgen/methods/promptgen/vocabulary.ts";
+import { commonWordIds } from "../../promptgen/answers.ts";
+import { pairVocabularies } from "../../promptgen/methods/promptgen/vocabulary.ts";
 import { MERGES_TXT, VOCAB_JSON, VOCAB_TXT } from "./fixture.ts";
 
 const bert = createTokenizer({ "vocab.txt": VOCAB_TXT });
@@ -10,14 +11,14 @@ const bart = createTokenizer({ "vocab.json": VOCAB_JSON, "merges.txt": MERGES_TX
 test("pairs words after a space with whole words, the end last", () => {
   const common = pairVocabularies(bart, bert);
   assert.equal(common.words, ["the", "cat", "café", "</s>"]);
-  assert.equal([...common.bart], [11, 16, 23, 2]);
-  assert.equal([...common.bert], [5, 6, 12, 3]);
+  assert.equal([...common.generator], [11, 16, 23, 2]);
+  assert.equal([...common.reader], [5, 6, 12, 3]);
   assert.is(common.size, 4);
   assert.is(common.end, 3);
 });
 
 test("special tokens are no words, and no id occurs twice", () => {
-  const { words, bart: from, bert: to } = pairVocabularies(bart, bert);
+  const { words, generator: from, reader: to } = pairVocabularies(bart, bert);
   assert.not(words.includes("[MASK]"), "[MASK] is in both fixtures, behind a space");
   assert.is(new Set(from).size, from.length);
   assert.is(new Set(to).size, to.length);
@@ -46,11 +47,11 @@ test("RoBERTa as the masked LM: its words follow a space too, and its end is </s
   const roberta = createTokenizer({ "tokenizer.json": JSON.stringify(structure) });
   const common = pairVocabularies(bart, roberta);
   assert.equal(common.words, ["cat", "café", "</s>"]);
-  assert.equal([...common.bart], [16, 23, 2]);
-  assert.equal([...common.bert], [6, 7, 2]);
+  assert.equal([...common.generator], [16, 23, 2]);
+  assert.equal([...common.reader], [6, 7, 2]);
   const self = pairVocabularies(bart, bart);
-  assert.equal([...self.bart], [...self.bert]);
-  assert.not([...self.bart].includes(bart.mask));
+  assert.equal([...self.generator], [...self.reader]);
+  assert.not([...self.generator].includes(bart.mask));
   assert.equal([...commonWordIds(roberta, ["café", "cat"]).ids], [7, 6]);
   assert.equal(commonWordIds(roberta, ["cat", "the"]).missing, ["the"]);
 });

@@ -1,20 +1,20 @@
 /** What the training loop decides: rates, which parameters decay, which checkpoint is the best. The model is a sum of products. */
 import * as assert from "uvu/assert";
-import { read } from "../../engine/compile.ts";
-import type { Device } from "../../engine/device.ts";
-import { addN, mul } from "../../engine/ops/elementwise.ts";
-import { sum } from "../../engine/ops/reduce.ts";
-import { reshape } from "../../engine/ops/shape.ts";
-import { state, stateName, type Tensor, tensor } from "../../engine/tensor.ts";
+import { read } from "../../../engine/compile.ts";
+import type { Device } from "../../../engine/device.ts";
+import { addN, mul } from "../../../engine/ops/elementwise.ts";
+import { sum } from "../../../engine/ops/reduce.ts";
+import { reshape } from "../../../engine/ops/shape.ts";
+import { state, stateName, type Tensor, tensor } from "../../../engine/tensor.ts";
 import {
   type LoopSettings,
   type Outcome,
   type Problem,
   train,
-} from "../../promptgen/training/loop.ts";
-import { onDevices } from "../devices.ts";
-import { adamw64, type Moments64, start64 } from "../engine/adamw64.ts";
-import { closeForward } from "../models/parity.ts";
+} from "../../../promptgen/training/loop.ts";
+import { onDevices } from "../../devices.ts";
+import { adamw64, type Moments64, start64 } from "../../engine/adamw64.ts";
+import { closeForward } from "../../models/parity.ts";
 
 const test = await onDevices("loop");
 
@@ -28,6 +28,7 @@ function slopes(
 ): Problem<number, Batch> {
   return {
     parameters,
+    decays: (name) => !/bias$|layer_?norm/i.test(name),
     items: () => Array.from({ length: steps }, (_, i) => i),
     width: () => 1,
     buckets: [1],
@@ -107,7 +108,7 @@ test("decay and clipping reach the optimiser", async (device) => {
   closeForward([{ name: "w", got, want: want.p }], 1e-5);
 });
 
-test("without a gradient exactly the parameters shrink that are no bias and no LayerNorm", async (device) => {
+test("without a gradient exactly the parameters shrink that the problem names: no bias and no LayerNorm", async (device) => {
   const shrinks = ["shared.weight", "fc1.weight", "embed_positions.weight", "biased.weight"];
   const stays = [
     "fc1.bias",
