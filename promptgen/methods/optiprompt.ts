@@ -88,15 +88,15 @@ export class OptiPromptPrompter implements Prompter {
   }
 
   width({ subjects }: Asked): number {
-    const { tokenizer } = this.benchmark;
-    return subjects.reduce((most, text) => Math.max(most, tokenizer.encode(text).length), 1);
+    const { encode } = this.benchmark;
+    return subjects.reduce((most, text) => Math.max(most, encode(text).length), 1);
   }
 
   collate(asked: readonly Asked[], width: number, rows: number): Questions {
-    const { reader, tokenizer } = this.benchmark;
+    const { reader, encode } = this.benchmark;
     const filled = filledUp(asked, rows);
     const texts = asked[0].subjects.flatMap((_, s) =>
-      filled.map(({ subjects }) => [reader.ids.cls, ...tokenizer.encode(subjects[s])]),
+      filled.map(({ subjects }) => [reader.ids.cls, ...encode(subjects[s])]),
     );
     return rightPadded(texts, 1 + width, reader.ids.pad);
   }

@@ -10,7 +10,7 @@ import { type Tensor, tensor } from "../../engine/tensor.ts";
 import type { BartForConditionalGeneration } from "../../models/bart.ts";
 import type { MaskedLM } from "../../models/masked-lm.ts";
 import { gatherRows } from "../../models/nn.ts";
-import type { Tokenizer } from "../../models/tokenizer/tokenizer.ts";
+import { remembering, type Tokenizer } from "../../models/tokenizer/tokenizer.ts";
 import { bucketWidths } from "../training/buckets.ts";
 import type { Problem } from "../training/loop.ts";
 import { rightPadded } from "../training/padding.ts";
@@ -19,19 +19,6 @@ import type { Sentence } from "../world/world.ts";
 
 /** Texts for each epoch. */
 export type Epochs = (epoch: number) => readonly Sentence[];
-
-/** A tokenizer's `encode` that works once for each text. */
-function remembering(tokenizer: Tokenizer): (text: string) => readonly number[] {
-  const known = new Map<string, readonly number[]>();
-  return (text) => {
-    let ids = known.get(text);
-    if (!ids) {
-      ids = tokenizer.encode(text);
-      known.set(text, ids);
-    }
-    return ids;
-  };
-}
 
 /** Makes an epoch's items once, as long as the same epoch is asked for. */
 function lastEpoch<T>(make: (epoch: number) => readonly T[]): (epoch: number) => readonly T[] {
