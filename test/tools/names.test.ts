@@ -21,7 +21,7 @@ test("models by name: downloaded, trained, named in run.json, evaluated from the
     const cpu = ["--device", "cpu"];
     const trained = await run("train.ts", [...asArguments(named), ...cpu, "--out", out], { env });
     assert.equal(trained.code, 0, trained.error);
-    assert.match(trained.error, /^tiny\/bart \d+\/\d+ MB .*\n(.*\n)*tiny\/bert \d+\/\d+ MB /);
+    assert.match(trained.error, /^tiny\/bert \d+\/\d+ MB .*\n(.*\n)*tiny\/bart \d+\/\d+ MB /);
     const { options } = JSON.parse(readFileSync(join(out, "run.json"), "utf8"));
     assert.deepEqual([options.generator, options.reader], ["tiny/bart", "tiny/bert"]);
     const asked = hub.seen.length;
