@@ -1,15 +1,15 @@
 /** PromptGen as a prompter: what it says a prompt is, and what its reader reads. */
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { type Benchmark, itemsOf } from "../../../promptgen/benchmark.ts";
-import type { Relation } from "../../../promptgen/facts/facts.ts";
-import { bucketsFor, Examiner } from "../../../promptgen/measure.ts";
-import type { Asked, Prompter } from "../../../promptgen/methods/method.ts";
-import { PromptGenPrompter } from "../../../promptgen/methods/promptgen/prompter.ts";
-import { TemplatePrompter } from "../../../promptgen/methods/template.ts";
-import { onDevices, openDevices } from "../../devices.ts";
-import { closeForward } from "../../models/parity.ts";
-import { preparePromptGen, tinyOptions, tinyPair } from "../tiny.ts";
+import { type Benchmark, itemsOf } from "../../../../promptgen/benchmark.ts";
+import type { Relation } from "../../../../promptgen/facts/facts.ts";
+import { bucketsFor, Examiner } from "../../../../promptgen/measure.ts";
+import type { Asked, Prompter } from "../../../../promptgen/methods/method.ts";
+import { PromptGenPrompter } from "../../../../promptgen/methods/promptgen/prompter.ts";
+import { TemplatePrompter } from "../../../../promptgen/methods/template.ts";
+import { onDevices, openDevices } from "../../../devices.ts";
+import { closeForward } from "../../../models/parity.ts";
+import { preparePromptGen, tinyOptions, tinyPair } from "../../tiny.ts";
 
 const test = suite("PromptGen's prompter");
 const each = await onDevices("PromptGen's prompter");
