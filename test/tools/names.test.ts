@@ -17,13 +17,13 @@ test("models by name: downloaded, trained, named in run.json, evaluated from the
   };
   await withHub(models, async ({ hub, env }) => {
     const out = join(temporary(), "run");
-    const named = { ...tinyOptions(home), generator: "tiny/bart", mlm: "tiny/bert" };
+    const named = { ...tinyOptions(home), generator: "tiny/bart", reader: "tiny/bert" };
     const cpu = ["--device", "cpu"];
     const trained = await run("train.ts", [...asArguments(named), ...cpu, "--out", out], { env });
     assert.equal(trained.code, 0, trained.error);
-    assert.match(trained.error, /^tiny\/bart \d+\/\d+ MB .*\n(.*\n)*tiny\/bert \d+\/\d+ MB /);
+    assert.match(trained.error, /^tiny\/bert \d+\/\d+ MB .*\n(.*\n)*tiny\/bart \d+\/\d+ MB /);
     const { options } = JSON.parse(readFileSync(join(out, "run.json"), "utf8"));
-    assert.deepEqual([options.generator, options.mlm], ["tiny/bart", "tiny/bert"]);
+    assert.deepEqual([options.generator, options.reader], ["tiny/bart", "tiny/bert"]);
     const asked = hub.seen.length;
     const offline = { ...env, HF_HUB_OFFLINE: "1" };
     assert.match(await printedBy("evaluate.ts", [out, ...cpu], { env: offline }), /Table 2/);
@@ -39,6 +39,7 @@ test("models by name: downloaded, trained, named in run.json, evaluated from the
 
 test("what is neither a folder nor a name", async () => {
   const sentence = /is a\/b\/c, which does not exist; name a folder, or a model as owner\/name/;
+  await refuses("train.ts", ["--reader", "a/b/c"], sentence);
   await refuses("train.ts", ["--mlm", "a/b/c"], sentence);
   await refuses("train.ts", ["--generator", "none"], /--generator is none, which does not exist/);
 });

@@ -3,15 +3,17 @@ import { spawn } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { suite } from "uvu";
+import { read } from "../../engine/compile.ts";
+import type { Device } from "../../engine/device.ts";
 import { readFloat32 } from "../../models/formats/safetensors.ts";
-import { loadSystem } from "../../promptgen/methods/promptgen/system.ts";
-import { Examiner, trainPromptGen } from "../../promptgen/methods/promptgen/trainer.ts";
+import { METHODS } from "../../promptgen/methods/index.ts";
+import { readResults } from "../../promptgen/report/results.ts";
+import { beginRun, examinerOf, trainRun } from "../../promptgen/run.ts";
 import { NotFiniteError } from "../../promptgen/training/loop.ts";
 import { RunFolder } from "../../promptgen/training/run-folder.ts";
 import { embeddedWorld } from "../../promptgen/world/world.ts";
-import { CHOICES, identityOf, settingsOf, sourcesOf } from "../../tools/commands/runs.ts";
 import { onDevices, openDevices } from "../devices.ts";
-import { asArguments, ROOT, tinyOptions, tinyPair } from "../promptgen/tiny.ts";
+import { asArguments, preparePromptGen, ROOT, tinyOptions, tinyPair } from "../promptgen/tiny.ts";
 
 const test = suite("train");
 
@@ -20,6 +22,8 @@ const [maker] = await openDevices();
 const home = await tinyPair(maker);
 const options = tinyOptions(home);
 const given = asArguments(options);
+/** What a method without a generator is given. */
+const fixed = ["--reader", options.reader, "--relations", options.relations];
 
 interface Ended {
   code: number | null;
@@ -89,6 +93,27 @@ test("options that are no options, folders that are not there", async () => {
   await refuses("pretrain.ts", ["--only", "t5"], /--only is t5; choose bert or bart/);
 });
 
+test("methods: an unknown one, options of another, the reader by two names", async () => {
+  const names = METHODS.map(({ name }) => name).join(", ");
+  const unknown = new RegExp(`\\[method\\] there is no method lama; choose among ${names}$`, "m");
+  await refuses("train.ts", ["--method", "lama"], unknown);
+  await refuses("train.ts", ["--method"], /'--method <value>' argument missing.*see --help/);
+  const other = /Unknown option '--alpha'.*see --help/;
+  await refuses("train.ts", ["--method", "template", "--alpha", "0.3"], other);
+  await refuses("train.ts", ["--templates", "manual"], /Unknown option '--templates'/);
+  await refuses(
+    "train.ts",
+    ["--method", "template", "--templates", "LAMA"],
+    /--templates is LAMA; choose among manual, LPAQA, AutoPrompt/,
+  );
+  await refuses(
+    "train.ts",
+    ["--reader", options.reader, "--mlm", options.reader],
+    /--mlm and --reader are one option; give one of them/,
+  );
+  await refuses("train.ts", ["--mlm", "nowhere"], /--reader is nowhere, which does not exist/);
+});
+
 test("facts and weights that are broken", async () => {
   const data = join(home, "data");
   cpSync(embeddedWorld().data, data, { recursive: true });
@@ -124,6 +149,14 @@ test("--help teaches and ends with code 0", async () => {
     assert.match(out, /npx node tools\//);
     assert.match(out, /default/);
   }
+  const { out: plain } = await tool("train.ts", ["--help"]);
+  for (const { name, summary } of METHODS)
+    assert.ok(plain.includes(`${name.padEnd(12)}${summary}`));
+  assert.match(plain, /--alpha X .*0\.3/s);
+  const { out: own } = await tool("train.ts", ["--method", "template", "--help"]);
+  assert.match(own, /Options of template\n/);
+  assert.match(own, /--templates SET /);
+  assert.doesNotMatch(own, /--alpha X/);
 });
 
 each(
@@ -150,7 +183,12 @@ each(
     await refuses(
       "train.ts",
       ["--resume", out, "--mlm", home],
-      /--mlm is .* but the run in .* was started with/,
+      /--reader is .* but the run in .* was started with/,
+    );
+    await refuses(
+      "train.ts",
+      ["--resume", out, "--method", "majority"],
+      /--method is "majority" but the run in .* was started with "promptgen"/,
     );
     seen = 0;
     const second = await tool("train.ts", ["--resume", out, ...given, ...on], stop("SIGINT"));
@@ -167,30 +205,143 @@ each(
     for (const name of ["results.json", "best/config.json", "best/tokenizer.json", "log.jsonl"]) {
       assert.ok(existsSync(join(out, name)), name);
     }
+    const finished = await readResults(join(out, "results.json"));
+    assert.equal(JSON.parse(readFileSync(join(out, "results.json"), "utf8")).version, 2);
+    assert.deepEqual(
+      finished.rows.map(({ row, alpha, fillers }) => [row, alpha, Object.keys(fillers)]),
+      [
+        ["Majority", undefined, ["None"]],
+        ["Manual", undefined, ["None"]],
+        ["PromptGen", 0.3, ["None"]],
+      ],
+    );
+    assert.deepEqual([finished.method, finished.row], ["promptgen", "PromptGen"]);
+    assert.deepEqual(finished.options, options);
+    assert.equal(finished.facts, finished.rows[0].own.P1303.total + finished.rows[0].own.P36.total);
     const tables = await tool("evaluate.ts", [out, ...on]);
     assert.equal(tables.code, 0, tables.error);
     for (const name of ["Table 1", "Table 2", "Table 4"])
       assert.ok(tables.out.includes(name), name);
     assert.match(tables.out, /Gao et al\. \(2021\) +\| not run/);
+    assert.deepEqual(await readResults(join(out, "results.json")), finished, "asked twice");
   },
 );
+
+test("methods that are not trained run, and stand in one table with others", async () => {
+  const outs = ["majority", "template"].map((method) => join(home, `${method} run`));
+  const cpu = ["--device", "cpu"];
+  const first = ["--method", "majority", "--mlm", options.reader, "--relations", options.relations];
+  const majority = await tool("train.ts", [...first, ...cpu, "--out", outs[0]]);
+  assert.equal(majority.code, 0, majority.error);
+  const template = await tool("train.ts", [
+    ...["--method", "template", ...fixed, ...cpu],
+    ...["--out", outs[1]],
+  ]);
+  assert.equal(template.code, 0, template.error);
+  assert.match(template.out, /relation +type +label +facts +majority +Manual +"None"/);
+  assert.match(template.out, /2 different prompts for \d+ facts/);
+  const results = await Promise.all(outs.map((out) => readResults(join(out, "results.json"))));
+  assert.deepEqual(
+    results.map(({ version, method, row, best }) => [version, method, row, best]),
+    [
+      [2, "majority", "Majority", null],
+      [2, "template", "Manual", null],
+    ],
+  );
+  const { reader, relations } = options;
+  const shared = { reader, data: "world", relations, seed: 1 };
+  assert.deepEqual(results[0].options, { method: "majority", ...shared });
+  assert.deepEqual(results[1].options, { method: "template", ...shared, templates: "manual" });
+  const rowOf = (i: number, name: string) => results[i].rows.find(({ row }) => row === name);
+  assert.deepEqual(rowOf(0, "Manual"), rowOf(1, "Manual"), "either is the other's baseline");
+  assert.deepEqual(rowOf(0, "Majority"), rowOf(1, "Majority"));
+  const tables = await tool("evaluate.ts", [...outs, ...cpu]);
+  assert.equal(tables.code, 0, tables.error);
+  assert.match(tables.out, /^mean of 1 .*Majority/m);
+  assert.match(tables.out, /^mean of 1 .*Manual/m);
+  const again = await Promise.all(outs.map((out) => readResults(join(out, "results.json"))));
+  assert.deepEqual(
+    again.map(({ rows, ...rest }) => [rest, rows.length]),
+    results.map(({ rows, ...rest }) => [rest, rows.length]),
+  );
+});
+
+each(
+  "a run of before there were methods goes on to the same bits, and is evaluated",
+  async (device, name) => {
+    const run = await preparePromptGen(options);
+    const examiner = examinerOf(device, run);
+    const { method: _, reader: mlm, seed, generator, data, relations, ...rest } = options;
+    const old = { generator, mlm, data, relations, ...rest, seed };
+    const { data: facts, generator: writes, reader: reads } = run.contents;
+    const contents = { data: facts, generator: writes, mlm: reads };
+    const begun = async (what: string): Promise<RunFolder> => {
+      const folder = new RunFolder(join(home, `${what} on ${name}`));
+      await folder.begin({ options: old, contents, choices: { floor: -20 } });
+      return folder;
+    };
+    const start = await readWeights(device, run);
+    const train = async (folder: RunFolder, after: number): Promise<void> => {
+      const stop = new AbortController();
+      run.prompter.generator.lm.parameters.forEach((parameter, i) => {
+        device.write(parameter, start[i]);
+      });
+      await trainRun(run, {
+        device,
+        folder,
+        examiner,
+        identity: JSON.stringify([old, contents]),
+        signal: stop.signal,
+        onStep({ step }) {
+          if (step === after) stop.abort();
+        },
+      });
+    };
+    const whole = await begun("old and whole");
+    await train(whole, Number.POSITIVE_INFINITY);
+    const stopped = await begun("old and stopped");
+    await train(stopped, 3);
+    assert.equal((await stopped.loadLast()).state.step, 3);
+    const on = ["--device", name];
+    await refuses(
+      "train.ts",
+      ["--resume", stopped.path, "--alpha", "0.4"],
+      /--alpha is 0\.4 but the run in .* was started with 0\.3/,
+    );
+    const named = ["--method", "promptgen", "--mlm", mlm, ...on];
+    const resumed = await tool("train.ts", ["--resume", stopped.path, ...named]);
+    assert.equal(resumed.code, 0, resumed.error);
+    assert.deepEqual(readFileSync(stopped.last), readFileSync(whole.last));
+    assert.deepEqual(readFileSync(stopped.log, "utf8"), readFileSync(whole.log, "utf8"));
+    const file = JSON.parse(readFileSync(stopped.file("run.json"), "utf8"));
+    assert.deepEqual(file.options, old, "run.json stays as it was");
+    const tables = await tool("evaluate.ts", [stopped.path, whole.path, ...on]);
+    assert.equal(tables.code, 0, tables.error);
+    assert.match(tables.out, /^mean of 2 .*PromptGen/m);
+    const both = [stopped, whole].map((folder) => readResults(folder.file("results.json")));
+    const [one, two] = await Promise.all(both);
+    assert.deepEqual(one, two);
+    assert.equal(one.options.reader, mlm);
+  },
+);
+
+const readWeights = (device: Device, { prompter }: Awaited<ReturnType<typeof preparePromptGen>>) =>
+  read(device, [...prompter.generator.lm.parameters]);
 
 each(
   "NaN in the loss: the step and the term are named, weights and checkpoint stay",
   async (device, name) => {
-    const system = await loadSystem(sourcesOf(options));
+    const run = await preparePromptGen(options);
     const folder = new RunFolder(join(home, `nan on ${name}`));
-    await folder.begin({ options: { ...options }, contents: system.contents, choices: CHOICES });
-    const bias = system.bert.weights.parameters.get("cls.predictions.bias");
+    const { identity } = await beginRun(folder, run);
+    const bias = run.benchmark.reader.lm.weights.parameters.get("cls.predictions.bias");
     assert.ok(bias);
     let kept: Buffer | undefined;
-    const error = await trainPromptGen({
+    const error = await trainRun(run, {
       device,
-      system,
-      examiner: new Examiner(device, system, options["batch-size"]),
+      examiner: examinerOf(device, run),
       folder,
-      settings: settingsOf(options),
-      identity: identityOf(options, system),
+      identity,
       saveEvery: 1,
       onStep({ step }) {
         if (step !== 3) return;
@@ -209,9 +360,9 @@ each(
     );
     const { state, tensors } = await folder.loadLast();
     assert.equal(state.step, 3);
-    const { read } = await import("../../engine/compile.ts");
-    const now = await read(device, system.bart.parameters);
-    for (const [i, name] of [...system.bart.weights.parameters.keys()].entries()) {
+    const now = await readWeights(device, run);
+    const { parameters } = run.prompter.generator.lm.weights;
+    for (const [i, name] of [...parameters.keys()].entries()) {
       const held = tensors.get(name);
       assert.deepEqual(now[i], held && (await readFloat32(held)), name);
     }

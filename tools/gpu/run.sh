@@ -86,7 +86,7 @@ for phase in "$@"; do
     long) step 240 step_long --size full --steps 200 ;;
     torch) LINES_SHOWN=4 part 240 torch python3 tools/gpu/torch_step.py ${TOY:+--toy} ;;
     test) # the test runner needs the compiler of the CPU kernels, which does not travel: the files run by themselves
-      LINES_SHOWN=40 part 240 test bash -c 'ls test/ops/*.test.ts test/webgpu/*.test.ts test/engine/*.test.ts test/models/{bart,bert,gpt2,roberta,dropout}.test.ts test/promptgen/{step,steady}.test.ts |
+      LINES_SHOWN=40 part 240 test bash -c 'ls test/ops/*.test.ts test/webgpu/*.test.ts test/engine/*.test.ts test/models/{bart,bert,gpt2,roberta,dropout}.test.ts test/promptgen/{methods/promptgen/step,training/steady}.test.ts |
         PROMPTGEN_TEST_DEVICES='"$DEVICE"' xargs -P 6 -I{} sh -c "timeout 100 node {} > '"$RESULTS"'/\$(basename {}).log 2>&1 && echo ok {} || echo FAILED {}" | sort' ;;
     *)
       echo "unknown phase $phase"

@@ -2,14 +2,14 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { cpSync, existsSync, readdirSync, readFileSync, rmSync, statSync, watch } from "node:fs";
 import { join } from "node:path";
-import type { Device } from "../../engine/device.ts";
-import type { Examiner } from "../../promptgen/measure.ts";
-import { beginRun, examinerOf, trainRun } from "../../promptgen/run.ts";
-import type { Outcome } from "../../promptgen/training/loop.ts";
-import { Random } from "../../promptgen/training/random.ts";
-import { RunFolder } from "../../promptgen/training/run-folder.ts";
-import { allDevices, onDevices, type TestDevice } from "../devices.ts";
-import { asArguments, preparePromptGen, ROOT, tinyOptions, tinyPair } from "./tiny.ts";
+import type { Device } from "../../../engine/device.ts";
+import type { Examiner } from "../../../promptgen/measure.ts";
+import { beginRun, examinerOf, trainRun } from "../../../promptgen/run.ts";
+import type { Outcome } from "../../../promptgen/training/loop.ts";
+import { Random } from "../../../promptgen/training/random.ts";
+import { RunFolder } from "../../../promptgen/training/run-folder.ts";
+import { allDevices, onDevices, type TestDevice } from "../../devices.ts";
+import { asArguments, preparePromptGen, ROOT, tinyOptions, tinyPair } from "../tiny.ts";
 
 const test = await onDevices("resume");
 

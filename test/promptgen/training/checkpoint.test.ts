@@ -3,13 +3,18 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { suite } from "uvu";
-import { openDevice } from "../../engine/open.ts";
-import { state } from "../../engine/tensor.ts";
-import { writeWhole } from "../../models/formats/files.ts";
-import { readFloat32 } from "../../models/formats/safetensors.ts";
-import { bucketOf, bucketWidths, epochGroups, groups } from "../../promptgen/training/buckets.ts";
-import { dropoutState, Random } from "../../promptgen/training/random.ts";
-import { RunFolder, sameConfiguration } from "../../promptgen/training/run-folder.ts";
+import { openDevice } from "../../../engine/open.ts";
+import { state } from "../../../engine/tensor.ts";
+import { writeWhole } from "../../../models/formats/files.ts";
+import { readFloat32 } from "../../../models/formats/safetensors.ts";
+import {
+  bucketOf,
+  bucketWidths,
+  epochGroups,
+  groups,
+} from "../../../promptgen/training/buckets.ts";
+import { dropoutState, Random } from "../../../promptgen/training/random.ts";
+import { RunFolder, sameConfiguration } from "../../../promptgen/training/run-folder.ts";
 
 const test = suite("checkpoint");
 

@@ -1,17 +1,25 @@
 /** A padded batch with early stops equals each of its sequences alone, with its dead slots physically removed. */
 import * as assert from "uvu/assert";
-import { read } from "../../engine/compile.ts";
-import type { Device } from "../../engine/device.ts";
-import { embedding } from "../../engine/ops/embedding.ts";
-import { linear, matmul } from "../../engine/ops/matmul.ts";
-import { concat, reshape, slice } from "../../engine/ops/shape.ts";
-import { softmax } from "../../engine/ops/softmax.ts";
-import { type Tensor, tensor } from "../../engine/tensor.ts";
-import { RobertaForMaskedLM } from "../../models/roberta.ts";
-import type { StepFact } from "../../tools/commands/fullsize/process.ts";
-import { onDevices } from "../devices.ts";
-import { closeForward, goldenCheckpoint } from "../models/parity.ts";
-import { batchOf, classes, facts, loadPair, type Pair, settings, stepOf } from "./golden-step.ts";
+import { read } from "../../../../engine/compile.ts";
+import type { Device } from "../../../../engine/device.ts";
+import { embedding } from "../../../../engine/ops/embedding.ts";
+import { linear, matmul } from "../../../../engine/ops/matmul.ts";
+import { concat, reshape, slice } from "../../../../engine/ops/shape.ts";
+import { softmax } from "../../../../engine/ops/softmax.ts";
+import { type Tensor, tensor } from "../../../../engine/tensor.ts";
+import { RobertaForMaskedLM } from "../../../../models/roberta.ts";
+import type { StepFact } from "../../../../tools/commands/fullsize/process.ts";
+import { onDevices } from "../../../devices.ts";
+import { closeForward, goldenCheckpoint } from "../../../models/parity.ts";
+import {
+  batchOf,
+  classes,
+  facts,
+  loadPair,
+  type Pair,
+  settings,
+  stepOf,
+} from "../../golden-step.ts";
 
 const test = await onDevices("shortened");
 const { m, n } = settings;

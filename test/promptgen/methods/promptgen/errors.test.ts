@@ -1,14 +1,14 @@
 /** What the generator and the objective refuse, and the arithmetic of the loss. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { read } from "../../engine/compile.ts";
-import { type Tensor, tensor } from "../../engine/tensor.ts";
-import { Generator, inverseOf } from "../../promptgen/methods/promptgen/generator.ts";
-import { diagnose, objective } from "../../promptgen/methods/promptgen/objective.ts";
-import { positionsOf } from "../../promptgen/reader.ts";
-import { onDevices } from "../devices.ts";
-import { closeForward } from "../models/parity.ts";
-import { batchOf, classes, facts, loadPair, settings } from "./golden-step.ts";
+import { read } from "../../../../engine/compile.ts";
+import { type Tensor, tensor } from "../../../../engine/tensor.ts";
+import { Generator, inverseOf } from "../../../../promptgen/methods/promptgen/generator.ts";
+import { diagnose, objective } from "../../../../promptgen/methods/promptgen/objective.ts";
+import { positionsOf } from "../../../../promptgen/reader.ts";
+import { onDevices } from "../../../devices.ts";
+import { closeForward } from "../../../models/parity.ts";
+import { batchOf, classes, facts, loadPair, settings } from "../../golden-step.ts";
 
 const each = await onDevices("objective");
 

@@ -1,10 +1,10 @@
 /** The whole step beside an independent one in PyTorch, which runs every fact alone and physically shortened. */
 import * as assert from "uvu/assert";
-import { crossEntropy } from "../../engine/ops/cross-entropy.ts";
-import { neg } from "../../engine/ops/elementwise.ts";
-import { concat } from "../../engine/ops/shape.ts";
-import type { TypedArray } from "../../engine/tensor.ts";
-import { onDevices } from "../devices.ts";
+import { crossEntropy } from "../../../../engine/ops/cross-entropy.ts";
+import { neg } from "../../../../engine/ops/elementwise.ts";
+import { concat } from "../../../../engine/ops/shape.ts";
+import type { TypedArray } from "../../../../engine/tensor.ts";
+import { onDevices } from "../../../devices.ts";
 import {
   closeForward,
   closeGradients,
@@ -12,8 +12,8 @@ import {
   gradientPairs,
   trainedLosses,
   valuesOf,
-} from "../models/parity.ts";
-import { batchOf, classes, facts, golden, loadPair, settings, stepOf } from "./golden-step.ts";
+} from "../../../models/parity.ts";
+import { batchOf, classes, facts, golden, loadPair, settings, stepOf } from "../../golden-step.ts";
 
 const test = await onDevices("step");
 

@@ -1,17 +1,17 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { hostData, type Tensor } from "../../../engine/tensor.ts";
-import { loadTokenizer } from "../../../models/tokenizer/tokenizer.ts";
-import { objectIds } from "../../../promptgen/benchmark.ts";
-import type { Fact, Relation } from "../../../promptgen/facts/facts.ts";
+import { hostData, type Tensor } from "../../../../engine/tensor.ts";
+import { loadTokenizer } from "../../../../models/tokenizer/tokenizer.ts";
+import { objectIds } from "../../../../promptgen/benchmark.ts";
+import type { Fact, Relation } from "../../../../promptgen/facts/facts.ts";
 import {
   assemble,
   encodeExample,
   extraOf,
   subjectWidth,
-} from "../../../promptgen/methods/promptgen/batch.ts";
-import { rowWeights } from "../../../promptgen/training/padding.ts";
-import { embeddedWorld } from "../../../promptgen/world/world.ts";
+} from "../../../../promptgen/methods/promptgen/batch.ts";
+import { rowWeights } from "../../../../promptgen/training/padding.ts";
+import { embeddedWorld } from "../../../../promptgen/world/world.ts";
 
 const world = embeddedWorld();
 const tokenizers = {
@@ -79,7 +79,11 @@ test("a batch: the prefix padded on the left, the rest on the right, rows withou
     example([10], [20, 21, 22], [0, 12, 10, 2]),
   ];
   assert.equal(examples.map(subjectWidth), [2, 3]);
-  assert.is(subjectWidth(example([], [], [])), 1, "a subject without pieces still has a place");
+  assert.is(
+    subjectWidth({ generator: [], reader: [[]], encoder: [] }),
+    1,
+    "a subject without pieces still has a place",
+  );
   assert.is(subjectWidth({ generator: [1], reader: [[1], [1, 2, 3]], encoder: [] }), 3);
   assert.is(extraOf(examples), 3);
   const layout = { extra: 3, ids };

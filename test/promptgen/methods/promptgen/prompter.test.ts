@@ -1,0 +1,94 @@
+/** PromptGen as a prompter: what it says a prompt is, and what its reader reads. */
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { type Benchmark, itemsOf } from "../../../../promptgen/benchmark.ts";
+import type { Relation } from "../../../../promptgen/facts/facts.ts";
+import { bucketsFor, Examiner } from "../../../../promptgen/measure.ts";
+import type { Asked, Prompter } from "../../../../promptgen/methods/method.ts";
+import { PromptGenPrompter } from "../../../../promptgen/methods/promptgen/prompter.ts";
+import { TemplatePrompter } from "../../../../promptgen/methods/template.ts";
+import { onDevices, openDevices } from "../../../devices.ts";
+import { closeForward } from "../../../models/parity.ts";
+import { preparePromptGen, tinyOptions, tinyPair } from "../../tiny.ts";
+
+const test = suite("PromptGen's prompter");
+const each = await onDevices("PromptGen's prompter");
+
+const [first] = await openDevices();
+const home = await tinyPair(first);
+const options = { ...tinyOptions(home), m: 4, n: 2 };
+const { benchmark, prompter } = await preparePromptGen(options);
+const [relation] = benchmark.relations;
+const [fact] = relation.test;
+const asked: Asked = { relation, fact, subjects: [fact.subject, "None"] };
+
+test("a prompt in words: live slots, [X] and [Y]", () => {
+  const { words, end } = prompter.vocabulary;
+  // slot-major, two rows
+  const trace = {
+    values: {
+      best: Uint32Array.of(0, 5, 1, end, 2, 6, 3, 7, 4, 8, end, 9),
+      live: Uint32Array.of(1, 1, 1, 0, 1, 0, 1, 0, 1, 1, 0, 1),
+    },
+    rows: 2,
+  };
+  assert.is(
+    prompter.words(asked, trace, 0),
+    `[X] ${words[0]} ${words[1]} ${words[2]} ${words[3]} [Y] ${words[4]}`,
+  );
+  assert.is(prompter.words(asked, trace, 1), `[X] ${words[5]} [Y] ${words[8]} ${words[9]}`);
+  const dead = { ...trace, values: { ...trace.values, live: new Uint32Array(12) } };
+  assert.is(prompter.words(asked, dead, 0), "[X] [Y]");
+});
+
+test("widths follow the longest subject that is asked with, whatever was asked before", () => {
+  const long = { ...asked, subjects: [fact.subject, "a b c d e f g h i j k l"] };
+  const own = prompter.width(asked);
+  assert.ok(prompter.width(long) >= 12);
+  assert.is(prompter.width(asked), own);
+  const { lm, m, n } = prompter.generator;
+  assert.ok(prompter.limit <= lm.positions - (m + n + 3));
+  const batch = prompter.collate([asked, asked], own, 3);
+  assert.equal(batch.readerIds.shape, [6, 1 + own]);
+  assert.equal(batch.prefixIds.shape, [own + 2, 3]);
+});
+
+test("slots that leave no room", async () => {
+  const wide = await preparePromptGen({ ...options, m: 600, n: 40 }).then(
+    () => "it has room",
+    (error: Error) => error.message,
+  );
+  assert.match(wide, /^\[prompt\] m 600 and n 40 leave no room for a subject in \d+ positions/);
+});
+
+each("whoever copies a printed prompt asks what the hard prompter asks", async (device) => {
+  const hard = await PromptGenPrompter.load(benchmark, options.generator, options, true);
+  const items = itemsOf(benchmark.relations, "test");
+  const examine = (own: Benchmark, one: Prompter) =>
+    new Examiner(device, own, one, { buckets: bucketsFor(one, own.relations), batchSize: 16 });
+  const written = await examine(benchmark, hard).ask(items);
+  assert.ok(written);
+  // each fact as a relation of its own, its prompt as the template
+  const own = written.map(({ item, prompt }, i): [Relation, string] => [
+    { ...item.relation, id: `R${i}`, train: [item.fact], dev: [item.fact], test: [item.fact] },
+    prompt,
+  ]);
+  const relations = own.map(([one]) => one);
+  const prompts = new Map(own.map(([{ id }, prompt]) => [id, prompt]));
+  const copied = { ...benchmark, relations };
+  const answered = await examine(copied, new TemplatePrompter(copied, prompts)).ask(
+    itemsOf(relations, "test"),
+  );
+  assert.ok(new Set(prompts.values()).size > 2, "there are different prompts");
+  answered?.forEach(({ answers }, i) => {
+    answers.forEach((want, s) => {
+      const got = written[i].answers[s];
+      assert.equal([got.id, got.rank], [want.id, want.rank], prompts.get(`R${i}`));
+      closeForward([{ name: "log P", got: [got.logP], want: [want.logP] }], 1e-5);
+    });
+  });
+  assert.is(answered?.length, items.length);
+});
+
+test.run();
+each.run();
