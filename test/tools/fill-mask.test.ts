@@ -19,10 +19,10 @@ const test = suite("fill-mask");
 const each = await onDevices("fill-mask");
 const TOOL = "fill-mask.ts";
 
-interface Line {
+type Line = {
   readonly text: string;
   readonly masks: { token: string; id: number; probability: number }[][];
-}
+};
 const golden: { text: string; masks: [string, number, number][][] }[] = JSON.parse(
   goldenText("generate/commands.json"),
 ).fill_mask;
