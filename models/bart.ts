@@ -82,8 +82,6 @@ const bartNames = (): Names => ({
   optional: ["final_logits_bias"],
 });
 
-export type { DecoderCache };
-
 /** LayerNorm's epsilon, which is no field of the config. */
 const EPS = 1e-5;
 /** Rows of the position table before that of position 0. */

@@ -27,7 +27,7 @@ export type DecoderCache = {
 };
 
 /** A model that writes a text about a text. */
-export interface Seq2Seq {
+export type Seq2Seq = {
   /** config.json as it was read. */
   readonly json: Json;
   readonly weights: ModelWeights;
@@ -76,4 +76,4 @@ export interface Seq2Seq {
 
   /** hidden [..., d] -> logits [..., vocab_size]: outputScale hidden outputTableᵀ + outputBias. */
   logits(hidden: Tensor): Tensor;
-}
+};

@@ -5,7 +5,7 @@
 import type { Tensor } from "../engine/tensor.ts";
 import { readCheckpoint } from "../models/formats/checkpoint.ts";
 import { maskedLM } from "../models/registry.ts";
-import { loadTokenizer, type Tokenizer } from "../models/tokenizer/tokenizer.ts";
+import { loadTokenizer, remembering, type Tokenizer } from "../models/tokenizer/tokenizer.ts";
 import { answerMask, commonWordIds } from "./answers.ts";
 import {
   type Fact,
@@ -34,6 +34,8 @@ export type Benchmark = {
   readonly data: string;
   readonly reader: Reader;
   readonly tokenizer: Tokenizer;
+  /** The tokenizer's `encode`, which works once for each text. */
+  readonly encode: (text: string) => readonly number[];
   /** Relations in the order of their ids, each with facts in every split. */
   readonly relations: readonly Relation[];
   /** u32 [vocab_size], see `answerMask`. */
@@ -86,6 +88,7 @@ export async function loadBenchmark(sources: BenchmarkSources): Promise<Benchmar
     data: sources.data,
     reader: new Reader(lm, { cls, sep, mask, pad }),
     tokenizer,
+    encode: remembering(tokenizer),
     relations: inside.relations,
     allowed: answerMask(words.ids, lm.config.vocab_size),
     remarks: [words.message, inside.message].filter((text) => text !== ""),

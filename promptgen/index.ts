@@ -18,6 +18,7 @@ export { checkTemplate, fill, loadTemplates } from "./facts/templates.ts";
 export {
   type Answer,
   type Answered,
+  bucketsFor,
   Examiner,
   type Explained,
   FILLERS,
@@ -49,6 +50,7 @@ export { Generator, hardened, type Prompts } from "./methods/promptgen/generator
 export { diagnose, FLOOR, type Objective, objective } from "./methods/promptgen/objective.ts";
 export { PromptGenPrompter } from "./methods/promptgen/prompter.ts";
 export { pairVocabularies } from "./methods/promptgen/vocabulary.ts";
+export { TemplatePrompter } from "./methods/template.ts";
 export { type Part, Reader } from "./reader.ts";
 export { type Result, report } from "./report/paper-tables.ts";
 export { relationRows } from "./report/relations.ts";

@@ -61,12 +61,23 @@ export class Reader {
     const all = [...before, this.word(this.ids.mask, least), ...behind].filter(
       ({ mask }) => mask.shape[1] > 0,
     );
+    // what has as many rows is joined first, so that it is repeated at once
+    const joined = neighbours(all).map((own) => ({
+      embeds: concat(
+        own.map((part) => part.embeds),
+        1,
+      ),
+      mask: concat(
+        own.map((part) => part.mask),
+        1,
+      ),
+    }));
     const embeds = concat(
-      all.map((part) => repeated(part.embeds, rows)),
+      joined.map((part) => repeated(part.embeds, rows)),
       1,
     );
     const mask = concat(
-      all.map((part) => repeated(part.mask, rows)),
+      joined.map((part) => repeated(part.mask, rows)),
       1,
     );
     const input = { embeds, mask, positions: positionsOf(mask) };
@@ -87,6 +98,17 @@ export class Reader {
 export function everywhere(embeds: Tensor): Part {
   const [rows, length] = embeds.shape;
   return { embeds, mask: tensor(new Uint32Array(rows * length).fill(1), [rows, length]) };
+}
+
+/** Parts that stand beside each other and have as many rows, together. */
+function neighbours(parts: readonly Part[]): Part[][] {
+  const groups: Part[][] = [];
+  for (const part of parts) {
+    const last = groups.at(-1);
+    if (last?.[0].mask.shape[0] === part.mask.shape[0]) last.push(part);
+    else groups.push([part]);
+  }
+  return groups;
 }
 
 function repeated(x: Tensor, rows: number): Tensor {

@@ -188,6 +188,24 @@ function withinLimit(
   return { relations: kept, message };
 }
 
+/** What of `relations` every one of some runs on one benchmark can be asked about. */
+export function commonFacts(
+  relations: readonly Relation[],
+  runs: readonly Prepared[],
+): readonly Relation[] {
+  const kept = runs.map(
+    ({ benchmark }) =>
+      new Set(SPLITS.flatMap((split) => itemsOf(benchmark.relations, split)).map((i) => i.fact)),
+  );
+  return relations
+    .map((relation) => {
+      const of = (split: (typeof SPLITS)[number]) =>
+        relation[split].filter((fact) => kept.every((own) => own.has(fact)));
+      return { ...relation, train: of("train"), dev: of("dev"), test: of("test") };
+    })
+    .filter((relation) => SPLITS.every((split) => relation[split].length > 0));
+}
+
 /** An examiner of the facts of a run. */
 export const examinerOf = (
   device: Device,

@@ -1,10 +1,10 @@
 /** The programs of docs/own-model.md run and print what the page says; its excerpts stand in the model's file. */
 import { existsSync, readFileSync } from "node:fs";
-import { stripTypeScriptTypes } from "node:module";
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { onDevices, type TestDevice } from "./devices.ts";
+import { onDevices } from "./devices.ts";
+import { printed } from "./programs.ts";
 
 const root = join(import.meta.dirname, "..");
 process.chdir(root); // what the programs name is named from there
@@ -21,28 +21,10 @@ const programs = blocks.flatMap(({ language, code }, i) => {
   return [{ code, output }];
 });
 
-/** What a program prints, run from the source on one device. */
-async function run(code: string, device: TestDevice): Promise<string> {
-  const lines: string[] = [];
-  const { log } = console;
-  console.log = (...args: unknown[]) => lines.push(args.join(" "));
-  try {
-    const js = stripTypeScriptTypes(code)
-      .replaceAll("openDevice()", `openDevice({ device: "${device}", threads: 2 })`)
-      .replaceAll(/from "promptgen\/(\w+)"/g, (_, name) => {
-        return `from "${new URL(`../${name}/index.ts`, import.meta.url).href}"`;
-      });
-    await import(`data:text/javascript,${encodeURIComponent(js)}//${device}`); // anew for each device
-  } finally {
-    console.log = log;
-  }
-  return `${lines.join("\n")}\n`;
-}
-
 const test = await onDevices("own-model.md");
 test("the programs print what the page says", async (_, device) => {
   assert.is(programs.length, 3);
-  for (const { code, output } of programs) assert.is(await run(code, device), output);
+  for (const { code, output } of programs) assert.is(await printed(code, device), output);
 });
 test.run();
 

@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { stripTypeScriptTypes } from "node:module";
 import { join } from "node:path";
 import type { Page } from "playwright-core";
+import type { TestDevice } from "./devices.ts";
 
 const readme = readFileSync(join(import.meta.dirname, "..", "README.md"), "utf8");
 
@@ -73,3 +74,21 @@ export const losses = (lines: readonly string[]): number[] =>
     const found = /loss (\S+)/.exec(l);
     return found ? [Number(found[1])] : [];
   });
+
+/** What a program prints, run from the source on one device. */
+export async function printed(code: string, device: TestDevice): Promise<string> {
+  const lines: string[] = [];
+  const { log } = console;
+  console.log = (...args: unknown[]) => lines.push(args.join(" "));
+  try {
+    const js = stripTypeScriptTypes(code)
+      .replaceAll("openDevice()", `openDevice({ device: "${device}", threads: 2 })`)
+      .replaceAll(/from "promptgen(?:\/(\w+))?"/g, (_, name = "promptgen") => {
+        return `from "${new URL(`../${name}/index.ts`, import.meta.url).href}"`;
+      });
+    await import(`data:text/javascript,${encodeURIComponent(js)}//${device}`); // anew for each device
+  } finally {
+    console.log = log;
+  }
+  return `${lines.join("\n")}\n`;
+}

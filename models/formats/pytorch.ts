@@ -13,10 +13,10 @@ import type { ByteSource } from "./source.ts";
 import { openZip, type ZipEntry } from "./zip.ts";
 
 /** A tensor in a file; asked for in order from start to end, none of its bytes is read twice. */
-export interface StoredTensor extends FileTensor {
+export type StoredTensor = FileTensor & {
   /** All bytes in pieces of at most `limit` (1 or more), the next one on its way while one is used. */
   chunks(limit?: number): AsyncGenerator<Uint8Array>;
-}
+};
 
 /** Tensors by name; reading them needs the sources to stay open. */
 export type StateDict = Map<string, StoredTensor>;

@@ -5,14 +5,14 @@
 import { ModelError } from "../errors.ts";
 
 /** A file, or anything like one. */
-export interface ByteSource {
+export type ByteSource = {
   /** Bytes. */
   readonly size: number;
   /** Exactly `length` bytes from `offset`, both within `size`; the result may be a view, so it is not to be changed. */
   read(offset: number, length: number): Promise<Uint8Array>;
   /** Fills `into`, which may be shared memory, with the bytes from `offset`; absent where only `read` is quick. */
   readInto?(offset: number, into: Uint8Array): Promise<void>;
-}
+};
 
 /** Bytes in memory; `read` gives views of them. */
 export function bytesSource(bytes: Uint8Array): ByteSource {

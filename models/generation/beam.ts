@@ -98,7 +98,7 @@ export type Hypothesis = {
 };
 
 /** A search for one text, a token at a time. */
-export interface Search {
+export type Search = {
   /** What the decoder has to read now, at most one for each beam; empty at the end. */
   readonly running: readonly Hypothesis[];
   /** The number of most probable tokens to pass to `advance` for each of them; 0 when none is looked at. */
@@ -110,7 +110,7 @@ export interface Search {
   advance(choices: readonly (readonly Choice[])[], slots: readonly number[]): void;
   /** At most num_return_sequences texts, best first. */
   results(): Generated[];
-}
+};
 
 /** The tokens that may not follow: what would repeat an n-gram, and the end before the least length. */
 function banned(ids: readonly number[], config: GenerationConfig): Set<number> {

@@ -23,16 +23,16 @@ import { checkTemplate } from "./templates.ts";
 export type RelationType = string;
 
 /** What is said of a subject. */
-export interface Fact {
+export type Fact = {
   subject: string;
   object: string;
-}
+};
 
 /** The three parts of a relation's facts. */
 export type Split = "train" | "dev" | "test";
 
 /** One kind of fact with its manual template. */
-export interface Relation {
+export type Relation = {
   id: string;
   label: string;
   type: RelationType;
@@ -40,34 +40,34 @@ export interface Relation {
   train: Fact[];
   dev: Fact[];
   test: Fact[];
-}
+};
 
 /** Rows read, rows dropped by each rule, rows kept. */
-export interface FilterCount {
+export type FilterCount = {
   raw: number;
   repeated: number;
   uncommon: number;
   kept: number;
-}
+};
 
 /**
  * Relations in the order of their ids, the words to choose an answer from, and what the filter did.
  */
-export interface FactSet {
+export type FactSet = {
   relations: Relation[];
   commonVocabulary: string[];
   counts: Record<Split, FilterCount>;
-}
+};
 
 /** Choices for {@link loadFacts}. */
-export interface FactOptions {
+export type FactOptions = {
   /** Ids of the relations to read; all that have test facts when left out. */
   relations?: readonly string[] | undefined;
   /**
    * The common words: a file with one a line, or the words; the folder's own file when left out.
    */
   commonVocabulary?: string | readonly string[] | undefined;
-}
+};
 
 const SPLITS = ["train", "dev", "test"] as const satisfies readonly Split[];
 
@@ -130,7 +130,7 @@ export function filterFacts(
  * What {@link splitByVocabulary} leaves, and one line that says what it took out (empty when it
  * took nothing).
  */
-export interface VocabularySplit {
+export type VocabularySplit = {
   relations: Relation[];
   /** Facts whose object is not one token, in all. */
   dropped: number;
@@ -141,7 +141,7 @@ export interface VocabularySplit {
    */
   emptied: string[];
   message: string;
-}
+};
 
 /**
  * Keeps the facts that a masked LM can answer with one token: `has(object)` says whether the object

@@ -2,10 +2,10 @@
 import { readFile } from "node:fs/promises";
 
 /** One line of a file: its string fields and where it stands (from 1). */
-export interface Row<Field extends string> {
+export type Row<Field extends string> = {
   row: Record<Field, string> & Record<string, unknown>;
   line: number;
-}
+};
 
 /**
  * Reads a JSON-lines file in which every line must hold the string `fields`, none of them blank;

@@ -37,7 +37,7 @@ export type Trace = {
 };
 
 /** A way of asking that is ready to ask. */
-export interface Prompter {
+export type Prompter = {
   /** The largest width that the models' positions allow. */
   readonly limit: number;
   /** Fingerprints of what it was made of beside the benchmark, by the option that names it. */
@@ -63,7 +63,7 @@ export interface Prompter {
 
   /** Where it has a prompt for each relation: makes that of `relation` the one that is asked with. */
   select?(device: Device, relation: Relation): Promise<void>;
-}
+};
 
 /** What a method is given to train with. */
 export type Training = {
@@ -88,7 +88,7 @@ export type Training = {
 };
 
 /** One way of asking: one file, and one row in the list of `methods/index.ts`. */
-export interface Method {
+export type Method = {
   /** On the command line. */
   readonly name: string;
   /** One sentence for the help. */
@@ -110,7 +110,7 @@ export interface Method {
 
   /** Trains; the folder's best/ holds the best prompter afterwards. A method without training is finished after 0 steps. */
   train(prompter: Prompter, training: Training): Promise<Outcome>;
-}
+};
 
 /** The outcome of a method that needs no steps; its prompter is saved at once. */
 export async function untrained(prompter: Prompter, training: Training): Promise<Outcome> {

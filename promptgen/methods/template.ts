@@ -108,12 +108,12 @@ export class TemplatePrompter implements Prompter {
 
 /** `[CLS] sentence [SEP]` with [MASK] for the object. */
 export function filled(
-  { tokenizer }: Pick<Benchmark, "tokenizer">,
+  { tokenizer, encode }: Pick<Benchmark, "tokenizer" | "encode">,
   template: string,
   subject: string,
 ): Filled {
   const { cls, sep, mask } = tokenizer;
-  const ids = [cls, ...tokenizer.encode(fill(template, subject, tokenizer.token(mask))), sep];
+  const ids = [cls, ...encode(fill(template, subject, tokenizer.token(mask))), sep];
   // the object's mask, should the subject be spelled like one
   const objectFirst = template.indexOf("[Y]") < template.indexOf("[X]");
   return { ids, place: objectFirst ? ids.indexOf(mask) : ids.lastIndexOf(mask) };

@@ -10,7 +10,7 @@ import { type Tensor, tensor } from "../../engine/tensor.ts";
 import type { BartForConditionalGeneration } from "../../models/bart.ts";
 import type { MaskedLM } from "../../models/masked-lm.ts";
 import { gatherRows } from "../../models/nn.ts";
-import type { Tokenizer } from "../../models/tokenizer/tokenizer.ts";
+import { remembering, type Tokenizer } from "../../models/tokenizer/tokenizer.ts";
 import { bucketWidths } from "../training/buckets.ts";
 import type { Problem } from "../training/loop.ts";
 import { rightPadded } from "../training/padding.ts";
@@ -19,19 +19,6 @@ import type { Sentence } from "../world/world.ts";
 
 /** Texts for each epoch. */
 export type Epochs = (epoch: number) => readonly Sentence[];
-
-/** A tokenizer's `encode` that works once for each text. */
-function remembering(tokenizer: Tokenizer): (text: string) => readonly number[] {
-  const known = new Map<string, readonly number[]>();
-  return (text) => {
-    let ids = known.get(text);
-    if (!ids) {
-      ids = tokenizer.encode(text);
-      known.set(text, ids);
-    }
-    return ids;
-  };
-}
 
 /** Makes an epoch's items once, as long as the same epoch is asked for. */
 function lastEpoch<T>(make: (epoch: number) => readonly T[]): (epoch: number) => readonly T[] {
@@ -47,19 +34,19 @@ const weightedMean = (losses: Tensor, weights: Tensor): Tensor =>
   div(sum(mul(losses, weights)), sum(weights));
 
 /** How BERT's tokens are masked. */
-export interface MaskingOptions {
+export type MaskingOptions = {
   /** Probability that the object is masked, wherever it stands and always by [MASK]. */
   readonly object: number;
   /** Probability that one place of an object that stands twice is left as it is: what can be copied. */
   readonly copy: number;
   /** Probability of any other token; 80 % become [MASK], 10 % a random token, 10 % stay. */
   readonly other: number;
-}
+};
 
-interface BertItem {
+type BertItem = {
   readonly ids: readonly number[]; // with [CLS] and [SEP]
   readonly object: ReadonlySet<number>;
-}
+};
 
 /** A batch of the masked-LM task. R places are predicted; those beyond the masked ones weigh nothing. */
 export type MaskedBatch = {
@@ -156,7 +143,7 @@ export function maskedLM(
 }
 
 /** How BART's input is damaged. */
-export interface InfillOptions {
+export type InfillOptions = {
   /** The share of a text's tokens that is removed is uniform between these. */
   readonly least: number;
   readonly most: number;
@@ -165,12 +152,12 @@ export interface InfillOptions {
   /** Probability that the input is a statement of the same fact that is drawn anew from `statements`. */
   readonly paraphrase: number;
   readonly statements: (sentence: Sentence) => readonly string[];
-}
+};
 
-interface BartItem {
+type BartItem = {
   readonly source: readonly number[];
   readonly target: readonly number[];
-}
+};
 
 /** A batch of the denoising task; T is target length + 1. */
 export type InfillBatch = {

@@ -38,10 +38,10 @@ export function bucketOf(width: number, buckets: readonly number[]): number {
 }
 
 /** Items of one batch; fewer than the batch size only at the end of an epoch. */
-export interface Group<Item> {
+export type Group<Item> = {
   width: number;
   items: Item[];
-}
+};
 
 /** Groups of up to `size` items, each of one bucket, longest buckets first; the items keep their order. */
 export function groups<Item>(

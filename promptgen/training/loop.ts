@@ -17,7 +17,7 @@ import { dropoutState, Random, seedWords } from "./random.ts";
 import type { JsonObject, LogRow, RunFolder } from "./run-folder.ts";
 
 /** What is trained, on what. `Batch` is a record of tensors. */
-export interface Problem<Item, Batch> {
+export type Problem<Item, Batch> = {
   readonly parameters: readonly Tensor[];
   /** Whether weight decay shrinks the parameter of this name: the model's `decays`. */
   readonly decays: (name: string) => boolean;
@@ -36,10 +36,10 @@ export interface Problem<Item, Batch> {
    * Inside `compile`: the loss [], its terms f32 [terms.length] and the figures f32 [watched.length]; dropout draws from `rng`.
    */
   loss(batch: Batch, rng: Tensor): { loss: Tensor; terms: Tensor; watched?: Tensor };
-}
+};
 
 /** The options that decide the weights. */
-export interface LoopSettings {
+export type LoopSettings = {
   readonly epochs: number;
   readonly batchSize: number;
   /** Peak learning rate. */
@@ -51,18 +51,18 @@ export interface LoopSettings {
   readonly clip: number;
   readonly seed: number;
   readonly evaluationsPerEpoch: number;
-}
+};
 
 /** What an evaluation found. */
-export interface Evaluation {
+export type Evaluation = {
   /** The larger the better. */
   readonly score: number;
   /** Goes into the log. */
   readonly figures: JsonObject;
-}
+};
 
 /** One finished step. */
-export interface StepReport {
+export type StepReport = {
   readonly step: number;
   readonly steps: number;
   readonly epoch: number;
@@ -71,9 +71,9 @@ export interface StepReport {
   readonly terms: Readonly<Record<string, number>>;
   /** Before clipping. */
   readonly gradientNorm: number;
-}
+};
 
-export interface LoopOptions<Item, Batch> {
+export type LoopOptions<Item, Batch> = {
   readonly device: Device;
   readonly problem: Problem<Item, Batch>;
   readonly settings: LoopSettings;
@@ -95,21 +95,21 @@ export interface LoopOptions<Item, Batch> {
   saveBest?(): Promise<void>;
   onStep?(report: StepReport): void;
   onEvaluation?(row: LogRow): void;
-}
+};
 
-export interface Outcome {
+export type Outcome = {
   /** Steps taken, those before a resume included. */
   readonly step: number;
   readonly steps: number;
   /** False when the signal stopped the run. */
   readonly finished: boolean;
   readonly best: Best | undefined;
-}
+};
 
-interface Best {
+type Best = {
   readonly step: number;
   readonly score: number;
-}
+};
 
 /** A loss term or the gradient was not finite. The weights are those before the step. */
 export class NotFiniteError extends Error {
@@ -166,7 +166,7 @@ export class Learner<Batch> {
 }
 
 /** Where a run stands; what a checkpoint holds beside tensors. */
-interface Progress {
+type Progress = {
   step: number;
   epoch: number;
   /** Batches of the epoch that are done. */
@@ -176,7 +176,7 @@ interface Progress {
   best: Best | null;
   /** Sums since the last evaluation. */
   window: { steps: number; sums: number[]; norm: number; largestNorm: number };
-}
+};
 
 const emptyWindow = (figures: number): Progress["window"] => ({
   steps: 0,

@@ -20,14 +20,14 @@ import { streamTensors } from "../../models/save.ts";
 
 /** A configuration or a state of a run, as it stands in JSON. */
 export type JsonValue = string | number | boolean | null | readonly JsonValue[] | JsonObject;
-export interface JsonObject {
+export type JsonObject = {
   readonly [key: string]: JsonValue | undefined;
-}
+};
 
 /** One line of log.jsonl. */
-export interface LogRow extends JsonObject {
+export type LogRow = JsonObject & {
   readonly step: number;
-}
+};
 
 const STATE = "state";
 

@@ -12,12 +12,12 @@ import { readRows } from "../facts/rows.ts";
 import { Random } from "../training/random.ts";
 
 /** Folders of the world. */
-export interface World {
+export type World = {
   /** In the layout of the benchmark; see `loadFacts`. */
   readonly data: string;
   readonly bert: string;
   readonly bart: string;
-}
+};
 
 /** The world that comes with the package. */
 export function embeddedWorld(): World {
@@ -45,7 +45,7 @@ export async function loadPatterns(data: string): Promise<Map<string, string[]>>
 }
 
 /** A fact and the sentence that states it. */
-export interface Sentence {
+export type Sentence = {
   readonly text: string;
   /** The object as the sentence has it: the fact's, or "None". */
   readonly object: string;
@@ -53,7 +53,7 @@ export interface Sentence {
   readonly relation: Relation;
   /** Whether the sentence is the manual template's. */
   readonly manual: boolean;
-}
+};
 
 /** The largest share of manual sentences that an epoch may have. */
 export const MANUAL_SHARE = 0.1;
@@ -62,7 +62,7 @@ const MANUAL = 4; // purposes of the seed
 const NOBODY = 6;
 
 /** What an epoch is made of beside every fact in every pattern. */
-export interface SentenceShares {
+export type SentenceShares = {
   /** Share of the facts that are also stated in the manual template, drawn anew in each epoch. */
   readonly manual: number;
   /**
@@ -70,7 +70,7 @@ export interface SentenceShares {
    * the object twice it stays, so that it can be found in the sentence only.
    */
   readonly none: number;
-}
+};
 
 /** Every fact of every split, in a fixed order. */
 export const allFacts = (relations: readonly Relation[]): { fact: Fact; relation: Relation }[] =>

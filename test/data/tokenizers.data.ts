@@ -22,21 +22,21 @@ if (root === undefined) {
 }
 const folder = root;
 
-interface Digests {
+type Digests = {
   readonly strings: number;
   readonly ids: number;
   readonly sha256: string;
   readonly decoded: string;
-}
+};
 
-interface Golden {
+type Golden = {
   readonly files: string;
   readonly config: object;
   readonly facts: number;
   readonly data: Digests;
   readonly awkward: Digests;
   readonly random: Digests;
-}
+};
 
 const golden = readGolden("data.json") as Readonly<Record<string, Golden>>;
 

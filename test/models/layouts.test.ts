@@ -17,12 +17,12 @@ type Row = [
   dtype?: SafetensorsDtype | undefined,
 ];
 
-interface Layout {
+type Layout = {
   readonly model: "bert" | "roberta" | "bart";
   readonly config: Readonly<Record<string, unknown>>;
   readonly dtype: "F32" | "F16" | "BF16";
   readonly tensors: readonly Row[];
-}
+};
 
 /** A tensor of a file: where it belongs in the model (null if nowhere), and how often it was read. */
 type Faked = FileTensor & { readonly target: string | null; reads: number };

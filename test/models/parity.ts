@@ -84,11 +84,11 @@ const largest = (values: ArrayLike<number>): number => {
 };
 
 /** A tensor that was computed, and what it should be. */
-export interface Pair {
+export type Pair = {
   readonly name: string;
   readonly got: ArrayLike<number>;
   readonly want: ArrayLike<number>;
-}
+};
 
 function differs({ name, got, want }: Pair, allowed: number): string | undefined {
   if (got.length !== want.length) return `${name}: ${got.length} values, expected ${want.length}`;

@@ -79,6 +79,7 @@ const benchmarkOf = (
   data: "",
   reader,
   tokenizer: { wordId: Number } as unknown as Tokenizer,
+  encode: () => [],
   relations,
   allowed: answerMask(ids, size),
   remarks: [],

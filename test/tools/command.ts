@@ -10,11 +10,11 @@ import { COMMITS, type Files, HubServer } from "../models/hub/server.ts";
 export const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 
 /** What a command did: its exit code, what it printed, and what it said beside that. */
-export interface Ended {
+export type Ended = {
   readonly code: number | null;
   readonly out: string;
   readonly error: string;
-}
+};
 
 /** Runs tools/NAME with `input` as its stdin. A variable that is undefined is not set. */
 export function run(
@@ -72,11 +72,11 @@ export function temporary(): string {
 }
 
 /** A Hub on this machine, and what a command needs to ask it: an empty cache and the environment. */
-interface Asked {
+type Asked = {
   readonly hub: HubServer;
   readonly cache: string;
   readonly env: Readonly<Record<string, string | undefined>>;
-}
+};
 
 /** Runs `use` with a Hub of these models, each with the files of a folder and more. */
 export async function withHub(

@@ -19,10 +19,10 @@ const test = suite("fill-mask");
 const each = await onDevices("fill-mask");
 const TOOL = "fill-mask.ts";
 
-interface Line {
+type Line = {
   readonly text: string;
   readonly masks: { token: string; id: number; probability: number }[][];
-}
+};
 const golden: { text: string; masks: [string, number, number][][] }[] = JSON.parse(
   goldenText("generate/commands.json"),
 ).fill_mask;
@@ -76,7 +76,7 @@ test("a table for people; lines of stdin, more than fit one batch", async () => 
     got.map(({ masks: [[{ token }]] }) => token),
     [...Array(5).fill(golden).flat(), golden[0]].map(({ masks: [[[token]]] }) => token),
   );
-  assert.match(ended.error, /^texts 8\/21 [\d.]+ texts\/s\n.*texts 21\/21 /s);
+  assert.match(ended.error, /^texts 8\/21\ntexts 16\/21 [\d.]+ texts\/s\ntexts 21\/21 /);
 });
 
 test("RoBERTa by its config: <mask>, byte-level tokens, pieces in quotes", async () => {

@@ -12,12 +12,12 @@ const test = suite("infill");
 const each = await onDevices("infill");
 const TOOL = "infill.ts";
 
-interface Written {
+type Written = {
   readonly text: string;
   readonly filled: string;
   readonly score: number;
   readonly ids: number[];
-}
+};
 const golden: (Written & { beams: number })[] = JSON.parse(
   goldenText("generate/commands.json"),
 ).infill;

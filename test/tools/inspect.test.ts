@@ -14,7 +14,7 @@ const TOOL = "inspect.ts";
 const world = embeddedWorld();
 const golden = (path: string) => fileURLToPath(new URL(`../golden/${path}`, import.meta.url));
 
-interface Report {
+type Report = {
   readonly file: string;
   readonly modelType?: string;
   readonly metadata: Record<string, unknown>;
@@ -23,7 +23,7 @@ interface Report {
   readonly dtypes: Record<string, { tensors: number; bytes: number }>;
   readonly tensors: Row[];
   readonly loading: Loading & { problem?: string };
-}
+};
 const report = async (...args: Parameters<typeof printedBy>[1]): Promise<Report> =>
   JSON.parse(await printedBy(TOOL, ["--json", ...args]));
 
@@ -230,11 +230,11 @@ test("a name on the Hub: config and weights, no tokenizer", async () => {
   });
 });
 
-interface Layout {
+type Layout = {
   readonly config: Readonly<Record<string, unknown>>;
   readonly dtype: "F32" | "F16" | "BF16";
   readonly tensors: [name: string, shape: number[], target?: string | null, dtype?: "I64"][];
-}
+};
 
 test("published layouts: every tensor goes where it belongs, and no data is read", () => {
   const layouts: Record<string, Layout> = JSON.parse(goldenText("layouts.json"));

@@ -25,12 +25,12 @@ const given = asArguments(options);
 /** What a method without a generator is given. */
 const fixed = ["--reader", options.reader, "--relations", options.relations];
 
-interface Ended {
+type Ended = {
   code: number | null;
   out: string;
   /** What the tool said, without the driver's own warnings. */
   error: string;
-}
+};
 
 function tool(
   name: string,

@@ -12,6 +12,7 @@ import { resultsOf } from "../../promptgen/report/results.ts";
 import { FORMATS, printTable } from "../../promptgen/report/table.ts";
 import {
   bestPrompter,
+  commonFacts,
   examinerOf,
   flatOptions,
   foldersOf,
@@ -105,7 +106,7 @@ function runTable(benchmark: Benchmark, results: readonly RunResult[]): string {
   const { relations } = benchmark;
   const over = (scores: Scores): number => means(relations, scores).all;
   const text = (value: number | undefined): string => value?.toFixed(1) ?? "-";
-  const head = ["row", "alpha", "seed", "dev", "test", '"None"', "prompts"];
+  const head = ["run", "row", "alpha", "seed", "dev", "test", '"None"', "prompts"];
   const blocks = alike(results).map((own) => {
     const rows = own.map(({ folder, run, row, alpha, best, measured }) => [
       folder.path,
@@ -122,9 +123,11 @@ function runTable(benchmark: Benchmark, results: readonly RunResult[]): string {
       spread(meanAndDeviation(own.map(({ measured }) => over(measured.scores[filler]))));
     const shown = alpha === undefined ? "" : String(alpha);
     rows.push([`mean of ${own.length}`, row, shown, "", "", of(0), of(1), ""]);
-    const columns = head.map((title) => ({ head: title, align: "right" }) as const);
+    const columns = head.map(
+      (title, i) => ({ head: title, align: i < 2 ? "left" : "right" }) as const,
+    );
     return printTable({
-      groups: [{ columns: [{ head: "run", align: "left" }, ...columns] }],
+      groups: [{ columns }],
       rows,
       rules: [own.length],
     });
@@ -217,29 +220,27 @@ async function main(): Promise<number> {
   const locate = (name: string) => modelDirectory(name);
   const benchmark = await loadBenchmark(await sourcesOf(first.run.options, locate));
   const prepared = new Map<string, Prepared>();
-  let { relations } = benchmark;
   for (const { folder, run } of runs) {
     const key = prompterKey(run.options);
     if (prepared.has(key)) continue;
     const saved = savedPrompter(methodOf(run.options.method), folder);
-    const made = await prepareOn(benchmark, run.options, { saved, locate });
-    prepared.set(key, made);
-    const kept = new Set(made.benchmark.relations.map(({ id }) => id));
-    relations = relations.filter(({ id }) => kept.has(id));
+    prepared.set(key, await prepareOn(benchmark, run.options, { saved, locate }));
   }
+  // every row is about the same facts
+  const relations = commonFacts(benchmark.relations, [...prepared.values()]);
+  const asked = { ...benchmark, relations };
   const device = await deviceOf(TOOL, values);
   console.log(`device: ${device.description}`);
   const remarks = new Set([...prepared.values()].flatMap((one) => one.remarks));
   for (const remark of remarks) console.log(remark);
-  const [one] = prepared.values();
-  const asked = prepared.size === 1 ? one.benchmark : { ...benchmark, relations };
   const fixed = await fixedResults(device, asked, first.run.options);
   const examiners = new Map<string, Examiner>();
   const results: RunResult[] = [];
   for (const entry of runs) {
     const key = prompterKey(entry.run.options);
-    const own = prepared.get(key);
-    if (!own) continue;
+    const made = prepared.get(key);
+    if (!made) continue;
+    const own = { ...made, benchmark: asked };
     if (own.method.scope === "all" && !examiners.has(key)) {
       examiners.set(key, examinerOf(device, own));
     }

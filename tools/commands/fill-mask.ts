@@ -62,12 +62,12 @@ a list for each mask of {"token", "id", "probability"}. Exit code 0: done; 1: an
 `;
 
 /** A text as the model reads it. */
-interface Masked {
+type Masked = {
   readonly text: string;
   readonly ids: readonly number[];
   /** Where masks stand in `ids`. */
   readonly places: readonly number[];
-}
+};
 
 /** Throws UsageError for a text without a mask, or too long for the model. */
 function encode(text: string, tokenizer: Tokenizer, limit: number): Masked {
@@ -83,11 +83,11 @@ function encode(text: string, tokenizer: Tokenizer, limit: number): Masked {
   return { text, ids, places };
 }
 
-interface Batch {
+type Batch = {
   readonly ids: Tensor; // u32 [B, T]
   readonly mask: Tensor; // u32 [B, T]
   readonly rows: Tensor; // u32 [R], b T + place of each mask
-}
+};
 
 /** Texts that are read together. */
 const TOGETHER = 8;
@@ -118,11 +118,11 @@ function batchOf(texts: readonly Masked[], pad: number, limit: number): Batch {
   };
 }
 
-interface Candidate {
+type Candidate = {
   readonly token: string;
   readonly id: number;
   readonly probability: number;
-}
+};
 
 /** For each text, for each of its masks, the k most probable tokens. `done` is told how many texts are. */
 async function fillMasks(

@@ -164,12 +164,12 @@ async function loading(folder: string, rounds: number): Promise<boolean> {
   return quick && small;
 }
 
-interface Case {
+type Case = {
   readonly script: string;
   readonly args: readonly string[];
   readonly what: string;
   readonly device: string;
-}
+};
 
 function casesOf(parts: readonly Part[], devices: readonly string[]): Case[] {
   const cases: Case[] = [];

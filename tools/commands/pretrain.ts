@@ -80,7 +80,7 @@ Options
 ${optionHelp(OPTIONS)}
 `;
 
-interface Job {
+type Job = {
   readonly model: Model;
   readonly world: string;
   readonly folder: RunFolder;
@@ -90,7 +90,7 @@ interface Job {
   readonly resume: boolean;
   readonly device: Device;
   readonly signal: AbortSignal;
-}
+};
 
 /** Trains one model; false when the signal came. */
 async function pretrain(job: Job): Promise<boolean> {

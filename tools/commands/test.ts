@@ -23,15 +23,15 @@ const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 /** Time that a process may take to end after its verdict. */
 const TEARDOWN_MS = 20_000;
 
-interface Verdict {
+type Verdict = {
   total: number;
   passed: number;
   skipped: number;
-}
+};
 
 type Counts = ReadonlyMap<string, number>;
 
-interface Outcome {
+type Outcome = {
   file: string;
   passed: number;
   failed: number;
@@ -43,7 +43,7 @@ interface Outcome {
   /** What passing tests have to say: how much they looked at. */
   remarks: string[];
   seconds: number;
-}
+};
 
 const running = new Set<ReturnType<typeof spawn>>();
 

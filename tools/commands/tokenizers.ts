@@ -16,11 +16,11 @@ import { BYTE_CHARACTERS } from "../../models/tokenizer/bytes.ts";
 const PIECES = 100;
 const POSITIONS = 128;
 
-interface Fact {
+type Fact = {
   readonly relation: string;
   readonly subject: string;
   readonly object: string;
-}
+};
 
 /** The rows of a JSON-lines file as string records; a broken line is named by file and number. */
 function jsonLines(path: string): Record<string, string>[] {

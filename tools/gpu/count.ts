@@ -13,6 +13,7 @@ import { windows } from "../../engine/devices/webgpu/windows.ts";
 import type { Plan, PlanLaunch, Region } from "../../engine/plan.ts";
 import { manifest } from "../../kernels/manifest.ts";
 import { geometryOf } from "../../kernels/webgpu/table.ts";
+import { printTable } from "../../promptgen/report/table.ts";
 import { optionsOf, WORKLOAD_FLAGS } from "./options.ts";
 import { type WorkloadOptions, workload } from "./workload.ts";
 
@@ -61,14 +62,14 @@ export async function planOf(options: WorkloadOptions): Promise<Plan> {
 }
 
 /** What all launches of one name have together. */
-export interface Sum {
+export type Sum = {
   launches: number;
   bytes: number;
   flops: number;
   workgroups: number;
-}
+};
 
-export interface Counts {
+export type Counts = {
   readonly launches: readonly PlanLaunch[];
   /** Slots of intermediates, bytes each. */
   readonly slots: readonly number[];
@@ -78,7 +79,7 @@ export interface Counts {
   readonly ops: ReadonlyMap<string, Sum>;
   /** Matrix products by shape and tile. */
   readonly products: ReadonlyMap<string, Sum>;
-}
+};
 
 const present = (regions: readonly (Region | null)[]): Region[] =>
   regions.filter((region) => region !== null);
@@ -151,23 +152,21 @@ export function countPlan(plan: Plan, maxBinding = BINDING): Counts {
   return { launches, slots, barriers: barriersOf(launches), kernels: byKernel, ops, products };
 }
 
-function table(title: string, sums: ReadonlyMap<string, Sum>, top: number): string[] {
-  const rows = [...sums].sort(([, a], [, b]) => b.flops - a.flops || b.bytes - a.bytes);
-  const line = (cells: readonly string[]): string =>
-    cells.map((cell, i) => (i === 0 ? cell.padEnd(56) : cell.padStart(10))).join("");
-  const shown = rows
+function table(title: string, sums: ReadonlyMap<string, Sum>, top: number): string {
+  const sorted = [...sums].sort(([, a], [, b]) => b.flops - a.flops || b.bytes - a.bytes);
+  const rows = sorted
     .slice(0, top)
-    .map(([name, { launches, bytes, flops, workgroups }]) =>
-      line([
-        name,
-        String(launches),
-        (bytes / 1e9).toFixed(3),
-        (flops / 1e9).toFixed(1),
-        (bytes / PEAK.bytes + flops / PEAK.flops).toFixed(3),
-        (workgroups / launches).toFixed(0),
-      ]),
-    );
-  return ["", line([title, "launches", "GB", "GFLOP", "ms", "groups"]), ...shown];
+    .map(([name, { launches, bytes, flops, workgroups }]) => [
+      name,
+      String(launches),
+      (bytes / 1e9).toFixed(3),
+      (flops / 1e9).toFixed(1),
+      (bytes / PEAK.bytes + flops / PEAK.flops).toFixed(3),
+      (workgroups / launches).toFixed(0),
+    ]);
+  const figures = ["launches", "GB", "GFLOP", "ms", "groups"];
+  const right = figures.map((head) => ({ head, align: "right" }) as const);
+  return `\n${printTable({ groups: [{ columns: [{ head: title, align: "left" }, ...right] }], rows })}`;
 }
 
 /** The launches as JSON, with the bytes of each operand. */
@@ -210,9 +209,9 @@ async function main(): Promise<void> {
       `${launches.length} launches, ${barriers} barriers at least (planned in ${seconds} s)`,
       `${slots.length} slots, ${gigabytes(memory)}, the largest ${gigabytes(Math.max(...slots))}`,
       `${gigabytes(total.bytes)} moved, ${(total.flops / 1e12).toFixed(3)} TFLOP; ms below are at ${PEAK.bytes / 1e9} TB/s and ${PEAK.flops / 1e9} TFLOPS`,
-      ...table("kernel", counts.kernels, 99),
-      ...table("matrix product", counts.products, Number(values.top)),
-      ...table("op/kernel", counts.ops, Number(values.top)),
+      table("kernel", counts.kernels, 99),
+      table("matrix product", counts.products, Number(values.top)),
+      table("op/kernel", counts.ops, Number(values.top)),
     ].join("\n"),
   );
   if (values.json !== undefined) writeFileSync(values.json, asJson(launches));

@@ -15,7 +15,7 @@ import { diagnose, objective, readPrompts } from "../../promptgen/methods/prompt
 import { Reader } from "../../promptgen/reader.ts";
 import { stepBatch } from "../commands/fullsize/process.ts";
 
-interface Dimensions {
+type Dimensions = {
   readonly bart: { readonly width: number; readonly inner: number; readonly heads: number };
   readonly bartLayers: number;
   readonly bert: { readonly width: number; readonly inner: number; readonly heads: number };
@@ -23,7 +23,7 @@ interface Dimensions {
   /** Words of BART, of BERT, and those that both have. */
   readonly words: readonly [bart: number, bert: number, common: number];
   readonly places: number;
-}
+};
 
 const real = { words: [50265, 28996, 18544], places: 1024 } as const;
 const bertBase = { width: 768, inner: 3072, heads: 12 };
@@ -75,7 +75,7 @@ export type Size = keyof typeof SIZES;
 export const PARTS = ["step", "forward", "bert"] as const;
 export type Part = (typeof PARTS)[number];
 
-export interface WorkloadOptions {
+export type WorkloadOptions = {
   readonly size: Size;
   readonly part?: Part | undefined;
   readonly batch?: number | undefined;
@@ -86,7 +86,7 @@ export interface WorkloadOptions {
   /** BART's dropouts; that of attention may differ. */
   readonly dropout?: number | undefined;
   readonly attention?: number | undefined;
-}
+};
 
 /** What the options become where they are silent. */
 export function settled(options: WorkloadOptions) {
@@ -133,7 +133,11 @@ export function workload(options: WorkloadOptions) {
   const classes = { size: common, end: common - 1, generator: first, reader: first };
   const generator = new Generator(bart, classes, bartWords - 1, { m, n });
   const reader = new Reader(bert, { cls: 1, sep: 2, mask: 3, pad: 0 });
-  const optimizer = new AdamW(bart.parameters, { weightDecay: 1e-3, maxNorm: 1 });
+  const optimizer = new AdamW(bart.parameters, {
+    weightDecay: 1e-3,
+    decays: bart.decays,
+    maxNorm: 1,
+  });
   const pieces = (count: number, id: (i: number) => number): number[] =>
     Array.from({ length: count }, (_, i) => id(i) % 80);
   const facts = Array.from({ length: rows }, (_, i) => ({

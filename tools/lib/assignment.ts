@@ -10,7 +10,7 @@ import { destinations, type Names, Weights } from "../../models/weights.ts";
 type Json = Checkpoint["config"];
 
 /** A tensor of a file, and what becomes of it. */
-export interface Row {
+export type Row = {
   readonly name: string;
   readonly dtype: string;
   readonly shape: readonly number[];
@@ -21,10 +21,10 @@ export interface Row {
   /** Its name in the model. */
   readonly as?: string;
   readonly why?: string;
-}
+};
 
 /** What a model makes of a file. */
-export interface Loading {
+export type Loading = {
   readonly model: string;
   /** Elements of the model's tensors. */
   readonly parameters: number;
@@ -34,7 +34,7 @@ export interface Loading {
   readonly zeros: readonly string[];
   /** Why the file cannot be loaded, the loader's own sentence. */
   readonly problem?: string;
-}
+};
 
 const FLOATS = Object.keys(FLOAT_BYTES);
 

@@ -14,11 +14,11 @@ export class UsageError extends Error {
 }
 
 /** One option: how it is written in the help, what it means, its default. A `flag` takes no value. */
-export interface OptionSpec {
+export type OptionSpec = {
   readonly value?: string;
   readonly help: string;
   readonly initial?: string;
-}
+};
 
 /** The given options by name; a flag that was given is "true". Throws UsageError for what is not in `specs`. */
 function readOptions<Name extends string>(
@@ -101,11 +101,11 @@ export function numberOf(
   throw new UsageError(`[${tool}] --${name} is ${text}; give ${kind} ${range}`);
 }
 
-interface Limits {
+type Limits = {
   readonly least: number;
   readonly most?: number;
   readonly whole?: boolean;
-}
+};
 
 /** Where a command computes. */
 export const DEVICE_OPTIONS = {
@@ -207,12 +207,13 @@ export class Progress {
   }
 }
 
-/** Items a second over the last steps. */
+/** Items a second over the last steps; empty before the second. */
 export class Rate {
   readonly #times: { at: number; items: number }[] = [];
   add(items: number): string {
     this.#times.push({ at: performance.now(), items });
     if (this.#times.length > 20) this.#times.shift();
+    if (this.#times.length < 2) return ""; // nothing to measure from
     const [first] = this.#times;
     const seconds = (performance.now() - first.at) / 1000;
     if (seconds === 0) return "-";

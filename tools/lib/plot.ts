@@ -1,11 +1,11 @@
 /** A line plot as an SVG file: no library, a hundred lines of text that any browser shows. */
 
 /** One line of the plot. */
-export interface Curve {
+export type Curve = {
   readonly label: string;
   readonly color: string;
   readonly points: readonly (readonly [x: number, y: number])[];
-}
+};
 
 const WIDTH = 720;
 const HEIGHT = 400;

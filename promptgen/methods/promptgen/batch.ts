@@ -11,8 +11,11 @@ import { fill } from "../../facts/templates.ts";
 import { filledUp, leftPadded, rightPadded } from "../../training/padding.ts";
 import type { Asked } from "../method.ts";
 
-/** The tokenizers of the two models. */
-export type Tokenizers = { readonly generator: Tokenizer; readonly reader: Tokenizer };
+/** The generator's tokenizer, and how the reader's encodes a text. */
+export type Tokenizers = {
+  readonly generator: Tokenizer;
+  readonly reader: (text: string) => readonly number[];
+};
 
 /** One question as ids. */
 export type Example = {
@@ -33,7 +36,7 @@ export function encodeExample(
   return {
     encoder: [generator.bos, ...generator.encode(sentence), generator.eos],
     generator: generator.encode(fact.subject),
-    reader: subjects.map((subject) => reader.encode(subject)),
+    reader: subjects.map(reader),
   };
 }
 

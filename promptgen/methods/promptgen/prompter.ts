@@ -85,7 +85,7 @@ export class PromptGenPrompter implements Prompter {
     checkSpecialTokens("generator", lm.vocabularySize, [bos, eos, pad, mask]);
     const vocabulary = pairVocabularies(tokenizer, benchmark.tokenizer);
     const generator = new Generator(lm, vocabulary, mask, slots);
-    const tokenizers = { generator: tokenizer, reader: benchmark.tokenizer };
+    const tokenizers = { generator: tokenizer, reader: benchmark.encode };
     const contents = { generator: await checkpointFingerprint(checkpoint) };
     return new PromptGenPrompter(
       benchmark,

@@ -7,7 +7,7 @@ import type { ByteSource } from "../../../models/formats/source.ts";
 import { portableCrc32 } from "../../../models/formats/zip.ts";
 
 /** An entry of an archive, with what its records say where that is to be something else than the truth. */
-export interface Entry {
+export type Entry = {
   readonly name: string;
   readonly data: Uint8Array;
   readonly method?: number;
@@ -15,7 +15,7 @@ export interface Entry {
   readonly crc?: number;
   /** Size in the directory, compressed and not. */
   readonly sizes?: readonly [number, number];
-}
+};
 
 const utf8 = new TextEncoder();
 

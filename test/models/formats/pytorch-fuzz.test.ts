@@ -26,11 +26,11 @@ const GOLDEN = new URL("../../golden/pytorch/", import.meta.url);
 const INDEX = "pytorch_model.bin.index.json";
 const golden = (name: string): Uint8Array => new Uint8Array(readFileSync(new URL(name, GOLDEN)));
 
-interface Base {
+type Base = {
   readonly file: Uint8Array;
   readonly entries: readonly Entry[];
   readonly contents: ReadonlyMap<string, string>;
-}
+};
 
 const never = (what: string): never => {
   throw new Error(what);
@@ -193,10 +193,10 @@ const FITTING: Record<string, (base: Base, random: Random) => Uint8Array> = {
 /** Kinds that nothing may forgive. */
 const HOPELESS = ["truncated", "appended", "start lost", "noise", "name that climbs", "bomb"];
 
-interface Count {
+type Count = {
   loaded: number;
   refused: number;
-}
+};
 
 /** One file: the tensors it gives, or undefined when it was refused as it should be. */
 const openAll = async (...given: Parameters<typeof openShards>) =>

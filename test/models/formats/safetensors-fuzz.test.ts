@@ -20,11 +20,11 @@ const bases = NAMES.map(
   (name) => new Uint8Array(readFileSync(new URL(`${name}.safetensors`, GOLDEN))),
 );
 
-interface Info {
+type Info = {
   dtype: string;
   shape: number[];
   data_offsets: [number, number];
-}
+};
 
 const headerLength = (file: Uint8Array) =>
   Number(new DataView(file.buffer, file.byteOffset).getBigUint64(0, true));

@@ -13,14 +13,14 @@ import { goldenCheckpoint, goldenText } from "../parity.ts";
 
 const test = await onDevices("generate");
 
-interface Golden {
+type Golden = {
   readonly inputs: readonly (readonly number[])[];
   readonly cases: readonly {
     readonly name: string;
     readonly options: Partial<GenerationConfig>;
     readonly results: readonly { readonly ids: number[]; readonly score: number }[][];
   }[];
-}
+};
 const golden: Golden = JSON.parse(goldenText("generate/golden.json"));
 const load = () => BartForConditionalGeneration.from(goldenCheckpoint("generate"));
 

@@ -15,30 +15,30 @@ import { fileURLToPath } from "node:url";
 export type Files = Readonly<Record<string, Uint8Array>>;
 
 /** A model repository: files of each commit, and the commits of branches and tags. */
-export interface Model {
+export type Model = {
   readonly commits: Readonly<Record<string, Files>>;
   readonly refs: Readonly<Record<string, string>>;
   /** The token that is needed for its files, or for knowing that it exists. */
   readonly gated?: string;
   readonly private?: string;
-}
+};
 
-export interface Seen {
+export type Seen = {
   readonly method: string;
   readonly path: string;
   readonly range: string | undefined;
   readonly token: string | undefined;
   readonly storage: boolean; // whether the second server was asked
-}
+};
 
 /** A misbehaviour: answers itself and gives true, or gives false for the good answer. */
 export type Fault = (request: IncomingMessage, response: ServerResponse, body: Body) => boolean;
 
 /** What the good answer would send. */
-export interface Body {
+export type Body = {
   readonly bytes: Uint8Array;
   readonly start: number;
-}
+};
 
 export function sha256(bytes: Uint8Array): string {
   return createHash("sha256").update(bytes).digest("hex");

@@ -18,13 +18,13 @@ import {
   readGolden,
 } from "./golden.ts";
 
-interface Expected {
+type Expected = {
   readonly folder: string;
   readonly config: Readonly<Record<string, unknown>>;
   readonly ids: readonly (readonly number[] | string)[];
   readonly decoded: readonly string[];
   readonly random: { readonly ids: number; readonly sha256: string; readonly decoded: string };
-}
+};
 
 const NAMES: Readonly<Record<string, readonly (keyof TokenizerFiles)[]>> = {
   "bert-cased": ["vocab.txt"],

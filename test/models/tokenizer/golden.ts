@@ -10,10 +10,10 @@ export const goldenPath = (name: string): string => `${FOLDER}/${name}`;
 export const readGolden = (name: string): unknown =>
   JSON.parse(readFileSync(goldenPath(name), "utf8"));
 
-interface Strings {
+type Strings = {
   readonly awkward: readonly string[];
   readonly long: readonly (readonly [text: string, times: number])[];
-}
+};
 
 /** Strings chosen by hand, the long ones last. */
 export function awkwardStrings(): string[] {

@@ -50,7 +50,7 @@ function pace(): void {
 }
 
 /** As much of jax-js's interface as is used here. */
-interface Value {
+type Value = {
   readonly ref: Value;
   add(x: Value | number): Value;
   sub(x: Value | number): Value;
@@ -59,9 +59,9 @@ interface Value {
   mean(axis?: number, options?: { keepdims: boolean }): Value;
   reshape(shape: readonly number[]): Value;
   data(): Promise<Float32Array>;
-}
+};
 type Values = Record<string, Value>;
-interface Jax {
+type Jax = {
   init(backend: string): Promise<unknown>;
   defaultDevice(backend: string): void;
   numpy: {
@@ -84,7 +84,7 @@ interface Jax {
     dispose(tree: unknown): void;
   };
   blockUntilReady(tree: unknown): Promise<unknown>;
-}
+};
 
 const home = join(folder, "node_modules/@jax-js/jax");
 const manifest = JSON.parse(readFileSync(join(home, "package.json"), "utf8"));

@@ -14,16 +14,16 @@ import { matmulSizes, operands, rows, stack, stackInput, stackWeights } from "./
 /** As much of onnxruntime-web's interface as is used here. */
 type OrtTensor = { readonly data: Float32Array };
 type Feeds = Record<string, OrtTensor>;
-interface Session {
+type Session = {
   readonly outputNames: readonly string[];
   run(feeds: Feeds): Promise<Feeds>;
   release(): Promise<void>;
-}
-interface Ort {
+};
+type Ort = {
   env: { logLevel: string; wasm: { numThreads: number } };
   Tensor: new (type: "float32", data: Float32Array, shape: readonly number[]) => OrtTensor;
   InferenceSession: { create(model: Uint8Array, options: object): Promise<Session> };
-}
+};
 
 const { threads, folder, wanted } = job();
 const home = join(folder, "node_modules/onnxruntime-web");

@@ -1,4 +1,5 @@
 /** Prints the figures of all libraries side by side. */
+import { printTable } from "../../../promptgen/report/table.ts";
 import { median, type Row } from "./process.ts";
 import { matmulSizes, stackFlops } from "./workload.ts";
 
@@ -35,8 +36,6 @@ export function table(
     });
     return [[name, milliseconds(mine), ...(key === "median" ? [rate] : []), ...theirs]];
   });
-  const widths = header.map((_, i) => Math.max(...[header, ...lines].map((l) => l[i].length)));
-  const pad = (line: readonly string[]): string =>
-    line.map((c, i) => (i === 0 ? c.padEnd(widths[0]) : c.padStart(widths[i] + 2))).join("");
-  return [...[header, ...lines].map(pad), ...notes].join("\n");
+  const columns = header.map((head, i) => ({ head, align: i === 0 ? "left" : "right" }) as const);
+  return printTable({ groups: [{ columns }], rows: lines, notes });
 }

@@ -13,11 +13,11 @@ import { about, job, threadCount, time } from "./process.ts";
 import { matmulSizes, operands, rows, stack, stackInput, stackWeights } from "./workload.ts";
 
 /** As much of TensorFlow.js's interface as is used here. */
-interface Value {
+type Value = {
   dispose(): void;
   dataSync(): Float32Array;
-}
-interface Tf {
+};
+type Tf = {
   version_core: string;
   env(): { set(flag: string, value: boolean): void };
   setBackend(name: string): Promise<boolean>;
@@ -45,11 +45,11 @@ interface Tf {
       epsilon: number,
     ): { minimize(f: () => Value, returnCost: true): Value };
   };
-}
-interface Backend {
+};
+type Backend = {
   setThreadsCount(n: number): void;
   getThreadsCount(): number;
-}
+};
 
 const { threads, folder, wanted, products } = job();
 const require = createRequire(join(folder, "package.json"));

@@ -3,17 +3,17 @@ import { dirname, relative, resolve, sep } from "node:path";
 import { EXCEPTIONS, FOLDERS, ROOMS, type Room } from "./rooms.ts";
 
 /** A source file of the project: path from the root with `/`, and its text. */
-export interface Source {
+export type Source = {
   readonly path: string;
   readonly text: string;
-}
+};
 
 /** One import or re-export of a file. */
-export interface Import {
+export type Import = {
   readonly specifier: string;
   /** Only types are taken, so that the file need not be there when the program runs. */
   readonly type: boolean;
-}
+};
 
 /** What a TypeScript file imports or re-exports, statically or by `import("...")`. */
 export function imports(text: string): Import[] {
@@ -52,11 +52,11 @@ export const folderOf = (path: string): string =>
   path.includes("/") ? path.slice(0, path.indexOf("/")) : "(root)";
 
 /** What the rules of imports are. */
-export interface Table {
+export type Table = {
   readonly folders: Readonly<Record<string, readonly string[]>>;
   readonly rooms: Readonly<Record<string, readonly Room[]>>;
   readonly exceptions: readonly (readonly [from: string, to: string])[];
-}
+};
 
 const TABLE: Table = { folders: FOLDERS, rooms: ROOMS, exceptions: EXCEPTIONS };
 

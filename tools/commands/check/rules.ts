@@ -51,11 +51,11 @@ export function headerProblems(sources: readonly Source[]): string[] {
     );
 }
 
-interface DialectRule {
+type DialectRule = {
   readonly where: (path: string) => boolean;
   readonly pattern: RegExp;
   readonly say: string;
-}
+};
 
 /** What a linter does not hold: Biome has the rules for `type`, `@ts-expect-error` and `console` (biome.json). */
 const DIALECT: readonly DialectRule[] = [

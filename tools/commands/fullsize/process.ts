@@ -16,13 +16,13 @@ import type { Reader } from "../../../promptgen/reader.ts";
 import { filledUp, rowWeights } from "../../../promptgen/training/padding.ts";
 
 /** One line of the table: the largest difference beside the largest value, and what is allowed. */
-export interface Compared {
+export type Compared = {
   readonly what: string;
   readonly difference: number;
   readonly allowed: number;
   /** The largest absolute value of PyTorch's. */
   readonly largest: number;
-}
+};
 
 /** What a process of the command prints, one JSON object a line. */
 export type Line =
@@ -31,14 +31,14 @@ export type Line =
   | { readonly kind: "done"; readonly seconds: number; readonly peak: number };
 
 /** What loading took: seconds, those of its CPUs, bytes of tensors, of memory before and at most, of the device. */
-export interface Loaded {
+export type Loaded = {
   readonly seconds: number;
   readonly busy: number;
   readonly bytes: number;
   readonly before: number;
   readonly peak: number;
   readonly device?: number;
-}
+};
 
 export const say = (line: Line): void => console.log(JSON.stringify(line));
 
@@ -61,14 +61,14 @@ export const DEVICES: Readonly<Record<string, DeviceOptions>> = {
 };
 
 /** What PyTorch's side of a PromptGen step writes beside its results. */
-export interface StepSettings {
+export type StepSettings = {
   readonly m: number;
   readonly n: number;
   readonly alpha: number;
   readonly floor: number;
   readonly bart: { bos: number; pad: number; eos: number; mask: number };
   readonly bert: { pad: number; cls: number; sep: number; mask: number; none: number };
-}
+};
 
 /** Classes from pairs [C, 2] of ids of BART and BERT, the end last. */
 export function classesOf(pairs: ArrayLike<number>): Classes {

@@ -47,7 +47,10 @@ test("a question as ids of both models, with each subject for the reader", () =>
   const fact: Fact = { subject: "France", object: "Paris" };
   const relation = relationOf("The capital of [X] is [Y] .");
   const subjects = ["France", "None", "New York"];
-  const made = encodeExample({ fact, relation, subjects }, tokenizers);
+  const made = encodeExample(
+    { fact, relation, subjects },
+    { generator, reader: (text) => reader.encode(text) },
+  );
   assert.is(generator.decode(made.encoder), "<s>The capital of France is<mask> .</s>");
   assert.is(generator.decode(made.generator), "France");
   assert.equal(
@@ -64,7 +67,10 @@ test("a question as ids of both models, with each subject for the reader", () =>
   const odd = { fact: { ...fact, object: "Zzyzx" }, relation };
   assert.throws(() => objectIds({ tokenizer: reader }, [odd], 1), /Zzyzx/);
   const lacking = { fact, relation: relationOf("[X] alone"), subjects };
-  assert.throws(() => encodeExample(lacking, tokenizers), /holds \[Y\] nowhere/);
+  assert.throws(
+    () => encodeExample(lacking, { generator, reader: (text) => reader.encode(text) }),
+    /holds \[Y\] nowhere/,
+  );
 });
 
 test("a batch: the prefix padded on the left, the rest on the right, rows without a fact weigh nothing", () => {

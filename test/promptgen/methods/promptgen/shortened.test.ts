@@ -28,11 +28,11 @@ const C = classes.size;
 const ids = (list: ArrayLike<number>) => tensor(Uint32Array.from(list));
 
 /** The live distributions of a row, [L, C], and how many of them stand before the mask. */
-interface Row {
+type Row = {
   readonly live: Float32Array;
   readonly before: number;
   readonly count: number;
-}
+};
 
 function rowOf(distributions: ArrayLike<number>, live: ArrayLike<number>, b: number): Row {
   const slots = Array.from({ length: m + n }, (_, slot) => slot).filter(
