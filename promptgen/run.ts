@@ -182,8 +182,8 @@ function withinLimit(
   });
   const kept = left.filter((relation) => SPLITS.every((split) => relation[split].length > 0));
   const message =
-    `[data] ${dropped.length} of ${all.length} facts have a subject that is too long for the models' positions: ` +
-    `at most ${prompter.limit} pieces fit (${dropped[0].fact.subject.slice(0, 40)}, ...); they are left out`;
+    `[data] ${dropped.length} of ${all.length} facts are too long for the models' positions, more than ` +
+    `${prompter.limit} pieces (${dropped[0].fact.subject.slice(0, 40)}, ...); they are left out`;
   if (kept.length === 0) throw new Error(`${message}, and no relation is left`);
   return { relations: kept, message };
 }

@@ -161,7 +161,7 @@ test("facts whose question is too long are left out, and relations that lose a s
   const whole = await prepared();
   const { limit } = whole.prompter;
   const sentence = (count: number, all: number) =>
-    `[data] ${count} of ${all} facts have a subject that is too long for the models' positions: at most ${limit} pieces fit (${long.slice(0, 40)}, ...); they are left out`;
+    `[data] ${count} of ${all} facts are too long for the models' positions, more than ${limit} pieces (${long.slice(0, 40)}, ...); they are left out`;
   assert.is(whole.remarks.at(-1), sentence(2, 9));
   assert.equal(
     whole.benchmark.relations.map(({ id, train, dev, test: asked }) => [
