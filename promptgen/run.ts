@@ -16,7 +16,7 @@ import {
 import type { Relation } from "./facts/facts.ts";
 import { bucketsFor, Examiner, FILLERS, type Measured } from "./measure.ts";
 import { methodOf } from "./methods/index.ts";
-import { Joined, type Method, type Prompter } from "./methods/method.ts";
+import { Joined, type Method, type Prompter, untrained } from "./methods/method.ts";
 import { type Options, type OptionTable, optionsOf } from "./methods/options.ts";
 import type { Evaluation, Outcome, StepReport } from "./training/loop.ts";
 import { type JsonObject, type LogRow, RunFolder } from "./training/run-folder.ts";
@@ -236,7 +236,11 @@ export type TrainOptions = {
 export async function trainRun(run: Prepared, options: TrainOptions): Promise<Outcome> {
   const { method, benchmark } = run;
   const examiner = options.examiner ?? examinerOf(options.device, run);
-  if (method.scope === "all") return trainOn(run, benchmark.relations, options, examiner);
+  if (method.scope === "all") {
+    // a run that was killed before its first checkpoint begins anew
+    const resume = options.resume === true && existsSync(options.folder.last);
+    return trainOn(run, benchmark.relations, { ...options, resume }, examiner);
+  }
   const outcomes: Outcome[] = [];
   for (const relation of benchmark.relations) {
     const folder = relationFolder(options.folder, relation);
@@ -337,11 +341,13 @@ export async function beginRun(folder: RunFolder, run: Prepared): Promise<RunFil
   return { options, contents, identity: JSON.stringify([flat, contents]) };
 }
 
-const sharedChoices = ({ scope }: Method): JsonObject => ({
+const sharedChoices = ({ scope, train }: Method): JsonObject => ({
   selection:
-    scope === "all"
-      ? "mean over relations on the dev facts, before the first step and three times an epoch"
-      : "the relation's dev facts, before the first step and three times an epoch",
+    train === untrained
+      ? "none, nothing is trained"
+      : scope === "all"
+        ? "mean over relations on the dev facts, before the first step and three times an epoch"
+        : "the relation's dev facts, before the first step and three times an epoch",
   answers: "argmax over the common words that are one token of the masked LM",
 });
 
@@ -350,7 +356,7 @@ export async function readRun(folder: RunFolder): Promise<RunFile> {
   const file = await folder.readJson("run.json");
   const isObject = (value: unknown): value is Record<string, string> =>
     typeof value === "object" && value !== null && !Array.isArray(value);
-  const { options, contents } = file;
+  const { options, contents } = isObject(file) ? file : {};
   if (!isObject(options) || !isObject(contents)) {
     throw new Error(`[run] ${folder.path} is no run of tools/train.ts; name the folder of one`);
   }
@@ -368,13 +374,16 @@ export async function readRun(folder: RunFolder): Promise<RunFile> {
   }
 }
 
-/** Throws when the facts or a model are not what the run was started with. */
-export function checkContents(saved: RunFile, { contents }: Prepared): void {
-  for (const [name, fingerprint] of Object.entries(saved.contents)) {
-    if (contents[name] === fingerprint) continue;
+/** Throws when the facts or a model are not what the run was started with; `contents` as of a benchmark or a prepared run. */
+export function checkContents(
+  saved: RunFile,
+  { contents }: { readonly contents: Readonly<Record<string, string>> },
+): void {
+  for (const [name, fingerprint] of Object.entries(contents)) {
+    if (saved.contents[name] === fingerprint) continue;
     const given = flatOptions(saved.options)[name];
     throw new Error(
-      `[resume] --${name}: the contents of ${given} have changed since the run was started; restore them or start another run`,
+      `[run] --${name}: the contents of ${given} have changed since the run was started; restore them or start another run`,
     );
   }
 }

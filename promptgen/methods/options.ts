@@ -49,7 +49,7 @@ export type OptionsOf<T extends OptionTable> = {
  * @throws one sentence for a name that is not in the table, a wrong kind, a number outside its limits
  */
 export function optionsOf(table: OptionTable, given: Options, world = false): Options {
-  const unknown = Object.keys(given).find((name) => !(name in table));
+  const unknown = Object.keys(given).find((name) => !Object.hasOwn(table, name));
   if (unknown !== undefined) {
     throw new Error(
       `[options] there is no option ${unknown}; choose among ${Object.keys(table).join(", ")}`,
@@ -75,7 +75,9 @@ export function problemOf(option: Option, value: OptionValue): string | undefine
       ? undefined
       : `choose among ${option.choices.join(", ")}`;
   }
-  if (option.kind !== "number") return value === "" ? "name a folder" : undefined;
+  if (option.kind !== "number") {
+    return typeof value === "string" && value !== "" ? undefined : "name a folder";
+  }
   const { least, most = Number.MAX_SAFE_INTEGER, whole = false } = option;
   const fits = typeof value === "number" && value >= least && value <= most;
   if (fits && (!whole || Number.isSafeInteger(value))) return undefined;

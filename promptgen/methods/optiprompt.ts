@@ -11,7 +11,7 @@ import { join } from "node:path";
 import type { Device } from "../../engine/device.ts";
 import { argmax } from "../../engine/ops/argmax.ts";
 import { crossEntropy } from "../../engine/ops/cross-entropy.ts";
-import { div, mul, rsqrt, square } from "../../engine/ops/elementwise.ts";
+import { div, maximum, mul, rsqrt, square } from "../../engine/ops/elementwise.ts";
 import { matmul } from "../../engine/ops/matmul.ts";
 import { sum } from "../../engine/ops/reduce.ts";
 import { reshape } from "../../engine/ops/shape.ts";
@@ -113,7 +113,7 @@ export class OptiPromptPrompter implements Prompter {
   predict(batch: Questions): Prediction {
     // the nearest words by the cosine, for people to read
     const { weight } = this.benchmark.reader.lm.wordEmbeddings;
-    const length = rsqrt(sum(square(weight), 1)); // [vocab_size]
+    const length = rsqrt(maximum(sum(square(weight), 1), 1e-12)); // [vocab_size]; a row may be zero
     const cosine = mul(matmul(this.vectors, weight, { transB: true }), length);
     return { logits: this.logits(batch), trace: { nearest: argmax(cosine) } };
   }

@@ -101,7 +101,7 @@ test("run.json is read as it was written", async () => {
   assert.equal(Object.keys(read.contents), ["data", "reader"]);
   const file = await place.readJson("run.json");
   assert.is(read.identity, JSON.stringify([file.options, file.contents]));
-  assert.match(JSON.stringify(file.choices), /mean over relations on the dev facts/);
+  assert.match(JSON.stringify(file.choices), /"selection":"none, nothing is trained"/);
 });
 
 test("a run of before has its own identity, and a reader in the place of mlm", async () => {
@@ -141,7 +141,7 @@ test("contents that changed are refused by the option that names them", async ()
     const other = { ...saved, contents: { ...contents, [name]: "other" } };
     assert.is(
       await failure(() => checkContents(other, run)),
-      `[resume] --${name}: the contents of world have changed since the run was started; restore them or start another run`,
+      `[run] --${name}: the contents of world have changed since the run was started; restore them or start another run`,
     );
   }
 });

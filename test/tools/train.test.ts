@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { suite } from "uvu";
 import { read } from "../../engine/compile.ts";
@@ -81,6 +81,7 @@ test("options that are out of range", async () => {
 test("options that are no options, folders that are not there", async () => {
   await refuses("train.ts", ["--beta", "1"], /Unknown option '--beta'.*see --help/);
   await refuses("train.ts", ["world"], /world is no option; see --help/);
+  await refuses("train.ts", ["--out", ""], /--out is "", which is no folder; name a new one/);
   await refuses("train.ts", ["--data", "nowhere"], /--data is nowhere, which does not exist/);
   await refuses(
     "train.ts",
@@ -227,6 +228,56 @@ each(
   },
 );
 
+test("runs that differ in more than their seed are rows of their own", async () => {
+  const cpu = ["--device", "cpu"];
+  const outs: string[] = [];
+  for (const [vectors, seed] of [
+    [2, 1],
+    [2, 2],
+    [3, 1],
+  ]) {
+    const out = join(home, `vectors ${vectors} ${seed}`);
+    outs.push(out);
+    const own = ["--vectors", String(vectors), "--seed", String(seed), "--epochs", "1"];
+    const lr = vectors === 3 ? ["--lr", "0.1"] : [];
+    const world = ["--method", "optiprompt", "--relations", "P36", ...own, ...lr];
+    const { code, error } = await tool("train.ts", [...world, ...cpu, "--out", out]);
+    assert.equal(code, 0, error);
+  }
+  const other = join(home, "other rate");
+  cpSync(outs[0], other, { recursive: true });
+  const file = join(other, "run.json");
+  const run = JSON.parse(readFileSync(file, "utf8"));
+  run.options.lr = 0.5;
+  writeFileSync(file, JSON.stringify(run));
+  const tables = await tool("evaluate.ts", [...outs, other, ...cpu]);
+  assert.equal(tables.code, 0, tables.error);
+  assert.equal(tables.out.match(/^mean of 2 +OptiPrompt \(2 \[V\]s\)/gm)?.length, 1);
+  assert.equal(tables.out.match(/^mean of/gm)?.length, 1);
+  assert.match(tables.out, /^OptiPrompt \(2 \[V\]s\) \(lr 0\.5\) +\|/m);
+  run.contents.data = "0123456789abcdef";
+  writeFileSync(file, JSON.stringify(run));
+  await refuses("evaluate.ts", [other, ...cpu], /--data: the contents of world have changed/);
+});
+
+test("a run that was killed before its first checkpoint begins anew", async () => {
+  const out = join(home, "killed at once");
+  const cpu = ["--device", "cpu"];
+  const whole = join(home, "not killed");
+  for (const folder of [out, whole]) {
+    const { code, error } = await tool("train.ts", [...given, ...cpu, "--out", folder]);
+    assert.equal(code, 0, error);
+  }
+  const configuration = readFileSync(join(out, "run.json"));
+  rmSync(out, { recursive: true });
+  mkdirSync(out);
+  writeFileSync(join(out, "run.json"), configuration);
+  const { code, error } = await tool("train.ts", ["--resume", out, ...cpu]);
+  assert.equal(code, 0, error);
+  const last = (folder: string) => readFileSync(join(folder, "last.safetensors"));
+  assert.deepEqual(last(out), last(whole));
+});
+
 test("methods that are not trained run, and stand in one table with others", async () => {
   const outs = ["majority", "template"].map((method) => join(home, `${method} run`));
   const cpu = ["--device", "cpu"];
@@ -257,8 +308,10 @@ test("methods that are not trained run, and stand in one table with others", asy
   assert.deepEqual(rowOf(0, "Majority"), rowOf(1, "Majority"));
   const tables = await tool("evaluate.ts", [...outs, ...cpu]);
   assert.equal(tables.code, 0, tables.error);
-  assert.match(tables.out, /^mean of 1 .*Majority/m);
-  assert.match(tables.out, /^mean of 1 .*Manual/m);
+  assert.doesNotMatch(tables.out, /^mean of/m); // of one run
+  for (const [i, name] of ["Majority", "Manual"].entries()) {
+    assert.match(tables.out, new RegExp(`${outs[i]} +${name} `));
+  }
   const again = await Promise.all(outs.map((out) => readResults(join(out, "results.json"))));
   assert.deepEqual(
     again.map(({ rows, ...rest }) => [rest, rows.length]),

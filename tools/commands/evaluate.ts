@@ -12,6 +12,7 @@ import { resultsOf } from "../../promptgen/report/results.ts";
 import { FORMATS, printTable } from "../../promptgen/report/table.ts";
 import {
   bestPrompter,
+  checkContents,
   commonFacts,
   examinerOf,
   flatOptions,
@@ -122,7 +123,7 @@ function runTable(benchmark: Benchmark, results: readonly RunResult[]): string {
     const of = (filler: number) =>
       spread(meanAndDeviation(own.map(({ measured }) => over(measured.scores[filler]))));
     const shown = alpha === undefined ? "" : String(alpha);
-    rows.push([`mean of ${own.length}`, row, shown, "", "", of(0), of(1), ""]);
+    if (own.length > 1) rows.push([`mean of ${own.length}`, row, shown, "", "", of(0), of(1), ""]);
     const columns = head.map(
       (title, i) => ({ head: title, align: i < 2 ? "left" : "right" }) as const,
     );
@@ -135,13 +136,25 @@ function runTable(benchmark: Benchmark, results: readonly RunResult[]): string {
   return blocks.join("\n\n");
 }
 
-/** Runs of one row and alpha together. */
+/** Runs that differ in nothing but their seed together. */
 const alike = (results: readonly RunResult[]): RunResult[][] => [
   ...Map.groupBy(
     results.toSorted((a, b) => (a.alpha ?? 0) - (b.alpha ?? 0)),
-    ({ row, alpha }) => JSON.stringify([row, alpha]),
+    ({ run }) => JSON.stringify(Object.entries({ ...flatOptions(run.options), seed: 0 }).sort()),
   ).values(),
 ];
+
+/** A row of the tables for runs that are alike; options in which they differ from those before them of that name are in it. */
+function rowName(own: readonly RunResult[], before: readonly (readonly RunResult[])[]): string {
+  const [{ row, alpha, run }] = own;
+  const same = before.find(([other]) => other.row === row && other.alpha === alpha);
+  if (!same) return row;
+  const first = flatOptions(same[0].run.options);
+  const differing = Object.entries(flatOptions(run.options)).filter(
+    ([name, value]) => name !== "seed" && first[name] !== value,
+  );
+  return `${row} (${differing.map(([name, value]) => `${name} ${value}`).join(", ")})`;
+}
 
 /** A prompter that is kept for the runs that can share it. */
 type Kept = { readonly prepared: Prepared; readonly examiner: Examiner | undefined };
@@ -226,6 +239,7 @@ async function main(): Promise<number> {
     const saved = savedPrompter(methodOf(run.options.method), folder);
     prepared.set(key, await prepareOn(benchmark, run.options, { saved, locate }));
   }
+  for (const { run } of runs) checkContents(run, benchmark);
   // every row is about the same facts
   const relations = commonFacts(benchmark.relations, [...prepared.values()]);
   const asked = { ...benchmark, relations };
@@ -248,8 +262,10 @@ async function main(): Promise<number> {
     results.push(result);
     await entry.folder.writeJson("results.json", resultsFile(result, own, fixed));
   }
-  const rows = alike(results).map((own): Result => {
-    const [{ row, alpha }] = own;
+  const groups = alike(results);
+  const rows = groups.map((own, i): Result => {
+    const [{ alpha }] = own;
+    const row = rowName(own, groups.slice(0, i));
     const of = (filler: number) => added(own.map(({ measured }) => measured.scores[filler]));
     return { row, ...(alpha === undefined ? {} : { alpha }), scores: of(0), none: of(1) };
   });

@@ -1,5 +1,5 @@
 /** Trains a method: `node tools/train.ts --help`. */
-import { existsSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { relative, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import type { Device } from "../../engine/device.ts";
@@ -52,7 +52,9 @@ const TOOL = "train";
 /** Options of every run that are no part of what it is. */
 const FIRST = {
   method: { value: "NAME", help: METHODS.map(({ name }) => name).join(", "), initial: "promptgen" },
-  world: { help: "the embedded world with what suits it; other options still count" },
+  world: {
+    help: "take what suits the embedded world, which is what is asked where no --data and no model is named; options that are given still count",
+  },
 } satisfies Record<string, OptionSpec>;
 const LAST = {
   relations: { value: "IDS", help: "relations to use, as in P36,P17", initial: "all" },
@@ -141,6 +143,8 @@ function asked(method: Method, given: Given) {
   };
 }
 
+const isFile = (path: string): boolean => existsSync(path) && !statSync(path).isDirectory();
+
 /** The run's folder and options, from the command line or from the run that is resumed. */
 async function begin(
   method: Method,
@@ -159,6 +163,9 @@ async function begin(
     return { folder, options: saved.options };
   }
   const options = runOptions({ ...wanted, method: method.name }, "world" in given);
+  if (given.out !== undefined && (given.out.trim() === "" || isFile(given.out))) {
+    throw new UsageError(`[${TOOL}] --out is "${given.out}", which is no folder; name a new one`);
+  }
   const folder = new RunFolder(given.out === undefined ? freshFolder(options) : resolve(given.out));
   if (folder.exists()) {
     throw new UsageError(
