@@ -13,7 +13,7 @@ import {
   loadBenchmark,
   SPLITS,
 } from "./benchmark.ts";
-import type { Relation } from "./facts/facts.ts";
+import type { Fact, Relation, Split } from "./facts/facts.ts";
 import { bucketsFor, Examiner, FILLERS, type Measured } from "./measure.ts";
 import { methodOf } from "./methods/index.ts";
 import { Joined, type Method, type Prompter, untrained } from "./methods/method.ts";
@@ -175,12 +175,7 @@ function withinLimit(
   const all = SPLITS.flatMap((split) => itemsOf(relations, split));
   const dropped = all.filter((item) => !fits(item));
   if (dropped.length === 0) return { relations, message: "" };
-  const left = relations.map((relation) => {
-    const of = (split: (typeof SPLITS)[number]) =>
-      relation[split].filter((fact) => fits({ relation, fact }));
-    return { ...relation, train: of("train"), dev: of("dev"), test: of("test") };
-  });
-  const kept = left.filter((relation) => SPLITS.every((split) => relation[split].length > 0));
+  const kept = keptFacts(relations, (fact, relation) => fits({ relation, fact }));
   const message =
     `[data] ${dropped.length} of ${all.length} facts are too long for the models' positions, more than ` +
     `${prompter.limit} pieces (${dropped[0].fact.subject.slice(0, 40)}, ...); they are left out`;
@@ -197,10 +192,17 @@ export function commonFacts(
     ({ benchmark }) =>
       new Set(SPLITS.flatMap((split) => itemsOf(benchmark.relations, split)).map((i) => i.fact)),
   );
+  return keptFacts(relations, (fact) => kept.every((own) => own.has(fact)));
+}
+
+/** The relations with the facts that are kept; one that loses a whole split goes. */
+function keptFacts(
+  relations: readonly Relation[],
+  keep: (fact: Fact, relation: Relation) => boolean,
+): readonly Relation[] {
   return relations
     .map((relation) => {
-      const of = (split: (typeof SPLITS)[number]) =>
-        relation[split].filter((fact) => kept.every((own) => own.has(fact)));
+      const of = (split: Split) => relation[split].filter((fact) => keep(fact, relation));
       return { ...relation, train: of("train"), dev: of("dev"), test: of("test") };
     })
     .filter((relation) => SPLITS.every((split) => relation[split].length > 0));
@@ -210,10 +212,9 @@ export function commonFacts(
 export const examinerOf = (
   device: Device,
   { benchmark, prompter, buckets, options }: Prepared,
-  asked: Prompter = prompter,
 ): Examiner => {
   const batchSize = Number(options.own["batch-size"] ?? 32);
-  return new Examiner(device, benchmark, asked, { buckets, batchSize });
+  return new Examiner(device, benchmark, prompter, { buckets, batchSize });
 };
 
 /** What a training may be given beside its run. */
