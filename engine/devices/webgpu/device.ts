@@ -284,10 +284,14 @@ export class WebGPUDevice implements Device {
     return new WebGPUExecutable(this, plan, steps, params);
   }
 
-  /** Submits one run. */
+  /** Submits a run, or a piece of it. */
   submit(commands: GPUCommandBuffer): void {
     this.gpu.queue.submit([commands]);
     this.stats.submits++;
+  }
+
+  /** Counts what has been submitted as a run that is under way. */
+  track(): void {
     const done = paced(this.gpu.queue.onSubmittedWorkDone()).catch(() => undefined);
     this.#underWay.push(done);
     done.then(() => {

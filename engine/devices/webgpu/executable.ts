@@ -12,6 +12,12 @@ import type { Profiler } from "./timestamps.ts";
 /** Bytes of one launch's parameter block in the uniform buffer of its plan. */
 export const SLOT_BYTES = 256;
 
+/**
+ * Launches that go to a hardware GPU at once: it works on them while the host encodes the next. A software adapter has
+ * the host's cores and gets a run whole.
+ */
+const LAUNCHES_PER_SUBMIT = 512;
+
 /** `bytes` rounded up to a multiple of `to`. */
 export const up = (bytes: number, to: number): number => Math.ceil(bytes / to) * to;
 
@@ -34,7 +40,22 @@ type ResultSlot = {
   free: Promise<unknown>;
 };
 
-/** A plan with its buffers and bind groups, replayed by encoding its launches into one pass. */
+/** Writes launches into one pass. */
+function encode(encoder: GPUCommandEncoder, steps: readonly Step[]): void {
+  const pass = encoder.beginComputePass();
+  let current: GPUComputePipeline | undefined;
+  for (const { pipeline, bindGroup, groups } of steps) {
+    if (pipeline.pipeline !== current) {
+      current = pipeline.pipeline;
+      pass.setPipeline(current);
+    }
+    pass.setBindGroup(0, bindGroup);
+    pass.dispatchWorkgroups(groups[0], groups[1], groups[2]);
+  }
+  pass.end();
+}
+
+/** A plan with its buffers and bind groups, replayed by encoding its launches. */
 export class WebGPUExecutable implements Executable {
   #device: WebGPUDevice;
   #plan: Plan;
@@ -132,20 +153,17 @@ export class WebGPUExecutable implements Executable {
     inputs.forEach((data, i) => {
       device.upload(this.#inputs[i], data);
     });
-    const encoder = device.gpu.createCommandEncoder();
+    let encoder = device.gpu.createCommandEncoder();
     if (device.profiler) this.#encodeProfiled(encoder, device.profiler);
     else {
-      const pass = encoder.beginComputePass();
-      let current: GPUComputePipeline | undefined;
-      for (const { pipeline, bindGroup, groups } of this.#steps) {
-        if (pipeline.pipeline !== current) {
-          current = pipeline.pipeline;
-          pass.setPipeline(current);
+      const piece = device.adapter.software ? this.#steps.length : LAUNCHES_PER_SUBMIT;
+      for (let at = 0; at < this.#steps.length; at += piece) {
+        if (at > 0) {
+          device.submit(encoder.finish());
+          encoder = device.gpu.createCommandEncoder();
         }
-        pass.setBindGroup(0, bindGroup);
-        pass.dispatchWorkgroups(groups[0], groups[1], groups[2]);
+        encode(encoder, this.#steps.slice(at, at + piece));
       }
-      pass.end();
     }
     const number = this.#runs++;
     const slot = this.#ring[number % RING_SLOTS];
@@ -164,6 +182,7 @@ export class WebGPUExecutable implements Executable {
       });
     }
     device.submit(encoder.finish());
+    device.track();
     device.stats.launches += this.#steps.length;
     const finished = device.profiler?.finish();
     return {
