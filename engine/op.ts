@@ -37,12 +37,14 @@ export type LaunchContext = {
 
 /**
  * A gradient on its way to a tensor. `outer` is the product aᵀ b over rows (a weight's gradient); `columns` the
- * column sums of a (times b, where given). Several of one kind become one product over concatenated rows.
+ * column sums of a (times b, where given). Several of one kind become one product over concatenated rows. `rows` are
+ * added to those rows of a table that `ids` name, in place; `unique`: no id occurs twice.
  */
 export type Contribution =
   | Tensor
   | { readonly outer: readonly [Tensor, Tensor]; readonly group: string }
   | { readonly columns: Tensor; readonly times?: Tensor; readonly group: string }
+  | { readonly rows: Tensor; readonly ids: Tensor; readonly unique: boolean }
   | undefined;
 
 export type GradContext = {

@@ -27,14 +27,14 @@ type Bare<Operand> = Operand extends `${infer Name}?` ? Name : Operand;
 /**
  * How a launch may be cut where an operand is larger than one binding; `engine/devices/webgpu/windows.ts` cuts.
  * elements: all operands of n words, at the same places. rows: between rows, but for the operands that all rows share.
- * table: between the rows of that operand; a launch serves the ids in its window. gathered: first between the rows of
- * the result. chunks: at multiples of a chunk. product: along N, M or K.
+ * gathered: between the rows of the result, and between those of the table, where a launch serves the ids in its window.
+ * scattered: likewise, between the rows that are added where no id occurs twice. chunks: at multiples of a chunk. product: along N, M or K.
  */
 type Windows<P, S, O> =
   | ("n" extends keyof P ? { readonly by: "elements"; where?(s: ChoicesOf<S>): boolean } : never)
   | ("rows" extends keyof P ? { readonly by: "rows"; readonly shared: readonly Bare<O>[] } : never)
   | ("first" | "count" | "vocab" extends keyof P
-      ? { readonly by: "table" | "gathered"; readonly table: Bare<O> }
+      ? { readonly by: "gathered" | "scattered"; readonly table: Bare<O> }
       : never)
   | ("n" | "rows" | "at" extends keyof P
       ? { readonly by: "chunks"; readonly chunk: number }
@@ -285,7 +285,7 @@ export const manifest = {
   // tables of rows
   embedding: kernel({
     params: { n: "u32", dim: "u32", vocab: "u32", first: "u32", count: "u32" },
-    selectors: { FORMAT: { DTYPE }, ZERO_MISSING: "flag" },
+    selectors: { FORMAT: { DTYPE } },
     inputs: ["table", "ids"],
     outputs: ["y"],
     windows: { by: "gathered", table: "table" },
@@ -300,9 +300,10 @@ export const manifest = {
   }),
   scatter_add: kernel({
     params: { n: "u32", rows: "u32", dim: "u32", vocab: "u32", first: "u32", count: "u32" },
-    inputs: ["dy", "ids", "links", "heads"],
-    outputs: ["table"],
-    windows: { by: "table", table: "table" },
+    selectors: { UNIQUE: "flag" },
+    inputs: ["dy", "ids", "links?", "heads?"],
+    inouts: ["table"],
+    windows: { by: "scattered", table: "table" },
     sparse: "table",
     flops: ({ n }) => n,
   }),

@@ -330,9 +330,37 @@ def embedding(g):
 
     g.case("ids beyond the table", beyond, [g.normal(5, 3), g.ids(8, 20)], grads=False)
     order = g.rng.permutation(9)[:6].astype(np.uint32)
-    inverse = np.full(9, 0xFFFFFFFF, np.uint32)
-    inverse[order] = np.arange(6)
-    g.case("inverse", lambda table, ids, _: table[ids], [g.normal(9, 5), order, inverse])
+    g.case("unique", take, [g.normal(9, 5), order], unique=True)
+
+
+@golden("scatterAdd")
+def scatter_add(g):
+    def add(base, rows, ids):
+        sums = base.copy()
+        inside = ids < len(base)
+        np.add.at(sums, ids[inside], rows[inside])
+        return sums
+
+    for n in LENGTHS:
+        g.case(f"{n} rows", add, [g.normal(11, 3), g.normal(n, 3), g.ids(13, n)], grads=False)
+    for dim in (4, 5, 270):
+        rows = [g.normal(12, dim), g.normal(15, dim)]
+        ids = g.rng.permutation(15).astype(np.uint32)
+        g.case(f"unique rows of {dim}", add, [*rows, ids], grads=False, unique=True)
+        g.case(f"rows of {dim}", add, [*rows, g.ids(9, 15)], grads=False)
+
+
+@golden("tiedTable")
+def tied_table(g):
+    """A table that is read by ids three times and multiplied by: one gradient for all."""
+
+    def reads(table, a, b, order, x):
+        return [table[a], table[b], table[order], x @ table.T]
+
+    for dim in (3, 8):
+        order = g.rng.permutation(9)[:6].astype(np.uint32)
+        ids = [g.ids(9, 17), g.ids(9, 2, 3), order]
+        g.case(f"rows of {dim}", reads, [g.normal(9, dim), *ids, g.normal(4, dim)])
 
 
 def philox(counter, key):

@@ -1,4 +1,16 @@
-import { embedding } from "../../engine/ops/embedding.ts";
+import { embedding, scatterAdd } from "../../engine/ops/embedding.ts";
+import { linear } from "../../engine/ops/matmul.ts";
 import { opcheck } from "../opcheck.ts";
 
-opcheck("embedding", ([table, ids, inverse]) => embedding(table, ids, inverse ? { inverse } : {}));
+type Attrs = { readonly unique?: boolean };
+
+opcheck<Attrs>("embedding", ([table, ids], attrs) => embedding(table, ids, attrs));
+opcheck<Attrs>("scatterAdd", ([base, rows, ids], { unique = false }) =>
+  scatterAdd(base, rows, ids, unique),
+);
+opcheck("tiedTable", ([table, a, b, order, x]) => [
+  embedding(table, a),
+  embedding(table, b),
+  embedding(table, order, { unique: true }),
+  linear(x, table),
+]);

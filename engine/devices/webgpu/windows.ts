@@ -151,6 +151,28 @@ function gathered(
   );
 }
 
+/** Rows that are added: each to one row of the table, which may be cut after that; equal ids are not to be parted. */
+function scattered(
+  launch: PlanLaunch & { readonly kernel: "scatter_add" },
+  table: string,
+  maxBinding: number,
+): PlanLaunch[] | undefined {
+  if (launch.constants.UNIQUE === 0 || bytesOf(launch, "dy") <= maxBinding) {
+    return byTable(launch, table, maxBinding);
+  }
+  const { rows, dim } = launch.params;
+  return pieces(launch.op, rows, [dim * 4, 4], maxBinding).map(([from, to]) =>
+    narrow(
+      launch,
+      [
+        ["dy", from * dim * 4, (to - from) * dim * 4],
+        ["ids", from * 4, (to - from) * 4],
+      ],
+      { n: (to - from) * dim, rows: to - from },
+    ),
+  );
+}
+
 /** Partial sums go to consecutive places. */
 function byChunks(
   launch: PlanLaunch & { readonly kernel: "square_sums" },
@@ -237,8 +259,8 @@ function split(launch: PlanLaunch, maxBinding: number): PlanLaunch[] | undefined
     return whole ? undefined : byElements(launch, maxBinding);
   }
   if (rule?.by === "rows" && has(launch, "rows")) return byRows(launch, rule.shared, maxBinding);
-  if (rule?.by === "table" && has(launch, "first", "count", "vocab")) {
-    return byTable(launch, rule.table, maxBinding);
+  if (rule?.by === "scattered" && launch.kernel === "scatter_add") {
+    return scattered(launch, rule.table, maxBinding);
   }
   if (rule?.by === "gathered" && launch.kernel === "embedding") {
     return gathered(launch, rule.table, maxBinding);
