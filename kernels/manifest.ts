@@ -28,7 +28,8 @@ type Bare<Operand> = Operand extends `${infer Name}?` ? Name : Operand;
  * How a launch may be cut where an operand is larger than one binding; `engine/devices/webgpu/windows.ts` cuts.
  * elements: all operands of n words, at the same places. rows: between rows, but for the operands that all rows share.
  * gathered: between the rows of the result, and between those of the table, where a launch serves the ids in its window.
- * scattered: likewise, between the rows that are added where no id occurs twice. chunks: at multiples of a chunk. product: along N, M or K.
+ * scattered: likewise, between the rows that are added where no id occurs twice. chunks: at multiples of a chunk.
+ * product: along N, M or K.
  */
 type Windows<P, S, O> =
   | ("n" extends keyof P ? { readonly by: "elements"; where?(s: ChoicesOf<S>): boolean } : never)
