@@ -376,6 +376,10 @@ class Planner {
         if (slot !== undefined && lives.get(t)?.last === i) free.push(slot);
       }
     });
+    // the largest first: plans share slots by their index, and so the largest of one with the largest of another
+    const order = slots.map((_, slot) => slot).sort((x, y) => slots[y] - slots[x]);
+    const rank = new Map(order.map((slot, place) => [slot, place]));
+    for (const [root, slot] of slotOf) slotOf.set(root, rank.get(slot) ?? slot);
     const states = new Set<Tensor>(this.#effects.map((e) => e.state));
     for (const n of this.#nodes) if (n.op === stateOp) states.add(n.outputs[0]);
     const region = (t: Tensor): Region => {
@@ -403,7 +407,7 @@ class Planner {
       inputs: this.#inputs,
       outputs: results.map(region),
       states: [...states],
-      slots,
+      slots: order.map((slot) => slots[slot]),
     };
   }
 
