@@ -50,7 +50,7 @@ type Description<P, S, O, R, D> = {
   readonly inputs?: readonly O[];
   readonly inouts?: readonly O[];
   readonly outputs?: readonly O[];
-  /** Takes random state, bound last: u32[4], seed low, seed high, step, micro-step. */
+  /** Takes random state, bound last: u32[4], seed low, seed high, step, micro-step. "optional": a launch may leave it out (null). */
   readonly rng?: R;
   /** Numbers that TypeScript and the sources share, each a `const` of that name there. */
   readonly fixed?: Readonly<Record<string, number>>;
@@ -71,7 +71,7 @@ const kernel = <
   const P extends Readonly<Record<string, Scalar>>,
   const S extends Readonly<Record<string, Selector>> = Record<never, never>,
   const O extends string = never,
-  const R extends boolean = false,
+  const R extends boolean | "optional" = false,
   const D extends "cpu" | "webgpu" | "both" = "both",
 >(
   description: Description<P, S, O, R, D>,
@@ -104,6 +104,8 @@ const HEADS = {
   kRow: "u32",
 } as const;
 const MASK = { maskBatch: "u32", maskRow: "u32", offset: "i32", scale: "f32" } as const;
+/** Which stream of random numbers, 1 - p, and 1 / (1 - p). */
+const DROPOUT = { op: "u32", keep: "f32", rescale: "f32" } as const;
 
 type Heads = { pairs: number; queries: number; keys: number; chunks: number };
 
@@ -366,18 +368,20 @@ export const manifest = {
 
   // attention
   attention: kernel({
-    params: { ...HEADS, ...MASK },
-    selectors: { MASK: "flag", CAUSAL: "flag" },
+    params: { ...HEADS, ...MASK, ...DROPOUT },
+    selectors: { MASK: "flag", CAUSAL: "flag", DROPOUT: "flag" },
     inputs: ["q", "k", "v", "mask?"],
     outputs: ["o", "stats", "weights"],
-    flops: (p) => attended(p, 2, 5), // q . k, w v
+    rng: "optional",
+    flops: (p, s) => attended(p, 2, 5 + 2 * s.DROPOUT), // q . k, w v
   }),
   attention_dq: kernel({
-    params: { ...HEADS, ...MASK },
-    selectors: { MASK: "flag", CAUSAL: "flag" },
+    params: { ...HEADS, ...MASK, ...DROPOUT },
+    selectors: { MASK: "flag", CAUSAL: "flag", DROPOUT: "flag" },
     inputs: ["q", "k", "v", "mask?", "stats", "dout"],
     outputs: ["dq", "weights"],
-    flops: (p) => attended(p, 3, 9), // q . k, do . v, ds k
+    rng: "optional",
+    flops: (p, s) => attended(p, 3, 9 + 3 * s.DROPOUT), // q . k, do . v, ds k
   }),
   attention_dkv: kernel({
     params: HEADS,
@@ -433,17 +437,21 @@ export type SharedKernel = CPUKernel & WebGPUKernel;
 /** A launch's parameters by name, and its selectors. */
 export type Params<K extends KernelName> = NumbersOf<Manifest[K]["params"]>;
 export type Selected<K extends KernelName> = ChoicesOf<NonNullable<Manifest[K]["selectors"]>>;
-/** Kernels that take random state. */
-export type RandomKernel = {
-  [K in KernelName]: NonNullable<Manifest[K]["rng"]> extends true ? K : never;
+
+type NamesWithRng<R> = {
+  [K in KernelName]: NonNullable<Manifest[K]["rng"]> extends R ? K : never;
 }[KernelName];
+
+/** Kernels that take random state, and those that take it where they are asked to. */
+export type RandomKernel = NamesWithRng<true>;
+export type MaybeRandomKernel = NamesWithRng<"optional">;
 
 /** A kernel as data, for whoever walks over all of them. */
 export type AnyKernel = Description<
   Readonly<Record<string, Scalar>>,
   Readonly<Record<string, Selector>>,
   string,
-  boolean,
+  boolean | "optional",
   "cpu" | "webgpu" | "both"
 >;
 

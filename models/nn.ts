@@ -107,9 +107,6 @@ export function multiHeadAttention(
   p = 0,
   training?: Training,
 ): Tensor {
-  if (training === undefined || p === 0) return attention(q, k, v, mask, options);
-  return attention(q, k, v, mask, {
-    ...options,
-    probabilities: (x) => dropout(x, p, training.rng),
-  });
+  const { rng } = training ?? {};
+  return attention(q, k, v, mask, { ...options, dropout: rng && { p, rng } });
 }

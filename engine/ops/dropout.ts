@@ -5,15 +5,23 @@ import { numel, show } from "../shape.ts";
 import { apply1, type Tensor } from "../tensor.ts";
 import { nextRandomOp } from "../trace.ts";
 
+/** Throws unless dropout can draw from `rng`. */
+export const checkRandomState = (op: string, rng: Tensor): void =>
+  check(
+    rng.dtype === "u32" && numel(rng.shape) === 4,
+    op,
+    () => `the random state ${rng} must be u32[4]: seed low, seed high, step, micro-step`,
+  );
+
+/** Throws unless `p` may be dropout's rate. */
+export const checkRate = (op: string, p: number): void =>
+  check(p >= 0 && p < 1, op, () => `p = ${p} is not a probability in [0, 1)`);
+
 export const dropoutOp: Op = {
   name: "dropout",
   infer: ([x, rng]) => {
     check(x.dtype === "f32", "dropout", () => `${x} must be f32`);
-    check(
-      rng.dtype === "u32" && numel(rng.shape) === 4,
-      "dropout",
-      () => `the random state ${rng} must be u32[4]: seed low, seed high, step, micro-step`,
-    );
+    checkRandomState("dropout", rng);
     return [x];
   },
   // the same elements fall out of dy: nothing is kept for backward
@@ -40,7 +48,7 @@ export const dropoutOp: Op = {
  * numbers from it. p = 0 gives x itself.
  */
 export function dropout(x: Tensor, p: number, rng: Tensor): Tensor {
-  check(p >= 0 && p < 1, "dropout", () => `p = ${p} is not a probability in [0, 1)`);
+  checkRate("dropout", p);
   return p === 0 ? x : apply1(dropoutOp, [x, rng], { p, index: nextRandomOp() });
 }
 
