@@ -263,32 +263,31 @@ def attention(g):
 def attention_dropout(g):
     add = lambda *args, **options: attention_case(g, *args, **options)
 
+    # few numbers of queries and keys: software adapters compile each of their workgroups anew
     for p in (0.1, 0.5):
         add(f"{p}", 2, 2, 5, 7, 8, p=p)
         add(f"{p}, one query", 3, 2, 1, 6, 8, p=p)
-        add(f"{p}, rows of whole groups", 1, 3, 9, 8, 16, p=p)
-    add("one query, one key", 2, 1, 1, 1, 4, p=0.5)
-    add("nine queries, nine keys", 2, 1, 9, 9, 20, p=0.5)
-    add("head of 128", 1, 2, 2, 3, 128, p=0.3)
-    add("head of 6", 2, 2, 3, 4, 6, mask=keep(g, 2, 4), kl="tbd", p=0.3)
-    for n in (63, 66, 261):
-        add(f"{n} keys, one query", 1, 2, 1, n, 4, p=0.4)
-        add(f"{n} keys, five queries", 1, 2, 5, n, 4, p=0.4)
-    add("66 queries", 1, 2, 66, 3, 4, p=0.4)
+        add(f"{p}, rows of whole groups", 1, 3, 6, 8, 16, p=p)
+    add("eight queries, five keys", 2, 1, 8, 5, 20, p=0.5)
+    add("head of 128", 1, 2, 5, 7, 128, p=0.3)
+    add("head of 6", 2, 2, 5, 7, 6, mask=keep(g, 2, 7), kl="tbd", p=0.3)
+    add("261 keys, one query", 1, 2, 1, 261, 4, p=0.4)
+    add("261 keys, five queries", 1, 2, 5, 261, 4, p=0.4)
+    add("66 queries", 1, 2, 66, 7, 4, p=0.4)
     full = keep(g, 3, 6)
     full[1] = 0
-    add("padding, a fully masked row", 3, 2, 4, 6, 8, mask=full, p=0.4)
-    slots = keep(g, 2, 3, 5)
+    add("padding, a fully masked row", 3, 2, 5, 6, 8, mask=full, p=0.4)
+    slots = keep(g, 2, 7, 5)
     slots[1, 2] = 0
-    add("slots, a fully masked query", 2, 2, 3, 5, 8, mask=slots, p=0.4)
+    add("slots, a fully masked query", 2, 2, 7, 5, 8, mask=slots, p=0.4)
     add("causal", 2, 2, 7, 7, 8, causal=True, p=0.4)
-    add("causal, fewer keys", 1, 2, 5, 3, 8, causal=True, p=0.4)
-    add("causal, padding", 2, 2, 9, 9, 64, mask=keep(g, 2, 9), causal=True, p=0.4)
-    add("step-major keys", 3, 2, 4, 5, 8, mask=keep(g, 3, 5), kl="tbd", p=0.4)
+    add("causal, fewer keys", 1, 2, 7, 5, 8, causal=True, p=0.4)
+    add("causal, padding", 2, 2, 8, 8, 64, mask=keep(g, 2, 8), causal=True, p=0.4)
+    add("step-major keys", 3, 2, 5, 7, 8, mask=keep(g, 3, 7), kl="tbd", p=0.4)
     one = keep(g, 3, 1, 5)
     add("step-major, one query", 3, 2, 1, 5, 64, mask=one, ql="tbd", kl="tbd", p=0.4)
-    some = keep(g, 3, 4, 5)
-    add("step-major, slots", 3, 2, 4, 5, 8, mask=some, causal=True, ql="tbd", kl="tbd", p=0.4)
+    some = keep(g, 3, 6, 7)
+    add("step-major, slots", 3, 2, 6, 7, 8, mask=some, causal=True, ql="tbd", kl="tbd", p=0.4)
     add("nothing falls out", 2, 2, 5, 7, 8, p=0)
 
 
