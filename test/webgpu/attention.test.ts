@@ -14,7 +14,7 @@ const device = await openDevice({ device: name, geometry: "hardware" });
 const values = (n: number, seed: number): Float32Array =>
   Float32Array.from({ length: n }, (_, i) => Math.sin(i * 0.7 + seed * 1.3));
 
-test("more keys than lanes, heads wider than lanes, masked and wholly masked", async () => {
+test("more keys than lanes, heads wider than lanes, masked and wholly masked, with dropout", async () => {
   const [batch, heads, size, keys] = [3, 2, 68, 150];
   const width = heads * size;
   const [q, k, v] = [
@@ -26,12 +26,15 @@ test("more keys than lanes, heads wider than lanes, masked and wholly masked", a
     Number(i < 2 * keys && i % 3 > 0),
   );
   const mask = tensor(visible, [batch, keys]);
-  for (const inputs of [
-    [q, k, v],
-    [q, k, v, mask],
-  ]) {
+  const rng = tensor(Uint32Array.of(7, 1, 2, 3), [4]);
+  for (const [inputs, p] of [
+    [[q, k, v], 0],
+    [[q, k, v, mask], 0],
+    [[q, k, v, rng], 0.3],
+    [[q, k, v, mask, rng], 0.3],
+  ] as const) {
     const layouts = { queryLayout: "btd", keyLayout: "btd" };
-    const attrs = { heads, scale: 0.3, causal: false, ...layouts };
+    const attrs = { heads, scale: 0.3, causal: false, ...layouts, p, index: 5 };
     const [fused] = apply(attentionOp, inputs, attrs);
     const [twin] = attentionOp.twin?.(inputs, attrs) ?? [];
     const [got, want] = await read(device, [fused, twin]);
