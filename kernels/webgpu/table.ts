@@ -185,7 +185,15 @@ const geometries: { readonly [K in WebGPUKernel]: ChooseGeometry<Params<K>, Sele
           constants: { ...constants, LANES: 64, ROWS: 1 },
           groups: params.pairs,
         },
-  attention_dq: attention("attention_dq", "queries", DROPOUT),
+  attention_dq: (params, constants, adapter) =>
+    params.queries > 1 || adapter.software
+      ? attention("attention_dq", "queries", DROPOUT)(params, constants, adapter)
+      : {
+          file: "attention_dq_step",
+          uses: DROPOUT,
+          constants: { ...constants, LANES: 64 },
+          groups: params.pairs,
+        },
   attention_dkv: (params, constants, adapter) =>
     params.queries > 1
       ? attention("attention_dkv", "keys")(params, constants, adapter)
