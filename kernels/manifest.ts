@@ -26,7 +26,8 @@ type Bare<Operand> = Operand extends `${infer Name}?` ? Name : Operand;
 
 /**
  * How a launch may be cut where an operand is larger than one binding; `engine/devices/webgpu/windows.ts` cuts.
- * elements: all operands of n words, at the same places. rows: between rows, but for the operands that all rows share.
+ * elements: all operands of n words, at the same places. rows: between rows, but for the operands that all rows share; each
+ * window's `firstRow`, where the kernel has it, counts on.
  * table: between the rows of that operand; a launch serves the ids in its window. gathered: first between the rows of
  * the result. chunks: at multiples of a chunk. product: along N, M or K.
  */
@@ -91,6 +92,9 @@ const strides = <const Letter extends string>(letter: Letter) =>
     readonly [Name in `${Letter}${0 | 1 | 2 | 3 | 4}`]: "u32";
   };
 
+/** Dropout inside another kernel: which stream of random numbers, 1 - p, and 1 / (1 - p). */
+const DROPOUT = { op: "u32", keep: "f32", rescale: "f32" } as const;
+
 /** What the three attention kernels share: strides and `chunks` (the size of a head) count groups of four channels. */
 const HEADS = {
   queries: "u32",
@@ -104,8 +108,6 @@ const HEADS = {
   kRow: "u32",
 } as const;
 const MASK = { maskBatch: "u32", maskRow: "u32", offset: "i32", scale: "f32" } as const;
-/** Which stream of random numbers, 1 - p, and 1 / (1 - p). */
-const DROPOUT = { op: "u32", keep: "f32", rescale: "f32" } as const;
 
 type Heads = { pairs: number; queries: number; keys: number; chunks: number };
 
@@ -255,19 +257,22 @@ export const manifest = {
     flops: ({ rows, cols }) => 4 * rows * cols,
   }),
   layernorm: kernel({
-    params: { rows: "u32", cols: "u32", eps: "f32" },
-    selectors: { HAS_RESIDUAL: "flag" },
+    params: { rows: "u32", cols: "u32", eps: "f32", firstRow: "u32", ...DROPOUT },
+    selectors: { HAS_RESIDUAL: "flag", DROPOUT: "flag" },
     inputs: ["x", "residual?", "weight", "bias"],
     outputs: ["y", "xhat", "rstd"],
+    rng: "optional",
     windows: { by: "rows", shared: ["weight", "bias"] },
-    flops: ({ rows, cols }, { HAS_RESIDUAL }) => (10 + HAS_RESIDUAL) * rows * cols,
+    flops: ({ rows, cols }, s) => (10 + s.HAS_RESIDUAL + 2 * s.DROPOUT) * rows * cols,
   }),
   layernorm_backward: kernel({
-    params: { rows: "u32", cols: "u32" },
+    params: { rows: "u32", cols: "u32", firstRow: "u32", ...DROPOUT },
+    selectors: { DROPOUT: "flag" },
     inputs: ["dy", "xhat", "rstd", "weight"],
-    outputs: ["dx"],
+    outputs: ["dx", "left?"],
+    rng: "optional",
     windows: { by: "rows", shared: ["weight"] },
-    flops: ({ rows, cols }) => 8 * rows * cols,
+    flops: ({ rows, cols }, s) => (8 + 2 * s.DROPOUT) * rows * cols,
   }),
   cross_entropy: kernel({
     params: { rows: "u32", cols: "u32" },

@@ -39,13 +39,13 @@ def softmax(g):
 def layernorm(g):
     eps = 1e-5
 
-    def f(x, weight, bias, residual=0.0):
-        s = x + residual
+    def f(x, weight, bias, residual=0.0, left=1.0):
+        s = x * left + residual
         c = s - s.mean(-1, keepdims=True)
         return c / np.sqrt((c * c).mean(-1, keepdims=True) + eps) * weight + bias
 
-    def backward(x, weight, residual=None):
-        s = x if residual is None else x + residual
+    def backward(x, weight, residual=None, left=1.0):
+        s = x * left if residual is None else x * left + residual
         c = s - s.mean(-1, keepdims=True)
         r = 1 / np.sqrt((c * c).mean(-1, keepdims=True) + eps)
         h = c * r
@@ -54,7 +54,7 @@ def layernorm(g):
             k = dy * weight
             dx = r * (k - k.mean(-1, keepdims=True) - h * (k * h).mean(-1, keepdims=True))
             sums = [(dy * h).reshape(-1, x.shape[-1]).sum(0), dy.reshape(-1, x.shape[-1]).sum(0)]
-            return [dx, *sums] if residual is None else [dx, *sums, dx]
+            return [dx * left, *sums] if residual is None else [dx * left, *sums, dx]
 
         return rule
 
@@ -72,6 +72,26 @@ def layernorm(g):
     add("mean 1e3", (3, 65), mean=1e3)
     add("residual", (2, 3, 65), residual=True)
     add("residual, mean 1e3", (2, 3, 33), mean=1e3, residual=True)
+
+    def drop(name, shape, p, residual=True):
+        n = shape[-1]
+        x, w, b = g.normal(*shape), g.normal(n, mean=1.0), g.normal(n)
+        others = [g.normal(*shape)] if residual else []
+        rng = g.rng.integers(0, 2**32, 4, dtype=np.uint32)
+        left = stays(shape, p, 0, rng) / (1 - p)
+        normed = lambda x, w, b, *more: f(x, w, b, *(more[:-1] or [0.0]), left)
+        rule = backward(x, w, *(others or [None]), left)
+        gradients = lambda dy: rule(dy) + [None]
+        g.case(name, normed, [x, w, b, *others, rng], grads=gradients, eps=eps, p=p)
+
+    for n in LENGTHS[1:]:
+        drop(f"dropout, length {n}", (3, n), 0.4)
+    drop("dropout, 65 rows", (65, 3), 0.4)
+    drop("dropout, four axes", (2, 1, 3, 8), 0.1)
+    drop("dropout, long rows", (2, 516), 0.5)
+    drop("dropout without a residual", (5, 20), 0.4, residual=False)
+    drop("dropout without a residual, odd", (5, 7), 0.4, residual=False)
+    drop("nothing falls out", (5, 7), 0)
 
 
 @golden("columnSums")

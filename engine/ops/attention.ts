@@ -4,8 +4,14 @@ import { check } from "../errors.ts";
 import { type Attrs, nondifferentiable, type Op } from "../op.ts";
 import { sameShape, show } from "../shape.ts";
 import { apply, apply1, type Tensor, tensor } from "../tensor.ts";
-import { nextRandomOp } from "../trace.ts";
-import { checkRandomState, checkRate, dropoutOp } from "./dropout.ts";
+import {
+  type DropoutAttrs,
+  dropoutOp,
+  dropoutParams,
+  type InnerDropout,
+  innerDropout,
+  splitRandomState,
+} from "./dropout.ts";
 import { logicalAnd, where } from "./elementwise.ts";
 import { matmul } from "./matmul.ts";
 import { permute, reshape } from "./shape.ts";
@@ -22,19 +28,11 @@ export type AttentionOptions = {
   readonly causal?: boolean;
   readonly queryLayout?: Layout;
   readonly keyLayout?: Layout;
-  /**
-   * Dropout of the probabilities [B, H, Tq, Tk] before they meet v: the rate p, and rng u32[4]; draws what `dropout` of
-   * them would draw.
-   */
-  readonly dropout?: { readonly p: number; readonly rng: Tensor } | undefined;
+  /** Of the probabilities [B, H, Tq, Tk] before they meet v. */
+  readonly dropout?: InnerDropout | undefined;
 };
 
-type AttentionAttrs = Required<Omit<AttentionOptions, "dropout">> & {
-  /** The rate of dropout, 0 for none. */
-  readonly p: number;
-  /** Which stream of random numbers it draws from. */
-  readonly index: number;
-};
+type AttentionAttrs = Required<Omit<AttentionOptions, "dropout">> & DropoutAttrs;
 
 type Sizes = {
   readonly batch: number;
@@ -60,18 +58,9 @@ function sizesOf(q: Tensor, k: Tensor, attrs: AttentionAttrs): Sizes {
   };
 }
 
-/** What stands behind an op's other inputs: maybe a mask, and the random state where there is dropout. */
-function extrasOf(
-  extras: readonly Tensor[],
-  { p }: AttentionAttrs,
-): { mask: Tensor | undefined; rng: Tensor | undefined } {
-  const masks = extras.length - (p > 0 ? 1 : 0);
-  return { mask: masks > 0 ? extras[0] : undefined, rng: extras[masks] };
-}
-
 function checkInputs(inputs: readonly Tensor[], attrs: AttentionAttrs): Sizes {
   const [q, k, v, ...extras] = inputs;
-  const { mask, rng } = extrasOf(extras, attrs);
+  const { other: mask } = splitRandomState(extras, attrs);
   const shapes = () => `q ${show(q.shape)}, k ${show(k.shape)}, v ${show(v.shape)}`;
   for (const t of [q, k, v]) {
     check(
@@ -96,8 +85,6 @@ function checkInputs(inputs: readonly Tensor[], attrs: AttentionAttrs): Sizes {
     () => `${q.shape[2]} channels do not split into ${heads} heads`,
   );
   check(Number.isFinite(attrs.scale), "attention", () => `the scale ${attrs.scale} must be finite`);
-  checkRate("attention", attrs.p);
-  if (rng) checkRandomState("attention", rng);
   check(
     !mask ||
       (mask.dtype === "u32" &&
@@ -160,9 +147,7 @@ function maskedParams(
     maskRow: byQuery ? keys : 0,
     offset: keys - queries,
     scale: attrs.scale,
-    op: attrs.index,
-    keep: 1 - attrs.p,
-    rescale: 1 / (1 - attrs.p),
+    ...dropoutParams(attrs),
   };
 }
 
@@ -204,7 +189,7 @@ export const attentionOp: Op = {
   launch: ({ node, inputs, outputs: [o, stats], temp }) => {
     const [q, k, v, ...extras] = inputs;
     const attrs = node.attrs as AttentionAttrs;
-    const { mask, rng = null } = extrasOf(extras, attrs);
+    const { other: mask, rng = null } = splitRandomState(extras, attrs);
     const sizes = sizesOf(q, k, attrs);
     const { batch, heads, queries, keys } = sizes;
     const weights = temp({ shape: [batch, heads, queries, paddedKeys(keys)], dtype: "f32" });
@@ -238,7 +223,7 @@ const attentionQueryBackwardOp: Op = {
   grad: nondifferentiable("second derivatives are not built"),
   launch: ({ node, inputs: [q, k, v, stats, dout, ...extras], outputs }) => {
     const attrs = node.attrs as AttentionAttrs;
-    const { mask, rng = null } = extrasOf(extras, attrs);
+    const { other: mask, rng = null } = splitRandomState(extras, attrs);
     const sizes = sizesOf(q, k, attrs);
     return [
       {
@@ -299,7 +284,7 @@ function toHeads(x: Tensor, heads: number, layout: Layout): Tensor {
 function attentionOfPrimitives(inputs: readonly Tensor[], attributes: Attrs): Tensor {
   const attrs = attributes as AttentionAttrs;
   const [q, k, v, ...extras] = inputs;
-  const { mask, rng } = extrasOf(extras, attrs);
+  const { other: mask, rng } = splitRandomState(extras, attrs);
   const { heads, scale, causal, queryLayout, keyLayout, p, index } = attrs;
   const { batch, queries, keys } = sizesOf(q, k, attrs);
   const kh = toHeads(k, heads, keyLayout);
@@ -336,11 +321,9 @@ export function attention(
   options: AttentionOptions,
 ): Tensor {
   const { heads, scale, causal = false, queryLayout = "btd", keyLayout = "btd", dropout } = options;
-  const p = dropout?.p ?? 0;
-  const index = p > 0 ? nextRandomOp() : 0;
-  const rng = dropout && p > 0 ? [dropout.rng] : [];
-  const inputs = [q, k, v, ...(mask ? [mask] : []), ...rng];
-  const attrs: AttentionAttrs = { heads, scale, causal, queryLayout, keyLayout, p, index };
+  const drop = innerDropout("attention", dropout);
+  const inputs = [q, k, v, ...(mask ? [mask] : []), ...drop.inputs];
+  const attrs: AttentionAttrs = { heads, scale, causal, queryLayout, keyLayout, ...drop.attrs };
   const { dim } = checkInputs(inputs, attrs);
   return dim % 4 === 0
     ? apply(attentionOp, inputs, attrs)[0]

@@ -9,7 +9,7 @@
 import {
   BLOCK, HIDDEN, combine, hide, keyLimit, packQueries, rowsPerTask, scores, taskCount, useTiles,
 } from "./lib/attention";
-import { DRAWN, draw, draw4, drop4, dropped } from "./lib/attention_dropout";
+import { DRAWN, draw, draw4, drop4, dropped } from "./lib/dropout";
 import { dots, hideKeys, inRange, weigh } from "./lib/attention_step";
 import { expLow } from "./lib/math";
 import { madd, sum4 } from "./lib/simd";

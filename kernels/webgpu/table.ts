@@ -90,9 +90,12 @@ const valuesOf = (count: number): string => (count % 4 === 0 ? "lib/value4" : "l
 
 /** As `rows` for kernels whose elements are Values. */
 const valueRows =
-  (file: string): ChooseGeometry<{ readonly rows: number; readonly cols: number }> =>
+  (
+    file: string,
+    uses: readonly string[] = [],
+  ): ChooseGeometry<{ readonly rows: number; readonly cols: number }> =>
   (params, constants, adapter) =>
-    rows(file, () => params.cols, ["lib/reduce", valuesOf(params.cols)])(
+    rows(file, () => params.cols, ["lib/reduce", valuesOf(params.cols), ...uses])(
       params,
       constants,
       adapter,
@@ -129,8 +132,8 @@ const attention =
     };
   };
 
-/** What draws the random numbers of attention's dropout. */
-const DROPOUT = ["lib/philox", "lib/attention_dropout"];
+/** What draws the random numbers of dropout inside other kernels. */
+const DROPOUT = ["lib/philox", "lib/dropout"];
 
 /** Every kernel that WebGPU has. */
 const geometries: { readonly [K in WebGPUKernel]: ChooseGeometry<Params<K>, Selected<K>> } = {
@@ -172,8 +175,8 @@ const geometries: { readonly [K in WebGPUKernel]: ChooseGeometry<Params<K>, Sele
   }),
   softmax: valueRows("softmax"),
   softmax_backward: valueRows("softmax_backward"),
-  layernorm: valueRows("layernorm"),
-  layernorm_backward: valueRows("layernorm_backward"),
+  layernorm: valueRows("layernorm", DROPOUT),
+  layernorm_backward: valueRows("layernorm_backward", DROPOUT),
   cross_entropy: valueRows("cross_entropy"),
   cross_entropy_backward: valueRows("cross_entropy_backward"),
   attention: (params, constants, adapter) =>

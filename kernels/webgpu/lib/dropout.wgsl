@@ -1,5 +1,5 @@
-// Dropout of the probabilities [pairs, queries, keys] in the attention kernels, DROPOUT == 1: number n stays where uniform < keep. Its
-// word is word n % 4 of Philox with key (seed low, op index) and counter (n / 4, step, micro-step, seed high), as in dropout.wgsl.
+// Dropout inside other kernels, DROPOUT == 1: of what falls out, number n stays where uniform < keep. Its word is word n % 4 of Philox
+// with key (seed low, op index) and counter (n / 4, step, micro-step, seed high), as in dropout.wgsl.
 
 // The words of numbers 4t .. 4t + 3.
 fn dropout_block(t: u32) -> vec4u {

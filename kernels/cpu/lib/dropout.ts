@@ -1,9 +1,10 @@
-// Dropout of the probabilities [pairs, queries, keys] in the attention kernels: number n stays where
-// uniform < keep. Its word is word n % 4 of Philox with key (seed low, op index) and counter
-// (n / 4, step, micro-step, seed high), as in dropout.ts.
+// Dropout inside other kernels: of what falls out, number n stays where uniform < keep. Its word
+// is word n % 4 of Philox with key (seed low, op index) and counter (n / 4, step, micro-step, seed
+// high), as in dropout.ts.
 import { philox4, uniform01 } from "./philox";
+import { loadPart, storePart } from "./simd";
 
-// Keys of a query that are drawn at a time, and bytes of room for a draw.
+// Numbers that are drawn at a time, and bytes of room for a draw.
 export const DRAWN: u32 = 256;
 const ROOM: usize = (DRAWN + 32) << 2;
 
@@ -58,5 +59,25 @@ export function draw4(
 export function drop4(s: usize, m: usize, rescale: f32, n: u32): void {
   for (let at: usize = 0, size = <usize>n << 4; at < size; at += 16) {
     v128.store(s + at, dropped(v128.load(s + at), v128.load(m + at), rescale));
+  }
+}
+
+// y = dropped(x) for the numbers first .. first + n - 1; draws into `room`.
+export function dropRow(
+  y: usize, x: usize, rng: usize, op: u32, keep: f32, rescale: f32, first: u32, n: u32, room: usize,
+): void {
+  for (let j: u32 = 0; j < n; j += DRAWN) {
+    const count = min(DRAWN, n - j);
+    let m = draw(room, rng, op, keep, first + j, count);
+    for (const end = m + ((count & ~3) << 2); m < end; m += 16) {
+      v128.store(y, dropped(v128.load(x), v128.load(m), rescale));
+      x += 16;
+      y += 16;
+    }
+    const part = count & 3;
+    if (part) {
+      const v = loadPart(x, part, f32x4.splat(0));
+      storePart(y, dropped(v, v128.load(m), rescale), part);
+    }
   }
 }
