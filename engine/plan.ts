@@ -44,7 +44,7 @@ type PlanLaunchOf<K extends SharedKernel> = {
   readonly inputs: readonly (Region | null)[];
   readonly inouts: readonly Region[];
   readonly outputs: readonly (Region | null)[];
-  readonly rng?: Region;
+  readonly rng?: Region | null;
 };
 
 /** A launch whose operands are regions. */
@@ -280,13 +280,16 @@ class Planner {
     }
     this.#save(written);
     // one dispatch cannot read and write one buffer, not even in different places: read from a copy
-    const inputs = launch.inputs.map((t) => {
-      if (!t || !written.has(this.#aliases.resolve(t).root)) return t;
+    const apart = (t: Tensor): Tensor => {
+      if (!written.has(this.#aliases.resolve(t).root)) return t;
       const copy = apply1(tempOp, [], { spec: { shape: t.shape, dtype: t.dtype } });
       this.#launches.push({ op: "copy", launch: copyLaunch(t, copy) });
       return copy;
-    });
-    this.#launches.push({ op, launch: { ...launch, inputs } });
+    };
+    const inputs = launch.inputs.map((t) => t && apart(t));
+    const rng = launch.rng && apart(launch.rng);
+    // random state stays with the kernels that have it
+    this.#launches.push({ op, launch: { ...launch, inputs, ...(rng && { rng }) } as Launch });
   }
 
   /** A result shows a state as it was at the start of the run: it is copied before what it shows is `written`. */
@@ -336,7 +339,7 @@ class Planner {
   #allocate(): Plan {
     const lives = new Map<Tensor, { first: number; last: number }>();
     const uses = (launch: Launch): Tensor[] =>
-      [...launch.inputs, ...(launch.inouts ?? []), ...launch.outputs].flatMap((t) =>
+      [...launch.inputs, launch.rng, ...(launch.inouts ?? []), ...launch.outputs].flatMap((t) =>
         t ? [t] : [],
       );
     const isSlot = (root: Tensor) => !isLeaf(root.node) || root.node.op === tempOp;
@@ -400,7 +403,7 @@ class Planner {
         outputs: outputs.map(maybe),
       };
       // a launch's parameters and selectors are those of its kernel, here as there
-      return (rng ? { ...placed, rng: region(rng) } : placed) as PlanLaunch;
+      return (rng === undefined ? placed : { ...placed, rng: maybe(rng) }) as PlanLaunch;
     });
     return {
       launches,

@@ -155,7 +155,7 @@ class FeedForward {
   forward(x: Tensor, { training }: ForwardOptions): Tensor {
     const { activation_dropout, dropout } = this.#config;
     const wide = drop(this.fc1.apply(x, { activation: "gelu" }), activation_dropout, training);
-    return this.finalLayerNorm.apply(drop(this.fc2.apply(wide), dropout, training), x);
+    return this.finalLayerNorm.apply(this.fc2.apply(wide), x, dropout, training);
   }
 }
 
@@ -174,7 +174,7 @@ class BartEncoderLayer {
   forward(x: Tensor, mask: Tensor | undefined, options: ForwardOptions): Tensor {
     const { selfAttn, selfAttnLayerNorm } = this;
     const attended = selfAttn.forward(x, selfAttn.keyValue(x), mask, false, options);
-    const mixed = selfAttnLayerNorm.apply(drop(attended, this.#dropout, options.training), x);
+    const mixed = selfAttnLayerNorm.apply(attended, x, this.#dropout, options.training);
     return this.feedForward.forward(mixed, options);
   }
 }
@@ -209,9 +209,9 @@ class BartDecoderLayer {
     const own = selfAttn.keyValue(x);
     const self = past ? { k: join(past.k, own.k), v: join(past.v, own.v) } : own; // [past + T, B, d]
     const attended = selfAttn.forward(x, self, mask, x.shape[0] > 1, options);
-    const y = this.selfAttnLayerNorm.apply(drop(attended, this.#dropout, options.training), x);
+    const y = this.selfAttnLayerNorm.apply(attended, x, this.#dropout, options.training);
     const read = encoderAttn.forward(y, cross, crossMask, false, options);
-    const z = this.encoderAttnLayerNorm.apply(drop(read, this.#dropout, options.training), y);
+    const z = this.encoderAttnLayerNorm.apply(read, y, this.#dropout, options.training);
     return { x: this.feedForward.forward(z, options), self };
   }
 }

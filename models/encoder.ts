@@ -132,7 +132,7 @@ class Output {
     this.#dropout = c.hidden_dropout_prob;
   }
   forward(x: Tensor, residual: Tensor, { training }: ForwardOptions): Tensor {
-    return this.layerNorm.apply(drop(this.dense.apply(x), this.#dropout, training), residual);
+    return this.layerNorm.apply(this.dense.apply(x), residual, this.#dropout, training);
   }
 }
 

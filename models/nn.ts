@@ -51,7 +51,7 @@ export class Linear {
   }
 }
 
-/** LayerNorm over the last axis, of x plus an optional residual. */
+/** LayerNorm over the last axis, of x plus an optional residual; with dropout of rate `p` on x while training. */
 export class LayerNorm {
   readonly weight: Tensor;
   readonly bias: Tensor;
@@ -61,8 +61,9 @@ export class LayerNorm {
     this.bias = bias;
     this.eps = eps;
   }
-  apply(x: Tensor, residual?: Tensor): Tensor {
-    return layerNorm(x, this.weight, this.bias, this.eps, residual);
+  apply(x: Tensor, residual?: Tensor, p = 0, training?: Training): Tensor {
+    const drop = training && { p, rng: training.rng };
+    return layerNorm(x, this.weight, this.bias, this.eps, residual, drop);
   }
 }
 
@@ -107,9 +108,6 @@ export function multiHeadAttention(
   p = 0,
   training?: Training,
 ): Tensor {
-  if (training === undefined || p === 0) return attention(q, k, v, mask, options);
-  return attention(q, k, v, mask, {
-    ...options,
-    probabilities: (x) => dropout(x, p, training.rng),
-  });
+  const { rng } = training ?? {};
+  return attention(q, k, v, mask, { ...options, dropout: rng && { p, rng } });
 }

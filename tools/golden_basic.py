@@ -391,17 +391,19 @@ def random_bits(g):
     g.case("65 rows", draw, [wide(65, 4), wide(65, 2)])
 
 
+def stays(shape, p, index, rng):
+    """Which elements dropout leaves."""
+    n = math.prod(shape)
+    key = (rng[0], index)
+    bits = [philox((t, rng[2], rng[3], rng[1]), key) for t in range((n + 3) // 4)]
+    u = (np.array(bits, np.uint32).reshape(-1)[:n] >> 8) * 2.0**-24
+    return (u < np.float32(1 - p)).reshape(shape)
+
+
 @golden("dropout")
 def dropout(g):
     def drop(p, index, rng):
-        def f(x, _):
-            n = x.size
-            key = (rng[0], index)
-            bits = [philox((t, rng[2], rng[3], rng[1]), key) for t in range((n + 3) // 4)]
-            u = (np.array(bits, np.uint32).reshape(-1)[:n] >> 8) * 2.0**-24
-            return x * (u < np.float32(1 - p)).reshape(x.shape) / (1 - p)
-
-        return f
+        return lambda x, _: x * stays(x.shape, p, index, rng) / (1 - p)
 
     for n in LENGTHS:
         rng = g.rng.integers(0, 2**32, 4, dtype=np.uint32)

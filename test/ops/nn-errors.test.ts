@@ -17,6 +17,8 @@ const half = (...shape: number[]): Tensor =>
   tensor(new Uint16Array(shape.reduce((a, b) => a * b, 1)), shape, "f16");
 
 const heads = { heads: 2, scale: 1 };
+const withDropout = (p: number, rng: Tensor): Tensor =>
+  attention(f32(2, 3, 8), f32(2, 3, 8), f32(2, 3, 8), undefined, { ...heads, dropout: { p, rng } });
 const adam = { beta1: 0.9, beta2: 0.999, eps: 1e-8, weightDecay: 0 };
 
 const mistakes: [what: string, run: () => unknown, message: string][] = [
@@ -95,6 +97,16 @@ const mistakes: [what: string, run: () => unknown, message: string][] = [
     "mask",
     () => attention(f32(2, 3, 8), f32(2, 4, 8), f32(2, 4, 8), u32(2, 3), heads),
     "[attention] the mask Tensor(constant, u32[2, 3]) must be u32[2, 4] or u32[2, 3, 4]",
+  ],
+  [
+    "rate of attention's dropout",
+    () => withDropout(1, u32(4)),
+    "[attention] p = 1 is not a probability in [0, 1)",
+  ],
+  [
+    "random state of attention's dropout",
+    () => withDropout(0.1, u32(3)),
+    "[attention] the random state Tensor(constant, u32[3]) must be u32[4]: seed low, seed high, step, micro-step",
   ],
   [
     "gradient of another shape",

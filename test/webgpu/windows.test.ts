@@ -6,6 +6,7 @@ import { openDevice } from "../../engine/open.ts";
 import { crossEntropy } from "../../engine/ops/cross-entropy.ts";
 import { add, mul } from "../../engine/ops/elementwise.ts";
 import { embedding } from "../../engine/ops/embedding.ts";
+import { layerNorm } from "../../engine/ops/layernorm.ts";
 import { linear, matmul } from "../../engine/ops/matmul.ts";
 import { mean, sum } from "../../engine/ops/reduce.ts";
 import { softmax } from "../../engine/ops/softmax.ts";
@@ -53,6 +54,16 @@ test("rows are cut between rows", async () => {
   );
   const loss = mean(crossEntropy(x, targets));
   await same("softmax", [softmax(x), loss, ...grad(loss, [x])]);
+});
+
+test("dropout inside rows that are cut counts on", async () => {
+  const [x, y] = [3, 4].map((seed) => tensor(values(900 * 129, seed), [900, 129]));
+  const [weight, bias] = [5, 6].map((seed) => tensor(values(129, seed)));
+  const dropout = { p: 0.3, rng: tensor(Uint32Array.of(1, 2, 3, 4)) };
+  const normed = layerNorm(x, weight, bias, 1e-5, y, dropout);
+  const targets = tensor(Uint32Array.from({ length: 900 }, (_, i) => (i * 7) % 129));
+  const loss = mean(crossEntropy(normed, targets));
+  await same("layerNorm", [normed, ...grad(loss, [x, y])]);
 });
 
 test("a product is cut along N, M and K", async () => {

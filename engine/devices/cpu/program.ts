@@ -141,7 +141,8 @@ export class Program {
       for (const index of launches) {
         const { launch, panels } = this.launches[index];
         const { inputs, inouts, outputs, rng } = launch;
-        const operands = [...inputs, ...inouts, ...outputs, ...(rng ? [rng] : [])].map(maybe);
+        const state = rng === undefined ? [] : [rng];
+        const operands = [...inputs, ...inouts, ...outputs, ...state].map(maybe);
         if (launch.kernel === "matmul") operands.push(panels?.at ?? 0);
         // the unpacked parameter may be gone
         if (panels) operands[1] = 0;

@@ -132,7 +132,7 @@ export class WebGPUExecutable implements Executable {
         { buffer: this.#params, offset: i * SLOT_BYTES, size: SLOT_BYTES },
         ...inputs.map((r) => this.#resource(r, "read")),
         ...[...inouts, ...outputs].map((r) => this.#resource(r, "read_write")),
-        ...(rng ? [this.#resource(rng, "read")] : []),
+        ...(rng === undefined ? [] : [this.#resource(rng, "read")]),
       ];
       step.bindGroup = this.#device.gpu.createBindGroup({
         layout: step.pipeline.layout,

@@ -108,7 +108,9 @@ function byRows(
     narrow(
       launch,
       cut.map(({ name, width }) => [name, from * width, (to - from) * width] as const),
-      { rows: to - from },
+      has(launch, "firstRow")
+        ? { rows: to - from, firstRow: launch.params.firstRow + from }
+        : { rows: to - from },
     ),
   );
 }
