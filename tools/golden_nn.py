@@ -265,16 +265,20 @@ def attention_shared(g):
 
 @golden("crossEntropy")
 def cross_entropy(g):
-    def add(name, shape, mean=0.0, spread=1.0):
+    def add(name, shape, mean=0.0, spread=1.0, wrong=()):
         x, ids = g.normal(*shape, mean=mean, spread=spread), g.ids(shape[-1], *shape[:-1])
+        ids.flat[: len(wrong)] = wrong
 
         def f(x, ids):
             top = x.max(-1, keepdims=True)
             total = np.log(np.exp(x - top).sum(-1)) + top[..., 0]
-            return total - np.take_along_axis(x, ids[..., None].astype(int), -1)[..., 0]
+            known = np.minimum(ids.astype(int), shape[-1] - 1)[..., None]
+            loss = total - np.take_along_axis(x, known, -1)[..., 0]
+            return np.where(ids < shape[-1], loss, np.nan)
 
         def rule(dloss):
-            return [(softmax_of(x) - (np.arange(shape[-1]) == ids[..., None])) * dloss[..., None], None]
+            known = np.where(ids < shape[-1], dloss, np.nan)[..., None]
+            return [(softmax_of(x) - (np.arange(shape[-1]) == ids[..., None])) * known, None]
 
         g.case(name, f, [x, ids], grads=rule, step=1e-7 if mean else 1e-4)
 
@@ -285,6 +289,8 @@ def cross_entropy(g):
     add("mean 1e3", (3, 65), mean=1e3)
     add("wide spread", (5, 65), spread=30.0)
     add("two axes of rows", (2, 3, 7))
+    for n in (3, 8):
+        add(f"ids beyond {n} classes", (5, n), wrong=(n, 2**32 - 100, 2**32 - 1, n + 1))
 
 
 @golden("adamw")

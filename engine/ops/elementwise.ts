@@ -231,6 +231,9 @@ export const squareOp = unaryOp("square", "x");
 export const absOp = unaryOp("abs", "x");
 export const sigmoidOp = unaryOp("sigmoid", "y");
 export const geluOp = unaryOp("gelu", "x");
+export const reluOp = unaryOp("relu", "y");
+export const geluTanhOp = unaryOp("geluTanh", "x");
+export const siluOp = unaryOp("silu", "x");
 
 /** Unary ops take and give f32 of one shape; NaN stays NaN. */
 export const neg = (x: Tensor): Tensor => apply1(negOp, [x]);
@@ -252,6 +255,15 @@ export const sigmoid = (x: Tensor): Tensor => apply1(sigmoidOp, [x]);
  * x (1 + erf(x / sqrt 2)) / 2, the exact form that BERT and BART use (Hendrycks and Gimpel, 2016).
  */
 export const gelu = (x: Tensor): Tensor => apply1(geluOp, [x]);
+/** max(x, 0); the gradient at 0 is 0. */
+export const relu = (x: Tensor): Tensor => apply1(reluOp, [x]);
+/**
+ * x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2, the approximation of `gelu` that GPT-2 uses: "gelu_new" and
+ * "gelu_pytorch_tanh" in config.json.
+ */
+export const geluTanh = (x: Tensor): Tensor => apply1(geluTanhOp, [x]);
+/** x / (1 + exp(-x)), also called swish. */
+export const silu = (x: Tensor): Tensor => apply1(siluOp, [x]);
 
 /**
  * y = c ? a : b with broadcasting; attrs `a` and `b` hold numbers where the operand is no tensor.
