@@ -9,7 +9,9 @@ export { type AttentionOptions, attention, type Layout } from "./ops/attention.t
 export { crossEntropy } from "./ops/cross-entropy.ts";
 export { dropout } from "./ops/dropout.ts";
 export {
+  type Activation,
   abs,
+  activations,
   add,
   addN,
   cast,

@@ -265,6 +265,10 @@ export const geluTanh = (x: Tensor): Tensor => apply1(geluTanhOp, [x]);
 /** x / (1 + exp(-x)), also called swish. */
 export const silu = (x: Tensor): Tensor => apply1(siluOp, [x]);
 
+/** What a layer may apply to its product, by the names that `linear` knows. */
+export const activations = { relu, gelu, geluTanh, silu, tanh };
+export type Activation = keyof typeof activations;
+
 /**
  * y = c ? a : b with broadcasting; attrs `a` and `b` hold numbers where the operand is no tensor.
  */
