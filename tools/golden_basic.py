@@ -420,9 +420,9 @@ def fill(g):
     for n in LENGTHS:
         of = {"shape": [n], "value": 2.5, "dtype": "f32"}
         g.case(f"length {n}", lambda: np.full((n,), 2.5), [], grads=False, **of)
-    of = {"shape": [2, 3], "value": -7}
-    g.case("i32", lambda: np.full((2, 3), -7, np.int32), [], **of, dtype="i32")
-    g.case("u32", lambda: np.full((2, 3), 2**32 - 7, np.uint32), [], **of, dtype="u32")
+    of = {"shape": [2, 3]}
+    g.case("i32", lambda: np.full((2, 3), -7, np.int32), [], **of, value=-7, dtype="i32")
+    g.case("u32", lambda: np.full((2, 3), 2**32 - 7, np.uint32), [], **of, value=2**32 - 7, dtype="u32")
 
 
 assert LENGTHS == (1, GROUP - 1, GROUP, GROUP + 1, 3 * GROUP + 5)

@@ -12,6 +12,28 @@ def softmax_of(x):
     return e / e.sum(-1, keepdims=True)
 
 
+def sigmoid_of(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def gate_of(x):
+    return 2 * math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)
+
+
+def gelu_tanh_slope(x):
+    s, dz = sigmoid_of(gate_of(x)), 2 * math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * x * x)
+    return s + x * s * (1 - s) * dz
+
+
+# y and dy/dx of what `linear` applies in a launch of its own
+ACTIVATIONS = {
+    "relu": (lambda x: np.maximum(x, 0), lambda x: x > 0),
+    "geluTanh": (lambda x: x * sigmoid_of(gate_of(x)), gelu_tanh_slope),
+    "silu": (lambda x: x * sigmoid_of(x), lambda x: sigmoid_of(x) * (1 + x * (1 - sigmoid_of(x)))),
+    "tanh": (np.tanh, lambda x: 1 - np.tanh(x) ** 2),
+}
+
+
 def gelu_of(x):
     return x * 0.5 * (1 + np.vectorize(math.erf)(x / math.sqrt(2)))
 
@@ -135,11 +157,11 @@ def matmul(g):
 
 @golden("linear")
 def linear(g):
-    def add(name, rows, k, n, bias=True, gelu=False, residual=False, half=None):
+    def add(name, rows, k, n, bias=True, gelu=False, residual=False, half=None, activation=None):
         def parts(x, w, *rest):
             rest = list(rest)
             pre = x @ w.T + (rest.pop(0) if bias else 0.0)
-            y = gelu_of(pre) if gelu else pre
+            y = gelu_of(pre) if gelu else ACTIVATIONS[activation][0](pre) if activation else pre
             return pre, y + (rest.pop(0) if residual else 0.0)
 
         x, w = g.normal(*rows, k), half(n, k) if half else g.normal(n, k)
@@ -150,12 +172,14 @@ def linear(g):
             pre, _ = parts(*values)
             cdf = 0.5 * (1 + np.vectorize(math.erf)(pre / math.sqrt(2)))
             slope = cdf + pre * np.exp(-0.5 * pre * pre) / math.sqrt(2 * math.pi)
-            d = dy * slope if gelu else dy
+            d = dy * slope if gelu else dy * ACTIVATIONS[activation][1](pre) if activation else dy
             flat = d.reshape(-1, n)
             dw = None if half else flat.T @ x.reshape(-1, k)
             return [d @ values[1], dw] + ([flat.sum(0)] if bias else []) + ([dy] if residual else [])
 
         attrs = {"bias": bias, "gelu": gelu, "residual": residual}
+        if activation:
+            attrs["activation"] = activation
         g.case(name, lambda *v: parts(*v)[1], inputs, grads=rule, **attrs)
 
     add("plain", (5,), 7, 3, bias=False)
@@ -169,6 +193,9 @@ def linear(g):
     add("one vector", (), 8, 4)
     add("f16", (2, 3), 12, 8, half=g.f16)
     add("bf16, gelu, odd", (5,), 7, 9, gelu=True, half=g.bf16)
+    for activation in ACTIVATIONS:
+        add(f"{activation}, residual", (2, 3), 8, 12, residual=True, activation=activation)
+        add(f"{activation}, without bias", (5,), 7, 9, bias=False, activation=activation)
 
 
 @golden("attention")

@@ -3,7 +3,7 @@ import type { Params, Selected } from "../../kernels/manifest.ts";
 import { check } from "../errors.ts";
 import { type Attrs, nondifferentiable, type Op } from "../op.ts";
 import { sameShape, show } from "../shape.ts";
-import { apply, type Tensor, tensor } from "../tensor.ts";
+import { apply, checkHolds, type Tensor, tensor } from "../tensor.ts";
 import { logicalAnd, where } from "./elementwise.ts";
 import { matmul } from "./matmul.ts";
 import { permute, reshape } from "./shape.ts";
@@ -52,6 +52,16 @@ function sizesOf(q: Tensor, k: Tensor, attrs: AttentionAttrs): Sizes {
 
 function checkInputs(inputs: readonly Tensor[], attrs: AttentionAttrs): Sizes {
   const [q, k, v, mask] = inputs;
+  for (const layout of [attrs.queryLayout, attrs.keyLayout]) {
+    check(layout === "btd" || layout === "tbd", "attention", () => {
+      return `the layout ${JSON.stringify(layout)} is unknown; use "btd" or "tbd"`;
+    });
+  }
+  check(
+    Number.isInteger(attrs.heads) && attrs.heads > 0,
+    "attention",
+    () => `heads = ${attrs.heads} must be a whole number of 1 or more`,
+  );
   const shapes = () => `q ${show(q.shape)}, k ${show(k.shape)}, v ${show(v.shape)}`;
   for (const t of [q, k, v]) {
     check(
@@ -76,6 +86,7 @@ function checkInputs(inputs: readonly Tensor[], attrs: AttentionAttrs): Sizes {
     () => `${q.shape[2]} channels do not split into ${heads} heads`,
   );
   check(Number.isFinite(attrs.scale), "attention", () => `the scale ${attrs.scale} must be finite`);
+  checkHolds("attention", attrs.scale, "f32");
   check(
     !mask ||
       (mask.dtype === "u32" &&

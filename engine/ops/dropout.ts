@@ -37,11 +37,11 @@ export const dropoutOp: Op = {
 /**
  * Zeroes each element with probability p and divides the others by 1 - p (Srivastava et al., 2014).
  * `rng` is u32[4]: seed low, seed high, step, micro-step; each dropout of a trace draws other
- * numbers from it. p = 0 gives x itself.
+ * numbers from it, and outside a trace each that is made with this `rng`. p = 0 gives x itself.
  */
 export function dropout(x: Tensor, p: number, rng: Tensor): Tensor {
   check(p >= 0 && p < 1, "dropout", () => `p = ${p} is not a probability in [0, 1)`);
-  return p === 0 ? x : apply1(dropoutOp, [x, rng], { p, index: nextRandomOp() });
+  return p === 0 ? x : apply1(dropoutOp, [x, rng], { p, index: nextRandomOp(rng) });
 }
 
 export const randomBitsOp: Op = {

@@ -78,7 +78,7 @@ const layerNormBackwardOp: Op = {
  * @param x f32 [..., N]
  * @param weight f32 [N]
  * @param bias f32 [N]
- * @param eps added to the variance
+ * @param eps added to the variance; positive
  * @param residual f32 [..., N]; its sum with x is what is normalised
  */
 export const layerNorm = (
@@ -87,5 +87,10 @@ export const layerNorm = (
   bias: Tensor,
   eps: number,
   residual?: Tensor,
-): Tensor =>
-  apply(layerNormOp, residual ? [x, weight, bias, residual] : [x, weight, bias], { eps })[0];
+): Tensor => {
+  // below 1.2e-38 a GPU may see 0, and rows that do not vary become NaN
+  check(eps >= 1.2e-38 && eps <= 3.4e38, "layerNorm", () => {
+    return `eps = ${eps} is no positive number that f32 holds; use the checkpoint's, often 1e-5 or 1e-12`;
+  });
+  return apply(layerNormOp, residual ? [x, weight, bias, residual] : [x, weight, bias], { eps })[0];
+};

@@ -3,7 +3,7 @@ import { DTYPE } from "../../kernels/codes.ts";
 import { check, fail } from "../errors.ts";
 import type { GradContext, Launch, Op } from "../op.ts";
 import { numel, sameShape, show } from "../shape.ts";
-import { apply, apply1, type DType, type Tensor } from "../tensor.ts";
+import { apply, apply1, checkHolds, type DType, type Tensor } from "../tensor.ts";
 import { type Activation, activations, add, gelu, mul, unaryBackward } from "./elementwise.ts";
 import { sumTo } from "./reduce.ts";
 import { reshape } from "./shape.ts";
@@ -171,6 +171,7 @@ function launch(products: Products, attrs: MatmulAttrs, t: Operands): Launch {
 export const matmul = (a: Tensor, b: Tensor, options: MatmulOptions = {}): Tensor => {
   const { transA = false, transB = false, scale = 1 } = options;
   check(Number.isFinite(scale), "matmul", () => `the scale ${scale} must be finite`);
+  checkHolds("matmul", scale, "f32");
   return apply1(matmulOp, [a, b], { transA, transB, scale });
 };
 
