@@ -120,7 +120,7 @@ function dtypeOf(op: string, data: unknown, dtype: DType | undefined): DType {
   if (data instanceof Int32Array) return "i32";
   if (data instanceof Uint32Array) return "u32";
   if (data instanceof Uint16Array)
-    return fail(op, "a Uint16Array needs its dtype, \"f16\" or \"bf16\"");
+    return fail(op, 'a Uint16Array needs its dtype, "f16" or "bf16"');
   return fail(op, `the data ${arrayName(data)} is no Float32Array, Int32Array or Uint32Array`);
 }
 
@@ -151,9 +151,14 @@ function arrayOf(values: readonly unknown[], dtype: DType): TypedArray {
   check(dtype === "f32" || dtype in RANGES, "tensor", () => {
     return `numbers make a tensor of f32, i32 or u32, not of ${dtype}; pass a typed array`;
   });
-  const numbers = values.map((value) => {
+  // Array.from visits holes too
+  const numbers = Array.from(values, (value) => {
     check(typeof value === "number", "tensor", () => {
-      const what = Array.isArray(value) ? "a list" : value === null ? "null" : typeof value;
+      const what = Array.isArray(value)
+        ? "a list"
+        : value == null
+          ? `${value}`
+          : `a ${typeof value}`;
       return `the data hold ${what} where a number is expected; pass one flat list, and the shape behind it`;
     });
     checkHolds("tensor", value, dtype);

@@ -54,7 +54,9 @@ export const oneOf = <T>(table: Readonly<Record<string, T>>, absent: T): Field<T
     if (typeof value === "string" && Object.hasOwn(table, value)) return { value: table[value] };
     const names = Object.keys(table).map((name) => JSON.stringify(name));
     const last = names.pop();
-    return { wrong: `is ${JSON.stringify(value)} where ${names.join(", ")} or ${last} is expected` };
+    return {
+      wrong: `is ${JSON.stringify(value)} where ${names.join(", ")} or ${last} is expected`,
+    };
   },
 });
 

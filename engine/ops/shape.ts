@@ -1,7 +1,15 @@
 /** Ops that move elements and compute nothing: reshape, slice, concat, permute, expand. Many cost no launch. */
 import { check } from "../errors.ts";
 import { ALIGNMENT, endsGradient, type Launch, type Op } from "../op.ts";
-import { checkShape, normalizeAxis, numel, type Shape, sameShape, show, stridesOf } from "../shape.ts";
+import {
+  checkShape,
+  normalizeAxis,
+  numel,
+  type Shape,
+  sameShape,
+  show,
+  stridesOf,
+} from "../shape.ts";
 import { apply1, type Tensor } from "../tensor.ts";
 import { sumTo } from "./reduce.ts";
 import { addressable, strided } from "./strided.ts";

@@ -13,7 +13,13 @@ import { GPT2LMHeadModel } from "../../models/gpt2.ts";
 import { RobertaForMaskedLM } from "../../models/roberta.ts";
 import type { ModelWeights } from "../../models/weights.ts";
 import { onDevices } from "../devices.ts";
-import { batchFirst, closeForward, closeGradients, goldenCheckpoint, ModelGolden } from "./parity.ts";
+import {
+  batchFirst,
+  closeForward,
+  closeGradients,
+  goldenCheckpoint,
+  ModelGolden,
+} from "./parity.ts";
 
 const test = await onDevices("activations of models");
 
