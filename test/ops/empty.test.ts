@@ -21,10 +21,8 @@ const arithmetic = { add, sub, mul, div, maximum, minimum };
 const comparisons = { greater, less, greaterEqual, lessEqual, equal, notEqual };
 const { abs, exp, gelu, geluTanh, log, neg, reciprocal, relu } = engine;
 const { rsqrt, sigmoid, silu, sqrt, square, tanh } = engine;
-const unary = {
-  ...{ abs, exp, gelu, geluTanh, log, neg, reciprocal, relu },
-  ...{ rsqrt, sigmoid, silu, sqrt, square, tanh },
-};
+const first = { abs, exp, gelu, geluTanh, log, neg, reciprocal, relu };
+const rest = { rsqrt, sigmoid, silu, sqrt, square, tanh };
 const heads = { heads: 2, scale: 1 };
 
 const table: Record<string, (() => unknown)[]> = {
@@ -41,7 +39,7 @@ const table: Record<string, (() => unknown)[]> = {
     ]),
   ),
   ...Object.fromEntries(
-    Object.entries(unary).map(([name, op]) => [
+    Object.entries({ ...first, ...rest }).map(([name, op]) => [
       name,
       [() => op(empty(0)), () => op(empty(2, 0, 3))],
     ]),

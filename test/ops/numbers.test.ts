@@ -12,10 +12,9 @@ const test = await onDevices("numbers beside tensors");
 
 const { add, sub, mul, div, maximum, minimum } = e;
 const { greater, less, greaterEqual, lessEqual, equal, notEqual } = e;
-const ops = {
-  ...{ add, sub, mul, div, maximum, minimum },
-  ...{ greater, less, greaterEqual, lessEqual, equal, notEqual },
-};
+const arithmetic = { add, sub, mul, div, maximum, minimum };
+const comparisons = { greater, less, greaterEqual, lessEqual, equal, notEqual };
+const ops = { ...arithmetic, ...comparisons };
 
 const tensors = {
   u32: tensor(Uint32Array.of(0, 1, 2)),
