@@ -84,7 +84,8 @@ export const NO_ROW = 0xffffffff;
 
 /**
  * Rows of a table: [V, D] and ids u32 [...] give [..., D]. A table of f16 or bf16 is frozen and
- * decoded to f32. An id of V or more gives a row of NaN. For a constant index without repetitions,
+ * decoded to f32. An id of V or more gives a row of NaN (of 0x7fc00000 in a
+ * table of integers). For a constant index without repetitions,
  * `inverse` [V] (where each row went, `NO_ROW` for nowhere) makes the gradient a gather too.
  */
 export const embedding = (

@@ -4,7 +4,16 @@ import * as assert from "uvu/assert";
 import { compile } from "../../engine/compile.ts";
 import { grad } from "../../engine/grad.ts";
 import { openDevice } from "../../engine/open.ts";
-import { exp, gelu, log, sigmoid, tanh } from "../../engine/ops/elementwise.ts";
+import {
+  exp,
+  gelu,
+  geluTanh,
+  log,
+  relu,
+  sigmoid,
+  silu,
+  tanh,
+} from "../../engine/ops/elementwise.ts";
 import { sum } from "../../engine/ops/reduce.ts";
 import { type Tensor, tensor } from "../../engine/tensor.ts";
 import { bell, erfc, share } from "../normal.ts";
@@ -150,6 +159,37 @@ test("the gradient of gelu", async () => {
   ]);
 });
 
+test("silu and its gradient", async () => {
+  // below -87 e^-x is infinite in f32
+  const xs = grid(-87, 20).filter((x) => x > -87);
+  const reference = (x: number) => x / (1 + Math.exp(-x));
+  await compare(silu, reference, xs, [{ judge: inUlps, most: both(2.4) }]);
+  const slope = (x: Tensor) => grad(sum(silu(x)), [x])[0];
+  const slopeOf = (x: number) => {
+    const s = 1 / (1 + Math.exp(-x));
+    return s + (x * s) / (1 + Math.exp(x));
+  };
+  await compare(slope, slopeOf, xs, [{ judge: absolute, most: both(2.2e-7) }]);
+});
+
+test("the tanh approximation of gelu and its gradient", async () => {
+  const xs = grid(-9.9, 12).filter((x) => x > -9.9);
+  const gate = (x: number) => 2 * Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3);
+  const reference = (x: number) => x / (1 + Math.exp(-gate(x)));
+  await compare(geluTanh, reference, xs, [
+    { judge: relative, most: both(1.4e-5) },
+    { judge: absolute, most: both(5.4e-7), where: (x) => Math.abs(x) <= 8 },
+  ]);
+  const slope = (x: Tensor) => grad(sum(geluTanh(x)), [x])[0];
+  const slopeOf = (x: number) => {
+    if (x > 1e3) return 1;
+    const s = 1 / (1 + Math.exp(-gate(x)));
+    const dz = 2 * Math.sqrt(2 / Math.PI) * (1 + 3 * 0.044715 * x * x);
+    return s + (x * s * dz) / (1 + Math.exp(gate(x)));
+  };
+  await compare(slope, slopeOf, xs, [{ judge: absolute, most: both(2.6e-7) }]);
+});
+
 test("NaN stays NaN; infinities have their limits", async () => {
   const xs = Float32Array.of(Number.NaN, Infinity, -Infinity, 1, Number.NaN);
   const limits: [(x: Tensor) => Tensor, number, number | undefined][] = [
@@ -158,6 +198,9 @@ test("NaN stays NaN; infinities have their limits", async () => {
     [tanh, 1, -1],
     [sigmoid, 1, 0],
     [gelu, Infinity, undefined],
+    [relu, Infinity, 0],
+    [geluTanh, Infinity, 0],
+    [silu, Infinity, 0],
   ];
   for (const { simd, device } of devices) {
     for (const [f, above, below] of limits) {
