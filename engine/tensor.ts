@@ -188,7 +188,7 @@ export function tensor(data: TypedArray | number[], shape?: Shape, dtype?: DType
   return apply1(constantOp, [], { spec, data: array });
 }
 
-export const scalar = (value: number): Tensor => tensor(Float32Array.of(value), []);
+export const scalar = (value: number): Tensor => tensor([value], []);
 
 /** Values that a device reads piece by piece when it first needs them, and again after it let them go. */
 export type StateSource = {

@@ -5,7 +5,7 @@ import { EngineError } from "../../engine/errors.ts";
 import * as e from "../../engine/ops/elementwise.ts";
 import { full } from "../../engine/ops/fill.ts";
 import { matmul } from "../../engine/ops/matmul.ts";
-import { type DType, state, tensor } from "../../engine/tensor.ts";
+import { type DType, scalar, state, tensor } from "../../engine/tensor.ts";
 import { onDevices } from "../devices.ts";
 
 const test = await onDevices("numbers beside tensors");
@@ -49,6 +49,7 @@ test("are refused where the dtype does not hold them", () => {
         calls.tensor = () => tensor([1, value], [2], dtype as DType);
       }
       if (dtype === "f32") {
+        calls.scalar = () => (Number.isFinite(value) ? scalar(value) : e.add(x, value));
         calls.whereBoth = () => e.where(condition, 1, value);
         calls.scale = () => matmul(full([2, 2], 1), full([2, 2], 1), { scale: value });
       }
