@@ -1,6 +1,6 @@
 /** Attention in one kernel, its gradients, and the same in primitive ops. */
 import type { Params, Selected } from "../../kernels/manifest.ts";
-import { check } from "../errors.ts";
+import { check, checkFlag } from "../errors.ts";
 import { type Attrs, nondifferentiable, type Op } from "../op.ts";
 import { sameShape, show } from "../shape.ts";
 import { apply, checkHolds, type Tensor, tensor } from "../tensor.ts";
@@ -52,6 +52,7 @@ function sizesOf(q: Tensor, k: Tensor, attrs: AttentionAttrs): Sizes {
 
 function checkInputs(inputs: readonly Tensor[], attrs: AttentionAttrs): Sizes {
   const [q, k, v, mask] = inputs;
+  checkFlag("attention", "causal", attrs.causal);
   for (const layout of [attrs.queryLayout, attrs.keyLayout]) {
     check(layout === "btd" || layout === "tbd", "attention", () => {
       return `the layout ${JSON.stringify(layout)} is unknown; use "btd" or "tbd"`;

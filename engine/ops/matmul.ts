@@ -1,6 +1,6 @@
 /** Matrix products: plain, batched, and as a linear layer with all that may follow it. */
 import { DTYPE } from "../../kernels/codes.ts";
-import { check, fail } from "../errors.ts";
+import { check, checkFlag, fail } from "../errors.ts";
 import type { GradContext, Launch, Op } from "../op.ts";
 import { numel, sameShape, show } from "../shape.ts";
 import { apply, apply1, checkHolds, type DType, type Tensor } from "../tensor.ts";
@@ -170,6 +170,8 @@ function launch(products: Products, attrs: MatmulAttrs, t: Operands): Launch {
  */
 export const matmul = (a: Tensor, b: Tensor, options: MatmulOptions = {}): Tensor => {
   const { transA = false, transB = false, scale = 1 } = options;
+  checkFlag("matmul", "transA", transA);
+  checkFlag("matmul", "transB", transB);
   check(Number.isFinite(scale), "matmul", () => `the scale ${scale} must be finite`);
   checkHolds("matmul", scale, "f32");
   return apply1(matmulOp, [a, b], { transA, transB, scale });

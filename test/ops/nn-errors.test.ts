@@ -8,6 +8,7 @@ import { dropout } from "../../engine/ops/dropout.ts";
 import type { Activation } from "../../engine/ops/elementwise.ts";
 import { layerNorm } from "../../engine/ops/layernorm.ts";
 import { linear, matmul } from "../../engine/ops/matmul.ts";
+import { sum } from "../../engine/ops/reduce.ts";
 import { softmax } from "../../engine/ops/softmax.ts";
 import { AdamW } from "../../engine/optim.ts";
 import { type Tensor, tensor } from "../../engine/tensor.ts";
@@ -154,6 +155,32 @@ const mistakes: Mistake[] = [
       `[attention] the layout "${layout}" is unknown; use "btd" or "tbd"`,
     ],
   ),
+  ...["no", 0, null].flatMap((value): Mistake[] => {
+    const flag = value as unknown as boolean;
+    const x = f32(2, 2, 8);
+    return [
+      [
+        `transA ${value}`,
+        () => matmul(f32(2, 2), f32(2, 2), { transA: flag }),
+        `[matmul] transA is ${value}; use true or false`,
+      ],
+      [
+        `transB ${value}`,
+        () => matmul(f32(2, 2), f32(2, 2), { transB: flag }),
+        `[matmul] transB is ${value}; use true or false`,
+      ],
+      [
+        `causal ${value}`,
+        () => attention(x, x, x, undefined, { ...heads, causal: flag }),
+        `[attention] causal is ${value}; use true or false`,
+      ],
+      [
+        `keepdims ${value}`,
+        () => sum(x, 0, { keepdims: flag }),
+        `[sum] keepdims is ${value}; use true or false`,
+      ],
+    ];
+  }),
   ...[Number.NaN, 1, -0.1].map(
     (beta2): Mistake => [
       `beta ${beta2}`,
