@@ -1,5 +1,5 @@
 /**
- * BART with its LM head (Lewis et al., 2020), as Hugging Face stores and computes it: post-LayerNorm, exact GELU, learned
+ * BART with its LM head (Lewis et al., 2020), as Hugging Face stores and computes it: post-LayerNorm, learned
  * positions that begin at row 2, one table of embeddings for encoder, decoder and output. Classes stand in upstream's order.
  *
  * The encoder is batch first, [B, S, d]; the decoder step-major, [T, B, d], so that its key/value cache grows at the end.
@@ -10,11 +10,12 @@ import { embedding } from "../engine/ops/embedding.ts";
 import { linear } from "../engine/ops/matmul.ts";
 import { concat, reshape, slice } from "../engine/ops/shape.ts";
 import type { Tensor } from "../engine/tensor.ts";
-import { configError, count, flag, only, readFields, real } from "./config.ts";
+import { configError, count, flag, oneOf, only, readFields, real } from "./config.ts";
 import { check, fail } from "./errors.ts";
 import { type Checkpoint, readCheckpoint } from "./formats/checkpoint.ts";
 import type { Json } from "./formats/json.ts";
 import {
+  ACTIVATIONS,
   type AttentionOptions,
   drop,
   type Embedding,
@@ -39,7 +40,7 @@ const FIELDS = {
   encoder_ffn_dim: count(1),
   decoder_ffn_dim: count(1),
   max_position_embeddings: count(1),
-  activation_function: only("gelu"),
+  activation_function: oneOf(ACTIVATIONS, "gelu"),
   dropout: real(0, 1, { absent: 0.1 }),
   attention_dropout: real(0, 1, { absent: 0 }),
   activation_dropout: real(0, 1, { absent: 0 }),
@@ -140,7 +141,7 @@ class BartAttention {
   }
 }
 
-/** fc1, GELU, fc2 and the LayerNorm behind them: the end of both kinds of layer. */
+/** fc1, the activation, fc2 and the LayerNorm behind them: the end of both kinds of layer. */
 class FeedForward {
   readonly fc1: Linear;
   readonly fc2: Linear;
@@ -153,8 +154,8 @@ class FeedForward {
     this.#config = c;
   }
   forward(x: Tensor, { training }: ForwardOptions): Tensor {
-    const { activation_dropout, dropout } = this.#config;
-    const wide = drop(this.fc1.apply(x, { activation: "gelu" }), activation_dropout, training);
+    const { activation_function: activation, activation_dropout, dropout } = this.#config;
+    const wide = drop(this.fc1.apply(x, { activation }), activation_dropout, training);
     return this.finalLayerNorm.apply(this.fc2.apply(wide), x, dropout, training);
   }
 }

@@ -72,6 +72,7 @@ export class BertForMaskedLM extends MaskedLM {
     this.base = new Encoder(w.at("bert"), c, 0);
     this.head = new MaskedLMHead(
       transform.linear("dense", h, h),
+      c.hidden_act,
       transform.layerNorm("LayerNorm", h, c.layer_norm_eps),
       c.tie_word_embeddings
         ? new Linear(this.wordEmbeddings.weight, predictions.bias("bias", c.vocab_size))

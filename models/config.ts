@@ -47,6 +47,19 @@ export const real = (low: number, high: number, rest: { absent?: number } = {}):
 export const flag = (rest: { absent?: boolean } = {}): Field<boolean> =>
   field("true or false", (v): v is boolean => typeof v === "boolean", rest);
 
+/** A field whose values are the keys of a table; what it reads is the value there. */
+export const oneOf = <T>(table: Readonly<Record<string, T>>, absent: T): Field<T> => ({
+  absent,
+  read: (value) => {
+    if (typeof value === "string" && Object.hasOwn(table, value)) return { value: table[value] };
+    const names = Object.keys(table).map((name) => JSON.stringify(name));
+    const last = names.pop();
+    return {
+      wrong: `is ${JSON.stringify(value)} where ${names.join(", ")} or ${last} is expected`,
+    };
+  },
+});
+
 /** A field with one supported value. */
 export const only = <T extends string | boolean>(value: T): Field<T> =>
   field(`${JSON.stringify(value)}, the one that is supported,`, (v): v is T => v === value, {

@@ -1,21 +1,21 @@
 /**
- * GPT-2 with its LM head (Radford et al., 2019), as Hugging Face stores and computes it: pre-LayerNorm, GELU by its tanh
- * approximation, matrices stored [inputs, outputs], the output's table tied to the input's. Classes stand in upstream's order.
+ * GPT-2 with its LM head (Radford et al., 2019), as Hugging Face stores and computes it: pre-LayerNorm, matrices stored [inputs, outputs], the output's table tied to the input's. Classes stand in upstream's order.
  */
 
 import { argmax } from "../engine/ops/argmax.ts";
-import { add, equal, mul, tanh, where } from "../engine/ops/elementwise.ts";
+import { type Activation, activations, add, equal, where } from "../engine/ops/elementwise.ts";
 import { embedding } from "../engine/ops/embedding.ts";
 import { full } from "../engine/ops/fill.ts";
 import { linear, matmul } from "../engine/ops/matmul.ts";
 import { concat, slice } from "../engine/ops/shape.ts";
 import { show } from "../engine/shape.ts";
 import type { Tensor } from "../engine/tensor.ts";
-import { configError, count, only, readFields, real } from "./config.ts";
+import { configError, count, oneOf, only, readFields, real } from "./config.ts";
 import { check, fail } from "./errors.ts";
 import { type Checkpoint, readCheckpoint } from "./formats/checkpoint.ts";
 import type { Json } from "./formats/json.ts";
 import {
+  ACTIVATIONS,
   drop,
   type Embedding,
   type ForwardOptions,
@@ -33,7 +33,7 @@ const FIELDS = {
   n_layer: count(1),
   n_head: count(1),
   n_inner: count(1, { absent: 0 }), // null: 4 n_embd
-  activation_function: only("gelu_new"),
+  activation_function: oneOf(ACTIVATIONS, "geluTanh"),
   resid_pdrop: real(0, 1, { absent: 0.1 }),
   embd_pdrop: real(0, 1, { absent: 0.1 }),
   attn_pdrop: real(0, 1, { absent: 0.1 }),
@@ -68,12 +68,6 @@ const gpt2Names = ({ tensors }: Checkpoint): Names => ({
     .map((name) => name.replace(/^(?:transformer\.)?/, "transformer."))
     .filter((name) => /\.h\.\d+\.attn\.(?:masked_)?bias$/.test(name)),
 });
-
-/** x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2. */
-function geluNew(x: Tensor): Tensor {
-  const inner = mul(x, add(mul(mul(x, x), 0.044715), 1));
-  return mul(mul(x, 0.5), add(tanh(mul(inner, Math.sqrt(2 / Math.PI))), 1));
-}
 
 /** A layer's keys and values, [B, T, n_embd]. */
 type KeyValue = {
@@ -126,14 +120,17 @@ class GPT2Attention {
 class GPT2MLP {
   readonly cFc: Conv1D;
   readonly cProj: Conv1D;
+  readonly #activation: Activation;
   readonly #dropout: number;
   constructor(w: Weights, c: GPT2Config) {
     this.cFc = new Conv1D(w, "c_fc", c.n_inner, c.n_embd);
     this.cProj = new Conv1D(w, "c_proj", c.n_embd, c.n_inner);
+    this.#activation = c.activation_function;
     this.#dropout = c.resid_pdrop;
   }
   forward(x: Tensor, { training }: ForwardOptions): Tensor {
-    return drop(this.cProj.apply(geluNew(this.cFc.apply(x))), this.#dropout, training);
+    const wide = activations[this.#activation](this.cFc.apply(x));
+    return drop(this.cProj.apply(wide), this.#dropout, training);
   }
 }
 

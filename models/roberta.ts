@@ -71,6 +71,7 @@ export class RobertaForMaskedLM extends MaskedLM {
     this.base = new Encoder(w.at("roberta"), c, c.pad_token_id + 1);
     this.head = new MaskedLMHead(
       lm.linear("dense", h, h),
+      "gelu", // whatever hidden_act is, as upstream
       lm.layerNorm("layer_norm", h, c.layer_norm_eps),
       c.tie_word_embeddings
         ? new Linear(this.wordEmbeddings.weight, lm.bias("bias", c.vocab_size))

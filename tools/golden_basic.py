@@ -129,6 +129,9 @@ unary("square", lambda x: x * x, extra=(1e3, -1e3))
 unary("abs", np.abs, 0.01, 3, extra=(-1e3, -0.5, 7))
 unary("sigmoid", lambda x: 1 / (1 + np.exp(-x)), extra=(-80, -20, 0.5, 20, 80))
 unary("gelu", gelu, -5, 5, extra=(-40, -10, 10, 40))
+unary("relu", lambda x: np.maximum(x, 0), extra=(-1e3, -0.5, 7))
+unary("geluTanh", lambda x: 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))), -5, 5, extra=(-40, -9.5, 9.5, 40))
+unary("silu", lambda x: x / (1 + np.exp(-x)), -8, 8, extra=(-80, -20, 20, 80))
 
 
 @golden("where")
@@ -447,9 +450,9 @@ def fill(g):
     for n in LENGTHS:
         of = {"shape": [n], "value": 2.5, "dtype": "f32"}
         g.case(f"length {n}", lambda: np.full((n,), 2.5), [], grads=False, **of)
-    of = {"shape": [2, 3], "value": -7}
-    g.case("i32", lambda: np.full((2, 3), -7, np.int32), [], **of, dtype="i32")
-    g.case("u32", lambda: np.full((2, 3), 2**32 - 7, np.uint32), [], **of, dtype="u32")
+    of = {"shape": [2, 3]}
+    g.case("i32", lambda: np.full((2, 3), -7, np.int32), [], **of, value=-7, dtype="i32")
+    g.case("u32", lambda: np.full((2, 3), 2**32 - 7, np.uint32), [], **of, value=2**32 - 7, dtype="u32")
 
 
 assert LENGTHS == (1, GROUP - 1, GROUP, GROUP + 1, 3 * GROUP + 5)

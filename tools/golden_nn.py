@@ -12,6 +12,28 @@ def softmax_of(x):
     return e / e.sum(-1, keepdims=True)
 
 
+def sigmoid_of(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def gate_of(x):
+    return 2 * math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)
+
+
+def gelu_tanh_slope(x):
+    s, dz = sigmoid_of(gate_of(x)), 2 * math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * x * x)
+    return s + x * s * (1 - s) * dz
+
+
+# y and dy/dx of what `linear` applies in a launch of its own
+ACTIVATIONS = {
+    "relu": (lambda x: np.maximum(x, 0), lambda x: x > 0),
+    "geluTanh": (lambda x: x * sigmoid_of(gate_of(x)), gelu_tanh_slope),
+    "silu": (lambda x: x * sigmoid_of(x), lambda x: sigmoid_of(x) * (1 + x * (1 - sigmoid_of(x)))),
+    "tanh": (np.tanh, lambda x: 1 - np.tanh(x) ** 2),
+}
+
+
 def gelu_of(x):
     return x * 0.5 * (1 + np.vectorize(math.erf)(x / math.sqrt(2)))
 
@@ -155,11 +177,11 @@ def matmul(g):
 
 @golden("linear")
 def linear(g):
-    def add(name, rows, k, n, bias=True, gelu=False, residual=False, half=None):
+    def add(name, rows, k, n, bias=True, gelu=False, residual=False, half=None, activation=None):
         def parts(x, w, *rest):
             rest = list(rest)
             pre = x @ w.T + (rest.pop(0) if bias else 0.0)
-            y = gelu_of(pre) if gelu else pre
+            y = gelu_of(pre) if gelu else ACTIVATIONS[activation][0](pre) if activation else pre
             return pre, y + (rest.pop(0) if residual else 0.0)
 
         x, w = g.normal(*rows, k), half(n, k) if half else g.normal(n, k)
@@ -170,12 +192,14 @@ def linear(g):
             pre, _ = parts(*values)
             cdf = 0.5 * (1 + np.vectorize(math.erf)(pre / math.sqrt(2)))
             slope = cdf + pre * np.exp(-0.5 * pre * pre) / math.sqrt(2 * math.pi)
-            d = dy * slope if gelu else dy
+            d = dy * slope if gelu else dy * ACTIVATIONS[activation][1](pre) if activation else dy
             flat = d.reshape(-1, n)
             dw = None if half else flat.T @ x.reshape(-1, k)
             return [d @ values[1], dw] + ([flat.sum(0)] if bias else []) + ([dy] if residual else [])
 
         attrs = {"bias": bias, "gelu": gelu, "residual": residual}
+        if activation:
+            attrs["activation"] = activation
         g.case(name, lambda *v: parts(*v)[1], inputs, grads=rule, **attrs)
 
     add("plain", (5,), 7, 3, bias=False)
@@ -189,6 +213,9 @@ def linear(g):
     add("one vector", (), 8, 4)
     add("f16", (2, 3), 12, 8, half=g.f16)
     add("bf16, gelu, odd", (5,), 7, 9, gelu=True, half=g.bf16)
+    for activation in ACTIVATIONS:
+        add(f"{activation}, residual", (2, 3), 8, 12, residual=True, activation=activation)
+        add(f"{activation}, without bias", (5,), 7, 9, bias=False, activation=activation)
 
 
 def attention_case(g, name, b, h, tq, tk, d, mask=None, causal=False, ql="btd", kl="btd", p=None):
@@ -328,16 +355,20 @@ def attention_shared(g):
 
 @golden("crossEntropy")
 def cross_entropy(g):
-    def add(name, shape, mean=0.0, spread=1.0):
+    def add(name, shape, mean=0.0, spread=1.0, wrong=()):
         x, ids = g.normal(*shape, mean=mean, spread=spread), g.ids(shape[-1], *shape[:-1])
+        ids.flat[: len(wrong)] = wrong
 
         def f(x, ids):
             top = x.max(-1, keepdims=True)
             total = np.log(np.exp(x - top).sum(-1)) + top[..., 0]
-            return total - np.take_along_axis(x, ids[..., None].astype(int), -1)[..., 0]
+            known = np.minimum(ids.astype(int), shape[-1] - 1)[..., None]
+            loss = total - np.take_along_axis(x, known, -1)[..., 0]
+            return np.where(ids < shape[-1], loss, np.nan)
 
         def rule(dloss):
-            return [(softmax_of(x) - (np.arange(shape[-1]) == ids[..., None])) * dloss[..., None], None]
+            known = np.where(ids < shape[-1], dloss, np.nan)[..., None]
+            return [(softmax_of(x) - (np.arange(shape[-1]) == ids[..., None])) * known, None]
 
         g.case(name, f, [x, ids], grads=rule, step=1e-7 if mean else 1e-4)
 
@@ -348,6 +379,8 @@ def cross_entropy(g):
     add("mean 1e3", (3, 65), mean=1e3)
     add("wide spread", (5, 65), spread=30.0)
     add("two axes of rows", (2, 3, 7))
+    for n in (3, 8):
+        add(f"ids beyond {n} classes", (5, n), wrong=(n, 2**32 - 100, 2**32 - 1, n + 1))
 
 
 @golden("adamw")

@@ -1,9 +1,9 @@
 /** Attention in one kernel, its gradients, and the same in primitive ops. */
 import type { Params, Selected } from "../../kernels/manifest.ts";
-import { check } from "../errors.ts";
+import { check, checkFlag } from "../errors.ts";
 import { type Attrs, nondifferentiable, type Op } from "../op.ts";
 import { sameShape, show } from "../shape.ts";
-import { apply, apply1, type Tensor, tensor } from "../tensor.ts";
+import { apply, apply1, checkHolds, type Tensor, tensor } from "../tensor.ts";
 import {
   type DropoutAttrs,
   dropoutOp,
@@ -61,6 +61,17 @@ function sizesOf(q: Tensor, k: Tensor, attrs: AttentionAttrs): Sizes {
 function checkInputs(inputs: readonly Tensor[], attrs: AttentionAttrs): Sizes {
   const [q, k, v, ...extras] = inputs;
   const { other: mask } = splitRandomState(extras, attrs);
+  checkFlag("attention", "causal", attrs.causal);
+  for (const layout of [attrs.queryLayout, attrs.keyLayout]) {
+    check(layout === "btd" || layout === "tbd", "attention", () => {
+      return `the layout ${JSON.stringify(layout)} is unknown; use "btd" or "tbd"`;
+    });
+  }
+  check(
+    Number.isInteger(attrs.heads) && attrs.heads > 0,
+    "attention",
+    () => `heads = ${attrs.heads} must be a whole number of 1 or more`,
+  );
   const shapes = () => `q ${show(q.shape)}, k ${show(k.shape)}, v ${show(v.shape)}`;
   for (const t of [q, k, v]) {
     check(
@@ -85,6 +96,7 @@ function checkInputs(inputs: readonly Tensor[], attrs: AttentionAttrs): Sizes {
     () => `${q.shape[2]} channels do not split into ${heads} heads`,
   );
   check(Number.isFinite(attrs.scale), "attention", () => `the scale ${attrs.scale} must be finite`);
+  checkHolds("attention", attrs.scale, "f32");
   check(
     !mask ||
       (mask.dtype === "u32" &&

@@ -36,7 +36,7 @@ export function innerDropout(
   checkRate(op, p);
   if (p === 0) return { attrs: { p, index: 0 }, inputs: [] };
   checkRandomState(op, rng);
-  return { attrs: { p, index: nextRandomOp() }, inputs: [rng] };
+  return { attrs: { p, index: nextRandomOp(rng) }, inputs: [rng] };
 }
 
 /** An op's last inputs: maybe another, and the random state where there is dropout. */
@@ -80,11 +80,11 @@ export const dropoutOp: Op = {
 /**
  * Zeroes each element with probability p and divides the others by 1 - p (Srivastava et al., 2014).
  * `rng` is u32[4]: seed low, seed high, step, micro-step; each dropout of a trace draws other
- * numbers from it. p = 0 gives x itself.
+ * numbers from it, and outside a trace each that is made with this `rng`. p = 0 gives x itself.
  */
 export function dropout(x: Tensor, p: number, rng: Tensor): Tensor {
   checkRate("dropout", p);
-  return p === 0 ? x : apply1(dropoutOp, [x, rng], { p, index: nextRandomOp() });
+  return p === 0 ? x : apply1(dropoutOp, [x, rng], { p, index: nextRandomOp(rng) });
 }
 
 export const randomBitsOp: Op = {

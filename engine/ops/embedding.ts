@@ -86,7 +86,8 @@ export const scatterAdd = (base: Tensor, rows: Tensor, ids: Tensor, unique: bool
 
 /**
  * Rows of a table by their ids: [V, D] and ids u32 [...] give [..., D]. A table of f16 or bf16 is frozen and
- * decoded to f32. An id of V or more gives a row of NaN.
+ * decoded to f32. An id of V or more gives a row of NaN (of 0x7fc00000 in a
+ * table of integers).
  * @param options.unique the ids are a constant without repetitions: their gradient needs no search for equal ids
  */
 export function embedding(

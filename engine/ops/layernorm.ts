@@ -117,7 +117,7 @@ const layerNormBackwardOp: Op = {
  * @param x f32 [..., N]
  * @param weight f32 [N]
  * @param bias f32 [N]
- * @param eps added to the variance
+ * @param eps added to the variance; positive
  * @param residual f32 [..., N]; its sum with x is what is normalised
  * @param dropout of x, before the sum
  */
@@ -129,6 +129,10 @@ export const layerNorm = (
   residual?: Tensor,
   dropout?: InnerDropout,
 ): Tensor => {
+  // below 1.2e-38 a GPU may see 0, and rows that do not vary become NaN
+  check(eps >= 1.2e-38 && eps <= 3.4e38, "layerNorm", () => {
+    return `eps = ${eps} is no positive number that f32 holds; use the checkpoint's, often 1e-5 or 1e-12`;
+  });
   const drop = innerDropout("layerNorm", dropout);
   const inputs = [x, weight, bias, ...(residual ? [residual] : []), ...drop.inputs];
   return apply(layerNormOp, inputs, { eps, ...drop.attrs })[0];

@@ -75,7 +75,7 @@ const mistakes: [what: string, run: () => unknown, message: string][] = [
   [
     "cast to storage",
     () => e.cast(f32(2), "bf16"),
-    "[cast] bf16 is a storage format; cast to f32, i32 or u32",
+    "[cast] bf16 is not computed with; cast to f32, i32 or u32",
   ],
   [
     "cast of half",
@@ -208,7 +208,7 @@ const mistakes: [what: string, run: () => unknown, message: string][] = [
   [
     "fill",
     () => full([2], 1, "f16" satisfies DType),
-    "[fill] f16 is a storage format; fill f32, i32 or u32",
+    "[fill] f16 is not computed with; fill f32, i32 or u32",
   ],
 ];
 

@@ -1,6 +1,6 @@
 /** Dropout inside `compile`, attention's too: which mask is drawn when, how often elements fall out, the gradient. */
 import * as assert from "uvu/assert";
-import { compile, type Result } from "../../engine/compile.ts";
+import { compile, type Result, read } from "../../engine/compile.ts";
 import type { Device } from "../../engine/device.ts";
 import { grad } from "../../engine/grad.ts";
 import { attention } from "../../engine/ops/attention.ts";
@@ -28,8 +28,8 @@ const trace = (x: Tensor, rng: Tensor) => {
 type Draw = { first: Result; second: Result; dx: Result };
 const values = async (draw: Promise<Draw>): Promise<{ [K in keyof Draw]: Float32Array }> => {
   const { first, second, dx } = await draw;
-  const read = async (r: Result) => (await r.read()) as Float32Array;
-  return { first: await read(first), second: await read(second), dx: await read(dx) };
+  const floats = async (r: Result) => (await r.read()) as Float32Array;
+  return { first: await floats(first), second: await floats(second), dx: await floats(dx) };
 };
 
 const x = tensor(new Float32Array(n).fill(3), [n]);
@@ -146,6 +146,34 @@ test("random state that is made on the way is there until the last draw", async 
 test("no dropout is no op", () => {
   const y = ones([3]);
   assert.is(dropout(y, 0, state(1, 2, 3, 4)), y);
+});
+
+test("outside a trace too, dropouts of one state draw other masks, and the same graph the same", async (device) => {
+  const build = () => {
+    const rng = state(1, 2, 3, 4);
+    const draws = [dropout(x, 0.25, rng), dropout(x, 0.25, rng), dropout(ones([n]), 0.25, rng)];
+    return [...draws, ...grad(sum(draws[1]), [x])];
+  };
+  const [first, second, third, dx] = await read(device, build());
+  const agree = 0.75 ** 2 + 0.25 ** 2;
+  const masks = [first, second, third].map((y) => Float32Array.from(y, (v) => (v === 0 ? 0 : 1)));
+  for (const [a, b] of [
+    [0, 1],
+    [0, 2],
+    [1, 2],
+  ]) {
+    const share = same(masks[a], masks[b]) / n;
+    assert.ok(Math.abs(share - agree) < 5 * Math.sqrt((agree * (1 - agree)) / n), `${share}`);
+  }
+  assert.ok(
+    dx.every((v, i) => (v === 0) === (second[i] === 0)),
+    "the gradient has its own mask",
+  );
+  const again = build();
+  // whatever else is read with them
+  const [alone] = await read(device, [again[1]]);
+  assert.equal(alone, second);
+  assert.equal(await read(device, again), [first, second, third, dx]);
 });
 
 test.run();

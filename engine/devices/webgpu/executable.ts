@@ -205,13 +205,14 @@ export class WebGPUExecutable implements Executable {
   }
 
   async #read(slot: ResultSlot, run: number, index: number): Promise<ArrayBuffer> {
+    const { byteLength } = this.#plan.outputs[index];
+    if (byteLength === 0) return new ArrayBuffer(0); // a run without bytes has no slot
     assertCurrent(slot.run, run);
     if (!slot.bytes) {
       slot.bytes = this.#map(slot);
       slot.free = slot.bytes.catch(() => undefined);
     }
     const bytes = await slot.bytes;
-    const { byteLength } = this.#plan.outputs[index];
     return bytes.slice(this.#offsets[index], this.#offsets[index] + byteLength);
   }
 
