@@ -68,10 +68,8 @@ export const objectIds = (
 /** Throws one sentence for whatever is missing or does not fit. */
 export async function loadBenchmark(sources: BenchmarkSources): Promise<Benchmark> {
   const facts = await loadFacts(sources.data, { relations: sources.relations });
-  const [checkpoint, tokenizer] = await Promise.all([
-    readCheckpoint(sources.reader),
-    loadTokenizer(sources.reader),
-  ]);
+  const checkpoint = await readCheckpoint(sources.reader);
+  const tokenizer = await loadTokenizer(sources.reader);
   const lm = maskedLM(checkpoint);
   const { cls, sep, mask, pad } = tokenizer;
   checkSpecialTokens("masked LM", lm.config.vocab_size, [cls, sep, pad, mask]);

@@ -10,6 +10,7 @@ import { isObject, type Json } from "./json.ts";
 import { readPytorch } from "./pytorch.ts";
 import { type FileTensor, openSafetensors } from "./safetensors.ts";
 import { type ByteSource, reasonOf } from "./source.ts";
+import { withoutMark } from "./text.ts";
 
 /** Tensors of files by name, and what the files say beside them. */
 export type OpenedWeights = {
@@ -36,7 +37,7 @@ const isPlainName = (name: string) =>
 function parseIndex(text: string, fail: Fail): { files: Map<string, string>; metadata: Json } {
   let index: unknown;
   try {
-    index = JSON.parse(text);
+    index = JSON.parse(withoutMark(text));
   } catch {
     fail("is no JSON: download it again");
   }

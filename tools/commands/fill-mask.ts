@@ -189,8 +189,8 @@ async function main(): Promise<number> {
   const given = await readTexts(TOOL, positionals);
   const { model: name = embeddedWorld().bert, revision } = values;
   const directory = await modelDirectory(name, { revision });
-  const tokenizer = await loadTokenizer(directory);
   const model = await loadMaskedLM(directory);
+  const tokenizer = await loadTokenizer(directory);
   const texts = given.map((text) => encode(text, tokenizer, model.positions));
   const { vocab_size } = model.config;
   if (k > vocab_size) {

@@ -1,7 +1,9 @@
 /** BART writes a text anew, with its masks filled: `node tools/infill.ts --help`. */
-import { readFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { failAbout } from "../../models/errors.ts";
 import { type Json, parseObject } from "../../models/formats/json.ts";
+import { readText } from "../../models/formats/text.ts";
 import {
   type GenerationConfig,
   generationConfig,
@@ -71,8 +73,8 @@ number to the power of length_penalty. Exit code 0: done; 1: an error, in one se
 /** What the checkpoint says about writing, and where: in a file of its own or, in older ones, in config.json. */
 async function ownFields(directory: string, config: Json): Promise<[Json, string]> {
   const path = join(directory, "generation_config.json");
-  const text = await readFile(path, "utf8").catch(() => undefined);
-  if (text === undefined) return [config, join(directory, "config.json")];
+  if (!existsSync(path)) return [config, join(directory, "config.json")];
+  const text = await readText(path, failAbout("config", path), "make it a readable file");
   const { decoder_start_token_id, eos_token_id } = config;
   const own = parseObject(text, "config", path);
   return [{ decoder_start_token_id, eos_token_id, ...own }, path];

@@ -1,8 +1,9 @@
 /** What is in a checkpoint, and what a model takes of it: `node tools/inspect.ts --help`. */
 import { existsSync, statSync } from "node:fs";
-import { readdir, readFile } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { openWeights } from "../../models/formats/checkpoint.ts";
+import { openWeights, readConfig } from "../../models/formats/checkpoint.ts";
+import type { Json } from "../../models/formats/json.ts";
 import { chooseFiles } from "../../models/hub/files.ts";
 import { printTable } from "../../promptgen/report/table.ts";
 import { type Loading, loadingOf, type Row } from "../lib/assignment.ts";
@@ -40,15 +41,13 @@ is not loaded. Below stand what the model would miss, and whether it loads. Exit
 error, in one sentence (DEBUG=1 adds the stack).
 `;
 
-type Json = Readonly<Record<string, unknown>>;
-
 /** The file of weights that is meant: itself, or the one that a directory is loaded from. */
 async function weightsOf(target: string, revision: string | undefined): Promise<string> {
   const named = /\.(safetensors|bin|index\.json)$/.test(target);
   if (named && !existsSync(target)) {
     throw new UsageError(`[${TOOL}] ${target} does not exist; check the path`);
   }
-  if (existsSync(target) && statSync(target).isFile()) {
+  if (existsSync(target) && !statSync(target).isDirectory()) {
     if (named) return target;
     throw new UsageError(
       `[${TOOL}] ${target} is no file of weights by its name; give a .safetensors, .bin or .index.json`,
@@ -65,15 +64,9 @@ async function weightsOf(target: string, revision: string | undefined): Promise<
   return join(directory, file);
 }
 
-async function configBeside(path: string): Promise<Json | undefined> {
-  const beside = join(dirname(path), "config.json");
-  if (!existsSync(beside)) return undefined;
-  try {
-    return Object(JSON.parse(await readFile(beside, "utf8")));
-  } catch (cause) {
-    throw new Error(`[config] ${beside} is not JSON; fetch the file again`, { cause });
-  }
-}
+/** The config.json beside a file of weights, where there is one. */
+const configBeside = async (path: string): Promise<Json | undefined> =>
+  existsSync(join(dirname(path), "config.json")) ? readConfig(dirname(path)) : undefined;
 
 const grouped = (count: number): string => count.toLocaleString("en-US");
 

@@ -76,10 +76,8 @@ export class PromptGenPrompter implements Prompter {
     slots: { readonly m: number; readonly n: number },
     hard = false,
   ): Promise<PromptGenPrompter> {
-    const [checkpoint, tokenizer] = await Promise.all([
-      readCheckpoint(directory),
-      loadTokenizer(directory),
-    ]);
+    const checkpoint = await readCheckpoint(directory);
+    const tokenizer = await loadTokenizer(directory);
     const lm = seq2Seq(checkpoint);
     const { bos, eos, pad, mask } = tokenizer;
     checkSpecialTokens("generator", lm.vocabularySize, [bos, eos, pad, mask]);
