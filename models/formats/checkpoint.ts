@@ -10,7 +10,7 @@ import { type Json, parseObject } from "./json.ts";
 import type { FileTensor, TensorEntry } from "./safetensors.ts";
 import { type OpenedWeights, openFile, openShards } from "./shards.ts";
 import { pathSource } from "./source.ts";
-import { readText, specialKind } from "./text.ts";
+import { readText } from "./text.ts";
 
 /** A model's configuration and tensors. */
 export type Checkpoint = {
@@ -47,10 +47,6 @@ export async function readCheckpoint(directory: string): Promise<Checkpoint> {
     const file = join(directory, name);
     const found = await stat(file).catch(() => undefined);
     if (!found) continue;
-    const kind = specialKind(found);
-    if (kind !== undefined) {
-      throw new ModelError(`[weights] ${file} is ${kind}, not a file; put the file in its place`);
-    }
     return { where: directory, config, tensors: (await openWeights(file)).tensors };
   }
   throw new ModelError(

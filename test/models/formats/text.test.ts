@@ -6,6 +6,8 @@ import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { failAbout } from "../../../models/errors.ts";
+import { parseObject } from "../../../models/formats/json.ts";
+import { shardFiles } from "../../../models/formats/shards.ts";
 import { decodeText, readText } from "../../../models/formats/text.ts";
 
 const home = mkdtempSync(join(tmpdir(), "text-"));
@@ -47,6 +49,12 @@ test("bytes that are no UTF-8 are told by line, byte and the encoding that is ex
     "[area] FILE is UTF-16 by its first two bytes, where UTF-8 is expected; save it as UTF-8";
   assert.is(refused([0xff, 0xfe, 0x7b, 0]), utf16);
   assert.is(refused([0xfe, 0xff, 0, 0x7b]), utf16);
+});
+
+test("texts in memory may begin with a byte order mark too", () => {
+  assert.equal(parseObject('\uFEFF{"a": 1}', "area", "FILE"), { a: 1 });
+  const index = '\uFEFF{"weight_map": {"w": "b.bin", "v": "a.bin"}}';
+  assert.equal(shardFiles(index, fail), ["a.bin", "b.bin"]);
 });
 
 test("what is no regular file is refused, nothing waits", async () => {
