@@ -14,6 +14,7 @@ import { configError, count, flag, only, readFields, real } from "./config.ts";
 import { check, fail } from "./errors.ts";
 import { type Checkpoint, readCheckpoint } from "./formats/checkpoint.ts";
 import type { Json } from "./formats/json.ts";
+import type { Names } from "./names.ts";
 import {
   type AttentionOptions,
   drop,
@@ -26,7 +27,7 @@ import {
   type TextInput,
 } from "./nn.ts";
 import type { DecoderCache, KeyValue, Seq2Seq } from "./seq2seq.ts";
-import { type ModelWeights, type Names, type Storage, Weights } from "./weights.ts";
+import { type ModelWeights, type Storage, Weights } from "./weights.ts";
 
 const FIELDS = {
   model_type: only("bart"),
@@ -72,6 +73,7 @@ export function bartConfig(json: unknown, where = "config.json") {
 /** One table serves four places; a file may hold it under any of their names. Files of BartModel lack "model." and the bias. */
 const bartNames = (): Names => ({
   base: { prefix: "model", parts: ["shared", "encoder", "decoder"] },
+  parts: ["lm_head", "final_logits_bias"],
   tied: {
     "model.encoder.embed_tokens.weight": "model.shared.weight",
     "model.decoder.embed_tokens.weight": "model.shared.weight",

@@ -6,8 +6,9 @@ import { Encoder, type EncoderConfig, encoderConfig, MaskedLMHead } from "./enco
 import { type Checkpoint, readCheckpoint } from "./formats/checkpoint.ts";
 import type { Json } from "./formats/json.ts";
 import { MaskedLM } from "./masked-lm.ts";
+import type { Names } from "./names.ts";
 import { Linear } from "./nn.ts";
-import { type ModelWeights, type Names, type Storage, Weights } from "./weights.ts";
+import { type ModelWeights, type Storage, Weights } from "./weights.ts";
 
 /** Throws `[config] ...` with every missing or wrong field. */
 export const bertConfig = (json: unknown, where = "config.json"): EncoderConfig =>
@@ -16,6 +17,7 @@ export const bertConfig = (json: unknown, where = "config.json"): EncoderConfig 
 /** Files made by other versions of the library, without the model's name, or with heads that masked LMs do not have. */
 const BERT_NAMES: Names = {
   base: { prefix: "bert", parts: ["embeddings", "encoder", "pooler"] },
+  parts: ["cls.predictions", "cls.seq_relationship"],
   tied: {
     "cls.predictions.decoder.weight": "bert.embeddings.word_embeddings.weight",
     "cls.predictions.decoder.bias": "cls.predictions.bias",

@@ -15,6 +15,7 @@ import { configError, count, only, readFields, real } from "./config.ts";
 import { check, fail } from "./errors.ts";
 import { type Checkpoint, readCheckpoint } from "./formats/checkpoint.ts";
 import type { Json } from "./formats/json.ts";
+import type { Names } from "./names.ts";
 import {
   drop,
   type Embedding,
@@ -23,7 +24,7 @@ import {
   multiHeadAttention,
   type TextInput,
 } from "./nn.ts";
-import { type ModelWeights, type Names, type Storage, Weights } from "./weights.ts";
+import { type ModelWeights, type Storage, Weights } from "./weights.ts";
 
 const FIELDS = {
   model_type: only("gpt2"),
@@ -60,13 +61,12 @@ export function gpt2Config(json: unknown, where = "config.json") {
 }
 
 /** Files of GPT2Model lack "transformer."; older ones hold the causal mask of each layer. */
-const gpt2Names = ({ tensors }: Checkpoint): Names => ({
+const gpt2Names = (): Names => ({
   base: { prefix: "transformer", parts: ["wte", "wpe", "h", "ln_f"] },
+  parts: ["lm_head"],
   tied: { "lm_head.weight": "transformer.wte.weight" },
   spellings: {},
-  unread: [...tensors.keys()]
-    .map((name) => name.replace(/^(?:transformer\.)?/, "transformer."))
-    .filter((name) => /\.h\.\d+\.attn\.(?:masked_)?bias$/.test(name)),
+  unread: [/^transformer\.h\.\d+\.attn\.(?:masked_)?bias$/],
 });
 
 /** x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2. */
@@ -215,7 +215,7 @@ export class GPT2LMHeadModel {
 
   /** The model of a checkpoint; `storage` f16 or bf16 keeps the matrices of a frozen model in half the memory. */
   static from(checkpoint: Checkpoint, storage: Storage = "f32"): GPT2LMHeadModel {
-    const w = Weights.from(checkpoint, gpt2Names(checkpoint), storage);
+    const w = Weights.from(checkpoint, gpt2Names(), storage);
     return new GPT2LMHeadModel(w, checkpoint.config, `${checkpoint.where}/config.json`);
   }
 

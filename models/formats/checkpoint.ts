@@ -19,6 +19,10 @@ export type Checkpoint = {
   readonly config: Json;
   /** By the names that the files give them: in memory (as `parseSafetensors` gives them), or in files. */
   readonly tensors: ReadonlyMap<string, TensorEntry | FileTensor>;
+  /** The path of each tensor's file, where they are in files. */
+  readonly files?: ReadonlyMap<string, string>;
+  /** Sentences about how the files are read, which the model's own join. */
+  readonly remarks?: readonly string[];
 };
 
 /** How the name of a list of shards ends. */
@@ -47,7 +51,8 @@ export async function readCheckpoint(directory: string): Promise<Checkpoint> {
     const file = join(directory, name);
     const found = await stat(file).catch(() => undefined);
     if (!found) continue;
-    return { where: directory, config, tensors: (await openWeights(file)).tensors };
+    const { tensors, files } = await openWeights(file);
+    return { where: directory, config, tensors, files };
   }
   throw new ModelError(
     `[weights] ${directory} holds none of ${WEIGHTS.join(", ")}; name a directory that holds one of them`,

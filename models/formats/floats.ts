@@ -92,3 +92,26 @@ export function encodeBfloat16(values: Float32Array): Uint16Array {
   }
   return encoded;
 }
+
+const RUN = 2 ** 12; // values that are looked at together
+
+/**
+ * The place of the first value that is NaN or infinite; -1 where all are finite.
+ *
+ * @param storage what 16-bit values are
+ */
+export function firstNotFinite(values: ArrayLike<number>, storage: "f32" | "f16" | "bf16"): number {
+  // all ones in the exponent; of float32, 0 times the value is no number
+  const ones = storage === "f16" ? 0x7c00 : 0x7f80;
+  const wrong = (value: number): boolean =>
+    storage === "f32" ? !Number.isFinite(value) : (value & ones) === ones;
+  for (let first = 0; first < values.length; first += RUN) {
+    const end = Math.min(values.length, first + RUN);
+    let seen = 0;
+    if (storage === "f32") for (let i = first; i < end; i++) seen += values[i] * 0;
+    else for (let i = first; i < end; i++) seen += (values[i] & ones) === ones ? 1 : 0;
+    if (seen === 0) continue;
+    for (let i = first; i < end; i++) if (wrong(values[i])) return i;
+  }
+  return -1;
+}

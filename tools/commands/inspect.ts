@@ -104,13 +104,14 @@ const counts = (rows: readonly Row[]): string =>
     .map(([status, own]) => `${own.length} ${status}`)
     .join(", ");
 
-function verdict({ model, parameters, missing, zeros, problem }: Loading): string[] {
+function verdict({ model, parameters, missing, zeros, problem, remarks = [] }: Loading): string[] {
   return [
     ...(zeros.length > 0 ? [`not in the file, 0 then: ${zeros.join(", ")}`] : []),
     ...(missing.length > 0 ? ["missing:", ...missing.map((text) => `  ${text}`)] : []),
     problem === undefined
       ? `loads as ${model}: ${grouped(parameters)} parameters, tied ones counted once`
       : `does not load as ${model}: ${problem}`,
+    ...remarks,
   ];
 }
 
