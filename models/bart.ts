@@ -10,7 +10,16 @@ import { embedding } from "../engine/ops/embedding.ts";
 import { linear } from "../engine/ops/matmul.ts";
 import { concat, reshape, slice } from "../engine/ops/shape.ts";
 import type { Tensor } from "../engine/tensor.ts";
-import { configError, count, flag, only, readFields, real } from "./config.ts";
+import {
+  checkFields,
+  configError,
+  configRemarks,
+  count,
+  flag,
+  only,
+  readFields,
+  real,
+} from "./config.ts";
 import { check, fail } from "./errors.ts";
 import { type Checkpoint, readCheckpoint } from "./formats/checkpoint.ts";
 import type { Json } from "./formats/json.ts";
@@ -57,12 +66,28 @@ const FIELDS = {
   tie_word_embeddings: only(true),
 };
 
+/** Second names, see `readFields`. */
+const ALIASES = {
+  hidden_size: "d_model",
+  num_hidden_layers: "encoder_layers",
+  num_attention_heads: "encoder_attention_heads",
+} as const;
+
+/** Fields that would change what is computed, see `checkFields`. */
+const NEUTRAL: Json = {
+  do_blenderbot_90_layernorm: false,
+  extra_pos_embeddings: 2,
+  is_decoder: false,
+  is_encoder_decoder: true,
+};
+
 /** The fields of config.json that the model reads. */
 export type BartConfig = ReturnType<typeof bartConfig>;
 
 /** Throws `[config] ...` with every missing or wrong field. */
 export function bartConfig(json: unknown, where = "config.json") {
-  const config = readFields(json, FIELDS, where);
+  const config = readFields(json, FIELDS, where, ALIASES);
+  checkFields(json as Json, config.vocab_size, NEUTRAL, where);
   const problems = (["encoder_attention_heads", "decoder_attention_heads"] as const)
     .filter((name) => config.d_model % config[name] !== 0)
     .map((name) => `${name} ${config[name]} does not divide d_model ${config.d_model}`);
@@ -316,6 +341,7 @@ export class BartForConditionalGeneration implements Seq2Seq {
     this.json = json;
     this.model = new BartModel(w.at("model"), this.config);
     this.finalLogitsBias = w.buffer("final_logits_bias", [1, this.config.vocab_size]);
+    for (const remark of configRemarks(json, where)) w.remark(remark);
     this.weights = w.finish("BartForConditionalGeneration");
   }
 

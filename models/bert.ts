@@ -2,6 +2,7 @@
  * BERT with its masked-LM head (Devlin et al., 2019), as Hugging Face stores and computes it: the names of its tensors over
  * the shared encoder.
  */
+import { configRemarks } from "./config.ts";
 import { Encoder, type EncoderConfig, encoderConfig, MaskedLMHead } from "./encoder.ts";
 import { type Checkpoint, readCheckpoint } from "./formats/checkpoint.ts";
 import type { Json } from "./formats/json.ts";
@@ -79,6 +80,7 @@ export class BertForMaskedLM extends MaskedLM {
         ? new Linear(this.wordEmbeddings.weight, predictions.bias("bias", c.vocab_size))
         : predictions.linear("decoder", h, c.vocab_size),
     );
+    for (const remark of configRemarks(json, where)) w.remark(remark);
     this.weights = w.finish("BertForMaskedLM");
   }
 

@@ -11,7 +11,15 @@ import { linear, matmul } from "../engine/ops/matmul.ts";
 import { concat, slice } from "../engine/ops/shape.ts";
 import { show } from "../engine/shape.ts";
 import type { Tensor } from "../engine/tensor.ts";
-import { configError, count, only, readFields, real } from "./config.ts";
+import {
+  checkFields,
+  configError,
+  configRemarks,
+  count,
+  only,
+  readFields,
+  real,
+} from "./config.ts";
 import { check, fail } from "./errors.ts";
 import { type Checkpoint, readCheckpoint } from "./formats/checkpoint.ts";
 import type { Json } from "./formats/json.ts";
@@ -47,12 +55,21 @@ const FIELDS = {
   tie_word_embeddings: only(true),
 };
 
+/** Second names, see `readFields`. */
+const ALIASES = {
+  hidden_size: "n_embd",
+  max_position_embeddings: "n_positions",
+  num_attention_heads: "n_head",
+  num_hidden_layers: "n_layer",
+} as const;
+
 /** The fields of config.json that the model reads. */
 export type GPT2Config = ReturnType<typeof gpt2Config>;
 
 /** Throws `[config] ...` with every missing or wrong field. */
 export function gpt2Config(json: unknown, where = "config.json") {
-  const config = readFields(json, FIELDS, where);
+  const config = readFields(json, FIELDS, where, ALIASES);
+  checkFields(json as Json, config.vocab_size, {}, where);
   const { n_embd, n_head } = config;
   if (n_embd % n_head !== 0) {
     throw configError(where, [`n_head ${n_head} does not divide n_embd ${n_embd}`]);
@@ -210,6 +227,7 @@ export class GPT2LMHeadModel {
     this.config = gpt2Config(json, where);
     this.json = json;
     this.transformer = new GPT2Model(w.at("transformer"), this.config);
+    for (const remark of configRemarks(json, where)) w.remark(remark);
     this.weights = w.finish("GPT2LMHeadModel");
   }
 

@@ -10,6 +10,7 @@
  *     config nn init       formats (JSON), the engine
  *     names                nothing
  *     weights save         formats, nn, init, names
+ *     rows                 tokenizer
  *     seq2seq              what a program may know of an encoder-decoder: types alone
  *     encoder masked-lm    config, nn, weights; masked-lm is what a program may know of a masked LM
  *     bert roberta         encoder, masked-lm
@@ -63,6 +64,7 @@ export {
   seq2Seq,
 } from "./registry.ts";
 export { RobertaForMaskedLM, robertaConfig } from "./roberta.ts";
+export { checkRows, rowsRemark } from "./rows.ts";
 export { saveCheckpoint, streamTensors } from "./save.ts";
 export type { DecoderCache, KeyValue, Seq2Seq } from "./seq2seq.ts";
 export { createTokenizer, loadTokenizer, type Role, Tokenizer } from "./tokenizer/tokenizer.ts";

@@ -4,6 +4,7 @@
  */
 import { add, cast, mul, notEqual } from "../engine/ops/elementwise.ts";
 import type { Tensor } from "../engine/tensor.ts";
+import { configRemarks } from "./config.ts";
 import { Encoder, type EncoderConfig, encoderConfig, MaskedLMHead } from "./encoder.ts";
 import { type Checkpoint, readCheckpoint } from "./formats/checkpoint.ts";
 import type { Json } from "./formats/json.ts";
@@ -78,6 +79,7 @@ export class RobertaForMaskedLM extends MaskedLM {
         ? new Linear(this.wordEmbeddings.weight, lm.bias("bias", c.vocab_size))
         : lm.linear("decoder", h, c.vocab_size),
     );
+    for (const remark of configRemarks(json, where)) w.remark(remark);
     this.weights = w.finish("RobertaForMaskedLM");
   }
 

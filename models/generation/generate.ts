@@ -109,7 +109,7 @@ export class TextGenerator {
     options: Partial<GenerationConfig> = {},
     onProgress: OnProgress = () => {},
   ): Promise<Generated[][]> {
-    const config = generationConfig(options as Json, "options");
+    const config = generationConfig(options as Json, "options", this.#model.vocabularySize);
     const limit = this.#model.positions;
     this.#checkOptions(config, limit);
     texts.forEach((ids, i) => {

@@ -255,7 +255,9 @@ export function createTokenizer(files: TokenizerFiles, where = "these files"): T
 }
 
 /** A tokenizer's `encode` that works once for each text. */
-export function remembering(tokenizer: Tokenizer): (text: string) => readonly number[] {
+export function remembering(
+  tokenizer: Pick<Tokenizer, "encode">,
+): (text: string) => readonly number[] {
   const known = new Map<string, readonly number[]>();
   return (text) => {
     let ids = known.get(text);

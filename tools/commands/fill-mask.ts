@@ -8,6 +8,7 @@ import { bucket } from "../../models/generation/generate.ts";
 import type { MaskedLM } from "../../models/masked-lm.ts";
 import { gatherRows } from "../../models/nn.ts";
 import { loadMaskedLM } from "../../models/registry.ts";
+import { checkRows, rowsRemark } from "../../models/rows.ts";
 import { loadTokenizer, type Tokenizer } from "../../models/tokenizer/tokenizer.ts";
 import { embeddedWorld } from "../../promptgen/world/world.ts";
 import {
@@ -25,6 +26,7 @@ import {
   REVISION_OPTION,
   readTexts,
   runTool,
+  sayRemarks,
   UsageError,
 } from "../lib/cli.ts";
 
@@ -191,8 +193,11 @@ async function main(): Promise<number> {
   const directory = await modelDirectory(name, { revision });
   const model = await loadMaskedLM(directory);
   const tokenizer = await loadTokenizer(directory);
-  const texts = given.map((text) => encode(text, tokenizer, model.positions));
   const { vocab_size } = model.config;
+  sayRemarks(model.weights.remarks, rowsRemark(tokenizer, vocab_size, directory));
+  const texts = given.map((text) => encode(text, tokenizer, model.positions));
+  const read = [tokenizer.pad, ...texts.flatMap(({ ids }) => ids)];
+  checkRows(read, vocab_size, tokenizer, directory);
   if (k > vocab_size) {
     throw new UsageError(
       `[${TOOL}] --top-k is ${k}, the model has ${vocab_size} tokens; ask for fewer`,

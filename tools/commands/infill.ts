@@ -10,6 +10,8 @@ import {
   TextGenerator,
 } from "../../models/generation/generate.ts";
 import { loadSeq2Seq } from "../../models/registry.ts";
+import { checkRows, rowsRemark } from "../../models/rows.ts";
+import type { Seq2Seq } from "../../models/seq2seq.ts";
 import { loadTokenizer, type Tokenizer } from "../../models/tokenizer/tokenizer.ts";
 import { embeddedWorld } from "../../promptgen/world/world.ts";
 import {
@@ -26,6 +28,7 @@ import {
   REVISION_OPTION,
   readTexts,
   runTool,
+  sayRemarks,
   UsageError,
 } from "../lib/cli.ts";
 
@@ -99,11 +102,11 @@ function optionsOf(
   own: Json,
   where: string,
   longest: number,
-  limit: number,
+  { positions: limit, vocabularySize }: Pick<Seq2Seq, "positions" | "vocabularySize">,
 ): GenerationConfig {
   const { max_length, num_return_sequences: _, ...rest } = own;
   const usual = Math.min(limit, Number(max_length ?? 2 * longest + 16));
-  const config = generationConfig({ ...rest, max_length: usual }, where);
+  const config = generationConfig({ ...rest, max_length: usual }, where, vocabularySize);
   const { beams, "max-length": length } = given;
   const most =
     length && numberOf(TOOL, "max-length", length, { least: 2, most: limit, whole: true });
@@ -126,10 +129,13 @@ async function main(): Promise<number> {
   const model = await loadSeq2Seq(directory);
   const tokenizer = await loadTokenizer(directory);
   const limit = model.positions;
+  const { vocabularySize } = model;
+  sayRemarks(model.weights.remarks, rowsRemark(tokenizer, vocabularySize, directory));
   const encoded = texts.map((text) => encode(text, tokenizer, limit));
+  checkRows(encoded.flat(), vocabularySize, tokenizer, directory);
   const longest = encoded.reduce((most, ids) => Math.max(most, ids.length), 0);
   const [own, where] = await ownFields(directory, model.json);
-  const options = optionsOf(values, own, where, longest, limit);
+  const options = optionsOf(values, own, where, longest, model);
   const device = await deviceOf(TOOL, values);
   let bar: Progress | undefined;
   const started = performance.now();

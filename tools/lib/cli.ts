@@ -255,6 +255,13 @@ export async function modelDirectory(
   }
 }
 
+/** Says how a model's files were read, a line each, beside the results. */
+export function sayRemarks(remarks: readonly string[], more?: string): void {
+  for (const remark of more === undefined ? remarks : [...remarks, more]) {
+    writeSync(2, `${remark}\n`);
+  }
+}
+
 /** Throws UsageError for a text of more tokens than the model reads. */
 export function checkLength(tool: string, text: string, tokens: number, limit: number): void {
   if (tokens <= limit) return;
