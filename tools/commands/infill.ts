@@ -130,12 +130,12 @@ async function main(): Promise<number> {
   const tokenizer = await loadTokenizer(directory);
   const limit = model.positions;
   const { vocabularySize } = model;
-  sayRemarks(model.weights.remarks, rowsRemark(tokenizer, vocabularySize, directory));
   const encoded = texts.map((text) => encode(text, tokenizer, limit));
   checkRows(encoded.flat(), vocabularySize, tokenizer, directory);
   const longest = encoded.reduce((most, ids) => Math.max(most, ids.length), 0);
   const [own, where] = await ownFields(directory, model.json);
   const options = optionsOf(values, own, where, longest, model);
+  sayRemarks(model.weights.remarks, rowsRemark(tokenizer, vocabularySize, directory));
   const device = await deviceOf(TOOL, values);
   let bar: Progress | undefined;
   const started = performance.now();

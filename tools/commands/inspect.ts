@@ -5,6 +5,9 @@ import { basename, dirname, join } from "node:path";
 import { openWeights, readConfig } from "../../models/formats/checkpoint.ts";
 import type { Json } from "../../models/formats/json.ts";
 import { chooseFiles } from "../../models/hub/files.ts";
+import { rowsRemark } from "../../models/rows.ts";
+import { tokenizerFiles } from "../../models/tokenizer/files.ts";
+import { loadTokenizer } from "../../models/tokenizer/tokenizer.ts";
 import { printTable } from "../../promptgen/report/table.ts";
 import { type Loading, loadingOf, type Row } from "../lib/assignment.ts";
 import {
@@ -67,6 +70,19 @@ async function weightsOf(target: string, revision: string | undefined): Promise<
 /** The config.json beside a file of weights, where there is one. */
 const configBeside = async (path: string): Promise<Json | undefined> =>
   existsSync(join(dirname(path), "config.json")) ? readConfig(dirname(path)) : undefined;
+
+/** What is to be said of the tokenizer beside a file of weights, where there is one. */
+async function tokenizerRemarks(path: string, config: Json | undefined): Promise<string[]> {
+  const directory = dirname(path);
+  const rows = config?.vocab_size;
+  const found = tokenizerFiles(new Set(await readdir(directory)));
+  if (found === undefined || typeof rows !== "number") return [];
+  try {
+    return [rowsRemark(await loadTokenizer(directory), rows, directory) ?? ""].filter(Boolean);
+  } catch (error) {
+    return [error instanceof Error ? error.message : String(error)];
+  }
+}
 
 const grouped = (count: number): string => count.toLocaleString("en-US");
 
@@ -168,7 +184,12 @@ async function main(): Promise<number> {
   const path = await weightsOf(target, values.revision);
   const { tensors, metadata } = await openWeights(path);
   const config = await configBeside(path);
-  const { rows, loading } = loadingOf(dirname(path), config, tensors);
+  const { rows, loading: own } = loadingOf(dirname(path), config, tensors);
+  const beside = typeof own === "string" ? [] : await tokenizerRemarks(path, config);
+  const loading =
+    typeof own === "string" || beside.length === 0
+      ? own
+      : { ...own, remarks: [...(own.remarks ?? []), ...beside] };
   if (!("json" in values)) {
     console.log(printed(path, config, metadata, rows, loading));
     return 0;
