@@ -287,10 +287,7 @@ function fileSource(checkpoint: Checkpoint, names: Names, storage: Storage): Sou
       ];
       if (lines.length === 0 && wrong.length > 0) throw new ModelError(`[weights] ${wrong[0]}`);
       if (lines.length === 0) {
-        source.remarks.push(
-          ...(checkpoint.remarks ?? []),
-          ...remarksOf(where, model, wrapper, foreign, checkpoint.tensors.size),
-        );
+        source.remarks.push(...remarksOf(where, model, wrapper, foreign, checkpoint.tensors.size));
         return;
       }
       const more = lines.length - SHOWN_PROBLEMS;
@@ -389,11 +386,14 @@ function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
   return true;
 }
 
+/** Values as a device keeps them: float32, or the bits of f16 and bf16. */
+type Kept = Float32Array | Uint16Array;
+
 /** A sentence about the first value, of element `first` on, that is not finite; undefined where all are. */
 function notFinite(
   given: string,
   { shape }: Entry["tensor"],
-  values: TypedArray,
+  values: Kept,
   storage: Storage,
   first: number,
   from: string,
@@ -428,7 +428,7 @@ function stored(
     return { initial: { data, dtype: storage }, problem };
   }
   const width = FLOAT_BYTES[dtype as keyof typeof FLOAT_BYTES];
-  const checked = (values: TypedArray, first: number): TypedArray => {
+  const checked = (values: Kept, first: number): Kept => {
     const problem = notFinite(given, tensor, values, storage, first, from);
     if (problem !== undefined) throw new ModelError(`[weights] ${problem}`);
     return values;
@@ -456,7 +456,7 @@ function stored(
 }
 
 /** Values of a file as the device keeps them. */
-function convert(bytes: Uint8Array, dtype: SafetensorsDtype, storage: Storage): TypedArray {
+function convert(bytes: Uint8Array, dtype: SafetensorsDtype, storage: Storage): Kept {
   if (dtype.toLowerCase() === storage && storage !== "f32") {
     const { buffer, byteOffset, length } = bytes.byteOffset % 2 === 0 ? bytes : bytes.slice();
     return new Uint16Array(buffer, byteOffset, length / 2);

@@ -21,8 +21,6 @@ export type Checkpoint = {
   readonly tensors: ReadonlyMap<string, TensorEntry | FileTensor>;
   /** The path of each tensor's file, where they are in files. */
   readonly files?: ReadonlyMap<string, string>;
-  /** Sentences about how the files are read, which the model's own join. */
-  readonly remarks?: readonly string[];
 };
 
 /** How the name of a list of shards ends. */
