@@ -41,10 +41,10 @@ import { type ModelWeights, type Storage, Weights } from "./weights.ts";
 const FIELDS = {
   model_type: only("bart"),
   vocab_size: count(1),
-  d_model: count(1),
-  encoder_layers: count(1),
+  d_model: count(1, { also: "hidden_size" }),
+  encoder_layers: count(1, { also: "num_hidden_layers" }),
   decoder_layers: count(1),
-  encoder_attention_heads: count(1),
+  encoder_attention_heads: count(1, { also: "num_attention_heads" }),
   decoder_attention_heads: count(1),
   encoder_ffn_dim: count(1),
   decoder_ffn_dim: count(1),
@@ -66,13 +66,6 @@ const FIELDS = {
   tie_word_embeddings: only(true),
 };
 
-/** Second names, see `readFields`. */
-const ALIASES = {
-  hidden_size: "d_model",
-  num_hidden_layers: "encoder_layers",
-  num_attention_heads: "encoder_attention_heads",
-} as const;
-
 /** Fields that would change what is computed, see `checkFields`. */
 const NEUTRAL: Json = {
   do_blenderbot_90_layernorm: false,
@@ -86,7 +79,7 @@ export type BartConfig = ReturnType<typeof bartConfig>;
 
 /** Throws `[config] ...` with every missing or wrong field. */
 export function bartConfig(json: unknown, where = "config.json") {
-  const config = readFields(json, FIELDS, where, ALIASES);
+  const config = readFields(json, FIELDS, where);
   checkFields(json as Json, config.vocab_size, NEUTRAL, where);
   const problems = (["encoder_attention_heads", "decoder_attention_heads"] as const)
     .filter((name) => config.d_model % config[name] !== 0)

@@ -10,6 +10,8 @@ export type Field<T> = {
   read(value: unknown): { value: T } | { wrong: string };
   /** What an absent field means; without it the field is required. */
   absent?: T;
+  /** A second name of it, as upstream's attribute_map has. */
+  also?: string;
 };
 
 type Values<F> = { readonly [K in keyof F]: F[K] extends Field<infer T> ? T : never };
@@ -17,7 +19,7 @@ type Values<F> = { readonly [K in keyof F]: F[K] extends Field<infer T> ? T : ne
 function field<T>(
   wanted: string,
   accepts: (value: unknown) => value is T,
-  rest: { absent?: T },
+  rest: { absent?: T; also?: string },
 ): Field<T> {
   return {
     ...rest,
@@ -29,7 +31,10 @@ function field<T>(
 }
 
 /** A whole number of at least `least`. */
-export const count = (least: number, rest: { absent?: number } = {}): Field<number> =>
+export const count = (
+  least: number,
+  rest: { absent?: number; also?: string } = {},
+): Field<number> =>
   field(
     `a whole number of ${least} or more`,
     (v): v is number => Number.isSafeInteger(v) && Number(v) >= least,
@@ -57,14 +62,12 @@ export const only = <T extends string | boolean>(value: T): Field<T> =>
  * The fields of a config.json.
  *
  * @param where the file's name in errors
- * @param aliases a second name of a field -> its own (upstream's attribute_map)
  * @throws `[config] ...` with every missing and every wrong field
  */
 export function readFields<F extends Record<string, Field<unknown>>>(
   json: unknown,
   fields: F,
   where: string,
-  aliases: Readonly<Record<string, keyof F & string>> = {},
 ): Values<F> {
   if (!isObject(json)) {
     throw new ModelError(
@@ -73,19 +76,13 @@ export function readFields<F extends Record<string, Field<unknown>>>(
   }
   const values: Record<string, unknown> = {};
   const problems: string[] = [];
-  const second = new Map<string, unknown>();
-  for (const [alias, name] of Object.entries(aliases)) {
-    const [given, own] = [json[alias] ?? null, json[name] ?? null];
-    if (given === null) continue;
-    second.set(name, given);
-    if (own !== null && own !== given) {
-      problems.push(
-        `${alias} ${printableJson(given)} and ${name} ${printableJson(own)} are one field`,
-      );
+  for (const [name, { read, absent, also }] of Object.entries(fields)) {
+    const other = also === undefined ? undefined : json[also];
+    const given = json[name] ?? other;
+    if ((other ?? given) !== given) {
+      const values = `${also} ${printableJson(other)} and ${name} ${printableJson(given)}`;
+      problems.push(`${values} are one field`);
     }
-  }
-  for (const [name, { read, absent }] of Object.entries(fields)) {
-    const given = json[name] ?? second.get(name);
     if (given === undefined || given === null) {
       if (absent === undefined) problems.push(`${name} is missing`);
       values[name] = absent;

@@ -37,10 +37,10 @@ import { type ModelWeights, type Storage, Weights } from "./weights.ts";
 const FIELDS = {
   model_type: only("gpt2"),
   vocab_size: count(1),
-  n_positions: count(1),
-  n_embd: count(1),
-  n_layer: count(1),
-  n_head: count(1),
+  n_positions: count(1, { also: "max_position_embeddings" }),
+  n_embd: count(1, { also: "hidden_size" }),
+  n_layer: count(1, { also: "num_hidden_layers" }),
+  n_head: count(1, { also: "num_attention_heads" }),
   n_inner: count(1, { absent: 0 }), // null: 4 n_embd
   activation_function: only("gelu_new"),
   resid_pdrop: real(0, 1, { absent: 0.1 }),
@@ -55,20 +55,12 @@ const FIELDS = {
   tie_word_embeddings: only(true),
 };
 
-/** Second names, see `readFields`. */
-const ALIASES = {
-  hidden_size: "n_embd",
-  max_position_embeddings: "n_positions",
-  num_attention_heads: "n_head",
-  num_hidden_layers: "n_layer",
-} as const;
-
 /** The fields of config.json that the model reads. */
 export type GPT2Config = ReturnType<typeof gpt2Config>;
 
 /** Throws `[config] ...` with every missing or wrong field. */
 export function gpt2Config(json: unknown, where = "config.json") {
-  const config = readFields(json, FIELDS, where, ALIASES);
+  const config = readFields(json, FIELDS, where);
   checkFields(json as Json, config.vocab_size, {}, where);
   const { n_embd, n_head } = config;
   if (n_embd % n_head !== 0) {
