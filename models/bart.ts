@@ -10,10 +10,21 @@ import { embedding } from "../engine/ops/embedding.ts";
 import { linear } from "../engine/ops/matmul.ts";
 import { concat, reshape, slice } from "../engine/ops/shape.ts";
 import type { Tensor } from "../engine/tensor.ts";
-import { configError, count, flag, oneOf, only, readFields, real } from "./config.ts";
+import {
+  checkFields,
+  configError,
+  configRemarks,
+  count,
+  flag,
+  oneOf,
+  only,
+  readFields,
+  real,
+} from "./config.ts";
 import { check, fail } from "./errors.ts";
 import { type Checkpoint, readCheckpoint } from "./formats/checkpoint.ts";
 import type { Json } from "./formats/json.ts";
+import type { Names } from "./names.ts";
 import {
   ACTIVATIONS,
   type AttentionOptions,
@@ -27,15 +38,15 @@ import {
   type TextInput,
 } from "./nn.ts";
 import type { DecoderCache, KeyValue, Seq2Seq } from "./seq2seq.ts";
-import { type ModelWeights, type Names, type Storage, Weights } from "./weights.ts";
+import { type ModelWeights, type Storage, Weights } from "./weights.ts";
 
 const FIELDS = {
   model_type: only("bart"),
   vocab_size: count(1),
-  d_model: count(1),
-  encoder_layers: count(1),
+  d_model: count(1, { also: "hidden_size" }),
+  encoder_layers: count(1, { also: "num_hidden_layers" }),
   decoder_layers: count(1),
-  encoder_attention_heads: count(1),
+  encoder_attention_heads: count(1, { also: "num_attention_heads" }),
   decoder_attention_heads: count(1),
   encoder_ffn_dim: count(1),
   decoder_ffn_dim: count(1),
@@ -57,12 +68,21 @@ const FIELDS = {
   tie_word_embeddings: only(true),
 };
 
+/** Fields that would change what is computed, see `checkFields`. */
+const NEUTRAL: Json = {
+  do_blenderbot_90_layernorm: false,
+  extra_pos_embeddings: 2,
+  is_decoder: false,
+  is_encoder_decoder: true,
+};
+
 /** The fields of config.json that the model reads. */
 export type BartConfig = ReturnType<typeof bartConfig>;
 
 /** Throws `[config] ...` with every missing or wrong field. */
 export function bartConfig(json: unknown, where = "config.json") {
   const config = readFields(json, FIELDS, where);
+  checkFields(json as Json, config.vocab_size, NEUTRAL, where);
   const problems = (["encoder_attention_heads", "decoder_attention_heads"] as const)
     .filter((name) => config.d_model % config[name] !== 0)
     .map((name) => `${name} ${config[name]} does not divide d_model ${config.d_model}`);
@@ -73,6 +93,7 @@ export function bartConfig(json: unknown, where = "config.json") {
 /** One table serves four places; a file may hold it under any of their names. Files of BartModel lack "model." and the bias. */
 const bartNames = (): Names => ({
   base: { prefix: "model", parts: ["shared", "encoder", "decoder"] },
+  parts: ["lm_head", "final_logits_bias"],
   tied: {
     "model.encoder.embed_tokens.weight": "model.shared.weight",
     "model.decoder.embed_tokens.weight": "model.shared.weight",
@@ -315,6 +336,7 @@ export class BartForConditionalGeneration implements Seq2Seq {
     this.json = json;
     this.model = new BartModel(w.at("model"), this.config);
     this.finalLogitsBias = w.buffer("final_logits_bias", [1, this.config.vocab_size]);
+    for (const remark of configRemarks(json, where)) w.remark(remark);
     this.weights = w.finish("BartForConditionalGeneration");
   }
 

@@ -8,8 +8,9 @@ import { embedding } from "../engine/ops/embedding.ts";
 import { slice } from "../engine/ops/shape.ts";
 import { show } from "../engine/shape.ts";
 import type { Tensor } from "../engine/tensor.ts";
-import { configError, count, flag, oneOf, only, readFields, real } from "./config.ts";
+import { checkFields, configError, count, flag, oneOf, only, readFields, real } from "./config.ts";
 import { check, fail } from "./errors.ts";
+import type { Json } from "./formats/json.ts";
 import {
   ACTIVATIONS,
   drop,
@@ -40,6 +41,9 @@ const FIELDS = {
   tie_word_embeddings: flag({ absent: true }),
 };
 
+/** Fields that would change what is computed, see `checkFields`. */
+const NEUTRAL: Json = { add_cross_attention: false, is_encoder_decoder: false };
+
 /** The fields of config.json that the encoder reads. */
 export type EncoderConfig = ReturnType<typeof encoderConfig>;
 
@@ -50,6 +54,7 @@ export type EncoderConfig = ReturnType<typeof encoderConfig>;
 export function encoderConfig(json: unknown, type: string, padding: number, where: string) {
   const own = { model_type: only(type), pad_token_id: count(0, { absent: padding }) };
   const config = readFields(json, { ...own, ...FIELDS }, where);
+  checkFields(json as Json, config.vocab_size, NEUTRAL, where);
   const { hidden_size: size, num_attention_heads: heads } = config;
   if (size % heads !== 0) {
     throw configError(where, [`num_attention_heads ${heads} does not divide hidden_size ${size}`]);

@@ -5,6 +5,7 @@
 import type { Tensor } from "../engine/tensor.ts";
 import { readCheckpoint } from "../models/formats/checkpoint.ts";
 import { maskedLM } from "../models/registry.ts";
+import { checkRows, rowsRemark } from "../models/rows.ts";
 import { loadTokenizer, remembering, type Tokenizer } from "../models/tokenizer/tokenizer.ts";
 import { answerMask, commonWordIds } from "./answers.ts";
 import {
@@ -34,7 +35,7 @@ export type Benchmark = {
   readonly data: string;
   readonly reader: Reader;
   readonly tokenizer: Tokenizer;
-  /** The tokenizer's `encode`, which works once for each text. */
+  /** The tokenizer's `encode`, which works once for each text and refuses a token without a row in the masked LM. */
   readonly encode: (text: string) => readonly number[];
   /** Relations in the order of their ids, each with facts in every split. */
   readonly relations: readonly Relation[];
@@ -74,7 +75,9 @@ export async function loadBenchmark(sources: BenchmarkSources): Promise<Benchmar
   ]);
   const lm = maskedLM(checkpoint);
   const { cls, sep, mask, pad } = tokenizer;
-  checkSpecialTokens("masked LM", lm.config.vocab_size, [cls, sep, pad, mask]);
+  const rows = lm.config.vocab_size;
+  const read = (ids: Iterable<number>) => checkRows(ids, rows, tokenizer, sources.reader);
+  read([cls, sep, pad, mask]);
   const [none, ...more] = tokenizer.encode(NONE);
   if (more.length > 0 || none === tokenizer.unk) {
     throw new Error(
@@ -82,28 +85,30 @@ export async function loadBenchmark(sources: BenchmarkSources): Promise<Benchmar
     );
   }
   const words = commonWordIds(tokenizer, facts.commonVocabulary);
+  read(words.ids);
   const has = (object: string) => tokenizer.wordIdOrUndefined(object) !== undefined;
   const inside = splitByVocabulary(facts.relations, has);
+  const encode = (text: string): number[] => {
+    const ids = tokenizer.encode(text);
+    read(ids);
+    return ids;
+  };
   return {
     data: sources.data,
     reader: new Reader(lm, { cls, sep, mask, pad }),
     tokenizer,
-    encode: remembering(tokenizer),
+    encode: remembering({ encode }),
     relations: inside.relations,
     allowed: answerMask(words.ids, lm.config.vocab_size),
-    remarks: [words.message, inside.message].filter((text) => text !== ""),
+    remarks: [
+      ...lm.weights.remarks,
+      rowsRemark(tokenizer, rows, sources.reader) ?? "",
+      words.message,
+      inside.message,
+    ].filter((text) => text !== ""),
     contents: {
       data: textFingerprint(JSON.stringify(facts)),
       reader: await checkpointFingerprint(checkpoint),
     },
   };
-}
-
-/** Throws where a model has no embedding for one of its tokenizer's own tokens, as bart-large-cnn has none for <mask>. */
-export function checkSpecialTokens(what: string, size: number, ids: readonly number[]): void {
-  const id = ids.find((one) => one >= size);
-  if (id === undefined) return;
-  throw new Error(
-    `[prompt] the ${what} has embeddings for ${size} tokens, but its tokenizer gives one of its own tokens the id ${id}; use a checkpoint that has it`,
-  );
 }

@@ -159,7 +159,7 @@ export async function prepareOn(
     benchmark: { ...loaded, relations },
     prompter,
     buckets: bucketsFor(prompter, relations),
-    remarks: message === "" ? loaded.remarks : [...loaded.remarks, message],
+    remarks: [...loaded.remarks, ...(prompter.remarks ?? []), ...(message === "" ? [] : [message])],
     contents: { ...loaded.contents, ...prompter.contents },
   };
 }

@@ -74,11 +74,11 @@ export class OptiPromptPrompter implements Prompter {
   #learner: { readonly device: Device; readonly learner: Learner<TrainingBatch> } | undefined;
 
   constructor(benchmark: Benchmark, count: number) {
-    const { reader, tokenizer } = benchmark;
+    const { reader, encode } = benchmark;
     const [, width] = reader.lm.wordEmbeddings.weight.shape;
     this.benchmark = benchmark;
     this.vectors = state(VECTORS, new Float32Array(count * width), [count, width]);
-    this.#period = tokenizer.encode(".")[0];
+    [this.#period] = encode(".");
     this.limit = reader.lm.positions - (count + 4); // [CLS], the mask, the period, [SEP]
     if (this.limit < 1) {
       throw new Error(

@@ -117,7 +117,12 @@ export class NotFiniteError extends Error {
   readonly step: number;
   readonly term: string;
   constructor(step: number, term: string, what: string) {
-    super(`[train] step ${step}: ${what}; try a smaller --lr`);
+    // the rate of a step counts only in the steps behind it
+    const remedy =
+      step === 1
+        ? "nothing was trained before it, so the models' files or the facts are the cause"
+        : "try a smaller --lr";
+    super(`[train] step ${step}: ${what}; ${remedy}`);
     this.step = step;
     this.term = term;
   }

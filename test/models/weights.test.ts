@@ -240,7 +240,7 @@ test("a directory without a checkpoint", async () => {
   };
   assert.match(
     await failure(),
-    `[weights] ${join(directory, "config.json")} cannot be read; name a directory that holds config.json and model.safetensors`,
+    `[config] ${join(directory, "config.json")} does not exist; name a directory that holds config.json and model.safetensors`,
   );
   writeFileSync(join(directory, "config.json"), "{");
   writeFileSync(join(directory, "model.safetensors"), new Uint8Array(4));

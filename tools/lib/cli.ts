@@ -1,10 +1,10 @@
 /** What the command-line tools share: options that explain themselves, one-sentence errors, signals, a progress bar. */
 import { writeSync } from "node:fs";
-import { createInterface } from "node:readline";
 import { parseArgs, styleText } from "node:util";
 import { SingleBar } from "cli-progress";
 import { type Device, deviceNames } from "../../engine/device.ts";
 import { openDevice } from "../../engine/open.ts";
+import { decodeText } from "../../models/formats/text.ts";
 import type { ModelPart } from "../../models/hub/files.ts";
 import { resolveModel } from "../../models/hub/resolve.ts";
 
@@ -255,6 +255,13 @@ export async function modelDirectory(
   }
 }
 
+/** Says how a model's files were read, a line each, beside the results. */
+export function sayRemarks(remarks: readonly string[], more?: string): void {
+  for (const remark of more === undefined ? remarks : [...remarks, more]) {
+    writeSync(2, `${remark}\n`);
+  }
+}
+
 /** Throws UsageError for a text of more tokens than the model reads. */
 export function checkLength(tool: string, text: string, tokens: number, limit: number): void {
   if (tokens <= limit) return;
@@ -275,9 +282,12 @@ export async function readTexts(tool: string, given: readonly string[]): Promise
       texts.push(text);
       continue;
     }
-    for await (const line of createInterface({ input: process.stdin })) {
-      if (line.trim() !== "") texts.push(line);
-    }
+    const pieces: Buffer[] = [];
+    for await (const piece of process.stdin) pieces.push(piece);
+    const lines = decodeText(Buffer.concat(pieces), (what) => {
+      throw new UsageError(`[${tool}] stdin ${what}`);
+    }).split(/\r\n|\n|\r/);
+    texts.push(...lines.filter((line) => line.trim() !== ""));
   }
   if (texts.length > 0) return texts;
   throw new UsageError(`[${tool}] there is no text; write it in quotes, or - for lines of stdin`);
