@@ -200,7 +200,11 @@ function lowerCased(words: ReadonlySet<string>): ReadonlySet<string> {
 
 /** Which of the uncommon objects are common but for their spelling, for a sentence about all of them. */
 function spellings(dropped: readonly { readonly fact: Fact; readonly reason: Reason }[]): string {
-  const said = { blank: "a blank around it", case: "another case", unicode: "another Unicode form" };
+  const said = {
+    blank: "a blank around it",
+    case: "another case",
+    unicode: "another Unicode form",
+  };
   const parts = Object.entries(said).flatMap(([reason, text]) => {
     const own = dropped.filter((one) => one.reason === reason);
     return own.length === 0
@@ -232,9 +236,18 @@ function oddities(relations: readonly Relation[]): string[] {
   const remark = (names: readonly string[], what: string): string[] =>
     names.length === 0 ? [] : [`[data] ${names.length} ${what} (${listed(names)})`];
   return [
-    ...remark(across, "facts of one split stand in an earlier one too and are kept, as the benchmark keeps them"),
-    ...remark(replaced, "facts hold U+FFFD, what a text in another encoding became, and are kept; write them anew"),
-    ...remark(around, "facts have a blank or an invisible character around the subject and are kept as they are"),
+    ...remark(
+      across,
+      "facts of one split stand in an earlier one too and are kept, as the benchmark keeps them",
+    ),
+    ...remark(
+      replaced,
+      "facts hold U+FFFD, what a text in another encoding became, and are kept; write them anew",
+    ),
+    ...remark(
+      around,
+      "facts have a blank or an invisible character around the subject and are kept as they are",
+    ),
   ];
 }
 
@@ -243,6 +256,13 @@ function withoutFacts(known: ReadonlyMap<string, Relation>, ids: readonly string
   if (none.length === 0) return [];
   const what = none.length === 1 ? "1 relation has" : `${none.length} relations have`;
   return [`[data] ${what} a template and no test facts, and no part in this (${listed(none, 8)})`];
+}
+
+/** A word in lower case, and without accents where the masked LM has it only so, as uncased BERTs have. */
+export function lowercased(word: string, has: (word: string) => boolean): string {
+  const lower = word.toLowerCase();
+  const plain = lower.normalize("NFD").replace(/\p{Mn}/gu, "");
+  return !has(lower) && has(plain) ? plain : lower;
 }
 
 /**
@@ -276,7 +296,7 @@ export function splitByVocabulary(
 ): VocabularySplit {
   const why = (object: string): Reason | undefined => {
     if (has(object)) return undefined;
-    if (has(object.toLowerCase())) return "tokenCase";
+    if (has(lowercased(object, has))) return "tokenCase";
     return pieces(object) > 1 ? "multiPiece" : "noToken";
   };
   const { relations: kept, leftOut, emptied } = keptFacts(relations, ({ object }) => why(object));

@@ -77,7 +77,8 @@ export function keptFacts(
     }
     emptied.push(id);
     for (const split of SPLITS) {
-      for (const fact of own[split]) leftOut.push({ relation: id, split, fact, reason: "relation" });
+      for (const fact of own[split])
+        leftOut.push({ relation: id, split, fact, reason: "relation" });
     }
   }
   return { relations: kept, leftOut, emptied };

@@ -82,6 +82,8 @@ const benchmarkOf = (
   encode: () => [],
   relations,
   allowed: answerMask(ids, size),
+  answers: "",
+  leftOut: [],
   remarks: [],
   contents: {},
 });

@@ -76,6 +76,7 @@ test("options of a run: those of every method and those of its own", () => {
     method: "majority",
     reader: "world",
     data: "world",
+    objects: "as-written",
     relations: "",
     seed: 1,
   });
@@ -84,7 +85,7 @@ test("options of a run: those of every method and those of its own", () => {
 test("an option of another method, a seed that is none, a method that is none", async () => {
   assert.match(
     await failure(() => runOptions({ method: "template", alpha: 0.3 })),
-    /^\[options\] there is no option alpha; choose among reader, data, seed, templates$/,
+    /^\[options\] there is no option alpha; choose among reader, data, objects, seed, templates$/,
   );
   assert.match(await failure(() => runOptions({ seed: 1.5 })), /seed is 1\.5; give a whole/);
   assert.match(await failure(() => runOptions({ method: "lama" })), /there is no method lama/);
@@ -109,7 +110,12 @@ test("a run of before has its own identity, and a reader in the place of mlm", a
   assert.is(identity, JSON.stringify([OLD.options, OLD.contents]));
   assert.equal(contents, { data: "a", generator: "b", reader: "c" });
   const { mlm, ...rest } = OLD.options;
-  assert.equal(flatOptions(options), { ...rest, method: "promptgen", reader: mlm });
+  assert.equal(flatOptions(options), {
+    ...rest,
+    method: "promptgen",
+    reader: mlm,
+    objects: "as-written",
+  });
 });
 
 test("a run.json that is none", async () => {
@@ -190,6 +196,7 @@ test("places: the world, folders, and names that are located once each", async (
   assert.equal(await sourcesOf(runOptions({ relations: "P17,P36" })), {
     data: world.data,
     reader: world.bert,
+    objects: "as-written",
     relations: ["P17", "P36"],
   });
   const asked: string[] = [];

@@ -187,7 +187,7 @@ refused("a file that is not there, that is not JSON, that is something else", as
   const missing = await readResults(none).then(String, String);
   assert.is(
     missing,
-    `Error: [results] ${none} cannot be read; name the results.json of a run that has ended`,
+    `Error: [results] ${none} does not exist; name the results.json of a run that has ended`,
   );
   await refuses("{", /is not JSON; write it again/);
   await refuses([], /: the file is \[\] where an object is expected;/);
