@@ -106,7 +106,8 @@ export async function loadBenchmark(sources: BenchmarkSources): Promise<Benchmar
   });
   const leftOut = [...uncommon, ...inside.leftOut];
   const read = Object.values(facts.counts).reduce((sum, { raw }) => sum + raw, 0);
-  const left = leftOutMessage(leftOut, read, facts.relations.length);
+  const ids = facts.relations.map(({ id }) => id);
+  const left = leftOutMessage(leftOut, read, ids, inside.emptied);
   return {
     data: sources.data,
     reader: new Reader(lm, { cls, sep, mask, pad }),

@@ -11,7 +11,7 @@
  * The filter, on each split by itself: a repeated (subject, object) is dropped, then an object
  * outside the common words.
  */
-import { existsSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { printable } from "../../models/errors.ts";
 import { keptFacts, type LeftOut, listed, type Reason, SPLITS } from "./left-out.ts";
@@ -100,9 +100,11 @@ export type FactOptions = {
  * number), an unknown relation, and a relation with nothing left.
  */
 export async function loadFacts(root: string, options: FactOptions = {}): Promise<FactSet> {
-  if (!existsSync(root)) {
+  const found = statSync(root, { throwIfNoEntry: false });
+  if (!found?.isDirectory()) {
+    const what = found ? "is no folder" : "does not exist";
     throw new Error(
-      `[data] ${root} does not exist; point --data at a folder in the layout of the OptiPrompt archive`,
+      `[data] ${root} ${what}; point --data at a folder in the layout of the OptiPrompt archive`,
     );
   }
   const { spell = (word) => word, keep } = options;
@@ -112,7 +114,7 @@ export async function loadFacts(root: string, options: FactOptions = {}): Promis
   const relations: Relation[] = [];
   const counts = { train: zero(), dev: zero(), test: zero() };
   const leftOut: LeftOut[] = [];
-  const ids = choose(root, known, options.relations);
+  const ids = await choose(root, known, options.relations);
   for (const id of ids) {
     const relation = known.get(id);
     if (relation === undefined) continue;
@@ -401,16 +403,20 @@ async function metainfo(root: string): Promise<Map<string, Relation>> {
   return known;
 }
 
-function choose(
+async function choose(
   root: string,
   known: ReadonlyMap<string, Relation>,
   wanted: readonly string[] | undefined,
-): string[] {
+): Promise<string[]> {
   const ids = wanted ?? [...known.keys()].filter((id) => existsSync(splitFile(root, id, "test")));
   if (ids.length === 0) {
+    const tests = join(root, "LAMA-TREx");
+    const others: string[] = [];
+    for (const id of known.keys()) others.push(...(await besides(join(tests, id), id)));
+    const there = others.length === 0 ? "" : ` (${listed(others)} are not read)`;
     throw new Error(
       wanted === undefined
-        ? `[data] ${join(root, "LAMA-TREx")} holds no file of a known relation; the test facts of P17 go to P17.jsonl`
+        ? `[data] ${tests} holds no file of a known relation${there}; the test facts of P17 go to P17.jsonl`
         : "[data] no relation was chosen; name one or more, or leave --relations out",
     );
   }

@@ -10,7 +10,7 @@ const REASONS = {
   unicode: "with an object that is a common word in another Unicode form (NFC is expected)",
   multiPiece: "with an object of several pieces",
   uncommon: "with an object outside the common words",
-  tokenCase: "with an object that is a token of the masked LM in lower case only",
+  tokenCase: "with an object that the masked LM has in lower case only, as --objects lowercase takes it",
   noToken: "with an object that is no token of the masked LM",
   tooLong: "too long for the models' positions",
   otherRun: "that another of the runs cannot be asked",
@@ -84,15 +84,28 @@ export function keptFacts(
   return { relations: kept, leftOut, emptied };
 }
 
-/** One line about all facts that are not asked, by reason with examples; empty when there are none. `read`: facts in the files. */
-export function leftOutMessage(leftOut: readonly LeftOut[], read: number, ids: number): string {
+/**
+ * One line about all facts that are not asked, by reason with examples; empty when there are none.
+ * @param read facts in the files of the relations `ids`
+ * @param emptied the relations that go with them
+ */
+export function leftOutMessage(
+  leftOut: readonly LeftOut[],
+  read: number,
+  ids: readonly string[],
+  emptied: readonly string[] = [],
+): string {
   if (leftOut.length === 0) return "";
-  const alone = ids === 1 ? `${leftOut[0].relation}: ` : "";
+  const alone = ids.length === 1 ? `${ids[0]}: ` : "";
   const reasons = (Object.keys(REASONS) as Reason[]).flatMap((reason) => {
     const own = leftOut.filter((one) => one.reason === reason);
     return own.length === 0 ? [] : [told(reason, own, alone === "")];
   });
-  return `[data] ${alone}${read} facts read, ${leftOut.length} left out (${splitsText(leftOut)}): ${reasons.join("; ")}`;
+  const gone = emptied.length === 0 ? "" : `; relations left out: ${listed(emptied, 60)}`;
+  return (
+    `[data] ${alone}${read} facts read, ${leftOut.length} left out (${splitsText(leftOut)}): ` +
+    `${reasons.join("; ")}${gone}`
+  );
 }
 
 /** `6 with a blank around the object (P17 4, P19 2: " Nigeria ", ...)`. */

@@ -1,5 +1,5 @@
 /** Text files of facts, templates and words: lines and JSON lines, with messages that name the file and the line. */
-import { printable } from "../../models/errors.ts";
+import { printable, printableJson } from "../../models/errors.ts";
 import { readText } from "../../models/formats/text.ts";
 
 /** One line of a file: its string fields and where it stands (from 1). */
@@ -87,24 +87,34 @@ function parseRow<Field extends string>(
   const row = value as Row<Field>["row"];
   for (const field of fields) {
     const own: unknown = Object.hasOwn(row, field) ? row[field] : undefined;
-    if (typeof own !== "string" || own.trim() === "") throw broken(`has no text in "${field}"`);
+    if (typeof own !== "string" || own.trim() === "") {
+      const it = own === undefined ? "missing" : printableJson(own);
+      throw broken(`has no text in "${field}" (it is ${it})`);
+    }
     const what = unprintable(own);
     if (what !== undefined) throw broken(`has ${what} in "${field}"`);
   }
   return row;
 }
 
-/** A key that the object of a JSON text has twice, of which JSON.parse keeps the last value without a word. */
+/** A key that the object of a JSON text has twice, of which JSON.parse keeps the last value without a word. `text` is JSON. */
 function repeatedKey(text: string): string | undefined {
   const seen = new Set<string>();
   let depth = 0;
-  for (const [token] of text.matchAll(/"[^"\\]*(?:\\.[^"\\]*)*"\s*:?|[{}[\]]/g)) {
-    if (token.startsWith('"')) {
-      if (depth !== 1 || !token.endsWith(":")) continue;
-      const key = String(JSON.parse(token.slice(0, -1)));
-      if (seen.has(key)) return key;
-      seen.add(key);
-    } else depth += token === "{" || token === "[" ? 1 : -1;
+  for (let i = 0; i < text.length; i++) {
+    const c = text[i];
+    if (c === "{" || c === "[") depth++;
+    else if (c === "}" || c === "]") depth--;
+    if (c !== '"') continue;
+    const start = i++;
+    while (text[i] !== '"') i += text[i] === "\\" ? 2 : 1;
+    if (depth !== 1) continue;
+    let next = i + 1;
+    while (/\s/.test(text[next])) next++;
+    if (text[next] !== ":") continue; // a value
+    const key = String(JSON.parse(text.slice(start, i + 1)));
+    if (seen.has(key)) return key;
+    seen.add(key);
   }
   return undefined;
 }

@@ -101,7 +101,8 @@ async function pretrain(job: Job): Promise<boolean> {
   const tokenizer = await loadTokenizer(directory);
   const { relations, leftOut, remarks, counts } = await loadFacts(world);
   const read = Object.values(counts).reduce((sum, { raw }) => sum + raw, 0);
-  const left = leftOutMessage(leftOut, read, relations.length);
+  const ids = relations.map(({ id }) => id);
+  const left = leftOutMessage(leftOut, read, ids);
   for (const remark of left === "" ? remarks : [...remarks, left]) console.log(remark);
   const patterns = await loadPatterns(world);
   const { shares } = RECIPE[model];
