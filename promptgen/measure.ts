@@ -4,6 +4,7 @@
  */
 import { compile } from "../engine/compile.ts";
 import type { Device } from "../engine/device.ts";
+import { max } from "../engine/ops/reduce.ts";
 import { type Tensor, type TypedArray, tensor } from "../engine/tensor.ts";
 import { printable } from "../models/errors.ts";
 import { answerOf, logProbability, rankOf, topAnswers } from "./answers.ts";
@@ -94,6 +95,8 @@ const askedWith = (item: Item, fillers: readonly Filler[]): Asked => ({
 type Question = Asked & { readonly item: Item };
 type Places = { readonly objects: Tensor; readonly places: Tensor };
 type Counted = {
+  /** The largest logit of each row: NaN where one is. */
+  readonly highest: TypedArray;
   readonly answers: TypedArray;
   readonly ranks: TypedArray;
   readonly logP: TypedArray;
@@ -133,6 +136,7 @@ export class Examiner {
     this.#batchSize = batchSize;
     const { allowed } = benchmark;
     const counted = (logits: Tensor, { objects, places }: Places) => ({
+      highest: max(logits, 1),
       answers: answerOf(logits, allowed),
       ranks: rankOf(logits, allowed, places),
       logP: logProbability(logits, objects),
@@ -253,8 +257,9 @@ export class Examiner {
   #answered(values: Counted, question: Question, row: number): Answered {
     const { rows } = values.trace;
     this.#fillers.forEach((filler, s) => {
-      // where one logit is NaN the softmax is, and an argmax or a rank over them says nothing
-      if (Number.isFinite(values.logP[s * rows + row])) return;
+      // an argmax or a rank among numbers that are none says nothing, and a softmax on a GPU may drop a NaN
+      const at = s * rows + row;
+      if (Number.isFinite(values.highest[at]) && Number.isFinite(values.logP[at])) return;
       const { relation, fact } = question;
       throw new Error(
         `[measure] the masked LM's logits are not finite for ${relation.id}, ${printable(fact.subject)} > ${printable(fact.object)} ` +

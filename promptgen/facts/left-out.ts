@@ -10,7 +10,8 @@ const REASONS = {
   unicode: "with an object that is a common word in another Unicode form (NFC is expected)",
   multiPiece: "with an object of several pieces",
   uncommon: "with an object outside the common words",
-  tokenCase: "with an object that the masked LM has in lower case only, as --objects lowercase takes it",
+  tokenCase:
+    "with an object that the masked LM has in lower case only, as --objects lowercase takes it",
   noToken: "with an object that is no token of the masked LM",
   tooLong: "too long for the models' positions",
   otherRun: "that another of the runs cannot be asked",
