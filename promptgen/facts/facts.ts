@@ -9,7 +9,8 @@
  *     common_vocabs/common_vocab_cased.txt          the words that an object may be, one a line
  *
  * The filter, on each split by itself: a repeated (subject, object) is dropped, then an object
- * outside the common words.
+ * outside the common words. As in the original code words are compared letter by letter: an object with
+ * a blank around it or in another case is dropped, and counted under that reason.
  */
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";

@@ -324,8 +324,16 @@ each(
   async (device, name) => {
     const run = await preparePromptGen(options);
     const examiner = examinerOf(device, run);
-    const { method: _, objects: _as, reader: mlm, seed, generator, data, relations, ...rest } =
-      options;
+    const {
+      method: _,
+      objects: _as,
+      reader: mlm,
+      seed,
+      generator,
+      data,
+      relations,
+      ...rest
+    } = options;
     const old = { generator, mlm, data, relations, ...rest, seed };
     const { data: facts, generator: writes, reader: reads } = run.contents;
     const contents = { data: facts, generator: writes, mlm: reads };
