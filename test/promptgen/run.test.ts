@@ -7,6 +7,8 @@ import {
   beginRun,
   bestPrompter,
   checkContents,
+  commonFacts,
+  fewerFacts,
   flatOptions,
   foldersOf,
   type Prepared,
@@ -188,6 +190,31 @@ test("facts whose question is too long are left out, and relations that lose a s
     less.benchmark.relations.map(({ id }) => id),
     ["R2"],
   );
+  assert.is(less.remarks.at(-1), `${sentence(2, 8)}, and relations R1 with them`);
+  const gone = less.benchmark.leftOut.map(({ relation, split, reason }) => [
+    relation,
+    split,
+    reason,
+  ]);
+  assert.equal(gone, [
+    ["R1", "train", "tooLong"],
+    ["R1", "test", "tooLong"],
+    ["R1", "train", "relation"],
+    ["R1", "train", "relation"],
+    ["R1", "dev", "relation"],
+  ]);
+  // a row beside others is about the same facts, or is none
+  assert.is(fewerFacts(whole, whole.benchmark), undefined);
+  assert.match(
+    fewerFacts(whole, {
+      ...whole.benchmark,
+      relations: [],
+      remarks: whole.remarks.slice(0, -1),
+    }) ?? "",
+    /^\[data\] 2 of 9 facts are too long .*; without Manual, for all rows are about the same facts$/,
+  );
+  const common = commonFacts(whole.benchmark.relations, [whole, less]);
+  assert.equal([common.relations.length, common.leftOut.length], [0, 7]);
   lines("LAMA-TREx/R2.jsonl", `${long} > Paris`);
   assert.is(await failure(prepared), `${sentence(3, 8)}, and no relation is left`);
 });

@@ -284,6 +284,7 @@ test("methods that are not trained run, and stand in one table with others", asy
   const first = ["--method", "majority", "--mlm", options.reader, "--relations", options.relations];
   const majority = await tool("train.ts", [...first, ...cpu, "--out", outs[0]]);
   assert.equal(majority.code, 0, majority.error);
+  assert.match(majority.out, /^--mlm is taken as --reader$/m);
   const template = await tool("train.ts", [
     ...["--method", "template", ...fixed, ...cpu],
     ...["--out", outs[1]],

@@ -196,6 +196,7 @@ async function main(): Promise<number> {
   const signal = onSignals();
   const device = await deviceOf(TOOL, given);
   console.log(`device: ${device.description}`);
+  if (given.mlm !== undefined) console.log("--mlm is taken as --reader");
   console.log(run.benchmark.answers);
   for (const remark of run.remarks) console.log(remark);
   const { relations } = run.benchmark;
