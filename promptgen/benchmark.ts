@@ -78,8 +78,10 @@ export const objectIds = (
 
 /** Throws one sentence for whatever is missing or does not fit. */
 export async function loadBenchmark(sources: BenchmarkSources): Promise<Benchmark> {
-  const checkpoint = await readCheckpoint(sources.reader);
-  const tokenizer = await loadTokenizer(sources.reader);
+  const [checkpoint, tokenizer] = await Promise.all([
+    readCheckpoint(sources.reader),
+    loadTokenizer(sources.reader),
+  ]);
   const has = (object: string) => tokenizer.wordIdOrUndefined(object) !== undefined;
   const facts = await loadFacts(sources.data, {
     relations: sources.relations,

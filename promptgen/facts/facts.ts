@@ -237,19 +237,16 @@ function oddities(relations: readonly Relation[]): string[] {
     }
   }
   const remark = (names: readonly string[], what: string): string[] =>
-    names.length === 0 ? [] : [`[data] ${names.length} ${what} (${listed(names)})`];
+    names.length === 0 ? [] : [`[data] ${what}: ${names.length} (${listed(names)})`];
   return [
-    ...remark(
-      across,
-      "facts of one split stand in an earlier one too and are kept, as the benchmark keeps them",
-    ),
+    ...remark(across, "facts that stand in an earlier split too, kept as the benchmark keeps them"),
     ...remark(
       replaced,
-      "facts hold U+FFFD, what a text in another encoding became, and are kept; write them anew",
+      "facts that hold U+FFFD, what a text in another encoding became, kept though they should be written anew",
     ),
     ...remark(
       around,
-      "facts have a blank or an invisible character around the subject and are kept as they are",
+      "facts with a blank or an invisible character around the subject, kept as they are",
     ),
   ];
 }
@@ -414,7 +411,7 @@ async function choose(
     const tests = join(root, "LAMA-TREx");
     const others: string[] = [];
     for (const id of known.keys()) others.push(...(await besides(join(tests, id), id)));
-    const there = others.length === 0 ? "" : ` (${listed(others)} are not read)`;
+    const there = others.length === 0 ? "" : ` (not read: ${listed(others)})`;
     throw new Error(
       wanted === undefined
         ? `[data] ${tests} holds no file of a known relation${there}; the test facts of P17 go to P17.jsonl`

@@ -122,9 +122,9 @@ filter("facts in two splits, lossy ones and subjects with blanks are kept and sa
   const { relations, remarks } = await loadFacts(data, { relations: ["R2"] });
   assert.is(relations[0].test.length, 3);
   assert.equal(remarks, [
-    "[data] 2 facts of one split stand in an earlier one too and are kept, as the benchmark keeps them (R2: Louvre > Paris, R2: Forum > Rome)",
-    "[data] 1 facts hold U+FFFD, what a text in another encoding became, and are kept; write them anew (R2: M\uFFFDnster > Paris)",
-    '[data] 1 facts have a blank or an invisible character around the subject and are kept as they are (R2: "Orsay ")',
+    "[data] facts that stand in an earlier split too, kept as the benchmark keeps them: 2 (R2: Louvre > Paris, R2: Forum > Rome)",
+    "[data] facts that hold U+FFFD, what a text in another encoding became, kept though they should be written anew: 1 (R2: M\uFFFDnster > Paris)",
+    '[data] facts with a blank or an invisible character around the subject, kept as they are: 1 (R2: "Orsay ")',
   ]);
 });
 

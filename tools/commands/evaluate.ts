@@ -266,7 +266,7 @@ async function main(): Promise<number> {
       ({ relation, fact }) => `${relation}: ${printable(fact.subject)}`,
     );
     console.log(
-      `[data] ${names.length} facts are asked of no run, for one of the runs cannot be asked them (${listed(names)})`,
+      `[data] facts that are left out, for one of the runs cannot be asked them: ${names.length} (${listed(names)})`,
     );
   }
   const fixed = await fixedResults(device, asked, first.run.options);
