@@ -64,7 +64,9 @@ export function commonWordIds(reader: Tokenizer, words: readonly string[]): Comm
   const found = words.filter(has);
   const lower = missing.filter((word) => has(lowercased(word, has))).length;
   const inLower =
-    lower === 0 ? "" : `; ${lower} of them are one in lower case, which --objects lowercase takes`;
+    lower === 0 || 2 * lower < missing.length
+      ? ""
+      : `; ${lower} of them are one in lower case, which --objects lowercase takes`;
   const message =
     missing.length === 0
       ? ""

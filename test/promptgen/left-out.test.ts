@@ -251,12 +251,15 @@ line(
       ["New York", "multiPiece"],
       ["Ur", "noToken"],
     ]);
+    // to a cased masked LM a word in another case is another word, of pieces
+    const cased = splitByVocabulary([relation("P1", all, all, all)], has, () => 2);
+    assert.equal(reasons(cased.leftOut).slice(0, 1), [["Paris", "multiPiece"]]);
     const upper = [fact("x", "Paris"), fact("x", "Ur")];
     assert.throws(
       () => splitByVocabulary([relation("P1", upper, upper, upper)], has),
       /no relation is left: it is a matter of case: the masked LM has 3 of the 6 in lower case; give --objects lowercase, or use a cased masked LM$/,
     );
-    const none = [fact("x", "Ur")];
+    const none = [fact("x", "Ur"), fact("x", "Or"), fact("x", "Paris")];
     assert.throws(
       () => splitByVocabulary([relation("P1", none, none, none)], has),
       /no relation is left: use a masked LM whose vocabulary holds the objects$/,
@@ -299,6 +302,8 @@ answers("words that are tokens in lower case only", () => {
     message,
     /3 of 4 common words .* \(Cat, The, dog\); 2 of them are one in lower case, which --objects lowercase takes$/,
   );
+  const few = commonWordIds(bert, ["Cat", "dog", "bird", "cat"]);
+  assert.match(few.message, /\(Cat, dog, bird\)$/, "no advice where few are");
   assert.throws(
     () => commonWordIds(bert, ["Cat"]),
     /--objects lowercase takes; no answer is left$/,
