@@ -7,14 +7,16 @@ import { readCheckpoint } from "../models/formats/checkpoint.ts";
 import { maskedLM } from "../models/registry.ts";
 import { checkRows, rowsRemark } from "../models/rows.ts";
 import { loadTokenizer, remembering, type Tokenizer } from "../models/tokenizer/tokenizer.ts";
-import { answerMask, commonWordIds } from "./answers.ts";
+import { answerMask, answersLine, commonWordIds } from "./answers.ts";
 import {
   type Fact,
   loadFacts,
+  lowercased,
   type Relation,
   type Split,
   splitByVocabulary,
 } from "./facts/facts.ts";
+import { type LeftOut, leftOutMessage, SPLITS } from "./facts/left-out.ts";
 import { Reader } from "./reader.ts";
 import { checkpointFingerprint, textFingerprint } from "./training/fingerprint.ts";
 import { filledUp } from "./training/padding.ts";
@@ -27,7 +29,12 @@ export type BenchmarkSources = {
   readonly reader: string;
   /** Ids of relations; all when left out. */
   readonly relations?: readonly string[] | undefined;
+  /** How objects and answer words are spelled; an uncased masked LM has them in lower case only. Default: as written. */
+  readonly objects?: ObjectSpelling | undefined;
 };
+
+export const OBJECT_SPELLINGS = ["as-written", "lowercase"] as const;
+export type ObjectSpelling = (typeof OBJECT_SPELLINGS)[number];
 
 /** The reader, the facts and the answers of a run. */
 export type Benchmark = {
@@ -41,6 +48,10 @@ export type Benchmark = {
   readonly relations: readonly Relation[];
   /** u32 [vocab_size], see `answerMask`. */
   readonly allowed: Tensor;
+  /** One line: how many words an answer is chosen from, and where they come from. */
+  readonly answers: string;
+  /** Every fact of the files that is not in `relations`. */
+  readonly leftOut: readonly LeftOut[];
   /** Sentences about what was left out; empty when nothing was. */
   readonly remarks: readonly string[];
   /** Fingerprints of the contents, by the option that names them. */
@@ -53,7 +64,7 @@ export type Item = { readonly relation: Relation; readonly fact: Fact };
 /** The word that stands for no subject at all. */
 export const NONE = "None";
 
-export const SPLITS = ["train", "dev", "test"] as const satisfies readonly Split[];
+export { SPLITS };
 
 /** All facts of a split, relation by relation. */
 export const itemsOf = (relations: readonly Relation[], split: Split): Item[] =>
@@ -68,11 +79,15 @@ export const objectIds = (
 
 /** Throws one sentence for whatever is missing or does not fit. */
 export async function loadBenchmark(sources: BenchmarkSources): Promise<Benchmark> {
-  const facts = await loadFacts(sources.data, { relations: sources.relations });
   const [checkpoint, tokenizer] = await Promise.all([
     readCheckpoint(sources.reader),
     loadTokenizer(sources.reader),
   ]);
+  const has = (object: string) => tokenizer.wordIdOrUndefined(object) !== undefined;
+  const facts = await loadFacts(sources.data, {
+    relations: sources.relations,
+    spell: sources.objects === "lowercase" ? (word) => lowercased(word, has) : undefined,
+  });
   const lm = maskedLM(checkpoint);
   const { cls, sep, mask, pad } = tokenizer;
   const rows = lm.config.vocab_size;
@@ -86,13 +101,24 @@ export async function loadBenchmark(sources: BenchmarkSources): Promise<Benchmar
   }
   const words = commonWordIds(tokenizer, facts.commonVocabulary);
   read(words.ids);
-  const has = (object: string) => tokenizer.wordIdOrUndefined(object) !== undefined;
-  const inside = splitByVocabulary(facts.relations, has);
   const encode = (text: string): number[] => {
     const ids = tokenizer.encode(text);
     read(ids);
     return ids;
   };
+  const pieces = (object: string): number => {
+    const ids = tokenizer.encode(object);
+    return ids.includes(tokenizer.unk) ? 1 : ids.length;
+  };
+  const inside = splitByVocabulary(facts.relations, has, pieces);
+  const uncommon = facts.leftOut.map((one): LeftOut => {
+    const several = one.reason === "uncommon" && pieces(one.fact.object) > 1;
+    return several ? { ...one, reason: "multiPiece" } : one;
+  });
+  const leftOut = [...uncommon, ...inside.leftOut];
+  const lines = Object.values(facts.counts).reduce((sum, { raw }) => sum + raw, 0);
+  const ids = facts.relations.map(({ id }) => id);
+  const left = leftOutMessage(leftOut, lines, ids, inside.emptied);
   return {
     data: sources.data,
     reader: new Reader(lm, { cls, sep, mask, pad }),
@@ -100,14 +126,23 @@ export async function loadBenchmark(sources: BenchmarkSources): Promise<Benchmar
     encode: remembering({ encode }),
     relations: inside.relations,
     allowed: answerMask(words.ids, lm.config.vocab_size),
+    answers: answersLine(words, facts.words),
+    leftOut,
     remarks: [
       ...lm.weights.remarks,
       rowsRemark(tokenizer, rows, sources.reader) ?? "",
+      ...facts.remarks,
       words.message,
-      inside.message,
+      left,
     ].filter((text) => text !== ""),
     contents: {
-      data: textFingerprint(JSON.stringify(facts)),
+      data: textFingerprint(
+        JSON.stringify({
+          relations: facts.relations,
+          commonVocabulary: facts.commonVocabulary,
+          counts: facts.counts,
+        }),
+      ),
       reader: await checkpointFingerprint(checkpoint),
     },
   };

@@ -5,15 +5,19 @@
 import { existsSync } from "node:fs";
 import { isAbsolute, resolve } from "node:path";
 import type { Device } from "../engine/device.ts";
+import { printable } from "../models/errors.ts";
 import {
   type Benchmark,
   type BenchmarkSources,
   type Item,
   itemsOf,
   loadBenchmark,
+  OBJECT_SPELLINGS,
+  type ObjectSpelling,
   SPLITS,
 } from "./benchmark.ts";
-import type { Fact, Relation, Split } from "./facts/facts.ts";
+import type { Relation } from "./facts/facts.ts";
+import { keptFacts, type LeftOut, listed } from "./facts/left-out.ts";
 import { bucketsFor, Examiner, FILLERS, type Measured } from "./measure.ts";
 import { methodOf } from "./methods/index.ts";
 import { Joined, type Method, type Prompter, untrained } from "./methods/method.ts";
@@ -39,6 +43,13 @@ export const SHARED_OPTIONS = {
     help: "facts in the layout of the OptiPrompt archive: autoprompt_data/, LAMA-TREx/, relation_metainfo/, common_vocabs/",
     initial: WORLD,
   },
+  objects: {
+    kind: "choice",
+    value: "CASE",
+    help: "as-written, or lowercase: objects and answer words in lower case, which an uncased masked LM needs",
+    initial: "as-written",
+    choices: OBJECT_SPELLINGS,
+  },
   seed: {
     kind: "number",
     value: "N",
@@ -55,6 +66,7 @@ export type RunOptions = {
   /** Folders, or for models names on the Hub; "world" is what comes with the package. */
   readonly reader: string;
   readonly data: string;
+  readonly objects: ObjectSpelling;
   /** Ids joined by commas; empty for all. */
   readonly relations: string;
   readonly seed: number;
@@ -67,11 +79,12 @@ export function runOptions(given: Options, world = false): RunOptions {
   const { method: name = "promptgen", relations = "", ...rest } = given;
   const method = methodOf(String(name));
   const all = optionsOf({ ...SHARED_OPTIONS, ...method.options }, rest, world);
-  const { reader, data, seed, ...own } = all;
+  const { reader, data, objects, seed, ...own } = all;
   return {
     method: method.name,
     reader: String(reader),
     data: String(data),
+    objects: objects === "lowercase" ? objects : "as-written",
     relations: String(relations),
     seed: Number(seed),
     own,
@@ -102,13 +115,14 @@ export type Prepared = {
 
 /** Where the facts and the reader are. */
 export async function sourcesOf(
-  { data, reader, relations }: RunOptions,
+  { data, reader, objects, relations }: RunOptions,
   locate: Locate = asItIs,
 ): Promise<BenchmarkSources> {
   const world = embeddedWorld();
   return {
     data: data === WORLD ? world.data : resolve(data),
     reader: reader === WORLD ? world.bert : await place(reader, locate),
+    objects,
     relations: relations === "" ? undefined : relations.split(","),
   };
 }
@@ -152,11 +166,11 @@ export async function prepareOn(
     own[name] = given === WORLD ? world.bart : await place(given, locate);
   }
   const prompter = await method.open(loaded, own, saved);
-  const { relations, message } = withinLimit(loaded.relations, prompter);
+  const { relations, leftOut, message } = withinLimit(loaded.relations, prompter);
   return {
     method,
     options,
-    benchmark: { ...loaded, relations },
+    benchmark: { ...loaded, relations, leftOut: [...loaded.leftOut, ...leftOut] },
     prompter,
     buckets: bucketsFor(prompter, relations),
     remarks: [...loaded.remarks, ...(prompter.remarks ?? []), ...(message === "" ? [] : [message])],
@@ -168,44 +182,49 @@ export async function prepareOn(
 function withinLimit(
   relations: readonly Relation[],
   prompter: Prompter,
-): { readonly relations: readonly Relation[]; readonly message: string } {
+): {
+  readonly relations: readonly Relation[];
+  readonly leftOut: readonly LeftOut[];
+  readonly message: string;
+} {
   const subjects = (item: Item) => FILLERS.map((filler) => filler.of(item));
   const fits = (item: Item) =>
     prompter.width({ ...item, subjects: subjects(item) }) <= prompter.limit;
   const all = SPLITS.flatMap((split) => itemsOf(relations, split));
-  const dropped = all.filter((item) => !fits(item));
-  if (dropped.length === 0) return { relations, message: "" };
-  const kept = keptFacts(relations, (fact, relation) => fits({ relation, fact }));
+  const kept = keptFacts(relations, (fact, relation) =>
+    fits({ relation, fact }) ? undefined : "tooLong",
+  );
+  const dropped = kept.leftOut.filter(({ reason }) => reason === "tooLong");
+  if (dropped.length === 0) return { ...kept, message: "" };
   const message =
     `[data] ${dropped.length} of ${all.length} facts are too long for the models' positions, more than ` +
-    `${prompter.limit} pieces (${dropped[0].fact.subject.slice(0, 40)}, ...); they are left out`;
-  if (kept.length === 0) throw new Error(`${message}, and no relation is left`);
-  return { relations: kept, message };
+    `${prompter.limit} pieces (${printable(dropped[0].fact.subject.slice(0, 40))}, ...); they are left out`;
+  if (kept.relations.length === 0) throw new Error(`${message}, and no relation is left`);
+  const { emptied } = kept;
+  const gone = emptied.length === 0 ? "" : `, and relations ${listed(emptied, 8)} with them`;
+  return { ...kept, message: `${message}${gone}` };
 }
 
-/** What of `relations` every one of some runs on one benchmark can be asked about. */
+/** Why a row beside others would be about fewer facts than they are, and is none; undefined where it is about the same. */
+export function fewerFacts(run: Prepared, { relations, remarks }: Benchmark): string | undefined {
+  const count = (own: readonly Relation[]) => itemsOf(own, "test").length;
+  if (count(run.benchmark.relations) === count(relations)) return undefined;
+  const said = run.remarks.filter((remark) => !remarks.includes(remark));
+  return `${said.join(" ")}; without ${run.method.row(run.options.own)}, for all rows are about the same facts`;
+}
+
+/** What of `relations` every one of some runs on one benchmark can be asked about, and the facts that one cannot. */
 export function commonFacts(
   relations: readonly Relation[],
   runs: readonly Prepared[],
-): readonly Relation[] {
+): ReturnType<typeof keptFacts> {
   const kept = runs.map(
     ({ benchmark }) =>
       new Set(SPLITS.flatMap((split) => itemsOf(benchmark.relations, split)).map((i) => i.fact)),
   );
-  return keptFacts(relations, (fact) => kept.every((own) => own.has(fact)));
-}
-
-/** The relations with the facts that are kept; one that loses a whole split goes. */
-function keptFacts(
-  relations: readonly Relation[],
-  keep: (fact: Fact, relation: Relation) => boolean,
-): readonly Relation[] {
-  return relations
-    .map((relation) => {
-      const of = (split: Split) => relation[split].filter((fact) => keep(fact, relation));
-      return { ...relation, train: of("train"), dev: of("dev"), test: of("test") };
-    })
-    .filter((relation) => SPLITS.every((split) => relation[split].length > 0));
+  return keptFacts(relations, (fact) =>
+    kept.every((own) => own.has(fact)) ? undefined : "otherRun",
+  );
 }
 
 /** An examiner of the facts of a run. */

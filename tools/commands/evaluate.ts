@@ -2,7 +2,9 @@
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { Device } from "../../engine/device.ts";
+import { printable } from "../../models/errors.ts";
 import { type Benchmark, itemsOf, loadBenchmark } from "../../promptgen/benchmark.ts";
+import { countLeftOut, type LeftOut, listed } from "../../promptgen/facts/left-out.ts";
 import { Examiner, type Measured } from "../../promptgen/measure.ts";
 import { methodOf } from "../../promptgen/methods/index.ts";
 import { spread } from "../../promptgen/report/figures.ts";
@@ -15,6 +17,7 @@ import {
   checkContents,
   commonFacts,
   examinerOf,
+  fewerFacts,
   flatOptions,
   foldersOf,
   type Prepared,
@@ -92,9 +95,13 @@ async function fixedResults(
       console.log(error instanceof Error ? error.message : String(error));
       continue;
     }
-    const measured = await examinerOf(device, prepared).measure(
-      itemsOf(benchmark.relations, "test"),
-    );
+    const fewer = fewerFacts(prepared, benchmark);
+    if (fewer !== undefined) {
+      console.log(fewer);
+      continue;
+    }
+    const test = itemsOf(benchmark.relations, "test");
+    const measured = await examinerOf(device, prepared).measure(test);
     if (!measured) continue;
     const [scores, none] = measured.scores;
     results.push({ row: prepared.method.row(own), scores, none });
@@ -241,12 +248,27 @@ async function main(): Promise<number> {
   }
   for (const { run } of runs) checkContents(run, benchmark);
   // every row is about the same facts
-  const relations = commonFacts(benchmark.relations, [...prepared.values()]);
+  const common = commonFacts(benchmark.relations, [...prepared.values()]);
+  const { relations } = common;
+  if (relations.length === 0) {
+    throw new UsageError(
+      `[${TOOL}] there is no fact that all runs can be asked; evaluate them one by one`,
+    );
+  }
   const asked = { ...benchmark, relations };
   const device = await deviceOf(TOOL, values);
   console.log(`device: ${device.description}`);
   const remarks = new Set([...prepared.values()].flatMap((one) => one.remarks));
+  console.log(benchmark.answers);
   for (const remark of remarks) console.log(remark);
+  if (prepared.size > 1 && common.leftOut.length > 0) {
+    const names = common.leftOut.map(
+      ({ relation, fact }) => `${relation}: ${printable(fact.subject)}`,
+    );
+    console.log(
+      `[data] facts that are left out, for one of the runs cannot be asked them: ${names.length} (${listed(names)})`,
+    );
+  }
   const fixed = await fixedResults(device, asked, first.run.options);
   const examiners = new Map<string, Examiner>();
   const results: RunResult[] = [];
@@ -260,7 +282,12 @@ async function main(): Promise<number> {
     }
     const result = await evaluate(device, { prepared: own, examiner: examiners.get(key) }, entry);
     results.push(result);
-    await entry.folder.writeJson("results.json", resultsFile(result, own, fixed));
+    const gone = new Set(made.benchmark.leftOut.map(({ fact }) => fact));
+    const leftOut = [
+      ...made.benchmark.leftOut,
+      ...common.leftOut.filter(({ fact }) => !gone.has(fact)),
+    ];
+    await entry.folder.writeJson("results.json", resultsFile(result, own, leftOut, fixed));
   }
   const groups = alike(results);
   const rows = groups.map((own, i): Result => {
@@ -276,7 +303,12 @@ async function main(): Promise<number> {
   return 0;
 }
 
-function resultsFile(result: RunResult, { method }: Prepared, fixed: readonly Result[]) {
+function resultsFile(
+  result: RunResult,
+  { method, remarks }: Prepared,
+  leftOut: readonly LeftOut[],
+  fixed: readonly Result[],
+) {
   const { run, row, alpha, best, measured } = result;
   const others = fixed.filter((other) => other.row !== row);
   const fillers = (none: Scores | undefined) => (none ? { None: none } : {});
@@ -294,6 +326,8 @@ function resultsFile(result: RunResult, { method }: Prepared, fixed: readonly Re
       })),
       { row, alpha, own: measured.scores[0], fillers: fillers(measured.scores[1]) },
     ],
+    leftOut: countLeftOut(leftOut),
+    remarks,
   });
 }
 

@@ -4,6 +4,7 @@ import { relative, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import type { Device } from "../../engine/device.ts";
 import { type Item, itemsOf } from "../../promptgen/benchmark.ts";
+import { countLeftOut } from "../../promptgen/facts/left-out.ts";
 import { Examiner, type Measured } from "../../promptgen/measure.ts";
 import { METHODS, methodOf } from "../../promptgen/methods/index.ts";
 import type { Method } from "../../promptgen/methods/method.ts";
@@ -16,6 +17,7 @@ import {
   bestPrompter,
   checkContents,
   examinerOf,
+  fewerFacts,
   flatOptions,
   type Prepared,
   prepare,
@@ -194,6 +196,8 @@ async function main(): Promise<number> {
   const signal = onSignals();
   const device = await deviceOf(TOOL, given);
   console.log(`device: ${device.description}`);
+  if (given.mlm !== undefined) console.log("--mlm is taken as --reader");
+  console.log(run.benchmark.answers);
   for (const remark of run.remarks) console.log(remark);
   const { relations } = run.benchmark;
   const counts = (["train", "dev", "test"] as const).map(
@@ -316,6 +320,8 @@ async function conclude(
     best,
     distinctPrompts: measured.distinct,
     rows,
+    leftOut: countLeftOut(benchmark.leftOut),
+    remarks: run.remarks,
   });
   await folder.writeJson("results.json", results);
 }
@@ -339,6 +345,11 @@ async function baselines(
       benchmark,
       runOptions({ method: name, reader, data, relations, seed }),
     );
+    const fewer = fewerFacts(other, benchmark);
+    if (fewer !== undefined) {
+      console.log(fewer);
+      continue;
+    }
     const test = itemsOf(benchmark.relations, "test");
     const measured = await examinerOf(device, other).measure(test);
     if (measured) found.push({ row: other.method.row(other.options.own), measured });
