@@ -99,14 +99,16 @@ export class WebGPUDevice implements Device {
       maxWorkgroupStorage: gpu.limits.maxComputeWorkgroupStorageSize,
     };
     if (options.profile || this.debug > 0) this.profiler = profiler(gpu, this.debug);
-    gpu.addEventListener("uncapturederror", (e) => {
-      this.#failure ??= new DeviceLostError(`[webgpu] ${e.error.message}`);
-    });
+    gpu.addEventListener("uncapturederror", this.#onError);
     gpu.lost.then((info) => {
       if (info.reason === "destroyed") return;
       this.#failure ??= new DeviceLostError(`[webgpu] the device was lost: ${info.message}`);
     });
   }
+
+  readonly #onError = (e: GPUUncapturedErrorEvent): void => {
+    this.#failure ??= new DeviceLostError(`[webgpu] ${e.error.message}`);
+  };
 
   /** Throws what went wrong on the device since the last call, if anything did. */
   assertHealthy(): void {
@@ -539,6 +541,8 @@ export class WebGPUDevice implements Device {
 
   destroy(): void {
     this.#failure = destroyed("webgpu");
+    // Dawn's side holds the listener, which holds this side, which holds Dawn's: a circle that nobody collects
+    this.gpu.removeEventListener("uncapturederror", this.#onError);
     this.gpu.destroy();
   }
 }
