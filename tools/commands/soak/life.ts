@@ -255,7 +255,9 @@ export class Life {
   /** Several calls at once, of the same plans and of others, while uncompiled tensors and states are read. */
   async #burst(): Promise<void> {
     const draws = this.#draws;
-    const calls = Array.from({ length: 2 + draws.below(8) }, () => this.#start());
+    // few, or more than memory has room for at once
+    const most = draws.below(4) === 0 ? 40 : 8;
+    const calls = Array.from({ length: 2 + draws.below(most) }, () => this.#start());
     const others = [
       ...(draws.below(2) ? [this.#uncompiled(1 + draws.below(4))] : []),
       ...(draws.below(2) ? [this.#readStates()] : []),

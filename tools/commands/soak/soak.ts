@@ -4,7 +4,7 @@ import { type Counts, Life, noCounts, SoakError } from "./life.ts";
 import { Draws } from "./programs.ts";
 
 /** Bytes that a device may use: little, so that plans have to go. */
-const BUDGETS = [3e6, 6e6, 2e7];
+const BUDGETS = [1.6e6, 3e6, 2e7];
 /** Devices after which the process has taken what it needs. */
 const SETTLED = 4;
 /** What the resident memory may grow by from there. */
