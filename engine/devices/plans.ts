@@ -128,6 +128,11 @@ export class LoadedPlans {
     }
   }
 
+  /** Whether no plan is loaded. Slots are as large as every loaded plan wants them: they can go only then. */
+  get empty(): boolean {
+    return this.#plans.size === 0;
+  }
+
   #anyAwaited(): boolean {
     return [...this.#plans].some((p) => p.waiting > 0);
   }

@@ -244,7 +244,10 @@ export class CPUDevice implements Device {
     const enough = (bytes: number, i: number): boolean => (this.#slots[i]?.bytes ?? -1) >= bytes;
     if (slots.every(enough)) return;
     const growth = slots.map((bytes, i) => Math.max(0, bytes - this.#slotBytes(i)));
-    if (!this.#makeRoom(growth)) this.#releaseSlots();
+    if (!this.#makeRoom(growth)) {
+      if (this.#plans.empty) this.#releaseSlots();
+      else this.#heap.require(growth, "an intermediate");
+    }
     slots.forEach((bytes, i) => {
       if (enough(bytes, i)) return;
       const old = this.#slots[i];
@@ -267,7 +270,7 @@ export class CPUDevice implements Device {
     return this.#heap.fits(sizes);
   }
 
-  /** Lets all slots go: they are as large as the largest of any plan, and each plan reserves its own before it runs. */
+  /** Lets all slots go: they are as large as the largest of any plan that was ever loaded. */
   #releaseSlots(): void {
     for (const slot of this.#slots) if (slot) this.free(slot.at);
     this.#slots = [];
@@ -325,7 +328,10 @@ export class CPUDevice implements Device {
   async #load(plan: Plan): Promise<CPUExecutable> {
     let packs = plan.launches.map(panelsOf);
     let plain = this.#plainStates(plan, packs);
-    if (!this.#makeRoom(this.#needs(plan, plain, packs))) this.#releaseSlots();
+    if (!this.#makeRoom(this.#needs(plan, plain, packs))) {
+      if (!this.#plans.empty) this.#heap.require(this.#needs(plan, plain, packs), "the plan");
+      this.#releaseSlots();
+    }
     if (!this.#heap.fits(this.#needs(plan, plain, packs))) {
       // panels are for speed: a large model may still fit without more of them
       packs = packs.map((pack) => (pack && this.#panelsMade(pack) ? pack : undefined));

@@ -298,7 +298,10 @@ export class WebGPUDevice implements Device {
   reserve(slots: readonly number[], scratch: number): void {
     const growth = this.#growth(slots, scratch);
     if (growth.every((bytes) => bytes === 0)) return;
-    if (!this.#makeRoom(growth)) this.#releaseSlots();
+    if (!this.#makeRoom(growth)) {
+      if (!this.#plans.empty) this.#refuse(total(growth), "an intermediate", this.#budget);
+      this.#releaseSlots();
+    }
     slots.forEach((bytes, i) => {
       const old = this.#slots[i];
       if (old && old.size >= bytes) return;
@@ -319,7 +322,7 @@ export class WebGPUDevice implements Device {
     return this.storage(bytes, what);
   }
 
-  /** Lets slots and scratch go: they are as large as the largest of any plan, and each plan reserves its own before it runs. */
+  /** Lets slots and scratch go: they are as large as the largest of any plan that was ever loaded. */
   #releaseSlots(): void {
     for (const buffer of [...this.#slots, this.#scratch]) if (buffer) this.destroyBuffer(buffer);
     this.#slots = [];
@@ -436,7 +439,7 @@ export class WebGPUDevice implements Device {
     return this.#plans.exclusively(() =>
       this.#granted("the plan", () => {
         const needs = () => [...own, ...this.#growth(plan.slots, scratch)];
-        if (!this.#makeRoom(needs())) this.#releaseSlots();
+        if (!this.#makeRoom(needs()) && this.#plans.empty) this.#releaseSlots();
         if (!this.#makeRoom(needs())) this.#refuse(total(needs()), "the plan", this.#budget);
         return new WebGPUExecutable(this, plan, steps, params);
       }),

@@ -59,6 +59,7 @@ const KEPT_RUNS = 2;
 const PATIENCE_MS = 120_000;
 const MOST_ROWS = 12;
 const MOST_COLUMNS = 1500;
+const LONG_LAUNCHES = 300;
 
 type Function_ = {
   readonly program: Program;
@@ -100,6 +101,8 @@ export class Life {
   readonly #swap: () => Promise<Output<Record<string, Tensor>>>;
   readonly #project: (x: Tensor) => Promise<Output<Tensor>>;
   readonly #change: (x: Tensor) => Promise<Output<Tensor>>;
+  readonly #longer: (x: Tensor) => Promise<Output<Tensor>>;
+  readonly #longCalls = new Map<string, number>();
   readonly #stateCalls = new Map<string, number>();
   readonly #projectCalls = new Map<string, number>();
   #held: Held[] = [];
@@ -137,6 +140,11 @@ export class Life {
       assign(a.tensor, b.tensor);
       assign(b.tensor, a.tensor);
       return { a: a.tensor, last: slice(b.tensor, 0, 3, 4) };
+    });
+    this.#longer = compile(device, (x: Tensor) => {
+      let y = x;
+      for (let i = 0; i < LONG_LAUNCHES; i++) y = add(y, 1);
+      return y;
     });
     this.#project = compile(device, (x: Tensor) => matmul(x, this.#factor.tensor));
     this.#change = compile(device, (x: Tensor) => {
@@ -180,11 +188,12 @@ export class Life {
     }
   }
 
-  /** A shape from a few or, mostly, from all. */
-  #input(): Matrix {
+  /** A shape from a few, from all or from the large ones. */
+  #input(large = false): Matrix {
     const draws = this.#draws;
-    const rows = 1 + draws.below(MOST_ROWS);
-    const columns = draws.below(3) === 0 ? 64 : 1 + draws.below(MOST_COLUMNS);
+    const rows = large ? MOST_ROWS : 1 + draws.below(MOST_ROWS);
+    const some = draws.below(3) === 0 ? 64 : 1 + draws.below(MOST_COLUMNS);
+    const columns = large ? MOST_COLUMNS - draws.below(100) : some;
     this.#seen.add(`${rows} ${columns}`);
     return whole(rows, columns, draws);
   }
@@ -209,9 +218,9 @@ export class Life {
   }
 
   /** Calls a random program on a random matrix. */
-  async #start(): Promise<Held> {
+  async #start(large = false): Promise<Held> {
     const f = this.#draws.pick(this.#functions);
-    const x = this.#input();
+    const x = this.#input(large);
     const plan = `${x.rows}, ${x.columns}`;
     const call = this.#count(f.calls, plan);
     const what = `${f.program.name} of [${plan}], call ${call}`;
@@ -221,6 +230,16 @@ export class Life {
 
   #mayBeGone({ calls, plan, call }: Held): boolean {
     return (calls.get(plan) ?? 0) - call >= KEPT_RUNS;
+  }
+
+  /** Calls what takes long. */
+  async #long(): Promise<Held> {
+    const plan = "long";
+    const call = this.#count(this.#longCalls, plan);
+    const x = whole(MOST_ROWS, MOST_COLUMNS, this.#draws);
+    const want = [{ ...x, data: x.data.map((v) => v + LONG_LAUNCHES) }];
+    const results = [await this.#longer(upload(x))];
+    return { what: `long, call ${call}`, results, want, calls: this.#longCalls, plan, call };
   }
 
   /** Reads all results of a call. One whose memory was reused says so; before that it must be there. */
@@ -255,14 +274,16 @@ export class Life {
   /** Several calls at once, of the same plans and of others, while uncompiled tensors and states are read. */
   async #burst(): Promise<void> {
     const draws = this.#draws;
-    // few, or more than memory has room for at once
-    const most = draws.below(4) === 0 ? 40 : 8;
-    const calls = Array.from({ length: 2 + draws.below(most) }, () => this.#start());
+    const many = draws.below(6) === 0;
+    // behind long runs wait more calls than memory has room for
+    const long = Array.from({ length: many ? 5 : 0 }, () => this.#long());
+    if (many) await Promise.race(long);
+    const calls = Array.from({ length: 2 + draws.below(many ? 30 : 8) }, () => this.#start(many));
     const others = [
       ...(draws.below(2) ? [this.#uncompiled(1 + draws.below(4))] : []),
       ...(draws.below(2) ? [this.#readStates()] : []),
     ];
-    const all = await Promise.all(calls);
+    const all = await Promise.all([...long, ...calls]);
     await Promise.all([...all.map((held) => this.#dispose(held)), ...others]);
   }
 
