@@ -1,4 +1,6 @@
 /** Lives of devices, one after the other, with random numbers of one seed; memory must stay flat over all of them. */
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import type { Device } from "../../../engine/device.ts";
 import { type Counts, Life, noCounts, SoakError } from "./life.ts";
 import { Draws } from "./programs.ts";
@@ -34,6 +36,9 @@ export async function soak({
   readonly ended: (counts: Counts) => boolean;
   readonly onStep?: (counts: Counts) => void;
 }): Promise<Soaked> {
+  // what is measured is what is held, not what nobody has collected yet
+  setFlagsFromString("--expose-gc");
+  const collect: () => void = runInNewContext("gc");
   const draws = new Draws(seed);
   const counts = noCounts();
   const seen = new Set<string>();
@@ -51,7 +56,7 @@ export async function soak({
         onStep(counts);
       }
       await one.end();
-      globalThis.gc?.();
+      collect();
       const { rss } = process.memoryUsage();
       most = Math.max(most, rss);
       if (counts.devices <= SETTLED) settled = most;
