@@ -26,7 +26,7 @@ export type Memory =
   | { readonly kind: "slot"; readonly index: number }
   | { readonly kind: "state"; readonly state: Tensor }
   | { readonly kind: "input"; readonly index: number }
-  | { readonly kind: "constant"; readonly tensor: Tensor };
+  | { readonly kind: "constant"; readonly index: number };
 
 /** A window of one memory. Bytes. */
 export type Region = {
@@ -56,6 +56,8 @@ export type Plan = {
   readonly inputs: readonly TensorSpec[];
   readonly outputs: readonly Region[];
   readonly states: readonly Tensor[];
+  /** Tensors of host data that stand in the plan. */
+  readonly constants: readonly Tensor[];
   /** Bytes of each shared slot. */
   readonly slots: readonly number[];
 };
@@ -137,6 +139,7 @@ class Planner {
   /** Their copies, made before the state is written. */
   #saved = new Map<Tensor, Tensor>();
   #launches: { launch: Launch; op: string }[] = [];
+  #constants: Tensor[] = [];
 
   constructor(outputs: readonly Tensor[], effects: readonly Assign[], inputs: readonly Tensor[]) {
     this.#outputs = outputs;
@@ -407,9 +410,11 @@ class Planner {
     });
     return {
       launches,
-      inputs: this.#inputs,
+      // without the tensors, which hold the data of the first call
+      inputs: this.#inputs.map(({ shape, dtype }) => ({ shape, dtype })),
       outputs: results.map(region),
       states: [...states],
+      constants: this.#constants,
       slots: order.map((slot) => slots[slot]),
     };
   }
@@ -420,7 +425,10 @@ class Planner {
     if (root.node.op === stateOp) return { kind: "state", state: root };
     const index = this.#inputs.indexOf(root);
     if (index >= 0) return { kind: "input", index };
-    if (root.node.op === constantOp) return { kind: "constant", tensor: root };
+    if (root.node.op === constantOp) {
+      const known = this.#constants.indexOf(root);
+      return { kind: "constant", index: known >= 0 ? known : this.#constants.push(root) - 1 };
+    }
     return fail("plan", `${root} is used but never written`);
   }
 }

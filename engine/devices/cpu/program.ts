@@ -42,6 +42,20 @@ export function panelsOf(launch: PlanLaunch): Pack | undefined {
   };
 }
 
+/** The most words that the program of these launches and of `packs` packings can have. */
+export function mostWords(
+  launches: readonly PlanLaunch[],
+  packs: number,
+  { fields }: Kernels,
+): number {
+  const row = launchRow.words + segmentRow.words;
+  const packing = packs > 0 ? segmentRow.words + packs * (row + fields.pack_panels.length) : 0;
+  return launches.reduce(
+    (sum, { kernel }) => sum + row + fields[kernel].length,
+    header.words + packing,
+  );
+}
+
 /** A plan in the order in which the CPU runs it; addresses come later, by `write`. */
 export class Program {
   readonly launches: readonly CPULaunch[];

@@ -1,9 +1,9 @@
 /** A plan that is loaded on WebGPU: its buffers and bind groups, and how one run is encoded. */
-import type { Executable, Run } from "../../device.ts";
-import type { Plan } from "../../plan.ts";
+import type { Run } from "../../device.ts";
+import type { Plan, Region } from "../../plan.ts";
 import { show } from "../../shape.ts";
-import { hostData, type Tensor, type TypedArray, valueBytes } from "../../tensor.ts";
-import { paced } from "../host.ts";
+import { hostData, type TypedArray, valueBytes } from "../../tensor.ts";
+import type { Resident } from "../plans.ts";
 import { assertCurrent, RING_SLOTS } from "../results.ts";
 import { type StepLaunch, type StepRegion, scratchBytes } from "./chunks.ts";
 import type { WebGPUDevice } from "./device.ts";
@@ -31,13 +31,17 @@ export type Step = {
   bindGroup?: GPUBindGroup;
 };
 
+/** All results of one run, once somebody has asked for one of them. */
+type Results = { bytes?: Promise<ArrayBuffer> };
+
 type ResultSlot = {
   /** Each run copies its results here, in its own submit; the host maps it. */
-  buffer: GPUBuffer;
+  readonly buffer: GPUBuffer;
   run: number;
-  bytes?: Promise<ArrayBuffer>;
-  /** Settles when the buffer is not mapped. */
-  free: Promise<unknown>;
+  /** Those of the last run, while nobody has asked for them. */
+  unread?: Results;
+  /** Settles when the buffer is no longer mapped; absent where it is not. */
+  mapped?: Promise<void>;
 };
 
 /** Writes launches into one pass. */
@@ -56,13 +60,14 @@ function encode(encoder: GPUCommandEncoder, steps: readonly Step[]): void {
 }
 
 /** A plan with its buffers and bind groups, replayed by encoding its launches. */
-export class WebGPUExecutable implements Executable {
+export class WebGPUExecutable implements Resident {
   #device: WebGPUDevice;
-  #plan: Plan;
+  readonly #outputs: readonly Region[];
+  readonly #slots: readonly number[];
   #steps: Step[];
   #params: GPUBuffer;
   #inputs: GPUBuffer[];
-  #constants = new Map<Tensor, GPUBuffer>();
+  #constants: GPUBuffer[];
   #ring: ResultSlot[] = [];
   #offsets: number[] = [];
   #scratch: number;
@@ -71,7 +76,8 @@ export class WebGPUExecutable implements Executable {
 
   constructor(device: WebGPUDevice, plan: Plan, steps: Step[], params: ArrayBuffer) {
     this.#device = device;
-    this.#plan = plan;
+    this.#outputs = plan.outputs;
+    this.#slots = plan.slots;
     this.#steps = steps;
     this.#params = device.createBuffer(
       params.byteLength,
@@ -82,6 +88,11 @@ export class WebGPUExecutable implements Executable {
     this.#inputs = plan.inputs.map((spec, i) =>
       device.storage(valueBytes(spec), `argument ${i} ${show(spec.shape)}`),
     );
+    this.#constants = plan.constants.map((t) => {
+      const buffer = device.storage(t.bytes, `a constant ${t}`);
+      device.upload(buffer, hostData(t));
+      return buffer;
+    });
     let bytes = 0;
     for (const out of plan.outputs) {
       this.#offsets.push(bytes);
@@ -90,14 +101,22 @@ export class WebGPUExecutable implements Executable {
     for (let i = 0; i < RING_SLOTS && bytes > 0; i++) {
       const usage = GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ;
       const buffer = device.createBuffer(bytes, usage, "the results of a plan");
-      this.#ring.push({ buffer, run: -1, free: Promise.resolve() });
+      this.#ring.push({ buffer, run: -1 });
     }
-    this.#scratch = Math.max(0, ...steps.map(({ launch }) => scratchBytes(launch)));
+    this.#scratch = scratchOf(steps);
     device.reserve(plan.slots, this.#scratch);
     this.#bind();
   }
 
-  get bindGroups(): number {
+  /** Bytes that a plan takes for itself, buffer by buffer. */
+  static needs(plan: Plan, steps: readonly Step[]): number[] {
+    const results = plan.outputs.reduce((sum, out) => sum + up(out.byteLength, SLOT_BYTES), 0);
+    const ring = plan.outputs.length > 0 ? new Array<number>(RING_SLOTS).fill(results) : [];
+    const params = Math.max(1, steps.length) * SLOT_BYTES;
+    return [params, ...plan.inputs.map(valueBytes), ...plan.constants.map((t) => t.bytes), ...ring];
+  }
+
+  get launches(): number {
     return this.#steps.length;
   }
 
@@ -106,17 +125,11 @@ export class WebGPUExecutable implements Executable {
     if (memory.kind === "slot") return this.#device.slot(memory.index);
     if (memory.kind === "state") return this.#device.state(memory.state);
     if (memory.kind === "input") return this.#inputs[memory.index];
-    let buffer = this.#constants.get(memory.tensor);
-    if (!buffer) {
-      buffer = this.#device.storage(memory.tensor.bytes, `a constant ${memory.tensor}`);
-      this.#device.upload(buffer, hostData(memory.tensor));
-      this.#constants.set(memory.tensor, buffer);
-    }
-    return buffer;
+    return this.#constants[memory.index];
   }
 
   #resource(region: StepRegion | null, access: "read" | "read_write"): GPUBufferBinding {
-    if (!region) return { buffer: this.#device.spare(access) };
+    if (!region || region.byteLength === 0) return { buffer: this.#device.spare(access) };
     return {
       buffer: this.#buffer(region.memory),
       offset: region.byteOffset,
@@ -141,14 +154,14 @@ export class WebGPUExecutable implements Executable {
     });
   }
 
-  async ready(): Promise<void> {
-    await this.#ring[this.#runs % RING_SLOTS]?.free;
+  busy(): Promise<void> | undefined {
+    return this.#ring[this.#runs % RING_SLOTS]?.mapped;
   }
 
-  run(inputs: readonly TypedArray[]): Run {
+  start(inputs: readonly TypedArray[]): Run {
     const device = this.#device;
     device.assertHealthy();
-    device.reserve(this.#plan.slots, this.#scratch);
+    device.reserve(this.#slots, this.#scratch);
     if (this.#version !== device.slotsVersion) this.#bind();
     inputs.forEach((data, i) => {
       device.upload(this.#inputs[i], data);
@@ -167,10 +180,11 @@ export class WebGPUExecutable implements Executable {
     }
     const number = this.#runs++;
     const slot = this.#ring[number % RING_SLOTS];
+    const results: Results = {};
     if (slot) {
       slot.run = number;
-      delete slot.bytes;
-      this.#plan.outputs.forEach((out, i) => {
+      slot.unread = results;
+      this.#outputs.forEach((out, i) => {
         const from = this.#buffer(out.memory);
         encoder.copyBufferToBuffer(
           from,
@@ -185,10 +199,18 @@ export class WebGPUExecutable implements Executable {
     device.track();
     device.stats.launches += this.#steps.length;
     const finished = device.profiler?.finish();
+    // whoever does not read the results of a failed run learns of it from the next call
+    finished?.catch(() => undefined);
     return {
       read: async (index) => {
+        const { byteLength } = this.#outputs[index];
+        if (byteLength === 0) return new ArrayBuffer(0); // a run without bytes has no slot
+        assertCurrent(slot.run, number);
+        const reading = this.#read(slot, results);
         await finished;
-        return this.#read(slot, number, index);
+        const bytes = await reading;
+        device.assertHealthy();
+        return bytes.slice(this.#offsets[index], this.#offsets[index] + byteLength);
       },
     };
   }
@@ -204,32 +226,40 @@ export class WebGPUExecutable implements Executable {
     profiler.resolve(encoder);
   }
 
-  async #read(slot: ResultSlot, run: number, index: number): Promise<ArrayBuffer> {
-    const { byteLength } = this.#plan.outputs[index];
-    if (byteLength === 0) return new ArrayBuffer(0); // a run without bytes has no slot
-    assertCurrent(slot.run, run);
-    if (!slot.bytes) {
-      slot.bytes = this.#map(slot);
-      slot.free = slot.bytes.catch(() => undefined);
+  /** Brings all results of a run to the host at once, however often they are asked for. The plan keeps no copy. */
+  #read(slot: ResultSlot, results: Results): Promise<ArrayBuffer> {
+    if (!results.bytes) {
+      delete slot.unread;
+      results.bytes = this.#map(slot.buffer);
+      const unmapped = (): void => {
+        delete slot.mapped;
+      };
+      slot.mapped = results.bytes.then(unmapped, unmapped);
     }
-    const bytes = await slot.bytes;
-    return bytes.slice(this.#offsets[index], this.#offsets[index] + byteLength);
+    return results.bytes;
   }
 
-  /** All results of a run come to the host at once. */
-  async #map(slot: ResultSlot): Promise<ArrayBuffer> {
+  async #map(buffer: GPUBuffer): Promise<ArrayBuffer> {
     this.#device.assertHealthy();
-    await paced(slot.buffer.mapAsync(GPUMapMode.READ));
-    const bytes = slot.buffer.getMappedRange().slice(0);
-    slot.buffer.unmap();
+    await this.#device.settled(buffer.mapAsync(GPUMapMode.READ));
+    const bytes = buffer.getMappedRange().slice(0);
+    buffer.unmap();
     this.#device.assertHealthy();
     return bytes;
   }
 
-  destroy(): void {
-    const buffers = [this.#params, ...this.#inputs, ...this.#constants.values()];
-    for (const slot of this.#ring) buffers.push(slot.buffer);
+  /** Runs under way are not hurt, and results that nobody has read yet are brought to the host. */
+  release(): void {
+    const buffers = [this.#params, ...this.#inputs, ...this.#constants];
     for (const buffer of buffers) this.#device.destroyBuffer(buffer);
+    for (const slot of this.#ring) {
+      if (slot.unread) this.#read(slot, slot.unread);
+      this.#device.destroyBuffer(slot.buffer, slot.mapped);
+    }
     this.#steps = [];
   }
 }
+
+/** Bytes of the scratch that these launches hand each other. */
+export const scratchOf = (steps: readonly Step[]): number =>
+  Math.max(0, ...steps.map(({ launch }) => scratchBytes(launch)));
