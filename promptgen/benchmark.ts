@@ -15,7 +15,12 @@ import {
   splitByVocabulary,
 } from "./facts/facts.ts";
 import { Reader } from "./reader.ts";
-import { checkpointFingerprint, textFingerprint } from "./training/fingerprint.ts";
+import {
+  checkpointFingerprint,
+  textFingerprint,
+  tokenizerFingerprint,
+  tokenizerOf,
+} from "./training/fingerprint.ts";
 import { filledUp } from "./training/padding.ts";
 
 /** Where things are. */
@@ -95,6 +100,7 @@ export async function loadBenchmark(sources: BenchmarkSources): Promise<Benchmar
     contents: {
       data: textFingerprint(JSON.stringify(facts)),
       reader: await checkpointFingerprint(checkpoint),
+      [tokenizerOf("reader")]: await tokenizerFingerprint(sources.reader),
     },
   };
 }

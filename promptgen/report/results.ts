@@ -48,6 +48,8 @@ export type Results = {
   readonly facts: number;
   /** Different prompts for them; null where prompts are not counted. */
   readonly distinctPrompts: number | null;
+  /** Sentences about a training that went wrong; absent where nothing did. */
+  readonly warnings?: readonly string[];
   readonly rows: readonly ResultsRow[];
 };
 
@@ -58,6 +60,7 @@ export type ResultsParts = {
   readonly options: Readonly<Record<string, unknown>>;
   readonly best?: Results["best"] | undefined;
   readonly distinctPrompts?: number | null | undefined;
+  readonly warnings?: readonly string[] | undefined;
   readonly rows: readonly {
     readonly row: string;
     readonly alpha?: number | undefined;
@@ -67,7 +70,13 @@ export type ResultsParts = {
 };
 
 /** Throws when `row` is not among the rows, or a row stands there twice. */
-export function resultsOf({ rows, best, distinctPrompts, ...run }: ResultsParts): Results {
+export function resultsOf({
+  rows,
+  best,
+  distinctPrompts,
+  warnings = [],
+  ...run
+}: ResultsParts): Results {
   const made = rows.map(({ row, alpha, own, fillers = {} }): ResultsRow => {
     const asked = Object.entries(fillers).map(([name, scores]) => [name, countsOf(scores)]);
     const weight = alpha === undefined ? {} : { alpha };
@@ -81,6 +90,7 @@ export function resultsOf({ rows, best, distinctPrompts, ...run }: ResultsParts)
     best: best ?? null,
     facts: factsOf(made.find(({ row }) => row === run.row)),
     distinctPrompts: distinctPrompts ?? null,
+    ...(warnings.length > 0 ? { warnings } : {}),
     rows: made,
   };
   const wrong = inconsistency(results);
@@ -254,9 +264,12 @@ function parsed(value: unknown): Results {
     const what = `is ${show(version)} and only ${RESULTS_VERSION} is known here`;
     throw new WrongKey("version", what, "read it with the release that wrote it");
   }
-  const found = fields(value, WHOLE, KEYS);
+  const found = fields(value, WHOLE, KEYS, ["warnings"]);
   if (!Array.isArray(found.rows)) throw unexpected("rows", found.rows, "a list");
-  const { distinctPrompts } = found;
+  const { distinctPrompts, warnings } = found;
+  if (warnings !== undefined && !Array.isArray(warnings)) {
+    throw unexpected("warnings", warnings, "a list");
+  }
   const results: Results = {
     version: RESULTS_VERSION,
     method: string(found.method, "method"),
@@ -265,6 +278,7 @@ function parsed(value: unknown): Results {
     best: best(found.best),
     facts: count(found.facts, "facts"),
     distinctPrompts: distinctPrompts === null ? null : count(distinctPrompts, "distinctPrompts"),
+    ...(warnings && { warnings: warnings.map((one, i) => string(one, `warnings[${i}]`)) }),
     rows: found.rows.map((row: unknown, i) => resultsRow(row, `rows[${i}]`)),
   };
   const wrong = inconsistency(results);

@@ -13,6 +13,7 @@ import { FORMATS, printTable } from "../../promptgen/report/table.ts";
 import {
   bestPrompter,
   checkContents,
+  checkFiles,
   commonFacts,
   examinerOf,
   flatOptions,
@@ -24,10 +25,12 @@ import {
   readRun,
   savedPrompter,
   sourcesOf,
+  warningsOf,
 } from "../../promptgen/run.ts";
 import { added, meanAndDeviation, means, type Scores } from "../../promptgen/scores.ts";
 import { RunFolder } from "../../promptgen/training/run-folder.ts";
 import {
+  checkDevice,
   commandLine,
   DEVICE_OPTIONS,
   deviceOf,
@@ -230,26 +233,37 @@ async function main(): Promise<number> {
       `[${TOOL}] ${other.folder.path} differs from ${first.folder.path} in the facts or the masked LM; evaluate them one by one`,
     );
   }
+  checkDevice(TOOL, values);
+  for (const { folder, run } of runs) checkTrained(folder, run);
   const locate = (name: string) => modelDirectory(name);
   const benchmark = await loadBenchmark(await sourcesOf(first.run.options, locate));
+  for (const { run } of runs) checkContents(run, benchmark);
+  const unchecked: string[] = [];
   const prepared = new Map<string, Prepared>();
   for (const { folder, run } of runs) {
+    unchecked.push(
+      ...(await checkFiles({ method: methodOf(run.options.method), benchmark }, folder)),
+    );
     const key = prompterKey(run.options);
     if (prepared.has(key)) continue;
     const saved = savedPrompter(methodOf(run.options.method), folder);
     prepared.set(key, await prepareOn(benchmark, run.options, { saved, locate }));
   }
-  for (const { run } of runs) checkContents(run, benchmark);
   // every row is about the same facts
   const relations = commonFacts(benchmark.relations, [...prepared.values()]);
   const asked = { ...benchmark, relations };
   const device = await deviceOf(TOOL, values);
   console.log(`device: ${device.description}`);
   const remarks = new Set([...prepared.values()].flatMap((one) => one.remarks));
-  for (const remark of remarks) console.log(remark);
+  for (const remark of [...remarks, ...unchecked]) console.log(remark);
+  for (const { folder, run } of runs) {
+    const stand = await standOf({ method: methodOf(run.options.method), benchmark }, folder);
+    if (stand !== "") console.log(stand);
+  }
   const fixed = await fixedResults(device, asked, first.run.options);
   const examiners = new Map<string, Examiner>();
   const results: RunResult[] = [];
+  const warned: string[] = [];
   for (const entry of runs) {
     const key = prompterKey(entry.run.options);
     const made = prepared.get(key);
@@ -260,7 +274,9 @@ async function main(): Promise<number> {
     }
     const result = await evaluate(device, { prepared: own, examiner: examiners.get(key) }, entry);
     results.push(result);
-    await entry.folder.writeJson("results.json", resultsFile(result, own, fixed));
+    const warnings = await warningsOf(own, entry.folder, result.measured);
+    for (const warning of warnings) warned.push(`${entry.folder.path}: ${warning}`);
+    await entry.folder.writeJson("results.json", resultsFile(result, own, fixed, warnings));
   }
   const groups = alike(results);
   const rows = groups.map((own, i): Result => {
@@ -273,10 +289,46 @@ async function main(): Promise<number> {
   const beside = fixed.filter(({ row }) => !named.has(row));
   console.log(`\n${report(relationRows(asked.relations), [...beside, ...rows], format)}`);
   console.log(`\n${runTable(asked, results)}`);
+  if (warned.length > 0) console.log(`\n${warned.join("\n")}`);
   return 0;
 }
 
-function resultsFile(result: RunResult, { method }: Prepared, fixed: readonly Result[]) {
+/** Throws for a run that has nothing to ask with. */
+function checkTrained(folder: RunFolder, { options }: RunFile): void {
+  const isOne = methodOf(options.method).scope === "all";
+  if (!isOne || existsSync(folder.best)) return;
+  throw new UsageError(
+    `[${TOOL}] ${folder.path} has no best/ yet: the run was stopped before its first evaluation; go on with npx node tools/train.ts --resume ${folder.path}`,
+  );
+}
+
+/** One sentence about a run that is not finished; empty for one that is. Throws where a relation was not trained. */
+async function standOf(
+  run: Pick<Prepared, "method" | "benchmark">,
+  folder: RunFolder,
+): Promise<string> {
+  const remedy = `go on with npx node tools/train.ts --resume ${folder.path}`;
+  for (const own of foldersOf(run, folder)) {
+    if (!existsSync(own.best)) {
+      throw new UsageError(
+        `[${TOOL}] ${own.path} has no best/ yet: the run is not finished; ${remedy}`,
+      );
+    }
+    if (!existsSync(own.last)) continue;
+    const { step, steps } = (await own.loadLast()).state;
+    if (typeof step === "number" && typeof steps === "number" && step < steps) {
+      return `${own.path} is not finished, step ${step} of ${steps}; its best prompter up to there is asked, ${remedy}`;
+    }
+  }
+  return "";
+}
+
+function resultsFile(
+  result: RunResult,
+  { method }: Prepared,
+  fixed: readonly Result[],
+  warnings: readonly string[],
+) {
   const { run, row, alpha, best, measured } = result;
   const others = fixed.filter((other) => other.row !== row);
   const fillers = (none: Scores | undefined) => (none ? { None: none } : {});
@@ -286,6 +338,7 @@ function resultsFile(result: RunResult, { method }: Prepared, fixed: readonly Re
     options: flatOptions(run.options),
     best,
     distinctPrompts: measured.distinct,
+    warnings,
     rows: [
       ...others.map((other) => ({
         row: other.row,
@@ -297,4 +350,4 @@ function resultsFile(result: RunResult, { method }: Prepared, fixed: readonly Re
   });
 }
 
-await runTool(main);
+await runTool(main, { writesFiles: true });
