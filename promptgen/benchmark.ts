@@ -15,12 +15,7 @@ import {
   splitByVocabulary,
 } from "./facts/facts.ts";
 import { Reader } from "./reader.ts";
-import {
-  checkpointFingerprint,
-  textFingerprint,
-  tokenizerFingerprint,
-  tokenizerOf,
-} from "./training/fingerprint.ts";
+import { modelFingerprint, textFingerprint } from "./training/fingerprint.ts";
 import { filledUp } from "./training/padding.ts";
 
 /** Where things are. */
@@ -99,8 +94,7 @@ export async function loadBenchmark(sources: BenchmarkSources): Promise<Benchmar
     remarks: [words.message, inside.message].filter((text) => text !== ""),
     contents: {
       data: textFingerprint(JSON.stringify(facts)),
-      reader: await checkpointFingerprint(checkpoint),
-      [tokenizerOf("reader")]: await tokenizerFingerprint(sources.reader),
+      reader: await modelFingerprint(checkpoint, sources.reader),
     },
   };
 }

@@ -19,7 +19,7 @@ import { methodOf } from "./methods/index.ts";
 import { Joined, type Method, type Prompter, untrained } from "./methods/method.ts";
 import { type Options, type OptionTable, optionsOf } from "./methods/options.ts";
 import { diagnoses } from "./training/diagnosis.ts";
-import { partOf } from "./training/fingerprint.ts";
+import { partsOf, tokenizerFingerprint } from "./training/fingerprint.ts";
 import type { Evaluation, Outcome, StepReport } from "./training/loop.ts";
 import { type JsonObject, type LogRow, RunFolder } from "./training/run-folder.ts";
 import { embeddedWorld } from "./world/world.ts";
@@ -47,7 +47,7 @@ export const SHARED_OPTIONS = {
     help: "decides order, dropout and random starts",
     initial: 1,
     least: 0,
-    most: Number.MAX_SAFE_INTEGER,
+    ceiling: Number.MAX_SAFE_INTEGER,
     whole: true,
   },
 } as const satisfies OptionTable;
@@ -391,14 +391,14 @@ export function checkContents(
   { contents }: { readonly contents: Readonly<Record<string, string>> },
 ): void {
   for (const [name, fingerprint] of Object.entries(contents)) {
-    if (saved.contents[name] === fingerprint) continue;
-    const { option, isTokenizer } = partOf(name);
-    // a run of before tokenizers had a fingerprint says nothing of it
-    if (isTokenizer && saved.contents[name] === undefined) continue;
-    const given = flatOptions(saved.options)[option];
+    const [old, oldTokenizer] = partsOf(saved.contents[name] ?? "");
+    const [now, tokenizer] = partsOf(fingerprint);
+    const isTokenizer = old === now;
+    if (isTokenizer && (oldTokenizer === undefined || oldTokenizer === tokenizer)) continue;
+    const given = flatOptions(saved.options)[name];
     const what = isTokenizer ? "the tokenizer files" : "the contents";
     throw new Error(
-      `[run] --${option}: ${what} of ${given} have changed since the run was started; restore them or start another run`,
+      `[run] --${name}: ${what} of ${given} have changed since the run was started; restore them or start another run`,
     );
   }
 }
@@ -408,10 +408,22 @@ export function checkContents(
  * @throws one sentence for a file that is not what was written
  */
 export async function checkFiles(
-  run: Pick<Prepared, "method" | "benchmark">,
+  { options, contents }: Pick<RunFile, "options" | "contents">,
+  { relations }: Pick<Benchmark, "relations">,
   folder: RunFolder,
 ): Promise<string[]> {
-  const found = await Promise.all(foldersOf(run, folder).map((own) => own.check()));
+  const method = methodOf(options.method);
+  const found = await Promise.all(
+    foldersOf({ method, benchmark: { relations } }, folder).map((own) => own.check()),
+  );
+  for (const [name, { kind }] of Object.entries(method.options)) {
+    const [, tokenizer] = partsOf(contents[name] ?? "");
+    if (kind !== "model" || tokenizer === undefined || !existsSync(folder.best)) continue;
+    if ((await tokenizerFingerprint(folder.best)) === tokenizer) continue;
+    throw new Error(
+      `[run] the tokenizer files in ${folder.best} are not those of --${name}; copy them from ${options.own[name]}`,
+    );
+  }
   return found.flat();
 }
 
@@ -442,11 +454,13 @@ export const prompterKey = ({ method: name, own }: RunOptions): string => {
   return JSON.stringify([name, structure]);
 };
 
+type Foldered = {
+  readonly method: Method;
+  readonly benchmark: Pick<Benchmark, "relations">;
+};
+
 /** A run's folder for each relation where its method has one. */
-export const foldersOf = (
-  run: Pick<Prepared, "method" | "benchmark">,
-  folder: RunFolder,
-): RunFolder[] =>
+export const foldersOf = (run: Foldered, folder: RunFolder): RunFolder[] =>
   run.method.scope === "all"
     ? [folder]
     : run.benchmark.relations.map((relation) => relationFolder(folder, relation));

@@ -21,10 +21,9 @@ export async function makeFolder(path: string): Promise<number> {
         const above = await make(dirname(folder), true);
         return above + (await make(folder, false));
       }
-      throw new ModelError(
-        `[files] ${path} cannot be made a folder (${code === "EEXIST" ? "something else has its name" : code}); name another one`,
-        { cause },
-      );
+      throw new ModelError(`[files] ${path} cannot be made a folder (${code}); name another one`, {
+        cause,
+      });
     }
   };
   return make(path, true);

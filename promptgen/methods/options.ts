@@ -14,8 +14,9 @@ type Common = {
 /** Which numbers are taken, both ends included. */
 export type Limits = {
   readonly least: number;
-  /** Left out, every number of `least` or more is taken. */
   readonly most?: number;
+  /** In place of `most` where no number is wrong for what it means: more than this is more than can be computed. */
+  readonly ceiling?: number;
   readonly whole?: boolean;
 };
 
@@ -89,10 +90,12 @@ export function problemOf(option: Option, value: OptionValue): string | undefine
 
 /** As `problemOf`, of a number. */
 export function problemOfNumber(limits: Limits, value: unknown): string | undefined {
-  const { least, most = Number.MAX_SAFE_INTEGER, whole = false } = limits;
+  const { least, ceiling = Number.MAX_SAFE_INTEGER, most = ceiling, whole = false } = limits;
   const fits = typeof value === "number" && value >= least && value <= most;
   if (fits && (!whole || Number.isSafeInteger(value))) return undefined;
-  const range = limits.most === undefined ? `of ${least} or more` : `from ${least} to ${most}`;
+  const isTooLarge = limits.ceiling !== undefined && typeof value === "number" && value > most;
+  const isSmall = limits.most === undefined && !isTooLarge;
+  const range = isSmall ? `of ${least} or more` : `from ${least} to ${most}`;
   return `give ${whole ? "a whole number" : "a number"} ${range}`;
 }
 
@@ -123,7 +126,7 @@ export const trainingOptions = (initial: {
       initial: initial.lr,
       ...(initial.world?.lr === undefined ? {} : { world: initial.world.lr }),
       least: 0,
-      most: 100,
+      ceiling: 100,
     },
     warmup: {
       kind: "number",
@@ -139,7 +142,7 @@ export const trainingOptions = (initial: {
       help: "decoupled decay",
       initial: initial.weightDecay,
       least: 0,
-      most: 100,
+      ceiling: 100,
     },
     "batch-size": {
       kind: "number",
@@ -147,7 +150,7 @@ export const trainingOptions = (initial: {
       help: "facts a step",
       initial: initial.batchSize,
       least: 1,
-      most: 4096,
+      ceiling: 4096,
       whole: true,
     },
     epochs: {
@@ -157,7 +160,7 @@ export const trainingOptions = (initial: {
       initial: initial.epochs,
       ...(initial.world?.epochs === undefined ? {} : { world: initial.world.epochs }),
       least: 1,
-      most: 10_000,
+      ceiling: 10_000,
       whole: true,
     },
   }) satisfies OptionTable;

@@ -12,17 +12,6 @@ const short = (hash: Hash): string => hash.digest("hex").slice(0, 16);
 
 export const textFingerprint = (text: string): string => short(createHash("sha256").update(text));
 
-const TOKENIZER = " tokenizer";
-
-/** The name of the tokenizer's fingerprint beside that of a model, which an option names. */
-export const tokenizerOf = (option: string): string => `${option}${TOKENIZER}`;
-
-/** The option of a fingerprint's name, and what of it is meant. */
-export const partOf = (name: string): { readonly option: string; readonly isTokenizer: boolean } =>
-  name.endsWith(TOKENIZER)
-    ? { option: name.slice(0, -TOKENIZER.length), isTokenizer: true }
-    : { option: name, isTokenizer: false };
-
 /** Of the files that make the tokenizer of a directory: their names and all bytes. */
 export async function tokenizerFingerprint(directory: string): Promise<string> {
   const names = tokenizerFiles(new Set(await readdir(directory))) ?? [];
@@ -33,6 +22,17 @@ export async function tokenizerFingerprint(directory: string): Promise<string> {
   }
   return short(hash);
 }
+
+/** Of a model with its tokenizer: both fingerprints, a point between them. A run of before tokenizers had one has the first alone. */
+export const modelFingerprint = async (
+  checkpoint: Checkpoint,
+  directory: string,
+): Promise<string> =>
+  `${await checkpointFingerprint(checkpoint)}.${await tokenizerFingerprint(directory)}`;
+
+/** The two of a `modelFingerprint`; the second may be missing. */
+export const partsOf = (fingerprint: string): readonly (string | undefined)[] =>
+  fingerprint.split(".");
 
 /**
  * Of config.json and every tensor: name, dtype, shape and all bytes, in the order of the names, however the files divide

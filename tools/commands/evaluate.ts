@@ -28,6 +28,7 @@ import {
   warningsOf,
 } from "../../promptgen/run.ts";
 import { added, meanAndDeviation, means, type Scores } from "../../promptgen/scores.ts";
+import { partsOf } from "../../promptgen/training/fingerprint.ts";
 import { RunFolder } from "../../promptgen/training/run-folder.ts";
 import {
   checkDevice,
@@ -226,7 +227,7 @@ async function main(): Promise<number> {
   );
   const [first] = runs;
   const shared = ({ run: { contents, options } }: Entry): string =>
-    JSON.stringify([contents.data, contents.reader, options.relations]);
+    JSON.stringify([contents.data, partsOf(contents.reader ?? "")[0], options.relations]);
   const other = runs.find((entry) => shared(entry) !== shared(first));
   if (other) {
     throw new UsageError(
@@ -241,9 +242,7 @@ async function main(): Promise<number> {
   const unchecked: string[] = [];
   const prepared = new Map<string, Prepared>();
   for (const { folder, run } of runs) {
-    unchecked.push(
-      ...(await checkFiles({ method: methodOf(run.options.method), benchmark }, folder)),
-    );
+    unchecked.push(...(await checkFiles(run, benchmark, folder)));
     const key = prompterKey(run.options);
     if (prepared.has(key)) continue;
     const saved = savedPrompter(methodOf(run.options.method), folder);

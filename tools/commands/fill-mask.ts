@@ -187,7 +187,7 @@ async function main(): Promise<number> {
   const { values, positionals } = line;
   const k = numberOf(TOOL, "top-k", values["top-k"] ?? "5", {
     least: 1,
-    most: 10_000,
+    ceiling: 10_000,
     whole: true,
   });
   const given = await readTexts(TOOL, positionals);

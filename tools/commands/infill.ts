@@ -112,7 +112,7 @@ function optionsOf(
     num_beams:
       beams === undefined
         ? config.num_beams
-        : numberOf(TOOL, "beams", beams, { least: 1, most: 64, whole: true }),
+        : numberOf(TOOL, "beams", beams, { least: 1, ceiling: 64, whole: true }),
     max_length: max,
     min_length: Math.min(config.min_length, max),
   };

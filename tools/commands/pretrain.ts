@@ -189,13 +189,13 @@ async function main(): Promise<number> {
   }
   const seed = numberOf(TOOL, "seed", values.seed ?? "1", {
     least: 0,
-    most: Number.MAX_SAFE_INTEGER,
+    ceiling: Number.MAX_SAFE_INTEGER,
     whole: true,
   });
   const epochs = Object.fromEntries(
     MODELS.map((model) => {
       const initial = String(RECIPE[model].settings.epochs);
-      const limits = { least: 1, most: 10_000, whole: true };
+      const limits = { least: 1, ceiling: 10_000, whole: true };
       return [model, numberOf(TOOL, "epochs", values.epochs ?? initial, limits)];
     }),
   );

@@ -235,7 +235,7 @@ async function main(): Promise<number> {
     throw new UsageError(`[${TOOL}] ${line.positionals[0]} is no option; see --help`);
   }
   const given: Given = line.values;
-  const limits = { least: 1, most: 1_000_000, whole: true };
+  const limits = { least: 1, ceiling: 1_000_000, whole: true };
   const saveEvery = numberOf(TOOL, "save-every", given["save-every"] ?? "50", limits);
   checkDevice(TOOL, given);
   const { folder, options, held } = await begin(method, given, saved);
@@ -265,7 +265,7 @@ async function trained(
   const run = await prepare(options, { locate: (name) => modelDirectory(name) });
   if (saved) {
     checkContents(saved, run);
-    for (const remark of await checkFiles(run, folder)) console.log(remark);
+    for (const remark of await checkFiles(saved, run.benchmark, folder)) console.log(remark);
   }
   const device = await deviceOf(TOOL, given);
   console.log(`device: ${device.description}`);

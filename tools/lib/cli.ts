@@ -39,7 +39,7 @@ function readOptions<Name extends string>(
     const given = Object.entries(values).map(([name, value]) => [name, String(value)]);
     return { values: Object.fromEntries(given), positionals };
   } catch (cause) {
-    const what = (cause as Error).message.split(/\. |\n/)[0];
+    const what = (cause as Error).message.split(/\. |\.?\n/)[0];
     throw new UsageError(`[${tool}] ${what}; see --help`, { cause });
   }
 }

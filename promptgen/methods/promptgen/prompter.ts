@@ -7,11 +7,7 @@ import { copyTokenizer, saveCheckpoint } from "../../../models/save.ts";
 import { loadTokenizer } from "../../../models/tokenizer/tokenizer.ts";
 import { type Benchmark, checkSpecialTokens, itemsOf, NONE, SPLITS } from "../../benchmark.ts";
 import type { Fact } from "../../facts/facts.ts";
-import {
-  checkpointFingerprint,
-  tokenizerFingerprint,
-  tokenizerOf,
-} from "../../training/fingerprint.ts";
+import { modelFingerprint } from "../../training/fingerprint.ts";
 import type { Asked, Prediction, Prompter, Trace } from "../method.ts";
 import {
   assemble,
@@ -90,10 +86,7 @@ export class PromptGenPrompter implements Prompter {
     const vocabulary = pairVocabularies(tokenizer, benchmark.tokenizer);
     const generator = new Generator(lm, vocabulary, mask, slots);
     const tokenizers = { generator: tokenizer, reader: benchmark.encode };
-    const contents = {
-      generator: await checkpointFingerprint(checkpoint),
-      [tokenizerOf("generator")]: await tokenizerFingerprint(directory),
-    };
+    const contents = { generator: await modelFingerprint(checkpoint, directory) };
     return new PromptGenPrompter(
       benchmark,
       generator,
