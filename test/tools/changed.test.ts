@@ -42,7 +42,7 @@ test("a training that failed says so, at its end, in results.json and when it is
 test("facts and tokenizers that were changed are refused, by evaluate as by --resume", async () => {
   const files: [string, (text: string) => string, RegExp][] = [
     [
-      join(data, "autoprompt_data", "P36", "test.jsonl"),
+      join(data, "LAMA-TREx", "P36.jsonl"),
       (text) => exchanged(text),
       /--data: the contents of .*data have changed/,
     ],
