@@ -3,7 +3,15 @@
  * that is written), and what a dead process left is taken over by exactly one of those that want it.
  */
 import { randomUUID } from "node:crypto";
-import { linkSync, readFileSync, readlinkSync, renameSync, rmdirSync, rmSync } from "node:fs";
+import {
+  linkSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { stat, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { dirname, join } from "node:path";
@@ -116,6 +124,17 @@ function refuseRunning(folder: string, path: string, owner: Owner, here: Owner):
   );
 }
 
+/** Puts a file at a path where there is none, whole. */
+function place(draft: string, path: string): void {
+  try {
+    linkSync(draft, path);
+  } catch (cause) {
+    if (!["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS"].includes(Object(cause).code)) throw cause;
+    // a file system without links: the moment between name and contents stays
+    writeFileSync(path, readFileSync(draft), { flag: "wx" });
+  }
+}
+
 /**
  * Makes `path` name this process; gives the dead owner whose place it took. A dead lock is replaced by whoever holds the lock of
  * that lock, which is of a name that no other lock ever has.
@@ -125,7 +144,7 @@ function take(folder: string, path: string, draft: string, here: Owner): Owner |
     const owner = ownerOf(path);
     if (owner === undefined) {
       try {
-        linkSync(draft, path);
+        place(draft, path);
         return undefined;
       } catch (cause) {
         if (Object(cause).code === "EEXIST") continue;

@@ -103,7 +103,7 @@ test("the numbers of the commands themselves", async () => {
     ["pretrain.ts", "threads", ["--out", out]],
   ];
   for (const [tool, name, more] of rows) {
-    for (const text of ["1e30", "-1"]) {
+    for (const text of name === "epochs" ? ["1e30", "-1"] : ["1e30"]) {
       await refuses(
         tool,
         [`--${name}=${text}`, ...more],

@@ -126,7 +126,7 @@ test("two processes, one --out: one trains, the other says so in one sentence", 
 });
 
 test("two processes, one --resume: the bits of a run that was never stopped", async () => {
-  for (let i = 0; i < Math.ceil(PAIRS / 2); i++) {
+  for (let i = 0; i < Math.floor(PAIRS / 2); i++) {
     const out = join(home, `resumed ${i}`);
     cpSync(half, out, { recursive: true });
     const args = ["--resume", out, ...CPU];
