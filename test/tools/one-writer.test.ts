@@ -1,6 +1,6 @@
 /**
  * Processes on one run folder, and processes that are killed. `PROMPTGEN_PAIRS=50 PROMPTGEN_KILLS=20 node tools/commands/test.ts
- * one-writer` is the long form.
+ * one-writer --timeout 3000` is the long form.
  */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
