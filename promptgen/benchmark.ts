@@ -18,7 +18,7 @@ import {
 } from "./facts/facts.ts";
 import { type LeftOut, leftOutMessage, SPLITS } from "./facts/left-out.ts";
 import { Reader } from "./reader.ts";
-import { checkpointFingerprint, textFingerprint } from "./training/fingerprint.ts";
+import { modelFingerprint, textFingerprint } from "./training/fingerprint.ts";
 import { filledUp } from "./training/padding.ts";
 
 /** Where things are. */
@@ -143,7 +143,7 @@ export async function loadBenchmark(sources: BenchmarkSources): Promise<Benchmar
           counts: facts.counts,
         }),
       ),
-      reader: await checkpointFingerprint(checkpoint),
+      reader: await modelFingerprint(checkpoint, sources.reader),
     },
   };
 }

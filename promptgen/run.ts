@@ -22,6 +22,8 @@ import { bucketsFor, Examiner, FILLERS, type Measured } from "./measure.ts";
 import { methodOf } from "./methods/index.ts";
 import { Joined, type Method, type Prompter, untrained } from "./methods/method.ts";
 import { type Options, type OptionTable, optionsOf } from "./methods/options.ts";
+import { diagnoses } from "./training/diagnosis.ts";
+import { partsOf, tokenizerFingerprint } from "./training/fingerprint.ts";
 import type { Evaluation, Outcome, StepReport } from "./training/loop.ts";
 import { type JsonObject, type LogRow, RunFolder } from "./training/run-folder.ts";
 import { embeddedWorld } from "./world/world.ts";
@@ -56,6 +58,7 @@ export const SHARED_OPTIONS = {
     help: "decides order, dropout and random starts",
     initial: 1,
     least: 0,
+    ceiling: Number.MAX_SAFE_INTEGER,
     whole: true,
   },
 } as const satisfies OptionTable;
@@ -377,7 +380,14 @@ export async function readRun(folder: RunFolder): Promise<RunFile> {
   const isObject = (value: unknown): value is Record<string, string> =>
     typeof value === "object" && value !== null && !Array.isArray(value);
   const { options, contents } = isObject(file) ? file : {};
-  if (!isObject(options) || !isObject(contents)) {
+  const isText = (value: unknown) => typeof value === "string";
+  const shared = ["data", "relations"].every((name) => isText(Object(options)[name]));
+  if (
+    !isObject(options) ||
+    !shared ||
+    !isObject(contents) ||
+    !Object.values(contents).every(isText)
+  ) {
     throw new Error(`[run] ${folder.path} is no run of tools/train.ts; name the folder of one`);
   }
   const renamed = ({ mlm, ...rest }: Record<string, string>) =>
@@ -400,12 +410,60 @@ export function checkContents(
   { contents }: { readonly contents: Readonly<Record<string, string>> },
 ): void {
   for (const [name, fingerprint] of Object.entries(contents)) {
-    if (saved.contents[name] === fingerprint) continue;
+    const [old, oldTokenizer] = partsOf(saved.contents[name] ?? "");
+    const [now, tokenizer] = partsOf(fingerprint);
+    const isTokenizer = old === now;
+    if (isTokenizer && (oldTokenizer === undefined || oldTokenizer === tokenizer)) continue;
     const given = flatOptions(saved.options)[name];
+    const what = isTokenizer ? "the tokenizer files" : "the contents";
     throw new Error(
-      `[run] --${name}: the contents of ${given} have changed since the run was started; restore them or start another run`,
+      `[run] --${name}: ${what} of ${given} have changed since the run was started; restore them or start another run`,
     );
   }
+}
+
+/**
+ * Checks the files of a run that goes on or is asked; gives sentences about those that hold no checksum.
+ * @throws one sentence for a file that is not what was written
+ */
+export async function checkFiles(
+  { options, contents }: Pick<RunFile, "options" | "contents">,
+  { relations }: Pick<Benchmark, "relations">,
+  folder: RunFolder,
+): Promise<string[]> {
+  const method = methodOf(options.method);
+  const found = await Promise.all(
+    foldersOf({ method, benchmark: { relations } }, folder).map((own) => own.check()),
+  );
+  for (const [name, { kind }] of Object.entries(method.options)) {
+    const [, tokenizer] = partsOf(contents[name] ?? "");
+    if (kind !== "model" || tokenizer === undefined || !existsSync(folder.best)) continue;
+    if ((await tokenizerFingerprint(folder.best)) === tokenizer) continue;
+    throw new Error(
+      `[run] the tokenizer files in ${folder.best} are not those of --${name}; copy them from ${options.own[name]}`,
+    );
+  }
+  return found.flat();
+}
+
+/** What a finished training says about itself, from its log and from what was measured on the test facts. */
+export async function warningsOf(
+  run: Prepared,
+  folder: RunFolder,
+  { distinct, answered }: Measured,
+): Promise<string[]> {
+  const { method, options, benchmark } = run;
+  const warmup = Number(options.own.warmup ?? 0);
+  const isOne = method.scope === "all";
+  const own = foldersOf(run, folder).map(async (one, i) =>
+    diagnoses({
+      name: isOne ? "" : benchmark.relations[i].id,
+      rows: await one.readLog(),
+      warmup,
+      prompts: isOne ? { distinct, facts: answered.length } : undefined,
+    }),
+  );
+  return (await Promise.all(own)).flat();
 }
 
 /** Runs that may share a prompter: of one method, with equal values of all options that it is made of. */
@@ -415,8 +473,13 @@ export const prompterKey = ({ method: name, own }: RunOptions): string => {
   return JSON.stringify([name, structure]);
 };
 
+type Foldered = {
+  readonly method: Method;
+  readonly benchmark: Pick<Benchmark, "relations">;
+};
+
 /** A run's folder for each relation where its method has one. */
-export const foldersOf = (run: Prepared, folder: RunFolder): RunFolder[] =>
+export const foldersOf = (run: Foldered, folder: RunFolder): RunFolder[] =>
   run.method.scope === "all"
     ? [folder]
     : run.benchmark.relations.map((relation) => relationFolder(folder, relation));

@@ -126,7 +126,10 @@ async function readPrompts(folder: string): Promise<Map<string, string>> {
   };
   const text = await readText(path, fail, "name the folder of a saved prompter");
   try {
-    const entries = Object.entries(JSON.parse(text) as Record<string, unknown>);
+    const value: unknown = JSON.parse(text);
+    const isTable = typeof value === "object" && value !== null && !Array.isArray(value);
+    if (!isTable) throw new Error("does not give each relation its template");
+    const entries = Object.entries(value);
     return new Map(entries.map(([id, template]) => [id, checkTemplate(String(template), path)]));
   } catch (cause) {
     const why = cause instanceof SyntaxError ? "is not JSON" : String(Object(cause).message);

@@ -50,6 +50,8 @@ export type Results = {
   readonly facts: number;
   /** Different prompts for them; null where prompts are not counted. */
   readonly distinctPrompts: number | null;
+  /** Sentences about a training that went wrong; absent where nothing did. */
+  readonly warnings?: readonly string[];
   readonly rows: readonly ResultsRow[];
   /** Facts of the files that were not asked, by relation, reason and split. */
   readonly leftOut?: LeftOutCounts;
@@ -64,6 +66,7 @@ export type ResultsParts = {
   readonly options: Readonly<Record<string, unknown>>;
   readonly best?: Results["best"] | undefined;
   readonly distinctPrompts?: number | null | undefined;
+  readonly warnings?: readonly string[] | undefined;
   readonly rows: readonly {
     readonly row: string;
     readonly alpha?: number | undefined;
@@ -81,6 +84,7 @@ export function resultsOf({
   distinctPrompts,
   leftOut,
   remarks,
+  warnings = [],
   ...run
 }: ResultsParts): Results {
   const made = rows.map(({ row, alpha, own, fillers = {} }): ResultsRow => {
@@ -96,6 +100,7 @@ export function resultsOf({
     best: best ?? null,
     facts: factsOf(made.find(({ row }) => row === run.row)),
     distinctPrompts: distinctPrompts ?? null,
+    ...(warnings.length > 0 ? { warnings } : {}),
     rows: made,
     ...(leftOut === undefined ? {} : { leftOut }),
     ...(remarks === undefined ? {} : { remarks }),
@@ -280,9 +285,12 @@ function parsed(value: unknown): Results {
     const what = `is ${show(version)} and only ${RESULTS_VERSION} is known here`;
     throw new WrongKey("version", what, "read it with the release that wrote it");
   }
-  const found = fields(value, WHOLE, KEYS, ["leftOut", "remarks"]);
+  const found = fields(value, WHOLE, KEYS, ["warnings", "leftOut", "remarks"]);
   if (!Array.isArray(found.rows)) throw unexpected("rows", found.rows, "a list");
-  const { distinctPrompts } = found;
+  const { distinctPrompts, warnings } = found;
+  if (warnings !== undefined && !Array.isArray(warnings)) {
+    throw unexpected("warnings", warnings, "a list");
+  }
   const results: Results = {
     version: RESULTS_VERSION,
     method: string(found.method, "method"),
@@ -291,6 +299,7 @@ function parsed(value: unknown): Results {
     best: best(found.best),
     facts: count(found.facts, "facts"),
     distinctPrompts: distinctPrompts === null ? null : count(distinctPrompts, "distinctPrompts"),
+    ...(warnings && { warnings: warnings.map((one, i) => string(one, `warnings[${i}]`)) }),
     rows: found.rows.map((row: unknown, i) => resultsRow(row, `rows[${i}]`)),
     ...(found.leftOut === undefined ? {} : { leftOut: leftOutCounts(found.leftOut) }),
     ...(found.remarks === undefined ? {} : { remarks: sentences(found.remarks) }),

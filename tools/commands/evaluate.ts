@@ -15,6 +15,7 @@ import { FORMATS, printTable } from "../../promptgen/report/table.ts";
 import {
   bestPrompter,
   checkContents,
+  checkFiles,
   commonFacts,
   examinerOf,
   fewerFacts,
@@ -27,10 +28,13 @@ import {
   readRun,
   savedPrompter,
   sourcesOf,
+  warningsOf,
 } from "../../promptgen/run.ts";
 import { added, meanAndDeviation, means, type Scores } from "../../promptgen/scores.ts";
+import { partsOf } from "../../promptgen/training/fingerprint.ts";
 import { RunFolder } from "../../promptgen/training/run-folder.ts";
 import {
+  checkDevice,
   commandLine,
   DEVICE_OPTIONS,
   deviceOf,
@@ -230,23 +234,27 @@ async function main(): Promise<number> {
   );
   const [first] = runs;
   const shared = ({ run: { contents, options } }: Entry): string =>
-    JSON.stringify([contents.data, contents.reader, options.relations]);
+    JSON.stringify([contents.data, partsOf(contents.reader ?? "")[0], options.relations]);
   const other = runs.find((entry) => shared(entry) !== shared(first));
   if (other) {
     throw new UsageError(
       `[${TOOL}] ${other.folder.path} differs from ${first.folder.path} in the facts or the masked LM; evaluate them one by one`,
     );
   }
+  checkDevice(TOOL, values);
+  for (const { folder, run } of runs) checkTrained(folder, run);
   const locate = (name: string) => modelDirectory(name);
   const benchmark = await loadBenchmark(await sourcesOf(first.run.options, locate));
+  for (const { run } of runs) checkContents(run, benchmark);
+  const unchecked: string[] = [];
   const prepared = new Map<string, Prepared>();
   for (const { folder, run } of runs) {
+    unchecked.push(...(await checkFiles(run, benchmark, folder)));
     const key = prompterKey(run.options);
     if (prepared.has(key)) continue;
     const saved = savedPrompter(methodOf(run.options.method), folder);
     prepared.set(key, await prepareOn(benchmark, run.options, { saved, locate }));
   }
-  for (const { run } of runs) checkContents(run, benchmark);
   // every row is about the same facts
   const common = commonFacts(benchmark.relations, [...prepared.values()]);
   const { relations } = common;
@@ -260,7 +268,7 @@ async function main(): Promise<number> {
   console.log(`device: ${device.description}`);
   const remarks = new Set([...prepared.values()].flatMap((one) => one.remarks));
   console.log(benchmark.answers);
-  for (const remark of remarks) console.log(remark);
+  for (const remark of [...remarks, ...unchecked]) console.log(remark);
   if (prepared.size > 1 && common.leftOut.length > 0) {
     const names = common.leftOut.map(
       ({ relation, fact }) => `${relation}: ${printable(fact.subject)}`,
@@ -269,9 +277,14 @@ async function main(): Promise<number> {
       `[data] facts that are left out, for one of the runs cannot be asked them: ${names.length} (${listed(names)})`,
     );
   }
+  for (const { folder, run } of runs) {
+    const stand = await standOf({ method: methodOf(run.options.method), benchmark }, folder);
+    if (stand !== "") console.log(stand);
+  }
   const fixed = await fixedResults(device, asked, first.run.options);
   const examiners = new Map<string, Examiner>();
   const results: RunResult[] = [];
+  const warned: string[] = [];
   for (const entry of runs) {
     const key = prompterKey(entry.run.options);
     const made = prepared.get(key);
@@ -287,7 +300,10 @@ async function main(): Promise<number> {
       ...made.benchmark.leftOut,
       ...common.leftOut.filter(({ fact }) => !gone.has(fact)),
     ];
-    await entry.folder.writeJson("results.json", resultsFile(result, own, leftOut, fixed));
+    const warnings = await warningsOf(own, entry.folder, result.measured);
+    for (const warning of warnings) warned.push(`${entry.folder.path}: ${warning}`);
+    const file = resultsFile(result, own, leftOut, fixed, warnings);
+    await entry.folder.writeJson("results.json", file);
   }
   const groups = alike(results);
   const rows = groups.map((own, i): Result => {
@@ -300,7 +316,38 @@ async function main(): Promise<number> {
   const beside = fixed.filter(({ row }) => !named.has(row));
   console.log(`\n${report(relationRows(asked.relations), [...beside, ...rows], format)}`);
   console.log(`\n${runTable(asked, results)}`);
+  if (warned.length > 0) console.log(`\n${warned.join("\n")}`);
   return 0;
+}
+
+/** Throws for a run that has nothing to ask with. */
+function checkTrained(folder: RunFolder, { options }: RunFile): void {
+  const isOne = methodOf(options.method).scope === "all";
+  if (!isOne || existsSync(folder.best)) return;
+  throw new UsageError(
+    `[${TOOL}] ${folder.path} has no best/ yet: the run was stopped before its first evaluation; go on with npx node tools/train.ts --resume ${folder.path}`,
+  );
+}
+
+/** One sentence about a run that is not finished; empty for one that is. Throws where a relation was not trained. */
+async function standOf(
+  run: Pick<Prepared, "method" | "benchmark">,
+  folder: RunFolder,
+): Promise<string> {
+  const remedy = `go on with npx node tools/train.ts --resume ${folder.path}`;
+  for (const own of foldersOf(run, folder)) {
+    if (!existsSync(own.best)) {
+      throw new UsageError(
+        `[${TOOL}] ${own.path} has no best/ yet: the run is not finished; ${remedy}`,
+      );
+    }
+    if (!existsSync(own.last)) continue;
+    const { step, steps } = (await own.loadLast()).state;
+    if (typeof step === "number" && typeof steps === "number" && step < steps) {
+      return `${own.path} is not finished, step ${step} of ${steps}; its best prompter up to there is asked, ${remedy}`;
+    }
+  }
+  return "";
 }
 
 function resultsFile(
@@ -308,6 +355,7 @@ function resultsFile(
   { method, remarks }: Prepared,
   leftOut: readonly LeftOut[],
   fixed: readonly Result[],
+  warnings: readonly string[],
 ) {
   const { run, row, alpha, best, measured } = result;
   const others = fixed.filter((other) => other.row !== row);
@@ -318,6 +366,7 @@ function resultsFile(
     options: flatOptions(run.options),
     best,
     distinctPrompts: measured.distinct,
+    warnings,
     rows: [
       ...others.map((other) => ({
         row: other.row,
@@ -331,4 +380,4 @@ function resultsFile(
   });
 }
 
-await runTool(main);
+await runTool(main, { writesFiles: true });

@@ -194,7 +194,11 @@ async function main(): Promise<number> {
   const line = commandLine(TOOL, OPTIONS, HELP);
   if (!line) return 0;
   const { values, positionals } = line;
-  const k = numberOf(TOOL, "top-k", values["top-k"] ?? "5", { least: 1, whole: true });
+  const k = numberOf(TOOL, "top-k", values["top-k"] ?? "5", {
+    least: 1,
+    ceiling: 10_000,
+    whole: true,
+  });
   const given = await readTexts(TOOL, positionals);
   const { model: name = embeddedWorld().bert, revision } = values;
   const directory = await modelDirectory(name, { revision });

@@ -108,12 +108,16 @@ function optionsOf(
   const usual = Math.min(limit, Number(max_length ?? 2 * longest + 16));
   const config = generationConfig({ ...rest, max_length: usual }, where, vocabularySize);
   const { beams, "max-length": length } = given;
-  const most =
-    length && numberOf(TOOL, "max-length", length, { least: 2, most: limit, whole: true });
-  const max = most || config.max_length;
+  const max =
+    length === undefined
+      ? config.max_length
+      : numberOf(TOOL, "max-length", length, { least: 2, most: limit, whole: true });
   return {
     ...config,
-    num_beams: beams ? numberOf(TOOL, "beams", beams, { least: 1, whole: true }) : config.num_beams,
+    num_beams:
+      beams === undefined
+        ? config.num_beams
+        : numberOf(TOOL, "beams", beams, { least: 1, ceiling: 64, whole: true }),
     max_length: max,
     min_length: Math.min(config.min_length, max),
   };

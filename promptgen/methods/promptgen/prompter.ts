@@ -8,7 +8,7 @@ import { copyTokenizer, saveCheckpoint } from "../../../models/save.ts";
 import { loadTokenizer } from "../../../models/tokenizer/tokenizer.ts";
 import { type Benchmark, itemsOf, NONE, SPLITS } from "../../benchmark.ts";
 import type { Fact } from "../../facts/facts.ts";
-import { checkpointFingerprint } from "../../training/fingerprint.ts";
+import { modelFingerprint } from "../../training/fingerprint.ts";
 import type { Asked, Prediction, Prompter, Trace } from "../method.ts";
 import {
   assemble,
@@ -90,7 +90,7 @@ export class PromptGenPrompter implements Prompter {
     const vocabulary = pairVocabularies(tokenizer, benchmark.tokenizer, rows);
     const generator = new Generator(lm, vocabulary, mask, slots);
     const tokenizers = { generator: tokenizer, reader: benchmark.encode };
-    const contents = { generator: await checkpointFingerprint(checkpoint) };
+    const contents = { generator: await modelFingerprint(checkpoint, directory) };
     return new PromptGenPrompter(
       benchmark,
       generator,
