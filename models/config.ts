@@ -47,6 +47,14 @@ export const real = (low: number, high: number, rest: { absent?: number } = {}):
 export const flag = (rest: { absent?: boolean } = {}): Field<boolean> =>
   field("true or false", (v): v is boolean => typeof v === "boolean", rest);
 
+/** A field with a few supported values. */
+export const oneOf = (values: readonly string[], rest: { absent?: string } = {}): Field<string> =>
+  field(
+    `one of ${values.join(", ")}, those that are supported,`,
+    (v): v is string => typeof v === "string" && values.includes(v),
+    rest,
+  );
+
 /** A field with one supported value. */
 export const only = <T extends string | boolean>(value: T): Field<T> =>
   field(`${JSON.stringify(value)}, the one that is supported,`, (v): v is T => v === value, {

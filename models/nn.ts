@@ -1,9 +1,11 @@
 /** The layers that architectures share, and the texts and options that every model takes. Knows no architecture. */
 import { type AttentionOptions, attention, type Layout } from "../engine/ops/attention.ts";
 import { dropout } from "../engine/ops/dropout.ts";
+import { add, mul, rsqrt, square, tanh } from "../engine/ops/elementwise.ts";
 import { embedding } from "../engine/ops/embedding.ts";
 import { layerNorm } from "../engine/ops/layernorm.ts";
 import { linear, matmul } from "../engine/ops/matmul.ts";
+import { mean } from "../engine/ops/reduce.ts";
 import { reshape } from "../engine/ops/shape.ts";
 import { type Tensor, tensor } from "../engine/tensor.ts";
 
@@ -66,6 +68,20 @@ export class LayerNorm {
   }
 }
 
+/** RMSNorm over the last axis (Zhang and Sennrich, 2019): LayerNorm without mean and bias. */
+export class RMSNorm {
+  readonly weight: Tensor;
+  readonly eps: number;
+  constructor(weight: Tensor, eps: number) {
+    this.weight = weight;
+    this.eps = eps;
+  }
+  apply(x: Tensor): Tensor {
+    const size = mean(square(x), -1, { keepdims: true });
+    return mul(mul(x, rsqrt(add(size, this.eps))), this.weight);
+  }
+}
+
 /** A table of rows. */
 export class Embedding {
   readonly weight: Tensor; // [rows, width]
@@ -76,6 +92,12 @@ export class Embedding {
   apply(ids: Tensor): Tensor {
     return embedding(this.weight, ids);
   }
+}
+
+/** GELU by its tanh approximation: x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2. */
+export function geluNew(x: Tensor): Tensor {
+  const inner = mul(x, add(mul(mul(x, x), 0.044715), 1));
+  return mul(mul(x, 0.5), add(tanh(mul(inner, Math.sqrt(2 / Math.PI))), 1));
 }
 
 /** Rows of x [..., D] counted over all leading axes: `rows` u32 [R] -> [R, D]. */
