@@ -4,7 +4,7 @@
  */
 
 import { argmax } from "../engine/ops/argmax.ts";
-import { add, equal, where } from "../engine/ops/elementwise.ts";
+import { add, equal, mul, tanh, where } from "../engine/ops/elementwise.ts";
 import { embedding } from "../engine/ops/embedding.ts";
 import { full } from "../engine/ops/fill.ts";
 import { linear, matmul } from "../engine/ops/matmul.ts";
@@ -19,7 +19,6 @@ import {
   drop,
   type Embedding,
   type ForwardOptions,
-  geluNew,
   type LayerNorm,
   multiHeadAttention,
   type TextInput,
@@ -69,6 +68,12 @@ const gpt2Names = ({ tensors }: Checkpoint): Names => ({
     .map((name) => name.replace(/^(?:transformer\.)?/, "transformer."))
     .filter((name) => /\.h\.\d+\.attn\.(?:masked_)?bias$/.test(name)),
 });
+
+/** x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2. */
+export function geluNew(x: Tensor): Tensor {
+  const inner = mul(x, add(mul(mul(x, x), 0.044715), 1));
+  return mul(mul(x, 0.5), add(tanh(mul(inner, Math.sqrt(2 / Math.PI))), 1));
+}
 
 /** A layer's keys and values, [B, T, n_embd]. */
 type KeyValue = {

@@ -1,7 +1,7 @@
 /** The layers that architectures share, and the texts and options that every model takes. Knows no architecture. */
 import { type AttentionOptions, attention, type Layout } from "../engine/ops/attention.ts";
 import { dropout } from "../engine/ops/dropout.ts";
-import { add, mul, rsqrt, square, tanh } from "../engine/ops/elementwise.ts";
+import { add, mul, rsqrt, square } from "../engine/ops/elementwise.ts";
 import { embedding } from "../engine/ops/embedding.ts";
 import { layerNorm } from "../engine/ops/layernorm.ts";
 import { linear, matmul } from "../engine/ops/matmul.ts";
@@ -92,12 +92,6 @@ export class Embedding {
   apply(ids: Tensor): Tensor {
     return embedding(this.weight, ids);
   }
-}
-
-/** GELU by its tanh approximation: x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2. */
-export function geluNew(x: Tensor): Tensor {
-  const inner = mul(x, add(mul(mul(x, x), 0.044715), 1));
-  return mul(mul(x, 0.5), add(tanh(mul(inner, Math.sqrt(2 / Math.PI))), 1));
 }
 
 /** Rows of x [..., D] counted over all leading axes: `rows` u32 [R] -> [R, D]. */

@@ -27,11 +27,11 @@ import { configError, count, type Field, flag, oneOf, only, readFields, real } f
 import { fail } from "./errors.ts";
 import { type Checkpoint, readCheckpoint } from "./formats/checkpoint.ts";
 import type { Json } from "./formats/json.ts";
+import { geluNew } from "./gpt2.ts";
 import {
   drop,
   type Embedding,
   type ForwardOptions,
-  geluNew,
   type Linear,
   type RMSNorm,
   type TextInput,
