@@ -152,19 +152,19 @@ for (const [name, { layers, parameters }] of Object.entries(KINDS)) {
 
   test(`${name}: a prefix and single steps with the cache equal one pass, forward and backward`, async (device) => {
     const [model, x] = [load(name), inputs()];
-    const places = (at: number, next: number) =>
+    const places = (at: number, next: number, begin: number) =>
       tensor(
-        Uint32Array.from({ length: (next - at) * B }, (_, i) => at + Math.floor(i / B)),
+        Uint32Array.from({ length: (next - at) * B }, (_, i) => begin + at + Math.floor(i / B)),
         [next - at, B],
       );
-    const steps = (given: (at: number) => boolean): Tensor => {
+    const steps = (given: (at: number) => boolean, begin = 0): Tensor => {
       let cache = model.start(model.encode({ ids: x.ids, mask: x.mask }), x.mask);
       const parts: Tensor[] = [];
       for (let at = 0; at < T; ) {
         const next = at === 0 ? 3 : at + 1;
         const ids = slice(x.decoderIds, 0, at, next);
         const mask = slice(x.decoderMask, 1, 0, next);
-        const positions = given(at) ? places(at, next) : undefined;
+        const positions = given(at) ? places(at, next, begin) : undefined;
         const step = model.decode({ ids, mask, positions }, cache);
         cache = step.cache;
         parts.push(step.hidden);
@@ -176,6 +176,7 @@ for (const [name, { layers, parameters }] of Object.entries(KINDS)) {
     const got = await valuesOf(device, {
       plain,
       given: steps(() => true),
+      moved: steps(() => true, 6),
       later: steps((at) => at > 5), // told after places that were not
     });
     const want = golden.floats(`decoder.hidden.${layers[1]}`);
