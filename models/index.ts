@@ -1,5 +1,5 @@
 /**
- * BERT, RoBERTa, BART and GPT-2, their weights and tokenizers, from directories or the Hugging Face Hub.
+ * BERT, RoBERTa, BART, T5 and GPT-2, their weights and tokenizers, from directories or the Hugging Face Hub.
  *
  * Who imports whom; nothing imports what stands below it:
  *
@@ -14,7 +14,7 @@
  *     seq2seq              what a program may know of an encoder-decoder: types alone
  *     encoder masked-lm    config, nn, weights; masked-lm is what a program may know of a masked LM
  *     bert roberta         encoder, masked-lm
- *     bart gpt2            config, nn, weights
+ *     bart t5 gpt2         config, nn, weights
  *     registry.ts          every architecture, and nobody else does
  *     generation/          config, seq2seq: no architecture
  */
@@ -67,6 +67,7 @@ export { RobertaForMaskedLM, robertaConfig } from "./roberta.ts";
 export { checkRows, rowsRemark } from "./rows.ts";
 export { saveCheckpoint, streamTensors } from "./save.ts";
 export type { DecoderCache, KeyValue, Seq2Seq } from "./seq2seq.ts";
+export { type T5Config, T5ForConditionalGeneration, t5Config } from "./t5.ts";
 export { createTokenizer, loadTokenizer, type Role, Tokenizer } from "./tokenizer/tokenizer.ts";
 export {
   type ModelWeights,

@@ -1,10 +1,11 @@
 /** The layers that architectures share, and the texts and options that every model takes. Knows no architecture. */
 import { type AttentionOptions, attention, type Layout } from "../engine/ops/attention.ts";
 import { dropout } from "../engine/ops/dropout.ts";
-import type { Activation } from "../engine/ops/elementwise.ts";
+import { type Activation, add, mul, rsqrt, square } from "../engine/ops/elementwise.ts";
 import { embedding } from "../engine/ops/embedding.ts";
 import { layerNorm } from "../engine/ops/layernorm.ts";
 import { type LinearOptions, linear, matmul } from "../engine/ops/matmul.ts";
+import { mean } from "../engine/ops/reduce.ts";
 import { reshape } from "../engine/ops/shape.ts";
 import { type Tensor, tensor } from "../engine/tensor.ts";
 
@@ -76,6 +77,20 @@ export class LayerNorm {
   apply(x: Tensor, residual?: Tensor, p = 0, training?: Training): Tensor {
     const drop = training && { p, rng: training.rng };
     return layerNorm(x, this.weight, this.bias, this.eps, residual, drop);
+  }
+}
+
+/** RMSNorm over the last axis (Zhang and Sennrich, 2019): LayerNorm without mean and bias. */
+export class RMSNorm {
+  readonly weight: Tensor;
+  readonly eps: number;
+  constructor(weight: Tensor, eps: number) {
+    this.weight = weight;
+    this.eps = eps;
+  }
+  apply(x: Tensor): Tensor {
+    const size = mean(square(x), -1, { keepdims: true });
+    return mul(mul(x, rsqrt(add(size, this.eps))), this.weight);
   }
 }
 

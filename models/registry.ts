@@ -13,6 +13,7 @@ import { type Names, WRAPPED } from "./names.ts";
 import { RobertaForMaskedLM } from "./roberta.ts";
 import type { Saveable } from "./save.ts";
 import type { Seq2Seq } from "./seq2seq.ts";
+import { T5ForConditionalGeneration } from "./t5.ts";
 import type { Storage, Weights } from "./weights.ts";
 
 /** A model's class: how it is made of weights, and by which names a checkpoint holds them. */
@@ -29,7 +30,10 @@ export type ModelClass<M> = {
 type Table<M> = Readonly<Record<string, ModelClass<M>>>;
 
 const MASKED_LMS: Table<MaskedLM> = { bert: BertForMaskedLM, roberta: RobertaForMaskedLM };
-const SEQ2SEQS: Table<Seq2Seq> = { bart: BartForConditionalGeneration };
+const SEQ2SEQS: Table<Seq2Seq> = {
+  bart: BartForConditionalGeneration,
+  t5: T5ForConditionalGeneration,
+};
 const CAUSAL_LMS: Table<GPT2LMHeadModel> = { gpt2: GPT2LMHeadModel };
 
 /** Every class that can be loaded, by model_type. */

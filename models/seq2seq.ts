@@ -20,6 +20,8 @@ export type DecoderCache = {
   /** Decoder places so far. */
   readonly length: number;
   readonly layers: readonly { readonly self?: KeyValue; readonly cross: KeyValue }[];
+  /** u32 [places, B], the position of each place where they are not 0, 1, ...; with `join`, of all places after it. */
+  readonly positions?: Tensor | undefined;
   /** u32 [B, S], 1 where the encoder had a token; undefined where every place holds one. */
   readonly encoderMask: Tensor | undefined;
   /** Puts new keys (or values) among the earlier ones; without it they are placed behind them. */

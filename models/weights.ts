@@ -26,7 +26,7 @@ import {
 import type { FileTensor, SafetensorsDtype, TensorEntry } from "./formats/safetensors.ts";
 import { normal } from "./init.ts";
 import { type Names, placeOf, wrapperOf } from "./names.ts";
-import { Embedding, LayerNorm, Linear } from "./nn.ts";
+import { Embedding, LayerNorm, Linear, RMSNorm } from "./nn.ts";
 
 /** How matrices are kept on the device; f16 and bf16 are for frozen models. */
 export type Storage = "f32" | "f16" | "bf16";
@@ -36,6 +36,8 @@ type Source = {
   value(name: string, shape: Shape, init: Init): Initial;
   /** How many layers there are under a prefix; undefined where there may be any number. */
   layers(prefix: string): number | undefined;
+  /** Whether the file has a tensor of this name. */
+  holds(name: string): boolean;
   parameters: Map<string, Tensor>;
   buffers: Map<string, Tensor>;
   /** The parameters that are matrices or tables. */
@@ -51,7 +53,17 @@ type Initial = {
 };
 
 /** How a random tensor starts: one value everywhere, or normal (with one row of zeros, that of padding). */
-type Init = { fill: number } | { normal: true; zeroRow?: number | undefined; exact?: boolean };
+type Init =
+  | { fill: number }
+  | {
+      normal: true;
+      /** Multiplies the standard deviation of all. */
+      spread?: number;
+      zeroRow?: number | undefined;
+      exact?: boolean;
+      /** A bias in the form of a table. */
+      bias?: boolean;
+    };
 
 /** A model's tensors by full name. */
 export type ModelWeights = {
@@ -60,8 +72,8 @@ export type ModelWeights = {
   /** What is saved but not trained. */
   readonly buffers: ReadonlyMap<string, Tensor>;
   /**
-   * Whether weight decay shrinks a parameter: it does matrices and tables, not biases and weights of LayerNorms. Throws
-   * for a name that is no parameter.
+   * Whether weight decay shrinks a parameter: it does matrices and tables, not biases and weights of LayerNorms and RMSNorms.
+   * Throws for a name that is no parameter.
    */
   readonly decays: (name: string) => boolean;
   /** Sentences about what of the files was not read as it stands there, or is not computed. */
@@ -86,10 +98,15 @@ export class Weights {
     return new Weights(fileSource(checkpoint, names, storage), "");
   }
 
-  /** Zeros that take no memory, for the names and shapes that a model asks for. */
-  static described(): Weights {
+  /**
+   * Zeros that take no memory, for the names and shapes that a model asks for.
+   * @param held the names of a file, for models that have a part only where a file holds it
+   */
+  static described(held: ReadonlySet<string> = new Set()): Weights {
     const value = (): Initial => ({ data: ZEROS, dtype: "f32" });
-    return new Weights({ ...tables(), layers: () => undefined, value, finish: () => {} }, "");
+    const holds = (name: string) => held.has(name);
+    const source = { ...tables(), layers: () => undefined, holds, value, finish: () => {} };
+    return new Weights(source, "");
   }
 
   /** Matrices and embeddings are normal of standard deviation `std`, biases 0, LayerNorm weights 1. */
@@ -109,12 +126,26 @@ export class Weights {
     );
   }
 
+  /**
+   * A Linear without a bias.
+   * @param spread multiplies the standard deviation of random values
+   */
+  projection(name: string, inputs: number, outputs: number, spread = 1): Linear {
+    const init: Init = { normal: true, spread };
+    return new Linear(this.#parameter(`${name}.weight`, [outputs, inputs], init), undefined);
+  }
+
   layerNorm(name: string, size: number, eps: number): LayerNorm {
     return new LayerNorm(
       this.#parameter(`${name}.weight`, [size], { fill: 1 }),
       this.#parameter(`${name}.bias`, [size], { fill: 0 }),
       eps,
     );
+  }
+
+  /** @param start of an untrained weight */
+  rmsNorm(name: string, size: number, eps: number, start = 1): RMSNorm {
+    return new RMSNorm(this.#parameter(`${name}.weight`, [size], { fill: start }), eps);
   }
 
   /** A table of token embeddings; a random one has zeros in the row of the padding token. */
@@ -129,6 +160,12 @@ export class Weights {
     return new Embedding(this.#parameter(`${name}.weight`, [rows, width], init));
   }
 
+  /** A small table of biases, kept as f32 in any storage; weight decay leaves it alone. */
+  biasTable(name: string, rows: number, width: number, spread = 1): Embedding {
+    const init: Init = { normal: true, spread, exact: true, bias: true };
+    return new Embedding(this.#parameter(`${name}.weight`, [rows, width], init));
+  }
+
   bias(name: string, size: number): Tensor {
     return this.#parameter(name, [size], { fill: 0 });
   }
@@ -136,6 +173,11 @@ export class Weights {
   /** A tensor that training leaves alone. */
   buffer(name: string, shape: Shape): Tensor {
     return this.#make(this.#source.buffers, name, shape, { fill: 0 });
+  }
+
+  /** Whether the weights come from a file that has a tensor of this name. */
+  holds(name: string): boolean {
+    return this.#source.holds(this.#name(name));
   }
 
   /**
@@ -177,7 +219,7 @@ export class Weights {
   }
 
   #parameter(name: string, shape: Shape, init: Init): Tensor {
-    if ("normal" in init) this.#source.matrices.add(this.#name(name));
+    if ("normal" in init && !init.bias) this.#source.matrices.add(this.#name(name));
     return this.#make(this.#source.parameters, name, shape, init);
   }
 
@@ -203,12 +245,13 @@ function randomSource(seed: number, std: number): Source {
   return {
     ...tables(),
     layers: () => undefined,
+    holds: () => false,
     value: (_, shape, init) => {
       const mine = stream++;
       if ("fill" in init) {
         return { data: new Float32Array(numel(shape)).fill(init.fill), dtype: "f32" };
       }
-      const data = normal(numel(shape), std, seed, mine);
+      const data = normal(numel(shape), std * (init.spread ?? 1), seed, mine);
       const width = shape[shape.length - 1];
       if (init.zeroRow !== undefined) {
         data.fill(0, init.zeroRow * width, (init.zeroRow + 1) * width);
@@ -244,6 +287,7 @@ function fileSource(checkpoint: Checkpoint, names: Names, storage: Storage): Sou
       while (has(`${prefix}.${held}.`)) held++;
       return held;
     },
+    holds: (name) => entries.has(name),
     value: (name, shape, init) => {
       const matrix = "normal" in init && !init.exact;
       asked.add(name);

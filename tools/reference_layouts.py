@@ -23,6 +23,8 @@ from transformers import (
     RobertaConfig,
     RobertaForMaskedLM,
     RobertaModel,
+    T5Config,
+    T5ForConditionalGeneration,
 )
 
 BERT_BASE = {
@@ -137,6 +139,62 @@ BART_LARGE_CNN = BART_LARGE | {
     "vocab_size": 50264,
 }
 
+T5_SMALL = {
+    "architectures": ["T5ForConditionalGeneration"],
+    "d_ff": 2048,
+    "d_kv": 64,
+    "d_model": 512,
+    "decoder_start_token_id": 0,
+    "dropout_rate": 0.1,
+    "eos_token_id": 1,
+    "initializer_factor": 1.0,
+    "is_encoder_decoder": True,
+    "layer_norm_epsilon": 1e-06,
+    "model_type": "t5",
+    "n_positions": 512,
+    "num_heads": 8,
+    "num_layers": 6,
+    "output_past": True,
+    "pad_token_id": 0,
+    "relative_attention_num_buckets": 32,
+    "task_specific_params": {"summarization": {"num_beams": 4, "prefix": "summarize: "}},
+    "vocab_size": 32128,
+}
+T5_V1_1_SMALL = {
+    "architectures": ["T5ForConditionalGeneration"],
+    "d_ff": 1024,
+    "d_kv": 64,
+    "d_model": 512,
+    "decoder_start_token_id": 0,
+    "dropout_rate": 0.1,
+    "eos_token_id": 1,
+    "feed_forward_proj": "gated-gelu",
+    "initializer_factor": 1.0,
+    "is_encoder_decoder": True,
+    "layer_norm_epsilon": 1e-06,
+    "model_type": "t5",
+    "num_decoder_layers": 8,
+    "num_heads": 6,
+    "num_layers": 8,
+    "output_past": True,
+    "pad_token_id": 0,
+    "relative_attention_num_buckets": 32,
+    "tie_word_embeddings": False,
+    "vocab_size": 32128,
+}
+# as transformers 5 writes the config of a T5 v1.1
+T5_V1_1_RESAVED = T5_V1_1_SMALL | {
+    "classifier_dropout": 0.0,
+    "dense_act_fn": "gelu_new",
+    "dtype": "float32",
+    "is_decoder": False,
+    "is_gated_act": True,
+    "relative_attention_max_distance": 128,
+    "scale_decoder_outputs": False,
+    "tie_word_embeddings": True,
+    "use_cache": True,
+}
+
 SHARED = "model.shared.weight"
 COPIES = [
     "model.encoder.embed_tokens.weight",
@@ -156,10 +214,12 @@ def layout(model, config, tensors, dtype="F32"):
     """Of rows [name in the file, shape, its own dtype or None, name in the model or None]."""
     rows = []
     for name, shape, own, target in tensors:
-        layer = re.search(r"layers?\.(\d+)\.", name)
+        # a T5 numbers the parts of a block too, as "layer"
+        kind = "block" if ".block." in name else "layers?"
+        layer = re.search(rf"{kind}\.(\d+)\.", name)
         if layer and layer.group(1) != "0":
             continue
-        star = [text and re.sub(r"(layers?)\.0\.", r"\1.*.", text) for text in (name, target)]
+        star = [text and re.sub(rf"({kind})\.0\.", r"\1.*.", text) for text in (name, target)]
         rest = [star[1], own] if own else [star[1]] if star[0] != star[1] else []
         rows.append([star[0], shape, *rest])
     return {"model": model, "config": config, "dtype": dtype, "tensors": rows}
@@ -299,8 +359,47 @@ def bart_layouts():
     return layouts
 
 
+def t5_layouts():
+    words, head = "shared.weight", "lm_head.weight"
+    copies = ["encoder.embed_tokens.weight", "decoder.embed_tokens.weight"]
+    old = [
+        "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight",
+        [32, 8],
+        None,
+        None,
+    ]
+
+    def rows_of(config):
+        rows = plain(shapes(T5ForConditionalGeneration, T5Config(**config)))
+        rows = [[n, s, d, words if n in copies else t] for n, s, d, t in rows]
+        biases = [row for row in rows if "relative_attention_bias" in row[0]]  # of first blocks alone
+        assert len(biases) == 2
+        return [row for row in rows if row not in biases], biases
+
+    small, small_biases = rows_of(T5_SMALL)
+    tied = [[n, s, d, words if n == head else t] for n, s, d, t in small]
+    second, second_biases = rows_of(T5_V1_1_SMALL)
+
+    def made(config, rows, biases):
+        one = layout("t5", config, rows)
+        for name, *rest in biases:
+            one["tensors"].append([name, rest[0], *([rest[2]] if rest[2] != name else [])])
+        return one
+
+    return {
+        "t5-small, torch.save": made(T5_SMALL, tied, [*small_biases, old]),
+        "t5-small": made(T5_SMALL, without(small, *copies, head), small_biases),
+        "t5-small by a copy's name": made(T5_SMALL, without(tied, words, copies[0], head), small_biases),
+        "t5-v1_1-small, torch.save": made(T5_V1_1_SMALL, second, second_biases),
+        "t5-v1_1-small": made(T5_V1_1_SMALL, without(second, *copies), second_biases),
+        "t5-v1_1-small of transformers 5": made(
+            T5_V1_1_RESAVED, without(second, *copies), second_biases
+        ),
+    }
+
+
 def layouts_golden(path):
-    found = bert_layouts() | roberta_layouts() | bart_layouts()
+    found = bert_layouts() | roberta_layouts() | bart_layouts() | t5_layouts()
     parts = []
     for name, one in found.items():
         rows = ",\n".join(f"    {json.dumps(row)}" for row in one.pop("tensors"))

@@ -258,8 +258,14 @@ export class TextGenerator {
       const row = reshape(own, [1, beams * texts * d]);
       return reshape(where(place, row, reshape(past, [places, beams * texts * d])), keys);
     };
-    const input = { ids, positions, mask: visible };
-    const { hidden, cache } = model.decode(input, { length: 0, layers, encoderMask, join });
+    const written = Uint32Array.from({ length: places * beams * texts }, (_, i) =>
+      Math.floor(i / (beams * texts)),
+    );
+    const start = { length: 0, layers, encoderMask, join };
+    const { hidden, cache } = model.decode(
+      { ids, positions, mask: visible },
+      { ...start, positions: tensor(written, [places * beams, texts]) },
+    );
     cache.layers.forEach(({ self }, i) => {
       if (!self) return;
       assign(kept[i].k, reshape(self.k, kept[i].k.shape));

@@ -10,6 +10,7 @@ import { BartForConditionalGeneration } from "../../models/bart.ts";
 import { BertForMaskedLM } from "../../models/bert.ts";
 import { GPT2LMHeadModel } from "../../models/gpt2.ts";
 import { RobertaForMaskedLM } from "../../models/roberta.ts";
+import { T5ForConditionalGeneration } from "../../models/t5.ts";
 import { Weights } from "../../models/weights.ts";
 import { onDevices } from "../devices.ts";
 import { goldenCheckpoint, goldenText } from "./parity.ts";
@@ -98,6 +99,22 @@ const MODELS: Readonly<
     ],
     decayed: 1 + (1 + 2 * 6) + (1 + 2 * 10),
   },
+  T5: {
+    make: () => T5ForConditionalGeneration.from(goldenCheckpoint("t5-v1_1")),
+    spared: [
+      "encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight",
+      "encoder.block.0.layer.0.layer_norm.weight",
+      "encoder.block.0.layer.1.layer_norm.weight",
+      "encoder.final_layer_norm.weight",
+      "decoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight",
+      ...inLayers(
+        "decoder.block",
+        [0, 1, 2].map((i) => `layer.${i}.layer_norm.weight`),
+      ),
+      "decoder.final_layer_norm.weight",
+    ],
+    decayed: 2 + (4 + 3) + 2 * (4 + 4 + 3),
+  },
   "GPT-2": {
     make: () => GPT2LMHeadModel.from(goldenCheckpoint("gpt2")),
     spared: [...inLayers("transformer.h", GPT2_BLOCK), ...norm("transformer.ln_f")],
@@ -109,7 +126,7 @@ const LR = 0.5;
 const DECAY = 0.25;
 
 for (const [name, { make, spared, decayed }] of Object.entries(MODELS)) {
-  test(`${name}: a step without a gradient shrinks all but biases and LayerNorms`, async (device) => {
+  test(`${name}: a step without a gradient shrinks all but biases and norms`, async (device) => {
     const { parameters, decays } = make();
     const names = parameters.map(stateName);
     assert.equal(names.filter((one) => !decays(one)).sort(), [...spared].sort());

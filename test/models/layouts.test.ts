@@ -6,7 +6,7 @@ import { BartForConditionalGeneration } from "../../models/bart.ts";
 import type { Checkpoint } from "../../models/formats/checkpoint.ts";
 import { encodeBfloat16, encodeFloat16 } from "../../models/formats/floats.ts";
 import type { FileTensor, SafetensorsDtype } from "../../models/formats/safetensors.ts";
-import { maskedLM } from "../../models/registry.ts";
+import { maskedLM, seq2Seq } from "../../models/registry.ts";
 import type { ModelWeights, Storage } from "../../models/weights.ts";
 import { goldenText } from "./parity.ts";
 
@@ -18,7 +18,7 @@ type Row = [
 ];
 
 type Layout = {
-  readonly model: "bert" | "roberta" | "bart";
+  readonly model: "bert" | "roberta" | "bart" | "t5";
   readonly config: Readonly<Record<string, unknown>>;
   readonly dtype: "F32" | "F16" | "BF16";
   readonly tensors: readonly Row[];
@@ -34,6 +34,10 @@ const counts = { layouts: 0, tensors: 0 };
 function allRows({ model, config, tensors }: Layout): Row[] {
   const layersOf = (name: string) => {
     if (!name.includes("*")) return 1;
+    if (model === "t5") {
+      const { num_layers, num_decoder_layers } = config;
+      return Number(name.startsWith("encoder") ? num_layers : (num_decoder_layers ?? num_layers));
+    }
     if (model !== "bart") return Number(config.num_hidden_layers);
     return Number(name.includes("encoder.layers") ? config.encoder_layers : config.decoder_layers);
   };
@@ -74,8 +78,8 @@ function faked(layout: Layout, where: string) {
 }
 
 function modelOf(layout: Layout, checkpoint: Checkpoint, storage?: Storage): ModelWeights {
-  if (layout.model !== "bart") return maskedLM(checkpoint, storage).weights;
-  return BartForConditionalGeneration.from(checkpoint, storage).weights;
+  const load = layout.model === "bart" || layout.model === "t5" ? seq2Seq : maskedLM;
+  return load(checkpoint, storage).weights;
 }
 
 /** Values at the start of a state. */
@@ -141,7 +145,8 @@ test("matrices of every layout in half precision, the rest in f32", () => {
     for (const storage of ["f16", "bf16"] as const) {
       const { parameters } = modelOf(layout, faked(layout, name), storage);
       for (const [key, t] of parameters) {
-        const matrix = t.shape.length === 2 && !/position|token_type/.test(key);
+        const matrix =
+          t.shape.length === 2 && !/position|token_type|relative_attention_bias/.test(key);
         assert.is(t.dtype, matrix ? storage : "f32", key);
         if (matrix) matrices++;
         else others++;

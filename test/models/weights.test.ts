@@ -16,6 +16,7 @@ import {
 } from "../../models/formats/safetensors.ts";
 import { normal } from "../../models/init.ts";
 import { saveCheckpoint } from "../../models/save.ts";
+import { T5ForConditionalGeneration } from "../../models/t5.ts";
 import { onDevices } from "../devices.ts";
 import { goldenCheckpoint, initialValues, type MemoryCheckpoint } from "./parity.ts";
 
@@ -204,9 +205,13 @@ test("random weights: by the config, by the seed", () => {
 });
 
 each("a saved model is the same model, in f32 to the bit and in f16 rounded", async (device) => {
-  for (const folder of ["bert", "bart"] as const) {
+  for (const [folder, load] of Object.entries({
+    bert: BertForMaskedLM,
+    bart: BartForConditionalGeneration,
+    t5: T5ForConditionalGeneration,
+    "t5-v1_1": T5ForConditionalGeneration,
+  })) {
     const checkpoint = goldenCheckpoint(folder);
-    const load = folder === "bert" ? BertForMaskedLM : BartForConditionalGeneration;
     const directory = mkdtempSync(join(tmpdir(), "weights-"));
     await saveCheckpoint(directory, device, load.from(checkpoint));
     const again = await load.load(directory);

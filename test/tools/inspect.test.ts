@@ -183,10 +183,10 @@ test("without a head, without a model, with another model", async () => {
   const alone = await report(folder);
   assert.deepEqual(alone.loading, { problem: "no config.json beside it names a model" });
   assert.equal(alone.tensors[0].status, undefined);
-  writeFileSync(join(folder, "config.json"), '{"model_type": "t5"}');
+  writeFileSync(join(folder, "config.json"), '{"model_type": "mt5"}');
   assert.match(
     await printedBy(TOOL, [folder]),
-    /\nconfig\.json has model_type "t5"; those that are supported are bert, roberta, bart, gpt2/,
+    /\nconfig\.json has model_type "mt5"; those that are supported are bert, roberta, bart, t5, gpt2/,
   );
   writeFileSync(join(folder, "config.json"), '{"model_type": "bert"}');
   assert.match((await report(folder)).loading.problem ?? "", /\[config\] .*vocab_size is missing/);
@@ -250,7 +250,13 @@ test("published layouts: every tensor goes where it belongs, and no data is read
   let compared = 0;
   for (const [name, { config, dtype: usual, tensors }] of Object.entries(layouts)) {
     // the first layer stands for all
-    const one = { num_hidden_layers: 1, encoder_layers: 1, decoder_layers: 1 };
+    const one = {
+      num_hidden_layers: 1,
+      encoder_layers: 1,
+      decoder_layers: 1,
+      num_layers: 1,
+      num_decoder_layers: 1,
+    };
     const first = (text: string) => text.replace("*", "0");
     const targets = new Map(
       tensors.map(([given, , target = given]) => [first(given), target && first(target)]),

@@ -81,7 +81,8 @@ export function loadingOf(
   let names: Names;
   try {
     names = model.names(checkpoint);
-    const { parameters, buffers } = new model(Weights.described(), config).weights;
+    const { parameters, buffers } = new model(Weights.described(new Set(tensors.keys())), config)
+      .weights;
     wanted = new Map([...parameters, ...buffers]);
   } catch (error) {
     return { rows, loading: messageOf(error) };
