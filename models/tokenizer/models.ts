@@ -90,17 +90,7 @@ export function model(part: Part, vocabulary: Vocabulary): Model {
       const { WordPiece } = library as unknown as Library;
       const pieces = new WordPiece({ ...part.options, vocab: Object.fromEntries(vocabulary) });
       const unknown = unknownOf(part.options.unk_token, vocabulary);
-      return (word) => [vocabulary.get(word) ?? unknown(word)];
-    }
-    default: {
-      const library = new (
-        WordPiece as unknown as new (
-          options: object,
-        ) => { encode(words: string[]): string[] }
-      )({ ...part.options, vocab: Object.fromEntries(vocabulary) });
-      const unknown = unknownOf(part.options.unk_token, vocabulary);
-      return (word) =>
-        pieces.encode([word]).map((token) => vocabulary.get(token) ?? unknown(word));
+      return (word) => pieces.encode([word]).map((token) => vocabulary.get(token) ?? unknown(word));
     }
   }
 }
