@@ -4,8 +4,7 @@
  */
 import type { Device, Executable, Run } from "./device.ts";
 import { check, EngineError, fail } from "./errors.ts";
-import { makePlan } from "./plan.ts";
-import { keep, touch } from "./plan-cache.ts";
+import { makePlan, type Plan } from "./plan.ts";
 import { type Shape, show } from "./shape.ts";
 import {
   ancestors,
@@ -109,7 +108,50 @@ function hostInput(value: unknown, path: string): Tensor {
 const signatureOf = (inputs: readonly Tensor[]): string =>
   inputs.map((t) => `${t.dtype}${show(t.shape)}`).join(";");
 
-type Compiled = { executable: Promise<Executable>; outputs: readonly Tensor[]; shape: unknown };
+/** A plan, what it gives, and how its results are arranged. */
+type Made = {
+  readonly plan: Plan;
+  readonly outputs: readonly TensorSpec[];
+  readonly shape: unknown;
+};
+type Compiled = Omit<Made, "plan"> & { readonly executable: Promise<Executable> };
+
+const specOf = ({ shape, dtype }: TensorSpec): TensorSpec => ({ shape, dtype });
+
+/** Plans by signature, each for as long as the device keeps it. What is kept here holds no tensor, so that no data live on. */
+class Plans {
+  readonly #device: Device;
+  readonly #compiled = new Map<string, Compiled>();
+  constructor(device: Device) {
+    this.#device = device;
+  }
+
+  /** Runs the plan of that name, which is made where it is not there. */
+  async run<T>(
+    name: string,
+    make: () => Made,
+    inputs: readonly Tensor[],
+    begin: (run: Run, compiled: Compiled) => T,
+  ): Promise<T> {
+    for (;;) {
+      const compiled = this.#compiled.get(name) ?? this.#load(name, make());
+      const executable = await compiled.executable;
+      if (executable.gone) continue;
+      return executable.run(inputs.map(hostData), (run) => begin(run, compiled));
+    }
+  }
+
+  #load(name: string, { plan, outputs, shape }: Made): Compiled {
+    const drop = (): void => {
+      this.#compiled.delete(name);
+    };
+    const executable = this.#device.load(plan, drop);
+    executable.catch(drop);
+    const compiled = { executable, outputs, shape };
+    this.#compiled.set(name, compiled);
+    return compiled;
+  }
+}
 
 /**
  * Traces `fn` once for each signature (shapes and dtypes) of its arguments, plans it, and replays the plan.
@@ -120,15 +162,14 @@ export function compile<A extends unknown[], R>(
   device: Device,
   fn: (...args: A) => R,
 ): (...args: { [K in keyof A]: Input<A[K]> }) => Promise<Output<R>> {
-  const plans = new Map<string, Compiled>();
-  const build = (args: readonly unknown[], inputs: readonly Tensor[]): Compiled => {
+  const plans = new Plans(device);
+  const build = (args: readonly unknown[], inputs: readonly Tensor[]): Made => {
     let next = 0;
     const placeholders: Tensor[] = [];
     const tracedArgs = args.map((a, i) =>
       mapTree(a, `${i}`, () => {
-        const spec = inputs[next++];
-        const shaped = { shape: spec.shape, dtype: spec.dtype };
-        const t = apply1(inputOp, [], { spec: shaped, index: placeholders.length });
+        const spec = specOf(inputs[next++]);
+        const t = apply1(inputOp, [], { spec, index: placeholders.length });
         placeholders.push(t);
         return t;
       }),
@@ -140,34 +181,24 @@ export function compile<A extends unknown[], R>(
       if (!(v instanceof Tensor)) fail("compile", `${path} is ${typeof v}, not a Tensor`);
       return outputs.push(v) - 1;
     });
-    const plan = makePlan(outputs, effects, placeholders);
-    return { executable: device.load(plan), outputs, shape };
+    return { plan: makePlan(outputs, effects, placeholders), outputs: outputs.map(specOf), shape };
   };
   return async (...args) => {
     const inputs: Tensor[] = [];
     args.forEach((a, i) => {
       mapTree(a, `${i}`, (v, path) => inputs.push(hostInput(v, path)));
     });
-    const key = `${signatureOf(inputs)}|${JSON.stringify(mapTree(args, "", () => 0))}`;
-    let compiled = plans.get(key);
-    if (!compiled) {
-      compiled = build(args, inputs);
-      const mine = compiled;
-      plans.set(key, mine);
-      mine.executable.then(
-        (e) => keep(device, mine, e, () => plans.delete(key)),
-        () => plans.delete(key),
-      );
-    }
-    const executable = await compiled.executable;
-    await device.ready();
-    await executable.ready();
-    touch(device, compiled);
-    const run = executable.run(inputs.map(hostData));
-    const { outputs, shape } = compiled;
-    return mapTree(shape, "", (i) =>
-      typeof i === "number" ? new Result(outputs[i], run, i) : undefined,
-    ) as Output<R>;
+    const name = `${signatureOf(inputs)}|${JSON.stringify(mapTree(args, "", () => 0))}`;
+    const make = (): Made => build(args, inputs);
+    return plans.run(
+      name,
+      make,
+      inputs,
+      (run, { outputs, shape }) =>
+        mapTree(shape, "", (i) =>
+          typeof i === "number" ? new Result(outputs[i], run, i) : undefined,
+        ) as Output<R>,
+    );
   };
 }
 
@@ -184,7 +215,7 @@ function structure(nodes: readonly Node[], outputs: readonly Tensor[]): string {
   return `${lines.join("\n")}\n=> ${outputs.map(ref).join(",")}`;
 }
 
-const eager = new WeakMap<Device, Map<string, Promise<Executable>>>();
+const eager = new WeakMap<Device, Plans>();
 
 /** Values of tensors that nobody compiled: planned on the spot, the plan cached by the graph's structure. */
 export async function read(device: Device, tensors: readonly Tensor[]): Promise<TypedArray[]> {
@@ -197,23 +228,14 @@ export async function read(device: Device, tensors: readonly Tensor[]): Promise<
   if (nodes.some((n) => n.op === inputOp)) {
     throw new EngineError("[read] the tensor depends on an argument of a compiled function");
   }
-  const plans = eager.get(device) ?? new Map<string, Promise<Executable>>();
+  const plans = eager.get(device) ?? new Plans(device);
   eager.set(device, plans);
-  const key = structure(nodes, tensors);
-  let loading = plans.get(key);
-  if (!loading) {
-    const made = device.load(makePlan(tensors, [], constants));
-    loading = made;
-    plans.set(key, made);
-    made.then(
-      (e) => keep(device, made, e, () => plans.delete(key)),
-      () => plans.delete(key),
-    );
-  }
-  const executable = await loading;
-  await device.ready();
-  await executable.ready();
-  touch(device, loading);
-  const run = executable.run(constants.map(hostData));
-  return Promise.all(tensors.map(async (t, i) => typed(await run.read(i), t.dtype)));
+  const make = (): Made => ({
+    plan: makePlan(tensors, [], constants),
+    outputs: tensors.map(specOf),
+    shape: undefined,
+  });
+  return plans.run(structure(nodes, tensors), make, constants, (run) =>
+    Promise.all(tensors.map(async (t, i) => typed(await run.read(i), t.dtype))),
+  );
 }

@@ -6,17 +6,19 @@ import type { Tensor, TypedArray } from "./tensor.ts";
 
 /** One finished or running execution of a plan. */
 export type Run = {
-  /** The bytes of output `index`. Throws when a later run has reused its result slot. */
+  /** The bytes of output `index`. Rejects when a later run has reused its result slot. */
   read(index: number): Promise<ArrayBuffer>;
 };
 
 /** A plan that is loaded on a device. */
 export type Executable = {
-  readonly bindGroups: number;
-  /** Resolves when nobody is reading the results that the next run will overwrite. */
-  ready(): Promise<void>;
-  run(inputs: readonly TypedArray[]): Run;
-  destroy(): void;
+  /** Whether the device has let it go, for its memory; then it must be loaded again. */
+  readonly gone: boolean;
+  /**
+   * Runs when its turn has come, in the order of the calls; until then the device keeps the plan. Gives what `begin` makes of
+   * the run. A read that `begin` starts gets its value, however many runs wait: none of them starts before it.
+   */
+  run<T>(inputs: readonly TypedArray[], begin: (run: Run) => T): Promise<T>;
 };
 
 /** Counts since the device was opened; what is wrapped is what the driver sees. */
@@ -34,9 +36,11 @@ export type Device = {
   /** What was opened and why, in one line. */
   readonly description: string;
   readonly stats: DeviceStats;
-  load(plan: Plan): Promise<Executable>;
-  /** Resolves when few enough runs are under way for another: a fast host must not pile up work without end. */
-  ready(): Promise<void>;
+  /**
+   * Uploads a plan. The least recently called plans that nobody waits for are let go where there is no memory for it; of each the
+   * device says so through the `drop` that it was given. Whoever loads a plan must run it.
+   */
+  load(plan: Plan, drop: () => void): Promise<Executable>;
   readStates(states: readonly Tensor[]): Promise<ArrayBuffer[]>;
   /** Overwrites a state from the host, between runs. */
   write(state: Tensor, data: TypedArray): void;

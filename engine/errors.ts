@@ -29,3 +29,8 @@ export function fail(op: string, message: string): never {
 export function check(condition: boolean, op: string, message: () => string): asserts condition {
   if (!condition) fail(op, message());
 }
+
+/** Refuses an option, called `name`, that is neither true nor false. */
+export function checkFlag(op: string, name: string, value: unknown): void {
+  check(typeof value === "boolean", op, () => `${name} is ${value}; use true or false`);
+}

@@ -3,12 +3,15 @@ import { check, fail } from "./errors.ts";
 import type { Contribution } from "./op.ts";
 import { columnSums } from "./ops/column-sums.ts";
 import { addN } from "./ops/elementwise.ts";
+import { scatterAdd } from "./ops/embedding.ts";
+import { zeros } from "./ops/fill.ts";
 import { outer } from "./ops/matmul.ts";
 import { concat, expand, reshape } from "./ops/shape.ts";
 import { numel, sameShape } from "./shape.ts";
 import { ancestors, scalar, type Tensor } from "./tensor.ts";
 
 type Outer = { readonly outer: readonly [Tensor, Tensor]; readonly group: string };
+type Rows = { readonly rows: Tensor; readonly ids: Tensor; readonly unique: boolean };
 type Columns = { readonly columns: Tensor; readonly times?: Tensor; readonly group: string };
 
 /** What the passes of `grad` hand on: contributions that are there. */
@@ -40,15 +43,20 @@ function groupBy<T extends { group: string }>(items: readonly T[]): T[][] {
   return [...groups.values()];
 }
 
-/** Adds up what has arrived for `t`: one product for each group of outer products, one sum for each of columns. */
+/**
+ * Adds up what has arrived for `t`: one product for each group of outer products, one sum for each of columns. Rows of a
+ * table are added last and in place, so that a table has one gradient, however many read it.
+ */
 function total(t: Tensor, arrived: readonly Arrived[], stacks: RowStacks): Tensor {
   const dense: Tensor[] = [];
   const outers: Outer[] = [];
   const columns: Columns[] = [];
+  const rows: Rows[] = [];
   // contributions arrive last consumer first; stacking in the order of the forward pass makes stacks coincide
   for (const c of [...arrived].reverse()) {
     if ("outer" in c) outers.push(c);
     else if ("columns" in c) columns.push(c);
+    else if ("rows" in c) rows.push(c);
     else dense.push(c);
   }
   for (const group of groupBy(outers)) {
@@ -63,7 +71,23 @@ function total(t: Tensor, arrived: readonly Arrived[], stacks: RowStacks): Tenso
     dense.push(times.length > 0 ? columnSums(a, stacks.stack(times)) : columnSums(a));
   }
   const shaped = dense.map((g) => (sameShape(g.shape, t.shape) ? g : reshape(g, t.shape)));
-  return shaped.length === 1 ? shaped[0] : addN(shaped);
+  if (shaped.length === 0) shaped.push(zeros(t.shape));
+  const base = shaped.length === 1 ? shaped[0] : addN(shaped);
+  return addRows(base, rows, stacks);
+}
+
+/** base [V, D] and rows of it: those whose ids may repeat in one pass, then each of the others. */
+function addRows(base: Tensor, all: readonly Rows[], stacks: RowStacks): Tensor {
+  const repeating = all.filter(({ unique }) => !unique);
+  const unique = all.filter((one) => one.unique);
+  let sum = base;
+  if (repeating.length > 0) {
+    const rows = stacks.stack(repeating.map((one) => one.rows));
+    const ids = repeating.map((one) => one.ids);
+    sum = scatterAdd(sum, rows, ids.length === 1 ? ids[0] : concat(ids, 0), false);
+  }
+  for (const { rows, ids } of unique) sum = scatterAdd(sum, rows, ids, true);
+  return sum;
 }
 
 /**

@@ -9,7 +9,9 @@ export { type AttentionOptions, attention, type Layout } from "./ops/attention.t
 export { crossEntropy } from "./ops/cross-entropy.ts";
 export { dropout } from "./ops/dropout.ts";
 export {
+  type Activation,
   abs,
+  activations,
   add,
   addN,
   cast,
@@ -17,6 +19,7 @@ export {
   equal,
   exp,
   gelu,
+  geluTanh,
   greater,
   greaterEqual,
   less,
@@ -32,8 +35,10 @@ export {
   notEqual,
   type Operand,
   reciprocal,
+  relu,
   rsqrt,
   sigmoid,
+  silu,
   sqrt,
   square,
   sub,

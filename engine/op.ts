@@ -1,5 +1,11 @@
 /** What an op is (shapes, gradient, launches) and what it hands to the planner. Knows no device. */
-import type { Params, RandomKernel, Selected, SharedKernel } from "../kernels/manifest.ts";
+import type {
+  MaybeRandomKernel,
+  Params,
+  RandomKernel,
+  Selected,
+  SharedKernel,
+} from "../kernels/manifest.ts";
 import type { Node, Tensor, TensorSpec } from "./tensor.ts";
 
 /** Bytes: every window of a memory starts at a multiple, the strictest storage offset alignment of WebGPU. */
@@ -18,7 +24,11 @@ type LaunchOf<K extends SharedKernel> = {
 } & (keyof Selected<K> extends never
   ? { readonly constants?: never }
   : { readonly constants: Selected<K> }) &
-  (K extends RandomKernel ? { readonly rng: Tensor } : { readonly rng?: never });
+  (K extends RandomKernel
+    ? { readonly rng: Tensor }
+    : K extends MaybeRandomKernel
+      ? { readonly rng: Tensor | null }
+      : { readonly rng?: never });
 
 /**
  * One entry of a plan, the same for every device: which kernel of kernels/manifest.ts, on what. Operands are tensors (of
@@ -37,12 +47,14 @@ export type LaunchContext = {
 
 /**
  * A gradient on its way to a tensor. `outer` is the product aᵀ b over rows (a weight's gradient); `columns` the
- * column sums of a (times b, where given). Several of one kind become one product over concatenated rows.
+ * column sums of a (times b, where given). Several of one kind become one product over concatenated rows. `rows` are
+ * added to those rows of a table that `ids` name, in place; `unique`: no id occurs twice.
  */
 export type Contribution =
   | Tensor
   | { readonly outer: readonly [Tensor, Tensor]; readonly group: string }
   | { readonly columns: Tensor; readonly times?: Tensor; readonly group: string }
+  | { readonly rows: Tensor; readonly ids: Tensor; readonly unique: boolean }
   | undefined;
 
 export type GradContext = {

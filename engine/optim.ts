@@ -62,6 +62,11 @@ export class AdamW {
 
   /** The input `scalars` of the step numbered `step` (from 1) at learning rate `lr`: f32[8]. */
   scalars(step: number, lr: number): Float32Array {
+    check(
+      Number.isInteger(step) && step > 0 && Number.isFinite(lr),
+      "AdamW",
+      () => `step ${step} at the rate ${lr}: steps count from 1, and the rate is a finite number`,
+    );
     const [b1, b2] = this.#betas;
     return Float32Array.of(lr, 1 / (1 - b1 ** step), 1 / (1 - b2 ** step), 0, 0, 0, 0, 0);
   }

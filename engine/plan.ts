@@ -26,7 +26,7 @@ export type Memory =
   | { readonly kind: "slot"; readonly index: number }
   | { readonly kind: "state"; readonly state: Tensor }
   | { readonly kind: "input"; readonly index: number }
-  | { readonly kind: "constant"; readonly tensor: Tensor };
+  | { readonly kind: "constant"; readonly index: number };
 
 /** A window of one memory. Bytes. */
 export type Region = {
@@ -44,7 +44,7 @@ type PlanLaunchOf<K extends SharedKernel> = {
   readonly inputs: readonly (Region | null)[];
   readonly inouts: readonly Region[];
   readonly outputs: readonly (Region | null)[];
-  readonly rng?: Region;
+  readonly rng?: Region | null;
 };
 
 /** A launch whose operands are regions. */
@@ -56,6 +56,8 @@ export type Plan = {
   readonly inputs: readonly TensorSpec[];
   readonly outputs: readonly Region[];
   readonly states: readonly Tensor[];
+  /** Tensors of host data that stand in the plan. */
+  readonly constants: readonly Tensor[];
   /** Bytes of each shared slot. */
   readonly slots: readonly number[];
 };
@@ -137,6 +139,7 @@ class Planner {
   /** Their copies, made before the state is written. */
   #saved = new Map<Tensor, Tensor>();
   #launches: { launch: Launch; op: string }[] = [];
+  #constants: Tensor[] = [];
 
   constructor(outputs: readonly Tensor[], effects: readonly Assign[], inputs: readonly Tensor[]) {
     this.#outputs = outputs;
@@ -280,13 +283,16 @@ class Planner {
     }
     this.#save(written);
     // one dispatch cannot read and write one buffer, not even in different places: read from a copy
-    const inputs = launch.inputs.map((t) => {
-      if (!t || !written.has(this.#aliases.resolve(t).root)) return t;
+    const apart = (t: Tensor): Tensor => {
+      if (!written.has(this.#aliases.resolve(t).root)) return t;
       const copy = apply1(tempOp, [], { spec: { shape: t.shape, dtype: t.dtype } });
       this.#launches.push({ op: "copy", launch: copyLaunch(t, copy) });
       return copy;
-    });
-    this.#launches.push({ op, launch: { ...launch, inputs } });
+    };
+    const inputs = launch.inputs.map((t) => t && apart(t));
+    const rng = launch.rng && apart(launch.rng);
+    // random state stays with the kernels that have it
+    this.#launches.push({ op, launch: { ...launch, inputs, ...(rng && { rng }) } as Launch });
   }
 
   /** A result shows a state as it was at the start of the run: it is copied before what it shows is `written`. */
@@ -336,7 +342,7 @@ class Planner {
   #allocate(): Plan {
     const lives = new Map<Tensor, { first: number; last: number }>();
     const uses = (launch: Launch): Tensor[] =>
-      [...launch.inputs, ...(launch.inouts ?? []), ...launch.outputs].flatMap((t) =>
+      [...launch.inputs, launch.rng, ...(launch.inouts ?? []), ...launch.outputs].flatMap((t) =>
         t ? [t] : [],
       );
     const isSlot = (root: Tensor) => !isLeaf(root.node) || root.node.op === tempOp;
@@ -376,6 +382,10 @@ class Planner {
         if (slot !== undefined && lives.get(t)?.last === i) free.push(slot);
       }
     });
+    // the largest first: plans share slots by their index, and so the largest of one with the largest of another
+    const order = slots.map((_, slot) => slot).sort((x, y) => slots[y] - slots[x]);
+    const rank = new Map(order.map((slot, place) => [slot, place]));
+    for (const [root, slot] of slotOf) slotOf.set(root, rank.get(slot) ?? slot);
     const states = new Set<Tensor>(this.#effects.map((e) => e.state));
     for (const n of this.#nodes) if (n.op === stateOp) states.add(n.outputs[0]);
     const region = (t: Tensor): Region => {
@@ -396,14 +406,16 @@ class Planner {
         outputs: outputs.map(maybe),
       };
       // a launch's parameters and selectors are those of its kernel, here as there
-      return (rng ? { ...placed, rng: region(rng) } : placed) as PlanLaunch;
+      return (rng === undefined ? placed : { ...placed, rng: maybe(rng) }) as PlanLaunch;
     });
     return {
       launches,
-      inputs: this.#inputs,
+      // without the tensors, which hold the data of the first call
+      inputs: this.#inputs.map(({ shape, dtype }) => ({ shape, dtype })),
       outputs: results.map(region),
       states: [...states],
-      slots,
+      constants: this.#constants,
+      slots: order.map((slot) => slots[slot]),
     };
   }
 
@@ -413,7 +425,10 @@ class Planner {
     if (root.node.op === stateOp) return { kind: "state", state: root };
     const index = this.#inputs.indexOf(root);
     if (index >= 0) return { kind: "input", index };
-    if (root.node.op === constantOp) return { kind: "constant", tensor: root };
+    if (root.node.op === constantOp) {
+      const known = this.#constants.indexOf(root);
+      return { kind: "constant", index: known >= 0 ? known : this.#constants.push(root) - 1 };
+    }
     return fail("plan", `${root} is used but never written`);
   }
 }

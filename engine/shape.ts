@@ -14,6 +14,15 @@ export function sameShape(a: Shape, b: Shape): boolean {
   return a.length === b.length && a.every((d, i) => d === b[i]);
 }
 
+/** Refuses what is no shape: sizes are whole numbers of 0 or more. */
+export function checkShape(op: string, shape: Shape): void {
+  check(
+    Array.isArray(shape) && shape.every((d) => Number.isSafeInteger(d) && d >= 0),
+    op,
+    () => `the shape ${JSON.stringify(shape)} must be a list of whole numbers of 0 or more`,
+  );
+}
+
 export const show = (shape: Shape): string => `[${shape.join(", ")}]`;
 
 /** Row-major strides, in elements. */

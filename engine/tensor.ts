@@ -1,7 +1,7 @@
 /** What a tensor is: a node of a graph that owns no memory, and its leaves (states, inputs, constants). */
 import { check, fail } from "./errors.ts";
 import type { Attrs, Op } from "./op.ts";
-import { numel, type Shape, sameShape, show } from "./shape.ts";
+import { checkShape, numel, type Shape, sameShape, show } from "./shape.ts";
 
 /** f16 and bf16 are storage formats of frozen weights; arithmetic is f32. */
 export type DType = "f32" | "i32" | "u32" | "f16" | "bf16";
@@ -55,12 +55,20 @@ export const valueBytes = ({ shape, dtype }: TensorSpec): number =>
 
 let nodes = 0;
 
+/** No kernel runs on nothing: a tensor without elements is made and read, but not computed with. */
+function checkFilled(op: string, { shape, dtype }: TensorSpec): void {
+  check(!shape.includes(0), op, () => {
+    return `${dtype}${show(shape)} has no elements to compute with; leave the op out, or use sizes of 1 or more`;
+  });
+}
+
 /** Applies an op: checks the inputs now, so that the stack trace shows the caller's line. */
 export function apply(op: Op, inputs: readonly Tensor[], attrs: Attrs = {}): Tensor[] {
   for (const x of inputs) {
     check(x instanceof Tensor, op.name, () => `expected a Tensor, got ${typeof x}`);
   }
   const specs = op.infer(inputs, attrs);
+  if (!LEAVES.has(op)) for (const spec of [...inputs, ...specs]) checkFilled(op.name, spec);
   const outputs: Tensor[] = [];
   const node: Node = { id: nodes++, op, inputs, attrs, outputs };
   for (let i = 0; i < specs.length; i++) outputs.push(new Tensor(specs[i], node, i));
@@ -87,17 +95,80 @@ export const constantOp: Op = leaf("constant");
 /** Scratch memory of one op's launches. */
 export const tempOp: Op = leaf("temp");
 
-export const isLeaf = (node: Node): boolean =>
-  node.op === stateOp || node.op === inputOp || node.op === constantOp || node.op === tempOp;
+const LEAVES: ReadonlySet<Op> = new Set([stateOp, inputOp, constantOp, tempOp]);
+export const isLeaf = (node: Node): boolean => LEAVES.has(node.op);
 
-function dtypeOf(data: TypedArray): DType {
+const ARRAYS = {
+  f32: Float32Array,
+  i32: Int32Array,
+  u32: Uint32Array,
+  f16: Uint16Array,
+  bf16: Uint16Array,
+} as const;
+
+/** The dtype of host data: what is asked for, or what the array says. Throws where they do not fit. */
+function dtypeOf(op: string, data: unknown, dtype: DType | undefined): DType {
+  if (dtype !== undefined) {
+    const names = Object.keys(ARRAYS);
+    check(names.includes(dtype), op, () => `the dtype ${dtype} is none of ${names.join(", ")}`);
+    check(data instanceof ARRAYS[dtype], op, () => {
+      return `${arrayName(data)} does not hold ${dtype}; pass a ${ARRAYS[dtype].name}`;
+    });
+    return dtype;
+  }
   if (data instanceof Float32Array) return "f32";
   if (data instanceof Int32Array) return "i32";
   if (data instanceof Uint32Array) return "u32";
-  return fail("tensor", "a Uint16Array needs its dtype, f16 or bf16");
+  if (data instanceof Uint16Array)
+    return fail(op, 'a Uint16Array needs its dtype, "f16" or "bf16"');
+  return fail(op, `the data ${arrayName(data)} is no Float32Array, Int32Array or Uint32Array`);
+}
+
+const arrayName = (data: unknown): string =>
+  data !== null && typeof data === "object" ? data.constructor.name : String(data);
+
+/** The whole numbers that an integer dtype holds: the least and the largest. */
+const RANGES: Readonly<Record<string, readonly [number, number]>> = {
+  i32: [-(2 ** 31), 2 ** 31 - 1],
+  u32: [0, 2 ** 32 - 1],
+};
+
+/** Refuses a number that the dtype would change to another one: a fraction, or a number out of range. */
+export function checkHolds(op: string, value: number, dtype: DType): void {
+  const range = RANGES[dtype];
+  const holds = range
+    ? Number.isInteger(value) && value >= range[0] && value <= range[1]
+    : !Number.isFinite(value) || Number.isFinite(Math.fround(value));
+  check(holds, op, () => {
+    if (!range) return `${dtype} does not hold the number ${value}; use one below 3.4e38`;
+    const whole = `whole numbers from ${range[0]} to ${range[1]}`;
+    return `${dtype} does not hold the number ${value}, only ${whole}; use one of them, or cast() to f32`;
+  });
+}
+
+/** Numbers as an array of the dtype. */
+function arrayOf(values: readonly unknown[], dtype: DType): TypedArray {
+  check(dtype === "f32" || dtype in RANGES, "tensor", () => {
+    return `numbers make a tensor of f32, i32 or u32, not of ${dtype}; pass a typed array`;
+  });
+  // Array.from visits holes too
+  const numbers = Array.from(values, (value) => {
+    check(typeof value === "number", "tensor", () => {
+      const what = Array.isArray(value)
+        ? "a list"
+        : value == null
+          ? `${value}`
+          : `a ${typeof value}`;
+      return `the data hold ${what} where a number is expected; pass one flat list, and the shape behind it`;
+    });
+    checkHolds("tensor", value, dtype);
+    return value;
+  });
+  return ARRAYS[dtype].from(numbers);
 }
 
 function checkData(op: string, data: TypedArray, shape: Shape): void {
+  checkShape(op, shape);
   check(
     data.length === numel(shape),
     op,
@@ -105,15 +176,19 @@ function checkData(op: string, data: TypedArray, shape: Shape): void {
   );
 }
 
-/** A tensor of host data. Inside `compile` it is a constant of the plan. */
+/**
+ * A tensor of host data. Inside `compile` it is a constant of the plan. Numbers become f32, or the dtype that is asked for; a typed
+ * array must be one of its dtype.
+ */
 export function tensor(data: TypedArray | number[], shape?: Shape, dtype?: DType): Tensor {
-  const array = Array.isArray(data) ? Float32Array.from(data) : data;
-  const spec = { shape: shape ?? [array.length], dtype: dtype ?? dtypeOf(array) };
+  const array = Array.isArray(data) ? arrayOf(data, dtype ?? "f32") : data;
+  const kind = dtypeOf("tensor", array, dtype);
+  const spec = { shape: shape ?? [array.length], dtype: kind };
   checkData("tensor", array, spec.shape);
   return apply1(constantOp, [], { spec, data: array });
 }
 
-export const scalar = (value: number): Tensor => tensor(Float32Array.of(value), []);
+export const scalar = (value: number): Tensor => tensor([value], []);
 
 /** Values that a device reads piece by piece when it first needs them, and again after it let them go. */
 export type StateSource = {
@@ -133,13 +208,17 @@ export function state(
   shape: Shape,
   dtype?: DType,
 ): Tensor {
+  const isSource = "read" in data && typeof data.read === "function";
+  const kind = isSource ? (dtype ?? "f32") : dtypeOf(name, data, dtype);
   if (ArrayBuffer.isView(data)) checkData(name, data, shape);
-  const spec = { shape, dtype: dtype ?? (ArrayBuffer.isView(data) ? dtypeOf(data) : "f32") };
+  else checkShape(name, shape);
+  const spec = { shape, dtype: kind };
   return apply1(stateOp, [], { spec, state: { name, data } satisfies StateInit });
 }
 
 /** An f32 state of zeros, for which the host holds nothing. */
 export function zeroState(name: string, shape: Shape): Tensor {
+  checkShape(name, shape);
   const init: StateInit = { name, data: undefined };
   return apply1(stateOp, [], { spec: { shape, dtype: "f32" }, state: init });
 }
@@ -179,6 +258,7 @@ export async function* initialPieces(t: Tensor): AsyncGenerator<TypedArray> {
     if (ArrayBuffer.isView(data)) yield data.subarray(first, end);
     else {
       const piece = await data.read(first, end);
+      dtypeOf(stateName(t), piece, t.dtype);
       checkData(stateName(t), piece, [end - first]);
       yield piece;
     }

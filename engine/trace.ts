@@ -29,8 +29,16 @@ export function traced<R>(fn: () => R): { value: R; effects: Assign[] } {
   }
 }
 
-/** The index of the next random op of this trace; outside a trace every random op is the first. */
-export const nextRandomOp = (): number => (trace ? trace.randomOps++ : 0);
+/** Random ops that were made outside a trace, by their random state. */
+const untraced = new WeakMap<Tensor, number>();
+
+/** The index of the next random op of this trace, or outside a trace of those on this random state. */
+export function nextRandomOp(rng: Tensor): number {
+  if (trace) return trace.randomOps++;
+  const index = untraced.get(rng) ?? 0;
+  untraced.set(rng, index + 1);
+  return index;
+}
 
 /** Inside `compile`: the state holds `value` after the run. Reads in the same run see the old value. */
 export function assign(target: Tensor, value: Tensor): void {

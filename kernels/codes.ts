@@ -16,6 +16,9 @@ export const UNARY = {
   abs: 8,
   sigmoid: 9,
   gelu: 10,
+  relu: 11,
+  geluTanh: 12,
+  silu: 13,
 } as const;
 
 /** f' of the same functions; that of neg is neg. */

@@ -26,15 +26,16 @@ type Bare<Operand> = Operand extends `${infer Name}?` ? Name : Operand;
 
 /**
  * How a launch may be cut where an operand is larger than one binding; `engine/devices/webgpu/windows.ts` cuts.
- * elements: all operands of n words, at the same places. rows: between rows, but for the operands that all rows share.
- * table: between the rows of that operand; a launch serves the ids in its window. gathered: first between the rows of
- * the result. chunks: at multiples of a chunk. product: along N, M or K.
+ * elements: all operands of n words, at the same places. rows: between rows, but for the operands that all rows share; each
+ * window's `firstRow`, where the kernel has it, counts on. gathered: between the rows of the result, and between those of
+ * the table, where a launch serves the ids in its window. scattered: likewise, between the rows that are added where no id
+ * occurs twice. chunks: at multiples of a chunk. product: along N, M or K.
  */
 type Windows<P, S, O> =
   | ("n" extends keyof P ? { readonly by: "elements"; where?(s: ChoicesOf<S>): boolean } : never)
   | ("rows" extends keyof P ? { readonly by: "rows"; readonly shared: readonly Bare<O>[] } : never)
   | ("first" | "count" | "vocab" extends keyof P
-      ? { readonly by: "table" | "gathered"; readonly table: Bare<O> }
+      ? { readonly by: "gathered" | "scattered"; readonly table: Bare<O> }
       : never)
   | ("n" | "rows" | "at" extends keyof P
       ? { readonly by: "chunks"; readonly chunk: number }
@@ -50,7 +51,7 @@ type Description<P, S, O, R, D> = {
   readonly inputs?: readonly O[];
   readonly inouts?: readonly O[];
   readonly outputs?: readonly O[];
-  /** Takes random state, bound last: u32[4], seed low, seed high, step, micro-step. */
+  /** Takes random state, bound last: u32[4], seed low, seed high, step, micro-step. "optional": a launch may leave it out (null). */
   readonly rng?: R;
   /** Numbers that TypeScript and the sources share, each a `const` of that name there. */
   readonly fixed?: Readonly<Record<string, number>>;
@@ -71,7 +72,7 @@ const kernel = <
   const P extends Readonly<Record<string, Scalar>>,
   const S extends Readonly<Record<string, Selector>> = Record<never, never>,
   const O extends string = never,
-  const R extends boolean = false,
+  const R extends boolean | "optional" = false,
   const D extends "cpu" | "webgpu" | "both" = "both",
 >(
   description: Description<P, S, O, R, D>,
@@ -90,6 +91,9 @@ const strides = <const Letter extends string>(letter: Letter) =>
   Object.fromEntries([0, 1, 2, 3, 4].map((axis) => [`${letter}${axis}`, "u32"])) as {
     readonly [Name in `${Letter}${0 | 1 | 2 | 3 | 4}`]: "u32";
   };
+
+/** Dropout inside another kernel: which stream of random numbers, 1 - p, and 1 / (1 - p). */
+const DROPOUT = { op: "u32", keep: "f32", rescale: "f32" } as const;
 
 /** What the three attention kernels share: strides and `chunks` (the size of a head) count groups of four channels. */
 const HEADS = {
@@ -253,19 +257,22 @@ export const manifest = {
     flops: ({ rows, cols }) => 4 * rows * cols,
   }),
   layernorm: kernel({
-    params: { rows: "u32", cols: "u32", eps: "f32" },
-    selectors: { HAS_RESIDUAL: "flag" },
+    params: { rows: "u32", cols: "u32", eps: "f32", firstRow: "u32", ...DROPOUT },
+    selectors: { HAS_RESIDUAL: "flag", DROPOUT: "flag" },
     inputs: ["x", "residual?", "weight", "bias"],
     outputs: ["y", "xhat", "rstd"],
+    rng: "optional",
     windows: { by: "rows", shared: ["weight", "bias"] },
-    flops: ({ rows, cols }, { HAS_RESIDUAL }) => (10 + HAS_RESIDUAL) * rows * cols,
+    flops: ({ rows, cols }, s) => (10 + s.HAS_RESIDUAL + 2 * s.DROPOUT) * rows * cols,
   }),
   layernorm_backward: kernel({
-    params: { rows: "u32", cols: "u32" },
+    params: { rows: "u32", cols: "u32", firstRow: "u32", ...DROPOUT },
+    selectors: { DROPOUT: "flag" },
     inputs: ["dy", "xhat", "rstd", "weight"],
-    outputs: ["dx"],
+    outputs: ["dx", "left?"],
+    rng: "optional",
     windows: { by: "rows", shared: ["weight"] },
-    flops: ({ rows, cols }) => 8 * rows * cols,
+    flops: ({ rows, cols }, s) => (8 + 2 * s.DROPOUT) * rows * cols,
   }),
   cross_entropy: kernel({
     params: { rows: "u32", cols: "u32" },
@@ -285,7 +292,7 @@ export const manifest = {
   // tables of rows
   embedding: kernel({
     params: { n: "u32", dim: "u32", vocab: "u32", first: "u32", count: "u32" },
-    selectors: { FORMAT: { DTYPE }, ZERO_MISSING: "flag" },
+    selectors: { FORMAT: { DTYPE } },
     inputs: ["table", "ids"],
     outputs: ["y"],
     windows: { by: "gathered", table: "table" },
@@ -300,9 +307,10 @@ export const manifest = {
   }),
   scatter_add: kernel({
     params: { n: "u32", rows: "u32", dim: "u32", vocab: "u32", first: "u32", count: "u32" },
-    inputs: ["dy", "ids", "links", "heads"],
-    outputs: ["table"],
-    windows: { by: "table", table: "table" },
+    selectors: { UNIQUE: "flag" },
+    inputs: ["dy", "ids", "links?", "heads?"],
+    inouts: ["table"],
+    windows: { by: "scattered", table: "table" },
     sparse: "table",
     flops: ({ n }) => n,
   }),
@@ -366,18 +374,20 @@ export const manifest = {
 
   // attention
   attention: kernel({
-    params: { ...HEADS, ...MASK },
-    selectors: { MASK: "flag", CAUSAL: "flag" },
+    params: { ...HEADS, ...MASK, ...DROPOUT },
+    selectors: { MASK: "flag", CAUSAL: "flag", DROPOUT: "flag" },
     inputs: ["q", "k", "v", "mask?"],
     outputs: ["o", "stats", "weights"],
-    flops: (p) => attended(p, 2, 5), // q . k, w v
+    rng: "optional",
+    flops: (p, s) => attended(p, 2, 5 + 2 * s.DROPOUT), // q . k, w v
   }),
   attention_dq: kernel({
-    params: { ...HEADS, ...MASK },
-    selectors: { MASK: "flag", CAUSAL: "flag" },
+    params: { ...HEADS, ...MASK, ...DROPOUT },
+    selectors: { MASK: "flag", CAUSAL: "flag", DROPOUT: "flag" },
     inputs: ["q", "k", "v", "mask?", "stats", "dout"],
     outputs: ["dq", "weights"],
-    flops: (p) => attended(p, 3, 9), // q . k, do . v, ds k
+    rng: "optional",
+    flops: (p, s) => attended(p, 3, 9 + 3 * s.DROPOUT), // q . k, do . v, ds k
   }),
   attention_dkv: kernel({
     params: HEADS,
@@ -433,17 +443,21 @@ export type SharedKernel = CPUKernel & WebGPUKernel;
 /** A launch's parameters by name, and its selectors. */
 export type Params<K extends KernelName> = NumbersOf<Manifest[K]["params"]>;
 export type Selected<K extends KernelName> = ChoicesOf<NonNullable<Manifest[K]["selectors"]>>;
-/** Kernels that take random state. */
-export type RandomKernel = {
-  [K in KernelName]: NonNullable<Manifest[K]["rng"]> extends true ? K : never;
+
+type NamesWithRng<R> = {
+  [K in KernelName]: NonNullable<Manifest[K]["rng"]> extends R ? K : never;
 }[KernelName];
+
+/** Kernels that take random state, and those that take it where they are asked to. */
+export type RandomKernel = NamesWithRng<true>;
+export type MaybeRandomKernel = NamesWithRng<"optional">;
 
 /** A kernel as data, for whoever walks over all of them. */
 export type AnyKernel = Description<
   Readonly<Record<string, Scalar>>,
   Readonly<Record<string, Selector>>,
   string,
-  boolean,
+  boolean | "optional",
   "cpu" | "webgpu" | "both"
 >;
 

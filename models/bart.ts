@@ -1,5 +1,5 @@
 /**
- * BART with its LM head (Lewis et al., 2020), as Hugging Face stores and computes it: post-LayerNorm, exact GELU, learned
+ * BART with its LM head (Lewis et al., 2020), as Hugging Face stores and computes it: post-LayerNorm, learned
  * positions that begin at row 2, one table of embeddings for encoder, decoder and output. Classes stand in upstream's order.
  *
  * The encoder is batch first, [B, S, d]; the decoder step-major, [T, B, d], so that its key/value cache grows at the end.
@@ -10,11 +10,23 @@ import { embedding } from "../engine/ops/embedding.ts";
 import { linear } from "../engine/ops/matmul.ts";
 import { concat, reshape, slice } from "../engine/ops/shape.ts";
 import type { Tensor } from "../engine/tensor.ts";
-import { configError, count, flag, only, readFields, real } from "./config.ts";
+import {
+  checkFields,
+  configError,
+  configRemarks,
+  count,
+  flag,
+  oneOf,
+  only,
+  readFields,
+  real,
+} from "./config.ts";
 import { check, fail } from "./errors.ts";
 import { type Checkpoint, readCheckpoint } from "./formats/checkpoint.ts";
 import type { Json } from "./formats/json.ts";
+import type { Names } from "./names.ts";
 import {
+  ACTIVATIONS,
   type AttentionOptions,
   drop,
   type Embedding,
@@ -26,20 +38,20 @@ import {
   type TextInput,
 } from "./nn.ts";
 import type { DecoderCache, KeyValue, Seq2Seq } from "./seq2seq.ts";
-import { type ModelWeights, type Names, type Storage, Weights } from "./weights.ts";
+import { type ModelWeights, type Storage, Weights } from "./weights.ts";
 
 const FIELDS = {
   model_type: only("bart"),
   vocab_size: count(1),
-  d_model: count(1),
-  encoder_layers: count(1),
+  d_model: count(1, { also: "hidden_size" }),
+  encoder_layers: count(1, { also: "num_hidden_layers" }),
   decoder_layers: count(1),
-  encoder_attention_heads: count(1),
+  encoder_attention_heads: count(1, { also: "num_attention_heads" }),
   decoder_attention_heads: count(1),
   encoder_ffn_dim: count(1),
   decoder_ffn_dim: count(1),
   max_position_embeddings: count(1),
-  activation_function: only("gelu"),
+  activation_function: oneOf(ACTIVATIONS, "gelu"),
   dropout: real(0, 1, { absent: 0.1 }),
   attention_dropout: real(0, 1, { absent: 0 }),
   activation_dropout: real(0, 1, { absent: 0 }),
@@ -56,12 +68,21 @@ const FIELDS = {
   tie_word_embeddings: only(true),
 };
 
+/** Fields that would change what is computed, see `checkFields`. */
+const NEUTRAL: Json = {
+  do_blenderbot_90_layernorm: false,
+  extra_pos_embeddings: 2,
+  is_decoder: false,
+  is_encoder_decoder: true,
+};
+
 /** The fields of config.json that the model reads. */
 export type BartConfig = ReturnType<typeof bartConfig>;
 
 /** Throws `[config] ...` with every missing or wrong field. */
 export function bartConfig(json: unknown, where = "config.json") {
   const config = readFields(json, FIELDS, where);
+  checkFields(json as Json, config.vocab_size, NEUTRAL, where);
   const problems = (["encoder_attention_heads", "decoder_attention_heads"] as const)
     .filter((name) => config.d_model % config[name] !== 0)
     .map((name) => `${name} ${config[name]} does not divide d_model ${config.d_model}`);
@@ -72,6 +93,7 @@ export function bartConfig(json: unknown, where = "config.json") {
 /** One table serves four places; a file may hold it under any of their names. Files of BartModel lack "model." and the bias. */
 const bartNames = (): Names => ({
   base: { prefix: "model", parts: ["shared", "encoder", "decoder"] },
+  parts: ["lm_head", "final_logits_bias"],
   tied: {
     "model.encoder.embed_tokens.weight": "model.shared.weight",
     "model.decoder.embed_tokens.weight": "model.shared.weight",
@@ -140,7 +162,7 @@ class BartAttention {
   }
 }
 
-/** fc1, GELU, fc2 and the LayerNorm behind them: the end of both kinds of layer. */
+/** fc1, the activation, fc2 and the LayerNorm behind them: the end of both kinds of layer. */
 class FeedForward {
   readonly fc1: Linear;
   readonly fc2: Linear;
@@ -153,9 +175,9 @@ class FeedForward {
     this.#config = c;
   }
   forward(x: Tensor, { training }: ForwardOptions): Tensor {
-    const { activation_dropout, dropout } = this.#config;
-    const wide = drop(this.fc1.apply(x, { activation: "gelu" }), activation_dropout, training);
-    return this.finalLayerNorm.apply(drop(this.fc2.apply(wide), dropout, training), x);
+    const { activation_function: activation, activation_dropout, dropout } = this.#config;
+    const wide = drop(this.fc1.apply(x, { activation }), activation_dropout, training);
+    return this.finalLayerNorm.apply(this.fc2.apply(wide), x, dropout, training);
   }
 }
 
@@ -174,7 +196,7 @@ class BartEncoderLayer {
   forward(x: Tensor, mask: Tensor | undefined, options: ForwardOptions): Tensor {
     const { selfAttn, selfAttnLayerNorm } = this;
     const attended = selfAttn.forward(x, selfAttn.keyValue(x), mask, false, options);
-    const mixed = selfAttnLayerNorm.apply(drop(attended, this.#dropout, options.training), x);
+    const mixed = selfAttnLayerNorm.apply(attended, x, this.#dropout, options.training);
     return this.feedForward.forward(mixed, options);
   }
 }
@@ -209,9 +231,9 @@ class BartDecoderLayer {
     const own = selfAttn.keyValue(x);
     const self = past ? { k: join(past.k, own.k), v: join(past.v, own.v) } : own; // [past + T, B, d]
     const attended = selfAttn.forward(x, self, mask, x.shape[0] > 1, options);
-    const y = this.selfAttnLayerNorm.apply(drop(attended, this.#dropout, options.training), x);
+    const y = this.selfAttnLayerNorm.apply(attended, x, this.#dropout, options.training);
     const read = encoderAttn.forward(y, cross, crossMask, false, options);
-    const z = this.encoderAttnLayerNorm.apply(drop(read, this.#dropout, options.training), y);
+    const z = this.encoderAttnLayerNorm.apply(read, y, this.#dropout, options.training);
     return { x: this.feedForward.forward(z, options), self };
   }
 }
@@ -314,6 +336,7 @@ export class BartForConditionalGeneration implements Seq2Seq {
     this.json = json;
     this.model = new BartModel(w.at("model"), this.config);
     this.finalLogitsBias = w.buffer("final_logits_bias", [1, this.config.vocab_size]);
+    for (const remark of configRemarks(json, where)) w.remark(remark);
     this.weights = w.finish("BartForConditionalGeneration");
   }
 

@@ -2,12 +2,14 @@
  * BERT with its masked-LM head (Devlin et al., 2019), as Hugging Face stores and computes it: the names of its tensors over
  * the shared encoder.
  */
+import { configRemarks } from "./config.ts";
 import { Encoder, type EncoderConfig, encoderConfig, MaskedLMHead } from "./encoder.ts";
 import { type Checkpoint, readCheckpoint } from "./formats/checkpoint.ts";
 import type { Json } from "./formats/json.ts";
 import { MaskedLM } from "./masked-lm.ts";
+import type { Names } from "./names.ts";
 import { Linear } from "./nn.ts";
-import { type ModelWeights, type Names, type Storage, Weights } from "./weights.ts";
+import { type ModelWeights, type Storage, Weights } from "./weights.ts";
 
 /** Throws `[config] ...` with every missing or wrong field. */
 export const bertConfig = (json: unknown, where = "config.json"): EncoderConfig =>
@@ -16,6 +18,7 @@ export const bertConfig = (json: unknown, where = "config.json"): EncoderConfig 
 /** Files made by other versions of the library, without the model's name, or with heads that masked LMs do not have. */
 const BERT_NAMES: Names = {
   base: { prefix: "bert", parts: ["embeddings", "encoder", "pooler"] },
+  parts: ["cls.predictions", "cls.seq_relationship"],
   tied: {
     "cls.predictions.decoder.weight": "bert.embeddings.word_embeddings.weight",
     "cls.predictions.decoder.bias": "cls.predictions.bias",
@@ -72,11 +75,13 @@ export class BertForMaskedLM extends MaskedLM {
     this.base = new Encoder(w.at("bert"), c, 0);
     this.head = new MaskedLMHead(
       transform.linear("dense", h, h),
+      c.hidden_act,
       transform.layerNorm("LayerNorm", h, c.layer_norm_eps),
       c.tie_word_embeddings
         ? new Linear(this.wordEmbeddings.weight, predictions.bias("bias", c.vocab_size))
         : predictions.linear("decoder", h, c.vocab_size),
     );
+    for (const remark of configRemarks(json, where)) w.remark(remark);
     this.weights = w.finish("BertForMaskedLM");
   }
 

@@ -1,16 +1,18 @@
 /**
- * The encoder that BERT and RoBERTa share, with the head that says which token belongs at a mask: post-LayerNorm, exact GELU,
- * learned positions (Devlin et al., 2019). Every token is of segment 0. Knows neither of the two.
+ * The encoder that BERT and RoBERTa share, with the head that says which token belongs at a mask: post-LayerNorm, learned
+ * positions (Devlin et al., 2019). Every token is of segment 0. Knows neither of the two.
  */
 
-import { add } from "../engine/ops/elementwise.ts";
+import { type Activation, add } from "../engine/ops/elementwise.ts";
 import { embedding } from "../engine/ops/embedding.ts";
 import { slice } from "../engine/ops/shape.ts";
 import { show } from "../engine/shape.ts";
 import type { Tensor } from "../engine/tensor.ts";
-import { configError, count, flag, only, readFields, real } from "./config.ts";
+import { checkFields, configError, count, flag, oneOf, only, readFields, real } from "./config.ts";
 import { check, fail } from "./errors.ts";
+import type { Json } from "./formats/json.ts";
 import {
+  ACTIVATIONS,
   drop,
   type Embedding,
   type ForwardOptions,
@@ -29,7 +31,7 @@ const FIELDS = {
   intermediate_size: count(1),
   max_position_embeddings: count(1),
   type_vocab_size: count(1, { absent: 2 }),
-  hidden_act: only("gelu"),
+  hidden_act: oneOf(ACTIVATIONS, "gelu"),
   hidden_dropout_prob: real(0, 1, { absent: 0.1 }),
   attention_probs_dropout_prob: real(0, 1, { absent: 0.1 }),
   layer_norm_eps: real(0, 1, { absent: 1e-12 }),
@@ -38,6 +40,9 @@ const FIELDS = {
   is_decoder: only(false),
   tie_word_embeddings: flag({ absent: true }),
 };
+
+/** Fields that would change what is computed, see `checkFields`. */
+const NEUTRAL: Json = { add_cross_attention: false, is_encoder_decoder: false };
 
 /** The fields of config.json that the encoder reads. */
 export type EncoderConfig = ReturnType<typeof encoderConfig>;
@@ -49,6 +54,7 @@ export type EncoderConfig = ReturnType<typeof encoderConfig>;
 export function encoderConfig(json: unknown, type: string, padding: number, where: string) {
   const own = { model_type: only(type), pad_token_id: count(0, { absent: padding }) };
   const config = readFields(json, { ...own, ...FIELDS }, where);
+  checkFields(json as Json, config.vocab_size, NEUTRAL, where);
   const { hidden_size: size, num_attention_heads: heads } = config;
   if (size % heads !== 0) {
     throw configError(where, [`num_attention_heads ${heads} does not divide hidden_size ${size}`]);
@@ -132,7 +138,7 @@ class Output {
     this.#dropout = c.hidden_dropout_prob;
   }
   forward(x: Tensor, residual: Tensor, { training }: ForwardOptions): Tensor {
-    return this.layerNorm.apply(drop(this.dense.apply(x), this.#dropout, training), residual);
+    return this.layerNorm.apply(this.dense.apply(x), residual, this.#dropout, training);
   }
 }
 
@@ -152,14 +158,16 @@ class Layer {
   readonly attention: Attention;
   readonly intermediate: Linear;
   readonly output: Output;
+  readonly #activation: Activation;
   constructor(w: Weights, c: EncoderConfig) {
     this.attention = new Attention(w.at("attention"), c);
     this.intermediate = w.at("intermediate").linear("dense", c.hidden_size, c.intermediate_size);
     this.output = new Output(w.at("output"), c.intermediate_size, c);
+    this.#activation = c.hidden_act;
   }
   forward(rows: Tensor, x: Tensor, mask: Tensor | undefined, options: ForwardOptions): Tensor {
     const attended = this.attention.forward(rows, x, mask, options);
-    const wide = this.intermediate.apply(attended, { activation: "gelu" });
+    const wide = this.intermediate.apply(attended, { activation: this.#activation });
     return this.output.forward(wide, attended, options);
   }
 }
@@ -193,20 +201,21 @@ export class Encoder {
   }
 }
 
-/** From hidden states to logits: dense, GELU, LayerNorm, then the table of words. */
+/** From hidden states to logits: dense, the activation, LayerNorm, then the table of words. */
 export class MaskedLMHead {
   readonly dense: Linear;
   readonly layerNorm: LayerNorm;
   /** Tied to the word embeddings, or the head's own. */
   readonly decoder: Linear;
-  constructor(dense: Linear, layerNorm: LayerNorm, decoder: Linear) {
+  readonly #activation: Activation;
+  constructor(dense: Linear, activation: Activation, layerNorm: LayerNorm, decoder: Linear) {
     this.dense = dense;
     this.layerNorm = layerNorm;
     this.decoder = decoder;
+    this.#activation = activation;
   }
   forward(hidden: Tensor): Tensor {
-    return this.decoder.apply(
-      this.layerNorm.apply(this.dense.apply(hidden, { activation: "gelu" })),
-    );
+    const dense = this.dense.apply(hidden, { activation: this.#activation });
+    return this.decoder.apply(this.layerNorm.apply(dense));
   }
 }

@@ -19,7 +19,14 @@ export function check(condition: boolean, area: string, sentence: () => string):
 }
 
 /** Throws an error of one sentence that begins with the file's name. */
-export type Fail = (what: string) => never;
+export type Fail = (what: string, cause?: unknown) => never;
+
+/** A `Fail` that throws ModelError `[area] name what`. */
+export const failAbout =
+  (area: string, name: string): Fail =>
+  (what, cause) => {
+    throw new ModelError(`[${area}] ${name} ${what}`, { cause });
+  };
 
 /** A text of a file as a message shows it, one short and visible line: at most 80 characters, none of them invisible. */
 export function printable(text: string): string {

@@ -1,21 +1,31 @@
 /**
- * GPT-2 with its LM head (Radford et al., 2019), as Hugging Face stores and computes it: pre-LayerNorm, GELU by its tanh
- * approximation, matrices stored [inputs, outputs], the output's table tied to the input's. Classes stand in upstream's order.
+ * GPT-2 with its LM head (Radford et al., 2019), as Hugging Face stores and computes it: pre-LayerNorm, matrices stored [inputs, outputs], the output's table tied to the input's. Classes stand in upstream's order.
  */
 
 import { argmax } from "../engine/ops/argmax.ts";
-import { add, equal, mul, tanh, where } from "../engine/ops/elementwise.ts";
+import { type Activation, activations, add, equal, where } from "../engine/ops/elementwise.ts";
 import { embedding } from "../engine/ops/embedding.ts";
 import { full } from "../engine/ops/fill.ts";
 import { linear, matmul } from "../engine/ops/matmul.ts";
 import { concat, slice } from "../engine/ops/shape.ts";
 import { show } from "../engine/shape.ts";
 import type { Tensor } from "../engine/tensor.ts";
-import { configError, count, only, readFields, real } from "./config.ts";
+import {
+  checkFields,
+  configError,
+  configRemarks,
+  count,
+  oneOf,
+  only,
+  readFields,
+  real,
+} from "./config.ts";
 import { check, fail } from "./errors.ts";
 import { type Checkpoint, readCheckpoint } from "./formats/checkpoint.ts";
 import type { Json } from "./formats/json.ts";
+import type { Names } from "./names.ts";
 import {
+  ACTIVATIONS,
   drop,
   type Embedding,
   type ForwardOptions,
@@ -23,17 +33,17 @@ import {
   multiHeadAttention,
   type TextInput,
 } from "./nn.ts";
-import { type ModelWeights, type Names, type Storage, Weights } from "./weights.ts";
+import { type ModelWeights, type Storage, Weights } from "./weights.ts";
 
 const FIELDS = {
   model_type: only("gpt2"),
   vocab_size: count(1),
-  n_positions: count(1),
-  n_embd: count(1),
-  n_layer: count(1),
-  n_head: count(1),
+  n_positions: count(1, { also: "max_position_embeddings" }),
+  n_embd: count(1, { also: "hidden_size" }),
+  n_layer: count(1, { also: "num_hidden_layers" }),
+  n_head: count(1, { also: "num_attention_heads" }),
   n_inner: count(1, { absent: 0 }), // null: 4 n_embd
-  activation_function: only("gelu_new"),
+  activation_function: oneOf(ACTIVATIONS, "geluTanh"),
   resid_pdrop: real(0, 1, { absent: 0.1 }),
   embd_pdrop: real(0, 1, { absent: 0.1 }),
   attn_pdrop: real(0, 1, { absent: 0.1 }),
@@ -52,6 +62,7 @@ export type GPT2Config = ReturnType<typeof gpt2Config>;
 /** Throws `[config] ...` with every missing or wrong field. */
 export function gpt2Config(json: unknown, where = "config.json") {
   const config = readFields(json, FIELDS, where);
+  checkFields(json as Json, config.vocab_size, {}, where);
   const { n_embd, n_head } = config;
   if (n_embd % n_head !== 0) {
     throw configError(where, [`n_head ${n_head} does not divide n_embd ${n_embd}`]);
@@ -60,20 +71,13 @@ export function gpt2Config(json: unknown, where = "config.json") {
 }
 
 /** Files of GPT2Model lack "transformer."; older ones hold the causal mask of each layer. */
-const gpt2Names = ({ tensors }: Checkpoint): Names => ({
+const gpt2Names = (): Names => ({
   base: { prefix: "transformer", parts: ["wte", "wpe", "h", "ln_f"] },
+  parts: ["lm_head"],
   tied: { "lm_head.weight": "transformer.wte.weight" },
   spellings: {},
-  unread: [...tensors.keys()]
-    .map((name) => name.replace(/^(?:transformer\.)?/, "transformer."))
-    .filter((name) => /\.h\.\d+\.attn\.(?:masked_)?bias$/.test(name)),
+  unread: [/^transformer\.h\.\d+\.attn\.(?:masked_)?bias$/],
 });
-
-/** x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2. */
-function geluNew(x: Tensor): Tensor {
-  const inner = mul(x, add(mul(mul(x, x), 0.044715), 1));
-  return mul(mul(x, 0.5), add(tanh(mul(inner, Math.sqrt(2 / Math.PI))), 1));
-}
 
 /** A layer's keys and values, [B, T, n_embd]. */
 type KeyValue = {
@@ -126,14 +130,17 @@ class GPT2Attention {
 class GPT2MLP {
   readonly cFc: Conv1D;
   readonly cProj: Conv1D;
+  readonly #activation: Activation;
   readonly #dropout: number;
   constructor(w: Weights, c: GPT2Config) {
     this.cFc = new Conv1D(w, "c_fc", c.n_inner, c.n_embd);
     this.cProj = new Conv1D(w, "c_proj", c.n_embd, c.n_inner);
+    this.#activation = c.activation_function;
     this.#dropout = c.resid_pdrop;
   }
   forward(x: Tensor, { training }: ForwardOptions): Tensor {
-    return drop(this.cProj.apply(geluNew(this.cFc.apply(x))), this.#dropout, training);
+    const wide = activations[this.#activation](this.cFc.apply(x));
+    return drop(this.cProj.apply(wide), this.#dropout, training);
   }
 }
 
@@ -210,12 +217,13 @@ export class GPT2LMHeadModel {
     this.config = gpt2Config(json, where);
     this.json = json;
     this.transformer = new GPT2Model(w.at("transformer"), this.config);
+    for (const remark of configRemarks(json, where)) w.remark(remark);
     this.weights = w.finish("GPT2LMHeadModel");
   }
 
   /** The model of a checkpoint; `storage` f16 or bf16 keeps the matrices of a frozen model in half the memory. */
   static from(checkpoint: Checkpoint, storage: Storage = "f32"): GPT2LMHeadModel {
-    const w = Weights.from(checkpoint, gpt2Names(checkpoint), storage);
+    const w = Weights.from(checkpoint, gpt2Names(), storage);
     return new GPT2LMHeadModel(w, checkpoint.config, `${checkpoint.where}/config.json`);
   }
 

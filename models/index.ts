@@ -8,7 +8,9 @@
  *     tokenizer/           formats
  *     hub/                 formats, tokenizer (which files there are)
  *     config nn init       formats (JSON), the engine
- *     weights save         formats, nn, init
+ *     names                nothing
+ *     weights save         formats, nn, init, names
+ *     rows                 tokenizer
  *     seq2seq              what a program may know of an encoder-decoder: types alone
  *     encoder masked-lm    config, nn, weights; masked-lm is what a program may know of a masked LM
  *     bert roberta         encoder, masked-lm
@@ -51,6 +53,7 @@ export type { ModelPart } from "./hub/files.ts";
 export { resolveModel } from "./hub/resolve.ts";
 export type { HubOptions, HubProgress } from "./hub/settings.ts";
 export { MaskedLM } from "./masked-lm.ts";
+export type { Names } from "./names.ts";
 export { type ForwardOptions, gatherRows, type TextInput, type Training } from "./nn.ts";
 export {
   causalLM,
@@ -61,12 +64,12 @@ export {
   seq2Seq,
 } from "./registry.ts";
 export { RobertaForMaskedLM, robertaConfig } from "./roberta.ts";
+export { checkRows, rowsRemark } from "./rows.ts";
 export { saveCheckpoint, streamTensors } from "./save.ts";
 export type { DecoderCache, KeyValue, Seq2Seq } from "./seq2seq.ts";
 export { createTokenizer, loadTokenizer, type Role, Tokenizer } from "./tokenizer/tokenizer.ts";
 export {
   type ModelWeights,
-  type Names,
   type Storage,
   Weights,
 } from "./weights.ts";

@@ -1,13 +1,25 @@
 /** The layers that architectures share, and the texts and options that every model takes. Knows no architecture. */
 import { type AttentionOptions, attention, type Layout } from "../engine/ops/attention.ts";
 import { dropout } from "../engine/ops/dropout.ts";
+import type { Activation } from "../engine/ops/elementwise.ts";
 import { embedding } from "../engine/ops/embedding.ts";
 import { layerNorm } from "../engine/ops/layernorm.ts";
-import { linear, matmul } from "../engine/ops/matmul.ts";
+import { type LinearOptions, linear, matmul } from "../engine/ops/matmul.ts";
 import { reshape } from "../engine/ops/shape.ts";
 import { type Tensor, tensor } from "../engine/tensor.ts";
 
 export type { AttentionOptions, Layout };
+
+/** Activations by the names of config.json. */
+export const ACTIVATIONS: Readonly<Record<string, Activation>> = {
+  relu: "relu",
+  gelu: "gelu",
+  gelu_new: "geluTanh",
+  gelu_pytorch_tanh: "geluTanh",
+  silu: "silu",
+  swish: "silu",
+  tanh: "tanh",
+};
 
 /** Present while training: dropout is on and draws from `rng`, u32[4] (see `dropout`). */
 export type Training = {
@@ -46,12 +58,12 @@ export class Linear {
     this.bias = bias;
   }
   /** x [..., inputs] -> [..., outputs]. */
-  apply(x: Tensor, options: { activation?: "gelu"; residual?: Tensor } = {}): Tensor {
+  apply(x: Tensor, options: LinearOptions = {}): Tensor {
     return linear(x, this.weight, this.bias, options);
   }
 }
 
-/** LayerNorm over the last axis, of x plus an optional residual. */
+/** LayerNorm over the last axis, of x plus an optional residual; with dropout of rate `p` on x while training. */
 export class LayerNorm {
   readonly weight: Tensor;
   readonly bias: Tensor;
@@ -61,8 +73,9 @@ export class LayerNorm {
     this.bias = bias;
     this.eps = eps;
   }
-  apply(x: Tensor, residual?: Tensor): Tensor {
-    return layerNorm(x, this.weight, this.bias, this.eps, residual);
+  apply(x: Tensor, residual?: Tensor, p = 0, training?: Training): Tensor {
+    const drop = training && { p, rng: training.rng };
+    return layerNorm(x, this.weight, this.bias, this.eps, residual, drop);
   }
 }
 
@@ -107,9 +120,6 @@ export function multiHeadAttention(
   p = 0,
   training?: Training,
 ): Tensor {
-  if (training === undefined || p === 0) return attention(q, k, v, mask, options);
-  return attention(q, k, v, mask, {
-    ...options,
-    probabilities: (x) => dropout(x, p, training.rng),
-  });
+  const { rng } = training ?? {};
+  return attention(q, k, v, mask, { ...options, dropout: rng && { p, rng } });
 }

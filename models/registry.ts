@@ -9,10 +9,11 @@ import { type Checkpoint, readCheckpoint } from "./formats/checkpoint.ts";
 import type { Json } from "./formats/json.ts";
 import { GPT2LMHeadModel } from "./gpt2.ts";
 import type { MaskedLM } from "./masked-lm.ts";
+import { type Names, WRAPPED } from "./names.ts";
 import { RobertaForMaskedLM } from "./roberta.ts";
 import type { Saveable } from "./save.ts";
 import type { Seq2Seq } from "./seq2seq.ts";
-import type { Names, Storage, Weights } from "./weights.ts";
+import type { Storage, Weights } from "./weights.ts";
 
 /** A model's class: how it is made of weights, and by which names a checkpoint holds them. */
 export type ModelClass<M> = {
@@ -41,32 +42,49 @@ const ROLES: readonly (readonly [Table<Saveable>, one: string, all: string])[] =
   [CAUSAL_LMS, "a causal LM", "causal LMs"],
 ];
 
-/** A config's model_type or, where it has none (as files of before 2020), the type of its first architecture. */
-export function modelType({ model_type: type, architectures }: Json): unknown {
-  if (type !== undefined) return type;
+/** Names that only files of one type have, behind whatever wrappers put before them. */
+const MARKS = Object.entries({
+  bert: "(?:bert\\.|cls\\.predictions\\.)",
+  roberta: "(?:roberta\\.|lm_head\\.layer_norm\\.)",
+  bart: "(?:encoder|decoder)\\.layernorm_embedding\\.",
+  gpt2: "(?:transformer\\.)?h\\.\\d+\\.attn\\.c_attn\\.",
+}).map(([type, mark]) => [type, new RegExp(WRAPPED + mark)] as const);
+
+/**
+ * A checkpoint's type: the config's model_type or, where it has none (as files of before 2020), that of its first architecture
+ * or of the names of its tensors. Undefined where none of them tells.
+ */
+export function modelType({ config, tensors }: Pick<Checkpoint, "config" | "tensors">): unknown {
+  const { model_type: type, architectures } = config;
+  if (type !== undefined && type !== null) return type;
   const [first] = Array.isArray(architectures) ? architectures : [];
   const name = String(first);
-  return Object.keys(MODELS).find(
+  const named = Object.keys(MODELS).find(
     (known) => name.toLowerCase().startsWith(known) && /[A-Z]/.test(name[known.length] ?? ""),
   );
+  if (named !== undefined) return named;
+  const given = [...tensors.keys()];
+  const marked = MARKS.filter(([, mark]) => given.some((one) => mark.test(one)));
+  return marked.length === 1 ? marked[0][0] : undefined;
 }
 
 /** The class of a checkpoint, from one table. */
-function classOf<M extends Saveable>(
-  table: Table<M>,
-  { config, where }: Checkpoint,
-): ModelClass<M> {
-  const type = modelType(config);
+function classOf<M extends Saveable>(table: Table<M>, checkpoint: Checkpoint): ModelClass<M> {
+  const type = modelType(checkpoint);
   const name = typeof type === "string" ? type : "";
   if (Object.hasOwn(table, name)) return table[name];
   const [, other] = ROLES.find(([own]) => Object.hasOwn(own, name)) ?? [];
   const [, , all] = ROLES.find(([own]) => own === table) ?? [];
-  const given =
-    type === undefined
-      ? "is missing"
-      : `is ${JSON.stringify(type)}${other === undefined ? "" : `, ${other}`}`;
+  const supported = Object.keys(table).join(", ");
+  const path = `${checkpoint.where}/config.json`;
+  if (type === undefined) {
+    throw new ModelError(
+      `[config] ${path} has no model_type, and neither its architectures nor the names of the weights tell it; write one into it, as in "model_type": ${JSON.stringify(Object.keys(table)[0])} (the ${all} that are supported are ${supported})`,
+    );
+  }
+  const given = `is ${JSON.stringify(type)}${other === undefined ? "" : `, ${other}`}`;
   throw new ModelError(
-    `[config] ${where}/config.json: model_type ${given}; the ${all} that are supported are ${Object.keys(table).join(", ")}`,
+    `[config] ${path}: model_type ${given}; the ${all} that are supported are ${supported}`,
   );
 }
 

@@ -4,12 +4,14 @@
  */
 import { add, cast, mul, notEqual } from "../engine/ops/elementwise.ts";
 import type { Tensor } from "../engine/tensor.ts";
+import { configRemarks } from "./config.ts";
 import { Encoder, type EncoderConfig, encoderConfig, MaskedLMHead } from "./encoder.ts";
 import { type Checkpoint, readCheckpoint } from "./formats/checkpoint.ts";
 import type { Json } from "./formats/json.ts";
 import { MaskedLM } from "./masked-lm.ts";
+import type { Names } from "./names.ts";
 import { Linear, runningSum, type TextInput } from "./nn.ts";
-import { type ModelWeights, type Names, type Storage, Weights } from "./weights.ts";
+import { type ModelWeights, type Storage, Weights } from "./weights.ts";
 
 /** Throws `[config] ...` with every missing or wrong field. */
 export const robertaConfig = (json: unknown, where = "config.json"): EncoderConfig =>
@@ -18,6 +20,7 @@ export const robertaConfig = (json: unknown, where = "config.json"): EncoderConf
 /** Files without the model's name, or with what masked LMs do not have. */
 const ROBERTA_NAMES: Names = {
   base: { prefix: "roberta", parts: ["embeddings", "encoder", "pooler"] },
+  parts: ["lm_head"],
   tied: {
     "lm_head.decoder.weight": "roberta.embeddings.word_embeddings.weight",
     "lm_head.decoder.bias": "lm_head.bias",
@@ -71,11 +74,13 @@ export class RobertaForMaskedLM extends MaskedLM {
     this.base = new Encoder(w.at("roberta"), c, c.pad_token_id + 1);
     this.head = new MaskedLMHead(
       lm.linear("dense", h, h),
+      "gelu", // whatever hidden_act is, as upstream
       lm.layerNorm("layer_norm", h, c.layer_norm_eps),
       c.tie_word_embeddings
         ? new Linear(this.wordEmbeddings.weight, lm.bias("bias", c.vocab_size))
         : lm.linear("decoder", h, c.vocab_size),
     );
+    for (const remark of configRemarks(json, where)) w.remark(remark);
     this.weights = w.finish("RobertaForMaskedLM");
   }
 

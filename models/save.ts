@@ -9,6 +9,7 @@ import { writeWhole } from "./formats/files.ts";
 import { encodeFloat16 } from "./formats/floats.ts";
 import type { Json } from "./formats/json.ts";
 import { streamSafetensors } from "./formats/safetensors.ts";
+import { withSeal, writeSealed } from "./formats/seal.ts";
 import { tokenizerFiles } from "./tokenizer/files.ts";
 import type { ModelWeights } from "./weights.ts";
 
@@ -65,8 +66,9 @@ export async function saveCheckpoint(
   const { join } = await import("node:path");
   const config = `${JSON.stringify(model.json, null, 2)}\n`;
   await writeWhole(join(directory, "config.json"), config);
-  const pieces = streamTensors(device, tensorsOf(model.weights), undefined, dtype);
-  await writeWhole(join(directory, "model.safetensors"), pieces);
+  const metadata = withSeal({ format: "pt" });
+  const pieces = streamTensors(device, tensorsOf(model.weights), metadata, dtype);
+  await writeSealed(join(directory, "model.safetensors"), pieces);
 }
 
 /** Copies the files of a tokenizer, where `to` is another directory than `from`. */

@@ -16,28 +16,17 @@ import {
 } from "../engine/tensor.ts";
 import { ModelError } from "./errors.ts";
 import type { Checkpoint } from "./formats/checkpoint.ts";
-import { decode, encodeBfloat16, encodeFloat16, FLOAT_BYTES } from "./formats/floats.ts";
+import {
+  decode,
+  encodeBfloat16,
+  encodeFloat16,
+  FLOAT_BYTES,
+  firstNotFinite,
+} from "./formats/floats.ts";
 import type { FileTensor, SafetensorsDtype, TensorEntry } from "./formats/safetensors.ts";
 import { normal } from "./init.ts";
+import { type Names, placeOf, wrapperOf } from "./names.ts";
 import { Embedding, LayerNorm, Linear } from "./nn.ts";
-
-/** The names in which files of one kind of model differ from the model's own. */
-export type Names = {
-  /** The model without its head: the prefix of its tensors, and the first words of their names in files that lack the prefix. */
-  readonly base: { readonly prefix: string; readonly parts: readonly string[] };
-  /** A second name of a tensor -> its first. Where a file has both, they must be equal. */
-  readonly tied: Readonly<Record<string, string>>;
-  /** Where a file lacks the first, the second is read; where it has both, the second is not. */
-  readonly instead?: Readonly<Record<string, string>>;
-  /** Older spellings of the end of a name -> the end as it is here. */
-  readonly spellings: Readonly<Record<string, string>>;
-  /** What a file may hold and the model does not read. */
-  readonly unread: readonly string[];
-  /** What a file may lack; it is 0 then. */
-  readonly optional?: readonly string[];
-  /** The prefix of the head that a file may lack as a whole, and the sentence about what cannot be done then. */
-  readonly head?: { readonly prefix: string; readonly lacking: string };
-};
 
 /** How matrices are kept on the device; f16 and bf16 are for frozen models. */
 export type Storage = "f32" | "f16" | "bf16";
@@ -52,6 +41,7 @@ type Source = {
   /** The parameters that are matrices or tables. */
   matrices: Set<string>;
   contradictions: string[];
+  remarks: string[];
   finish(model: string): void;
 };
 
@@ -74,6 +64,8 @@ export type ModelWeights = {
    * for a name that is no parameter.
    */
   readonly decays: (name: string) => boolean;
+  /** Sentences about what of the files was not read as it stands there, or is not computed. */
+  readonly remarks: readonly string[];
 };
 
 /** A place in the tree of names. */
@@ -159,20 +151,25 @@ export class Weights {
     return Array.from({ length: count }, (_, i) => this.at(`${name}.${i}`));
   }
 
+  /** Notes a sentence for the model's `remarks`. */
+  remark(sentence: string): void {
+    this.#source.remarks.push(sentence);
+  }
+
   /**
    * The tensors, when the file fits the model.
    * @throws `[weights] ...` with every missing, unused, misshapen tensor and wrong dtype by full name
    */
   finish(model: string): ModelWeights {
     this.#source.finish(model);
-    const { parameters, buffers, matrices } = this.#source;
+    const { parameters, buffers, matrices, remarks } = this.#source;
     const decays = (name: string): boolean => {
       if (parameters.has(name)) return matrices.has(name);
       throw new ModelError(
         `[weights] ${name} is no parameter of ${model}; give parameters of your own a rule for weight decay of their own`,
       );
     };
-    return { parameters, buffers, decays };
+    return { parameters, buffers, decays, remarks };
   }
 
   #name(path: string): string {
@@ -198,6 +195,7 @@ const tables = () => ({
   buffers: new Map<string, Tensor>(),
   matrices: new Set<string>(),
   contradictions: [] as string[],
+  remarks: [] as string[],
 });
 
 function randomSource(seed: number, std: number): Source {
@@ -232,9 +230,10 @@ const SHOWN_PROBLEMS = 24;
 
 function fileSource(checkpoint: Checkpoint, names: Names, storage: Storage): Source {
   const { where } = checkpoint;
-  const entries = canonical(checkpoint.tensors, names);
+  const { entries, wrapper, foreign } = canonical(checkpoint.tensors, names);
   const asked = new Set<string>();
   const list = { missing: [] as string[], shape: [] as string[], dtype: [] as string[] };
+  const wrong: string[] = []; // values in memory
   const source = tables();
   const twins = [...entries.values()].flatMap(unequal);
   return {
@@ -257,7 +256,12 @@ function fileSource(checkpoint: Checkpoint, names: Names, storage: Storage): Sou
       if (!(dtype in FLOAT_BYTES)) list.dtype.push(`${name} is ${dtype}`);
       else if (!sameShape(found, shape)) {
         list.shape.push(`${name} is ${show(found)}, config.json asks for ${show(shape)}`);
-      } else return stored(entry, matrix ? storage : "f32", where);
+      } else {
+        const from = checkpoint.files?.get(entry.given) ?? where;
+        const { initial, problem } = stored(entry, matrix ? storage : "f32", where, from);
+        if (problem === undefined) return initial;
+        wrong.push(problem);
+      }
       return { data: ZEROS, dtype: "f32" }; // the model is built on, to find the rest
     },
     finish: (model) => {
@@ -269,7 +273,11 @@ function fileSource(checkpoint: Checkpoint, names: Names, storage: Storage): Sou
           `[weights] ${where} holds no ${head.prefix}*, the head of ${model}: ${head.lacking}`,
         );
       }
+      const others = foreign.length === 0 || list.missing.length === 0 ? [] : [foreign[0]];
       const lines = [
+        ...others.map(
+          (name) => `of no part of the model: ${foreign.length} names, such as ${name}`,
+        ),
         ...source.contradictions.map((text) => `config.json: ${text}`),
         ...list.missing.map((name) => `missing: ${name}`),
         ...held.filter((name) => !asked.has(name)).map((name) => `unused: ${name}`),
@@ -277,7 +285,11 @@ function fileSource(checkpoint: Checkpoint, names: Names, storage: Storage): Sou
         ...list.dtype.map((text) => `dtype: ${text}, F32, F16, BF16 or F64 is expected`),
         ...twins,
       ];
-      if (lines.length === 0) return;
+      if (lines.length === 0 && wrong.length > 0) throw new ModelError(`[weights] ${wrong[0]}`);
+      if (lines.length === 0) {
+        source.remarks.push(...remarksOf(where, model, wrapper, foreign, checkpoint.tensors.size));
+        return;
+      }
       const more = lines.length - SHOWN_PROBLEMS;
       const shown = lines.slice(0, more > 1 ? SHOWN_PROBLEMS : lines.length);
       if (more > 1) shown.push(`and ${more} more`);
@@ -292,32 +304,47 @@ function fileSource(checkpoint: Checkpoint, names: Names, storage: Storage): Sou
 /** What takes no memory before a device asks for it. */
 const ZEROS: StateSource = { read: async (first, end) => new Float32Array(end - first) };
 
-/** The name in the model of a tensor of a file; undefined for what is not read. */
-function nameOf(given: string, { base, unread, spellings, tied }: Names): string | undefined {
-  const bare = base.parts.some((part) => given.startsWith(`${part}.`));
-  const full = bare ? `${base.prefix}.${given}` : given;
-  if (unread.includes(full)) return undefined;
-  const old = Object.keys(spellings).find((end) => full.endsWith(`.${end}`));
-  const spelled = old === undefined ? full : full.slice(0, -old.length) + spellings[old];
-  return tied[spelled] ?? spelled;
+/** What is told about names once the model is whole. */
+function remarksOf(
+  where: string,
+  model: string,
+  wrapper: string,
+  foreign: readonly string[],
+  all: number,
+): string[] {
+  const remarks: string[] = [];
+  if (wrapper !== "") {
+    remarks.push(
+      `[weights] ${where}: every name begins with ${JSON.stringify(wrapper)}, which is taken off`,
+    );
+  }
+  if (foreign.length > 0) {
+    const what = foreign.length === 1 ? "is left unread" : `are left unread, such as ${foreign[0]}`;
+    const which = foreign.length === 1 ? foreign[0] : `${foreign.length} of ${all} tensors`;
+    remarks.push(`[weights] ${where}: ${which} ${what}: no part of ${model} has such a name`);
+  }
+  return remarks;
 }
 
-/** The file's tensors under the model's names. */
-function canonical(tensors: Checkpoint["tensors"], names: Names): Map<string, Entry> {
+/** The file's tensors under the model's names, what a wrapper has put before theirs, and the names that are another model's. */
+function canonical(tensors: Checkpoint["tensors"], names: Names) {
+  const wrapper = wrapperOf([...tensors.keys()], names);
   const entries = new Map<string, Entry>();
+  const foreign: string[] = [];
   for (const [given, tensor] of tensors) {
-    const name = nameOf(given, names);
-    if (name === undefined) continue;
-    const first = entries.get(name);
+    const place = placeOf(given.slice(wrapper.length), names);
+    if (place === "foreign") foreign.push(given);
+    if (typeof place === "string") continue;
+    const first = entries.get(place.name);
     if (first) first.twins.push({ given, tensor });
-    else entries.set(name, { given, tensor, twins: [] });
+    else entries.set(place.name, { given, tensor, twins: [] });
   }
   for (const [name, other] of Object.entries(names.instead ?? {})) {
     const entry = entries.get(other);
     if (entry && !entries.has(name)) entries.set(name, entry);
     entries.delete(other);
   }
-  return entries;
+  return { entries, wrapper, foreign };
 }
 
 /**
@@ -329,7 +356,7 @@ export function destinations(
   names: Names,
 ): Map<string, { readonly name: string; readonly twin?: string }> {
   return new Map(
-    [...canonical(tensors, names)].flatMap(([name, { given, twins }]) => [
+    [...canonical(tensors, names).entries].flatMap(([name, { given, twins }]) => [
       [given, { name }],
       ...twins.map((twin): [string, { name: string; twin: string }] => [
         twin.given,
@@ -359,31 +386,77 @@ function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
   return true;
 }
 
-function stored({ given, tensor, twins }: Entry, storage: Storage, where: string): Initial {
+/** Values as a device keeps them: float32, or the bits of f16 and bf16. */
+type Kept = Float32Array | Uint16Array;
+
+/** A sentence about the first value, of element `first` on, that is not finite; undefined where all are. */
+function notFinite(
+  given: string,
+  { shape }: Entry["tensor"],
+  values: Kept,
+  storage: Storage,
+  first: number,
+  from: string,
+): string | undefined {
+  const place = firstNotFinite(values, storage);
+  if (place < 0) return undefined;
+  const index: number[] = [];
+  let rest = first + place;
+  for (const size of shape.toReversed()) {
+    index.unshift(rest % size);
+    rest = Math.floor(rest / size);
+  }
+  const kept = storage === "f32" ? "" : ` as ${storage}`;
+  const which = values instanceof Float32Array ? String(values[place]) : "NaN or infinite";
+  return (
+    `${from}: ${given} holds a value that is not finite, ${which}${kept} at [${index.join(", ")}]; ` +
+    "fetch the file again, or use another checkpoint"
+  );
+}
+
+/** What a state starts with; a problem where that is in memory and not finite. */
+function stored(
+  { given, tensor, twins }: Entry,
+  storage: Storage,
+  where: string,
+  from: string,
+): { initial: Initial; problem?: string | undefined } {
   const { dtype } = tensor;
   if ("data" in tensor && dtype === "F32" && storage === "f32") {
-    return { data: decode(dtype, tensor.data), dtype: storage };
+    const data = decode(dtype, tensor.data);
+    const problem = notFinite(given, tensor, data, storage, 0, from);
+    return { initial: { data, dtype: storage }, problem };
   }
   const width = FLOAT_BYTES[dtype as keyof typeof FLOAT_BYTES];
+  const checked = (values: Kept, first: number): Kept => {
+    const problem = notFinite(given, tensor, values, storage, first, from);
+    if (problem !== undefined) throw new ModelError(`[weights] ${problem}`);
+    return values;
+  };
   const read = async (first: number, end: number) => {
-    const [from, to] = [first * width, end * width];
-    const bytes = "data" in tensor ? tensor.data.subarray(from, to) : await tensor.read(from, to);
+    const [begin, stop] = [first * width, end * width];
+    const bytes =
+      "data" in tensor ? tensor.data.subarray(begin, stop) : await tensor.read(begin, stop);
     // the first piece tells: what was trained apart is nowhere the same
     for (const twin of first === 0 ? twins : []) {
-      if ("data" in twin.tensor || sameBytes(bytes, await twin.tensor.read(from, to))) continue;
+      if ("data" in twin.tensor || sameBytes(bytes, await twin.tensor.read(begin, stop))) continue;
       throw new ModelError(`[weights] ${where}: ${notEqual(twin.given, given)}`);
     }
-    return convert(bytes, dtype, storage);
+    return checked(convert(bytes, dtype, storage), first);
   };
   const fill = "readInto" in tensor ? tensor.readInto?.bind(tensor) : undefined;
   if (!fill || dtype.toLowerCase() !== storage || twins.length > 0) {
-    return { data: { read }, dtype: storage };
+    return { initial: { data: { read }, dtype: storage } };
   }
-  return { data: { read, readInto: fill }, dtype: storage };
+  const readInto = async (into: Uint8Array) => {
+    await fill(into);
+    checked(convert(into, dtype, storage), 0);
+  };
+  return { initial: { data: { read, readInto }, dtype: storage } };
 }
 
 /** Values of a file as the device keeps them. */
-function convert(bytes: Uint8Array, dtype: SafetensorsDtype, storage: Storage): TypedArray {
+function convert(bytes: Uint8Array, dtype: SafetensorsDtype, storage: Storage): Kept {
   if (dtype.toLowerCase() === storage && storage !== "f32") {
     const { buffer, byteOffset, length } = bytes.byteOffset % 2 === 0 ? bytes : bytes.slice();
     return new Uint16Array(buffer, byteOffset, length / 2);

@@ -10,7 +10,10 @@ import { sum } from "../engine/ops/reduce.ts";
 import { reshape } from "../engine/ops/shape.ts";
 import { softmax } from "../engine/ops/softmax.ts";
 import { type Tensor, tensor } from "../engine/tensor.ts";
+import { printable } from "../models/errors.ts";
 import type { Tokenizer } from "../models/tokenizer/tokenizer.ts";
+import { lowercased, type WordSource } from "./facts/facts.ts";
+import { listed } from "./facts/left-out.ts";
 
 /** u32 [vocabulary]: 1 for the ids that an answer is chosen from. */
 export function answerMask(ids: ArrayLike<number>, vocabulary: number): Tensor {
@@ -56,17 +59,35 @@ export type CommonWords = {
 
 /** The argmax set of the benchmark, as ids of the reader's tokenizer. Throws when no word is a token. */
 export function commonWordIds(reader: Tokenizer, words: readonly string[]): CommonWords {
-  const missing = words.filter((word) => reader.wordIdOrUndefined(word) === undefined);
-  const found = words.filter((word) => reader.wordIdOrUndefined(word) !== undefined);
-  const shown = missing.slice(0, 8).join(", ");
-  const more = missing.length > 8 ? `, and ${missing.length - 8} more` : "";
+  const has = (word: string) => reader.wordIdOrUndefined(word) !== undefined;
+  const missing = words.filter((word) => !has(word));
+  const found = words.filter(has);
+  const lower = missing.filter((word) => has(lowercased(word, has))).length;
+  const inLower =
+    lower === 0 || 2 * lower < missing.length
+      ? ""
+      : `; ${lower} of them are one in lower case, which --objects lowercase takes`;
   const message =
     missing.length === 0
       ? ""
       : `[vocabulary] ${missing.length} of ${words.length} common words are not one token of the masked LM ` +
-        `and cannot be answers (${shown}${more})`;
+        `and cannot be answers (${listed(missing.map(printable), 8)})${inLower}`;
   if (found.length === 0) {
     throw new Error(`${message || "[vocabulary] there are no common words"}; no answer is left`);
   }
   return { ids: Uint32Array.from(found, (word) => reader.wordId(word)), missing, message };
+}
+
+/** How many words an answer is chosen from, the file that they stand in, and what became of its other lines. */
+export function answersLine({ ids, missing }: CommonWords, source: WordSource): string {
+  const { from, lines, empty, repeated, trimmed } = source;
+  const parts: [count: number, what: string][] = [
+    [empty, "empty"],
+    [repeated, "repeated"],
+    [missing.length, "not one token of the masked LM"],
+    [trimmed, "taken without the blanks around them"],
+  ];
+  const said = parts.filter(([count]) => count > 0).map(([count, what]) => `${count} ${what}`);
+  const others = said.length === 0 ? "" : `: ${said.join(", ")}`;
+  return `answers: ${new Set(ids).size} words of ${from} (${lines} ${lines === 1 ? "line" : "lines"}${others})`;
 }

@@ -5,17 +5,20 @@
 import type { Tensor } from "../engine/tensor.ts";
 import { readCheckpoint } from "../models/formats/checkpoint.ts";
 import { maskedLM } from "../models/registry.ts";
+import { checkRows, rowsRemark } from "../models/rows.ts";
 import { loadTokenizer, remembering, type Tokenizer } from "../models/tokenizer/tokenizer.ts";
-import { answerMask, commonWordIds } from "./answers.ts";
+import { answerMask, answersLine, commonWordIds } from "./answers.ts";
 import {
   type Fact,
   loadFacts,
+  lowercased,
   type Relation,
   type Split,
   splitByVocabulary,
 } from "./facts/facts.ts";
+import { type LeftOut, leftOutMessage, SPLITS } from "./facts/left-out.ts";
 import { Reader } from "./reader.ts";
-import { checkpointFingerprint, textFingerprint } from "./training/fingerprint.ts";
+import { modelFingerprint, textFingerprint } from "./training/fingerprint.ts";
 import { filledUp } from "./training/padding.ts";
 
 /** Where things are. */
@@ -26,7 +29,12 @@ export type BenchmarkSources = {
   readonly reader: string;
   /** Ids of relations; all when left out. */
   readonly relations?: readonly string[] | undefined;
+  /** How objects and answer words are spelled; an uncased masked LM has them in lower case only. Default: as written. */
+  readonly objects?: ObjectSpelling | undefined;
 };
+
+export const OBJECT_SPELLINGS = ["as-written", "lowercase"] as const;
+export type ObjectSpelling = (typeof OBJECT_SPELLINGS)[number];
 
 /** The reader, the facts and the answers of a run. */
 export type Benchmark = {
@@ -34,12 +42,16 @@ export type Benchmark = {
   readonly data: string;
   readonly reader: Reader;
   readonly tokenizer: Tokenizer;
-  /** The tokenizer's `encode`, which works once for each text. */
+  /** The tokenizer's `encode`, which works once for each text and refuses a token without a row in the masked LM. */
   readonly encode: (text: string) => readonly number[];
   /** Relations in the order of their ids, each with facts in every split. */
   readonly relations: readonly Relation[];
   /** u32 [vocab_size], see `answerMask`. */
   readonly allowed: Tensor;
+  /** One line: how many words an answer is chosen from, and where they come from. */
+  readonly answers: string;
+  /** Every fact of the files that is not in `relations`. */
+  readonly leftOut: readonly LeftOut[];
   /** Sentences about what was left out; empty when nothing was. */
   readonly remarks: readonly string[];
   /** Fingerprints of the contents, by the option that names them. */
@@ -52,7 +64,7 @@ export type Item = { readonly relation: Relation; readonly fact: Fact };
 /** The word that stands for no subject at all. */
 export const NONE = "None";
 
-export const SPLITS = ["train", "dev", "test"] as const satisfies readonly Split[];
+export { SPLITS };
 
 /** All facts of a split, relation by relation. */
 export const itemsOf = (relations: readonly Relation[], split: Split): Item[] =>
@@ -67,14 +79,20 @@ export const objectIds = (
 
 /** Throws one sentence for whatever is missing or does not fit. */
 export async function loadBenchmark(sources: BenchmarkSources): Promise<Benchmark> {
-  const facts = await loadFacts(sources.data, { relations: sources.relations });
   const [checkpoint, tokenizer] = await Promise.all([
     readCheckpoint(sources.reader),
     loadTokenizer(sources.reader),
   ]);
+  const has = (object: string) => tokenizer.wordIdOrUndefined(object) !== undefined;
+  const facts = await loadFacts(sources.data, {
+    relations: sources.relations,
+    spell: sources.objects === "lowercase" ? (word) => lowercased(word, has) : undefined,
+  });
   const lm = maskedLM(checkpoint);
   const { cls, sep, mask, pad } = tokenizer;
-  checkSpecialTokens("masked LM", lm.config.vocab_size, [cls, sep, pad, mask]);
+  const rows = lm.config.vocab_size;
+  const read = (ids: Iterable<number>) => checkRows(ids, rows, tokenizer, sources.reader);
+  read([cls, sep, pad, mask]);
   const [none, ...more] = tokenizer.encode(NONE);
   if (more.length > 0 || none === tokenizer.unk) {
     throw new Error(
@@ -82,28 +100,50 @@ export async function loadBenchmark(sources: BenchmarkSources): Promise<Benchmar
     );
   }
   const words = commonWordIds(tokenizer, facts.commonVocabulary);
-  const has = (object: string) => tokenizer.wordIdOrUndefined(object) !== undefined;
-  const inside = splitByVocabulary(facts.relations, has);
+  read(words.ids);
+  const encode = (text: string): number[] => {
+    const ids = tokenizer.encode(text);
+    read(ids);
+    return ids;
+  };
+  const pieces = (object: string): number => {
+    const ids = tokenizer.encode(object);
+    return ids.includes(tokenizer.unk) ? 1 : ids.length;
+  };
+  const inside = splitByVocabulary(facts.relations, has, pieces);
+  const uncommon = facts.leftOut.map((one): LeftOut => {
+    const several = one.reason === "uncommon" && pieces(one.fact.object) > 1;
+    return several ? { ...one, reason: "multiPiece" } : one;
+  });
+  const leftOut = [...uncommon, ...inside.leftOut];
+  const lines = Object.values(facts.counts).reduce((sum, { raw }) => sum + raw, 0);
+  const ids = facts.relations.map(({ id }) => id);
+  const left = leftOutMessage(leftOut, lines, ids, inside.emptied);
   return {
     data: sources.data,
     reader: new Reader(lm, { cls, sep, mask, pad }),
     tokenizer,
-    encode: remembering(tokenizer),
+    encode: remembering({ encode }),
     relations: inside.relations,
     allowed: answerMask(words.ids, lm.config.vocab_size),
-    remarks: [words.message, inside.message].filter((text) => text !== ""),
+    answers: answersLine(words, facts.words),
+    leftOut,
+    remarks: [
+      ...lm.weights.remarks,
+      rowsRemark(tokenizer, rows, sources.reader) ?? "",
+      ...facts.remarks,
+      words.message,
+      left,
+    ].filter((text) => text !== ""),
     contents: {
-      data: textFingerprint(JSON.stringify(facts)),
-      reader: await checkpointFingerprint(checkpoint),
+      data: textFingerprint(
+        JSON.stringify({
+          relations: facts.relations,
+          commonVocabulary: facts.commonVocabulary,
+          counts: facts.counts,
+        }),
+      ),
+      reader: await modelFingerprint(checkpoint, sources.reader),
     },
   };
-}
-
-/** Throws where a model has no embedding for one of its tokenizer's own tokens, as bart-large-cnn has none for <mask>. */
-export function checkSpecialTokens(what: string, size: number, ids: readonly number[]): void {
-  const id = ids.find((one) => one >= size);
-  if (id === undefined) return;
-  throw new Error(
-    `[prompt] the ${what} has embeddings for ${size} tokens, but its tokenizer gives one of its own tokens the id ${id}; use a checkpoint that has it`,
-  );
 }

@@ -14,6 +14,7 @@ export {
   type Relation,
   splitByVocabulary,
 } from "./facts/facts.ts";
+export { countLeftOut, type LeftOut, leftOutMessage, type Reason } from "./facts/left-out.ts";
 export { checkTemplate, fill, loadTemplates } from "./facts/templates.ts";
 export {
   type Answer,

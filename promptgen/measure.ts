@@ -4,7 +4,9 @@
  */
 import { compile } from "../engine/compile.ts";
 import type { Device } from "../engine/device.ts";
+import { max } from "../engine/ops/reduce.ts";
 import { type Tensor, type TypedArray, tensor } from "../engine/tensor.ts";
+import { printable } from "../models/errors.ts";
 import { answerOf, logProbability, rankOf, topAnswers } from "./answers.ts";
 import { type Benchmark, type Item, itemsOf, NONE, objectIds, SPLITS } from "./benchmark.ts";
 import type { Relation } from "./facts/facts.ts";
@@ -93,6 +95,8 @@ const askedWith = (item: Item, fillers: readonly Filler[]): Asked => ({
 type Question = Asked & { readonly item: Item };
 type Places = { readonly objects: Tensor; readonly places: Tensor };
 type Counted = {
+  /** The largest logit of each row: NaN where one is. */
+  readonly highest: TypedArray;
   readonly answers: TypedArray;
   readonly ranks: TypedArray;
   readonly logP: TypedArray;
@@ -132,6 +136,7 @@ export class Examiner {
     this.#batchSize = batchSize;
     const { allowed } = benchmark;
     const counted = (logits: Tensor, { objects, places }: Places) => ({
+      highest: max(logits, 1),
       answers: answerOf(logits, allowed),
       ranks: rankOf(logits, allowed, places),
       logP: logProbability(logits, objects),
@@ -181,11 +186,17 @@ export class Examiner {
     return found ?? [];
   }
 
-  /** Asks and counts; undefined when the signal came. */
+  /**
+   * Asks and counts; undefined when the signal came.
+   * @throws for no facts, whose accuracy is no number, and for logits that are not finite
+   */
   async measure(
     items: readonly Item[],
     options: MeasureOptions = {},
   ): Promise<Measured | undefined> {
+    if (items.length === 0) {
+      throw new Error("[measure] there are no facts to ask; see what was left out, and give some");
+    }
     const answered = await this.ask(items, options);
     if (!answered) return undefined;
     const scores = this.#fillers.map((_, s) => scoresOf(answered, s));
@@ -245,6 +256,17 @@ export class Examiner {
 
   #answered(values: Counted, question: Question, row: number): Answered {
     const { rows } = values.trace;
+    this.#fillers.forEach((filler, s) => {
+      // an argmax or a rank among numbers that are none says nothing, and a softmax on a GPU may drop a NaN
+      const at = s * rows + row;
+      if (Number.isFinite(values.highest[at]) && Number.isFinite(values.logP[at])) return;
+      const { relation, fact } = question;
+      throw new Error(
+        `[measure] the masked LM's logits are not finite for ${relation.id}, ${printable(fact.subject)} > ${printable(fact.object)} ` +
+          `asked with ${filler.name === NONE ? `"${NONE}"` : "its own subject"}: a weight is NaN or infinite, in the masked LM or in what was trained; ` +
+          "use weights that are numbers, or train anew with a smaller --lr",
+      );
+    });
     const object = this.#benchmark.tokenizer.wordId(question.fact.object);
     return {
       item: question.item,

@@ -5,19 +5,25 @@
 import { existsSync } from "node:fs";
 import { isAbsolute, resolve } from "node:path";
 import type { Device } from "../engine/device.ts";
+import { printable } from "../models/errors.ts";
 import {
   type Benchmark,
   type BenchmarkSources,
   type Item,
   itemsOf,
   loadBenchmark,
+  OBJECT_SPELLINGS,
+  type ObjectSpelling,
   SPLITS,
 } from "./benchmark.ts";
-import type { Fact, Relation, Split } from "./facts/facts.ts";
+import type { Relation } from "./facts/facts.ts";
+import { keptFacts, type LeftOut, listed } from "./facts/left-out.ts";
 import { bucketsFor, Examiner, FILLERS, type Measured } from "./measure.ts";
 import { methodOf } from "./methods/index.ts";
 import { Joined, type Method, type Prompter, untrained } from "./methods/method.ts";
 import { type Options, type OptionTable, optionsOf } from "./methods/options.ts";
+import { diagnoses } from "./training/diagnosis.ts";
+import { partsOf, tokenizerFingerprint } from "./training/fingerprint.ts";
 import type { Evaluation, Outcome, StepReport } from "./training/loop.ts";
 import { type JsonObject, type LogRow, RunFolder } from "./training/run-folder.ts";
 import { embeddedWorld } from "./world/world.ts";
@@ -39,12 +45,20 @@ export const SHARED_OPTIONS = {
     help: "facts in the layout of the OptiPrompt archive: autoprompt_data/, LAMA-TREx/, relation_metainfo/, common_vocabs/",
     initial: WORLD,
   },
+  objects: {
+    kind: "choice",
+    value: "CASE",
+    help: "as-written, or lowercase: objects and answer words in lower case, which an uncased masked LM needs",
+    initial: "as-written",
+    choices: OBJECT_SPELLINGS,
+  },
   seed: {
     kind: "number",
     value: "N",
     help: "decides order, dropout and random starts",
     initial: 1,
     least: 0,
+    ceiling: Number.MAX_SAFE_INTEGER,
     whole: true,
   },
 } as const satisfies OptionTable;
@@ -55,6 +69,7 @@ export type RunOptions = {
   /** Folders, or for models names on the Hub; "world" is what comes with the package. */
   readonly reader: string;
   readonly data: string;
+  readonly objects: ObjectSpelling;
   /** Ids joined by commas; empty for all. */
   readonly relations: string;
   readonly seed: number;
@@ -67,11 +82,12 @@ export function runOptions(given: Options, world = false): RunOptions {
   const { method: name = "promptgen", relations = "", ...rest } = given;
   const method = methodOf(String(name));
   const all = optionsOf({ ...SHARED_OPTIONS, ...method.options }, rest, world);
-  const { reader, data, seed, ...own } = all;
+  const { reader, data, objects, seed, ...own } = all;
   return {
     method: method.name,
     reader: String(reader),
     data: String(data),
+    objects: objects === "lowercase" ? objects : "as-written",
     relations: String(relations),
     seed: Number(seed),
     own,
@@ -102,13 +118,14 @@ export type Prepared = {
 
 /** Where the facts and the reader are. */
 export async function sourcesOf(
-  { data, reader, relations }: RunOptions,
+  { data, reader, objects, relations }: RunOptions,
   locate: Locate = asItIs,
 ): Promise<BenchmarkSources> {
   const world = embeddedWorld();
   return {
     data: data === WORLD ? world.data : resolve(data),
     reader: reader === WORLD ? world.bert : await place(reader, locate),
+    objects,
     relations: relations === "" ? undefined : relations.split(","),
   };
 }
@@ -152,14 +169,14 @@ export async function prepareOn(
     own[name] = given === WORLD ? world.bart : await place(given, locate);
   }
   const prompter = await method.open(loaded, own, saved);
-  const { relations, message } = withinLimit(loaded.relations, prompter);
+  const { relations, leftOut, message } = withinLimit(loaded.relations, prompter);
   return {
     method,
     options,
-    benchmark: { ...loaded, relations },
+    benchmark: { ...loaded, relations, leftOut: [...loaded.leftOut, ...leftOut] },
     prompter,
     buckets: bucketsFor(prompter, relations),
-    remarks: message === "" ? loaded.remarks : [...loaded.remarks, message],
+    remarks: [...loaded.remarks, ...(prompter.remarks ?? []), ...(message === "" ? [] : [message])],
     contents: { ...loaded.contents, ...prompter.contents },
   };
 }
@@ -168,44 +185,49 @@ export async function prepareOn(
 function withinLimit(
   relations: readonly Relation[],
   prompter: Prompter,
-): { readonly relations: readonly Relation[]; readonly message: string } {
+): {
+  readonly relations: readonly Relation[];
+  readonly leftOut: readonly LeftOut[];
+  readonly message: string;
+} {
   const subjects = (item: Item) => FILLERS.map((filler) => filler.of(item));
   const fits = (item: Item) =>
     prompter.width({ ...item, subjects: subjects(item) }) <= prompter.limit;
   const all = SPLITS.flatMap((split) => itemsOf(relations, split));
-  const dropped = all.filter((item) => !fits(item));
-  if (dropped.length === 0) return { relations, message: "" };
-  const kept = keptFacts(relations, (fact, relation) => fits({ relation, fact }));
+  const kept = keptFacts(relations, (fact, relation) =>
+    fits({ relation, fact }) ? undefined : "tooLong",
+  );
+  const dropped = kept.leftOut.filter(({ reason }) => reason === "tooLong");
+  if (dropped.length === 0) return { ...kept, message: "" };
   const message =
     `[data] ${dropped.length} of ${all.length} facts are too long for the models' positions, more than ` +
-    `${prompter.limit} pieces (${dropped[0].fact.subject.slice(0, 40)}, ...); they are left out`;
-  if (kept.length === 0) throw new Error(`${message}, and no relation is left`);
-  return { relations: kept, message };
+    `${prompter.limit} pieces (${printable(dropped[0].fact.subject.slice(0, 40))}, ...); they are left out`;
+  if (kept.relations.length === 0) throw new Error(`${message}, and no relation is left`);
+  const { emptied } = kept;
+  const gone = emptied.length === 0 ? "" : `, and relations ${listed(emptied, 8)} with them`;
+  return { ...kept, message: `${message}${gone}` };
 }
 
-/** What of `relations` every one of some runs on one benchmark can be asked about. */
+/** Why a row beside others would be about fewer facts than they are, and is none; undefined where it is about the same. */
+export function fewerFacts(run: Prepared, { relations, remarks }: Benchmark): string | undefined {
+  const count = (own: readonly Relation[]) => itemsOf(own, "test").length;
+  if (count(run.benchmark.relations) === count(relations)) return undefined;
+  const said = run.remarks.filter((remark) => !remarks.includes(remark));
+  return `${said.join(" ")}; without ${run.method.row(run.options.own)}, for all rows are about the same facts`;
+}
+
+/** What of `relations` every one of some runs on one benchmark can be asked about, and the facts that one cannot. */
 export function commonFacts(
   relations: readonly Relation[],
   runs: readonly Prepared[],
-): readonly Relation[] {
+): ReturnType<typeof keptFacts> {
   const kept = runs.map(
     ({ benchmark }) =>
       new Set(SPLITS.flatMap((split) => itemsOf(benchmark.relations, split)).map((i) => i.fact)),
   );
-  return keptFacts(relations, (fact) => kept.every((own) => own.has(fact)));
-}
-
-/** The relations with the facts that are kept; one that loses a whole split goes. */
-function keptFacts(
-  relations: readonly Relation[],
-  keep: (fact: Fact, relation: Relation) => boolean,
-): readonly Relation[] {
-  return relations
-    .map((relation) => {
-      const of = (split: Split) => relation[split].filter((fact) => keep(fact, relation));
-      return { ...relation, train: of("train"), dev: of("dev"), test: of("test") };
-    })
-    .filter((relation) => SPLITS.every((split) => relation[split].length > 0));
+  return keptFacts(relations, (fact) =>
+    kept.every((own) => own.has(fact)) ? undefined : "otherRun",
+  );
 }
 
 /** An examiner of the facts of a run. */
@@ -358,7 +380,14 @@ export async function readRun(folder: RunFolder): Promise<RunFile> {
   const isObject = (value: unknown): value is Record<string, string> =>
     typeof value === "object" && value !== null && !Array.isArray(value);
   const { options, contents } = isObject(file) ? file : {};
-  if (!isObject(options) || !isObject(contents)) {
+  const isText = (value: unknown) => typeof value === "string";
+  const shared = ["data", "relations"].every((name) => isText(Object(options)[name]));
+  if (
+    !isObject(options) ||
+    !shared ||
+    !isObject(contents) ||
+    !Object.values(contents).every(isText)
+  ) {
     throw new Error(`[run] ${folder.path} is no run of tools/train.ts; name the folder of one`);
   }
   const renamed = ({ mlm, ...rest }: Record<string, string>) =>
@@ -381,12 +410,60 @@ export function checkContents(
   { contents }: { readonly contents: Readonly<Record<string, string>> },
 ): void {
   for (const [name, fingerprint] of Object.entries(contents)) {
-    if (saved.contents[name] === fingerprint) continue;
+    const [old, oldTokenizer] = partsOf(saved.contents[name] ?? "");
+    const [now, tokenizer] = partsOf(fingerprint);
+    const isTokenizer = old === now;
+    if (isTokenizer && (oldTokenizer === undefined || oldTokenizer === tokenizer)) continue;
     const given = flatOptions(saved.options)[name];
+    const what = isTokenizer ? "the tokenizer files" : "the contents";
     throw new Error(
-      `[run] --${name}: the contents of ${given} have changed since the run was started; restore them or start another run`,
+      `[run] --${name}: ${what} of ${given} have changed since the run was started; restore them or start another run`,
     );
   }
+}
+
+/**
+ * Checks the files of a run that goes on or is asked; gives sentences about those that hold no checksum.
+ * @throws one sentence for a file that is not what was written
+ */
+export async function checkFiles(
+  { options, contents }: Pick<RunFile, "options" | "contents">,
+  { relations }: Pick<Benchmark, "relations">,
+  folder: RunFolder,
+): Promise<string[]> {
+  const method = methodOf(options.method);
+  const found = await Promise.all(
+    foldersOf({ method, benchmark: { relations } }, folder).map((own) => own.check()),
+  );
+  for (const [name, { kind }] of Object.entries(method.options)) {
+    const [, tokenizer] = partsOf(contents[name] ?? "");
+    if (kind !== "model" || tokenizer === undefined || !existsSync(folder.best)) continue;
+    if ((await tokenizerFingerprint(folder.best)) === tokenizer) continue;
+    throw new Error(
+      `[run] the tokenizer files in ${folder.best} are not those of --${name}; copy them from ${options.own[name]}`,
+    );
+  }
+  return found.flat();
+}
+
+/** What a finished training says about itself, from its log and from what was measured on the test facts. */
+export async function warningsOf(
+  run: Prepared,
+  folder: RunFolder,
+  { distinct, answered }: Measured,
+): Promise<string[]> {
+  const { method, options, benchmark } = run;
+  const warmup = Number(options.own.warmup ?? 0);
+  const isOne = method.scope === "all";
+  const own = foldersOf(run, folder).map(async (one, i) =>
+    diagnoses({
+      name: isOne ? "" : benchmark.relations[i].id,
+      rows: await one.readLog(),
+      warmup,
+      prompts: isOne ? { distinct, facts: answered.length } : undefined,
+    }),
+  );
+  return (await Promise.all(own)).flat();
 }
 
 /** Runs that may share a prompter: of one method, with equal values of all options that it is made of. */
@@ -396,8 +473,13 @@ export const prompterKey = ({ method: name, own }: RunOptions): string => {
   return JSON.stringify([name, structure]);
 };
 
+type Foldered = {
+  readonly method: Method;
+  readonly benchmark: Pick<Benchmark, "relations">;
+};
+
 /** A run's folder for each relation where its method has one. */
-export const foldersOf = (run: Prepared, folder: RunFolder): RunFolder[] =>
+export const foldersOf = (run: Foldered, folder: RunFolder): RunFolder[] =>
   run.method.scope === "all"
     ? [folder]
     : run.benchmark.relations.map((relation) => relationFolder(folder, relation));

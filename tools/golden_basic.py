@@ -129,6 +129,9 @@ unary("square", lambda x: x * x, extra=(1e3, -1e3))
 unary("abs", np.abs, 0.01, 3, extra=(-1e3, -0.5, 7))
 unary("sigmoid", lambda x: 1 / (1 + np.exp(-x)), extra=(-80, -20, 0.5, 20, 80))
 unary("gelu", gelu, -5, 5, extra=(-40, -10, 10, 40))
+unary("relu", lambda x: np.maximum(x, 0), extra=(-1e3, -0.5, 7))
+unary("geluTanh", lambda x: 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))), -5, 5, extra=(-40, -9.5, 9.5, 40))
+unary("silu", lambda x: x / (1 + np.exp(-x)), -8, 8, extra=(-80, -20, 20, 80))
 
 
 @golden("where")
@@ -330,9 +333,37 @@ def embedding(g):
 
     g.case("ids beyond the table", beyond, [g.normal(5, 3), g.ids(8, 20)], grads=False)
     order = g.rng.permutation(9)[:6].astype(np.uint32)
-    inverse = np.full(9, 0xFFFFFFFF, np.uint32)
-    inverse[order] = np.arange(6)
-    g.case("inverse", lambda table, ids, _: table[ids], [g.normal(9, 5), order, inverse])
+    g.case("unique", take, [g.normal(9, 5), order], unique=True)
+
+
+@golden("scatterAdd")
+def scatter_add(g):
+    def add(base, rows, ids):
+        sums = base.copy()
+        inside = ids < len(base)
+        np.add.at(sums, ids[inside], rows[inside])
+        return sums
+
+    for n in LENGTHS:
+        g.case(f"{n} rows", add, [g.normal(11, 3), g.normal(n, 3), g.ids(13, n)], grads=False)
+    for dim in (4, 5, 270):
+        rows = [g.normal(12, dim), g.normal(15, dim)]
+        ids = g.rng.permutation(15).astype(np.uint32)
+        g.case(f"unique rows of {dim}", add, [*rows, ids], grads=False, unique=True)
+        g.case(f"rows of {dim}", add, [*rows, g.ids(9, 15)], grads=False)
+
+
+@golden("tiedTable")
+def tied_table(g):
+    """A table that is read by ids three times and multiplied by: one gradient for all."""
+
+    def reads(table, a, b, order, x):
+        return [table[a], table[b], table[order], x @ table.T]
+
+    for dim in (3, 8):
+        order = g.rng.permutation(9)[:6].astype(np.uint32)
+        ids = [g.ids(9, 17), g.ids(9, 2, 3), order]
+        g.case(f"rows of {dim}", reads, [g.normal(9, dim), *ids, g.normal(4, dim)])
 
 
 def philox(counter, key):
@@ -363,17 +394,19 @@ def random_bits(g):
     g.case("65 rows", draw, [wide(65, 4), wide(65, 2)])
 
 
+def stays(shape, p, index, rng):
+    """Which elements dropout leaves."""
+    n = math.prod(shape)
+    key = (rng[0], index)
+    bits = [philox((t, rng[2], rng[3], rng[1]), key) for t in range((n + 3) // 4)]
+    u = (np.array(bits, np.uint32).reshape(-1)[:n] >> 8) * 2.0**-24
+    return (u < np.float32(1 - p)).reshape(shape)
+
+
 @golden("dropout")
 def dropout(g):
     def drop(p, index, rng):
-        def f(x, _):
-            n = x.size
-            key = (rng[0], index)
-            bits = [philox((t, rng[2], rng[3], rng[1]), key) for t in range((n + 3) // 4)]
-            u = (np.array(bits, np.uint32).reshape(-1)[:n] >> 8) * 2.0**-24
-            return x * (u < np.float32(1 - p)).reshape(x.shape) / (1 - p)
-
-        return f
+        return lambda x, _: x * stays(x.shape, p, index, rng) / (1 - p)
 
     for n in LENGTHS:
         rng = g.rng.integers(0, 2**32, 4, dtype=np.uint32)
@@ -417,9 +450,9 @@ def fill(g):
     for n in LENGTHS:
         of = {"shape": [n], "value": 2.5, "dtype": "f32"}
         g.case(f"length {n}", lambda: np.full((n,), 2.5), [], grads=False, **of)
-    of = {"shape": [2, 3], "value": -7}
-    g.case("i32", lambda: np.full((2, 3), -7, np.int32), [], **of, dtype="i32")
-    g.case("u32", lambda: np.full((2, 3), 2**32 - 7, np.uint32), [], **of, dtype="u32")
+    of = {"shape": [2, 3]}
+    g.case("i32", lambda: np.full((2, 3), -7, np.int32), [], **of, value=-7, dtype="i32")
+    g.case("u32", lambda: np.full((2, 3), 2**32 - 7, np.uint32), [], **of, value=2**32 - 7, dtype="u32")
 
 
 assert LENGTHS == (1, GROUP - 1, GROUP, GROUP + 1, 3 * GROUP + 5)

@@ -3,13 +3,35 @@
 import math
 
 import numpy as np
-
+from golden_basic import stays
 from golden_core import LENGTHS, f32, golden
 
 
 def softmax_of(x):
     e = np.exp(x - x.max(-1, keepdims=True))
     return e / e.sum(-1, keepdims=True)
+
+
+def sigmoid_of(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def gate_of(x):
+    return 2 * math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)
+
+
+def gelu_tanh_slope(x):
+    s, dz = sigmoid_of(gate_of(x)), 2 * math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * x * x)
+    return s + x * s * (1 - s) * dz
+
+
+# y and dy/dx of what `linear` applies in a launch of its own
+ACTIVATIONS = {
+    "relu": (lambda x: np.maximum(x, 0), lambda x: x > 0),
+    "geluTanh": (lambda x: x * sigmoid_of(gate_of(x)), gelu_tanh_slope),
+    "silu": (lambda x: x * sigmoid_of(x), lambda x: sigmoid_of(x) * (1 + x * (1 - sigmoid_of(x)))),
+    "tanh": (np.tanh, lambda x: 1 - np.tanh(x) ** 2),
+}
 
 
 def gelu_of(x):
@@ -39,13 +61,13 @@ def softmax(g):
 def layernorm(g):
     eps = 1e-5
 
-    def f(x, weight, bias, residual=0.0):
-        s = x + residual
+    def f(x, weight, bias, residual=0.0, left=1.0):
+        s = x * left + residual
         c = s - s.mean(-1, keepdims=True)
         return c / np.sqrt((c * c).mean(-1, keepdims=True) + eps) * weight + bias
 
-    def backward(x, weight, residual=None):
-        s = x if residual is None else x + residual
+    def backward(x, weight, residual=None, left=1.0):
+        s = x * left if residual is None else x * left + residual
         c = s - s.mean(-1, keepdims=True)
         r = 1 / np.sqrt((c * c).mean(-1, keepdims=True) + eps)
         h = c * r
@@ -54,7 +76,7 @@ def layernorm(g):
             k = dy * weight
             dx = r * (k - k.mean(-1, keepdims=True) - h * (k * h).mean(-1, keepdims=True))
             sums = [(dy * h).reshape(-1, x.shape[-1]).sum(0), dy.reshape(-1, x.shape[-1]).sum(0)]
-            return [dx, *sums] if residual is None else [dx, *sums, dx]
+            return [dx * left, *sums] if residual is None else [dx * left, *sums, dx]
 
         return rule
 
@@ -72,6 +94,26 @@ def layernorm(g):
     add("mean 1e3", (3, 65), mean=1e3)
     add("residual", (2, 3, 65), residual=True)
     add("residual, mean 1e3", (2, 3, 33), mean=1e3, residual=True)
+
+    def drop(name, shape, p, residual=True):
+        n = shape[-1]
+        x, w, b = g.normal(*shape), g.normal(n, mean=1.0), g.normal(n)
+        others = [g.normal(*shape)] if residual else []
+        rng = g.rng.integers(0, 2**32, 4, dtype=np.uint32)
+        left = stays(shape, p, 0, rng) / (1 - p)
+        normed = lambda x, w, b, *more: f(x, w, b, *(more[:-1] or [0.0]), left)
+        rule = backward(x, w, *(others or [None]), left)
+        gradients = lambda dy: rule(dy) + [None]
+        g.case(name, normed, [x, w, b, *others, rng], grads=gradients, eps=eps, p=p)
+
+    for n in LENGTHS[1:]:
+        drop(f"dropout, length {n}", (3, n), 0.4)
+    drop("dropout, 65 rows", (65, 3), 0.4)
+    drop("dropout, four axes", (2, 1, 3, 8), 0.1)
+    drop("dropout, long rows", (2, 516), 0.5)
+    drop("dropout without a residual", (5, 20), 0.4, residual=False)
+    drop("dropout without a residual, odd", (5, 7), 0.4, residual=False)
+    drop("nothing falls out", (5, 7), 0)
 
 
 @golden("columnSums")
@@ -135,11 +177,11 @@ def matmul(g):
 
 @golden("linear")
 def linear(g):
-    def add(name, rows, k, n, bias=True, gelu=False, residual=False, half=None):
+    def add(name, rows, k, n, bias=True, gelu=False, residual=False, half=None, activation=None):
         def parts(x, w, *rest):
             rest = list(rest)
             pre = x @ w.T + (rest.pop(0) if bias else 0.0)
-            y = gelu_of(pre) if gelu else pre
+            y = gelu_of(pre) if gelu else ACTIVATIONS[activation][0](pre) if activation else pre
             return pre, y + (rest.pop(0) if residual else 0.0)
 
         x, w = g.normal(*rows, k), half(n, k) if half else g.normal(n, k)
@@ -150,12 +192,14 @@ def linear(g):
             pre, _ = parts(*values)
             cdf = 0.5 * (1 + np.vectorize(math.erf)(pre / math.sqrt(2)))
             slope = cdf + pre * np.exp(-0.5 * pre * pre) / math.sqrt(2 * math.pi)
-            d = dy * slope if gelu else dy
+            d = dy * slope if gelu else dy * ACTIVATIONS[activation][1](pre) if activation else dy
             flat = d.reshape(-1, n)
             dw = None if half else flat.T @ x.reshape(-1, k)
             return [d @ values[1], dw] + ([flat.sum(0)] if bias else []) + ([dy] if residual else [])
 
         attrs = {"bias": bias, "gelu": gelu, "residual": residual}
+        if activation:
+            attrs["activation"] = activation
         g.case(name, lambda *v: parts(*v)[1], inputs, grads=rule, **attrs)
 
     add("plain", (5,), 7, 3, bias=False)
@@ -169,55 +213,69 @@ def linear(g):
     add("one vector", (), 8, 4)
     add("f16", (2, 3), 12, 8, half=g.f16)
     add("bf16, gelu, odd", (5,), 7, 9, gelu=True, half=g.bf16)
+    for activation in ACTIVATIONS:
+        add(f"{activation}, residual", (2, 3), 8, 12, residual=True, activation=activation)
+        add(f"{activation}, without bias", (5,), 7, 9, bias=False, activation=activation)
 
 
-@golden("attention")
-def attention(g):
-    def heads_of(x, heads, layout):
+def attention_case(g, name, b, h, tq, tk, d, mask=None, causal=False, ql="btd", kl="btd", p=None):
+    def heads_of(x, layout):
         x = x if layout == "btd" else x.transpose(1, 0, 2)
         b, t, c = x.shape
-        return x.reshape(b, t, heads, c // heads).transpose(0, 2, 1, 3)
+        return x.reshape(b, t, h, c // h).transpose(0, 2, 1, 3)
 
     def join(x, layout):
         b, h, t, d = x.shape
         x = x.transpose(0, 2, 1, 3).reshape(b, t, h * d)
         return x if layout == "btd" else x.transpose(1, 0, 2)
 
-    def add(name, b, h, tq, tk, d, mask=None, causal=False, ql="btd", kl="btd"):
-        scale = 1 / math.sqrt(d)
-        shape = lambda t, layout: (b, t, h * d) if layout == "btd" else (t, b, h * d)
-        q, k, v = g.normal(*shape(tq, ql)), g.normal(*shape(tk, kl)), g.normal(*shape(tk, kl))
-        seen = np.ones((b, 1, tq, tk), bool)
-        inputs = [q, k, v]
-        if mask is not None:
-            inputs.append(mask)
-            seen = seen & (mask.reshape(b, 1, -1, tk) != 0)
-        if causal:
-            seen = seen & (np.arange(tk)[None, :] <= np.arange(tq)[:, None] + tk - tq)
+    scale = 1 / math.sqrt(d)
+    shape = lambda t, layout: (b, t, h * d) if layout == "btd" else (t, b, h * d)
+    q, k, v = g.normal(*shape(tq, ql)), g.normal(*shape(tk, kl)), g.normal(*shape(tk, kl))
+    seen = np.ones((b, 1, tq, tk), bool)
+    inputs = [q, k, v]
+    attrs = {"heads": h, "scale": scale, "causal": causal, "queryLayout": ql, "keyLayout": kl}
+    if mask is not None:
+        inputs.append(mask)
+        seen = seen & (mask.reshape(b, 1, -1, tk) != 0)
+    if causal:
+        seen = seen & (np.arange(tk)[None, :] <= np.arange(tq)[:, None] + tk - tq)
+    left = 1  # what dropout multiplies by
+    if p is not None:
+        rng = g.rng.integers(0, 2**32, 4, dtype=np.uint32)
+        inputs.append(rng)
+        attrs["p"] = p
+        left = stays((b, h, tq, tk), p, 0, rng) / (1 - p)
 
-        def weights(q, k):
-            s = scale * heads_of(q, h, ql) @ heads_of(k, h, kl).transpose(0, 1, 3, 2)
-            return softmax_of(np.where(seen, s, -1e30))
+    def weights(q, k):
+        s = scale * heads_of(q, ql) @ heads_of(k, kl).transpose(0, 1, 3, 2)
+        return softmax_of(np.where(seen, s, -1e30))
 
-        def f(q, k, v, *_):
-            return join(weights(q, k) @ heads_of(v, h, kl), ql)
+    def f(q, k, v, *_):
+        return join((weights(q, k) * left) @ heads_of(v, kl), ql)
 
-        def rule(do):
-            w, do = weights(q, k), heads_of(do, h, ql)
-            dw = do @ heads_of(v, h, kl).transpose(0, 1, 3, 2)
-            ds = np.where(seen, w * (dw - (w * dw).sum(-1, keepdims=True)), 0) * scale
-            dq = join(ds @ heads_of(k, h, kl), ql)
-            dk = join(ds.transpose(0, 1, 3, 2) @ heads_of(q, h, ql), kl)
-            dv = join(w.transpose(0, 1, 3, 2) @ do, kl)
-            return [dq, dk, dv] + [None] * (len(inputs) - 3)
+    def rule(do):
+        w, do = weights(q, k), heads_of(do, ql)
+        dw = left * (do @ heads_of(v, kl).transpose(0, 1, 3, 2))
+        ds = np.where(seen, w * (dw - (w * dw).sum(-1, keepdims=True)), 0) * scale
+        dq = join(ds @ heads_of(k, kl), ql)
+        dk = join(ds.transpose(0, 1, 3, 2) @ heads_of(q, ql), kl)
+        dv = join((w * left).transpose(0, 1, 3, 2) @ do, kl)
+        return [dq, dk, dv] + [None] * (len(inputs) - 3)
 
-        attrs = {"heads": h, "scale": scale, "causal": causal, "queryLayout": ql, "keyLayout": kl}
-        g.case(name, f, inputs, grads=rule, **attrs)
+    g.case(name, f, inputs, grads=rule, **attrs)
 
-    def keep(*shape):
-        mask = (g.rng.random(shape) < 0.7).astype(np.uint32)
-        mask[..., 0] = 1
-        return mask
+
+def keep(g, *shape):
+    """A mask in which every row sees something."""
+    mask = (g.rng.random(shape) < 0.7).astype(np.uint32)
+    mask[..., 0] = 1
+    return mask
+
+
+@golden("attention")
+def attention(g):
+    add = lambda *args, **options: attention_case(g, *args, **options)
 
     add("plain", 2, 2, 5, 7, 8)
     add("one query", 3, 2, 1, 6, 8)
@@ -226,26 +284,58 @@ def attention(g):
     add("nine queries, nine keys", 2, 1, 9, 9, 20)
     add("head of 68", 1, 1, 3, 5, 68)
     add("head of 128", 1, 2, 2, 3, 128)
-    add("head of 6", 2, 2, 3, 4, 6, mask=keep(2, 4), kl="tbd")
+    add("head of 6", 2, 2, 3, 4, 6, mask=keep(g, 2, 4), kl="tbd")
     for n in LENGTHS[1:]:
         add(f"{n} keys", 1, 1, 3, n, 4)
         add(f"{n} queries", 1, 1, n, 3, 4)
-    add("padding", 3, 2, 5, 7, 8, mask=keep(3, 7))
-    full = keep(3, 6)
+    add("padding", 3, 2, 5, 7, 8, mask=keep(g, 3, 7))
+    full = keep(g, 3, 6)
     full[1] = 0
     add("a fully masked row", 3, 2, 4, 6, 8, mask=full)
-    add("slots", 2, 2, 4, 6, 8, mask=keep(2, 4, 6))
-    slots = keep(2, 3, 5)
+    add("slots", 2, 2, 4, 6, 8, mask=keep(g, 2, 4, 6))
+    slots = keep(g, 2, 3, 5)
     slots[1, 2] = 0
     add("slots, a fully masked query", 2, 2, 3, 5, 8, mask=slots)
     add("causal", 2, 2, 6, 6, 8, causal=True)
     add("causal, more keys", 1, 2, 3, 7, 8, causal=True)
     add("causal, fewer keys", 1, 2, 5, 3, 8, causal=True)
-    add("causal, padding", 2, 2, 9, 9, 8, mask=keep(2, 9), causal=True)
+    add("causal, padding", 2, 2, 9, 9, 8, mask=keep(g, 2, 9), causal=True)
     add("step-major queries", 3, 2, 4, 5, 8, ql="tbd")
-    add("step-major keys", 3, 2, 4, 5, 8, mask=keep(3, 5), kl="tbd")
-    add("step-major, one query", 3, 2, 1, 5, 8, mask=keep(3, 1, 5), ql="tbd", kl="tbd")
-    add("step-major, slots", 3, 2, 4, 5, 8, mask=keep(3, 4, 5), causal=True, ql="tbd", kl="tbd")
+    add("step-major keys", 3, 2, 4, 5, 8, mask=keep(g, 3, 5), kl="tbd")
+    add("step-major, one query", 3, 2, 1, 5, 8, mask=keep(g, 3, 1, 5), ql="tbd", kl="tbd")
+    add("step-major, slots", 3, 2, 4, 5, 8, mask=keep(g, 3, 4, 5), causal=True, ql="tbd", kl="tbd")
+
+
+@golden("attentionDropout")
+def attention_dropout(g):
+    add = lambda *args, **options: attention_case(g, *args, **options)
+
+    # few numbers of queries and keys: software adapters compile each of their workgroups anew
+    for p in (0.1, 0.5):
+        add(f"{p}", 2, 2, 5, 7, 8, p=p)
+        add(f"{p}, one query", 3, 2, 1, 6, 8, p=p)
+        add(f"{p}, rows of whole groups", 1, 3, 6, 8, 16, p=p)
+    add("eight queries, five keys", 2, 1, 8, 5, 20, p=0.5)
+    add("head of 128", 1, 2, 5, 7, 128, p=0.3)
+    add("head of 6", 2, 2, 5, 7, 6, mask=keep(g, 2, 7), kl="tbd", p=0.3)
+    add("261 keys, one query", 1, 2, 1, 261, 4, p=0.4)
+    add("261 keys, five queries", 1, 2, 5, 261, 4, p=0.4)
+    add("66 queries", 1, 2, 66, 7, 4, p=0.4)
+    full = keep(g, 3, 6)
+    full[1] = 0
+    add("padding, a fully masked row", 3, 2, 5, 6, 8, mask=full, p=0.4)
+    slots = keep(g, 2, 7, 5)
+    slots[1, 2] = 0
+    add("slots, a fully masked query", 2, 2, 7, 5, 8, mask=slots, p=0.4)
+    add("causal", 2, 2, 7, 7, 8, causal=True, p=0.4)
+    add("causal, fewer keys", 1, 2, 7, 5, 8, causal=True, p=0.4)
+    add("causal, padding", 2, 2, 8, 8, 64, mask=keep(g, 2, 8), causal=True, p=0.4)
+    add("step-major keys", 3, 2, 5, 7, 8, mask=keep(g, 3, 7), kl="tbd", p=0.4)
+    one = keep(g, 3, 1, 5)
+    add("step-major, one query", 3, 2, 1, 5, 64, mask=one, ql="tbd", kl="tbd", p=0.4)
+    some = keep(g, 3, 6, 7)
+    add("step-major, slots", 3, 2, 6, 7, 8, mask=some, causal=True, ql="tbd", kl="tbd", p=0.4)
+    add("nothing falls out", 2, 2, 5, 7, 8, p=0)
 
 
 @golden("attentionShared")
@@ -265,16 +355,20 @@ def attention_shared(g):
 
 @golden("crossEntropy")
 def cross_entropy(g):
-    def add(name, shape, mean=0.0, spread=1.0):
+    def add(name, shape, mean=0.0, spread=1.0, wrong=()):
         x, ids = g.normal(*shape, mean=mean, spread=spread), g.ids(shape[-1], *shape[:-1])
+        ids.flat[: len(wrong)] = wrong
 
         def f(x, ids):
             top = x.max(-1, keepdims=True)
             total = np.log(np.exp(x - top).sum(-1)) + top[..., 0]
-            return total - np.take_along_axis(x, ids[..., None].astype(int), -1)[..., 0]
+            known = np.minimum(ids.astype(int), shape[-1] - 1)[..., None]
+            loss = total - np.take_along_axis(x, known, -1)[..., 0]
+            return np.where(ids < shape[-1], loss, np.nan)
 
         def rule(dloss):
-            return [(softmax_of(x) - (np.arange(shape[-1]) == ids[..., None])) * dloss[..., None], None]
+            known = np.where(ids < shape[-1], dloss, np.nan)[..., None]
+            return [(softmax_of(x) - (np.arange(shape[-1]) == ids[..., None])) * known, None]
 
         g.case(name, f, [x, ids], grads=rule, step=1e-7 if mean else 1e-4)
 
@@ -285,6 +379,8 @@ def cross_entropy(g):
     add("mean 1e3", (3, 65), mean=1e3)
     add("wide spread", (5, 65), spread=30.0)
     add("two axes of rows", (2, 3, 7))
+    for n in (3, 8):
+        add(f"ids beyond {n} classes", (5, n), wrong=(n, 2**32 - 100, 2**32 - 1, n + 1))
 
 
 @golden("adamw")

@@ -16,6 +16,7 @@ import torch
 from transformers import (
     BartConfig,
     BartForConditionalGeneration,
+    BartForSequenceClassification,
     BartModel,
     BertConfig,
     BertForPreTraining,
@@ -203,6 +204,8 @@ def bert_layouts():
     aside = [[n, s, d, decoder + "bias" if n.endswith("s.bias") and t is None else t]
              for n, s, d, t in aside]
     untied = BERT_BASE | {"tie_word_embeddings": False}
+    others = [["classifier.weight", [3, 768], None, None], ["classifier.bias", [3], None, None],
+              ["qa_outputs.weight", [2, 768], None, None], ["cls.species.bias", [9], None, None]]
     return {
         "bert-base-cased": layout("bert", BERT_BASE, [[old(n), *rest] for n, *rest in once]),
         "bert-base-cased, torch.save": layout(
@@ -219,6 +222,12 @@ def bert_layouts():
         "BertForMaskedLM with a separate decoder": layout("bert", untied, separate),
         "BertForMaskedLM with a separate decoder, one bias": layout("bert", untied, aside),
         "BertModel": layout("bert", BERT_BASE, base),
+        "BertForMaskedLM with heads of other tasks": layout(
+            "bert", BERT_BASE, [*masked, *others], "F32"
+        ),
+        "BertForMaskedLM of DataParallel": layout(
+            "bert", BERT_BASE, [[f"module.{n}", s, d, t] for n, s, d, t in masked]
+        ),
     }
 
 
@@ -277,6 +286,13 @@ def bart_layouts():
             "bart", BART_BASE, without(base, *COPIES, "final_logits_bias")
         ),
     }
+    classes = shapes(BartForSequenceClassification, BartConfig(**BART_LARGE, num_labels=3))
+    layouts["bart-large-mnli"] = layout(
+        "bart",
+        BART_LARGE | {"architectures": ["BartForSequenceClassification"]},
+        [[n, s, None, n if n.startswith("model.") else None]
+         for n, s in classes.items() if n not in COPIES],
+    )
     for kept in COPIES:
         names = [name for name in (SHARED, *COPIES) if name != kept]
         layouts[f"{kept} alone"] = layout("bart", BART_BASE, without(base, *names))

@@ -4,11 +4,12 @@
 
 Writes test/golden/pytorch. Two runs give the same bytes. `state.safetensors` holds the tensors of
 every `state*.bin` and of the shards, contiguous; files under `refused` hold something else than a
-state dict of dense tensors. Needs 4.3 GB in the system's temporary folder for a moment: `large.json`
+state dict of dense tensors; `state-legacy-*` are in the format of before PyTorch 1.6. Needs 4.3 GB in the system's temporary folder for a moment: `large.json`
 keeps the parts of a zip64 file that are not zero. Nothing in `malicious.json` is run here.
 """
 
 import base64
+import builtins
 import collections
 import io
 import json
@@ -116,6 +117,70 @@ def states():
     }
 
 
+class NamedInOrder(type):
+    def __instancecheck__(cls, value):
+        return isinstance(value, builtins.str)
+
+
+class OrderedNames(str, metaclass=NamedInOrder):
+    """str, but a number (a storage's address, which no two runs share) becomes "0", "1", ..."""
+
+    seen: dict = {}
+
+    def __new__(cls, value=""):
+        if isinstance(value, int):
+            return builtins.str(cls.seen.setdefault(value, len(cls.seen)))
+        return builtins.str(value)
+
+
+def save_legacy(state, path, protocol=2):
+    """torch.save in the format of before PyTorch 1.6, storages named by their order."""
+    OrderedNames.seen = {}
+    torch.serialization.str = OrderedNames
+    try:
+        with open(path, "wb") as file:
+            torch.save(
+                state, file, pickle_protocol=protocol, _use_new_zipfile_serialization=False
+            )
+    finally:
+        del torch.serialization.str
+    for key, tensor in torch.load(path, weights_only=False).items():
+        same = torch.equal(tensor.nan_to_num(), state[key].nan_to_num())
+        assert same and tensor.dtype == state[key].dtype, key
+
+
+def legacy_states(generator):
+    """What the format holds: no dtype without a storage class, and as its own torch.load reads it."""
+    plain = [torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.uint8, torch.bool]
+    plain += [torch.int64, torch.int32, torch.int16, torch.int8]
+    some = torch.randn(5, 3, generator=generator)
+    many = {f"layer.{i}.weight": torch.full((3,), float(i)) for i in range(40)}
+    return {
+        "dtypes": {str(dtype)[6:]: (4 * some).abs().to(dtype) for dtype in plain},
+        "views": views(generator),
+        "nothing": {},
+        "many": collections.OrderedDict(many),
+    }
+
+
+def write_legacy(values):
+    generator = torch.Generator().manual_seed(13)
+    torch.manual_seed(17)
+    module = Block()
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.normal_(generator=generator)
+    states = legacy_states(generator) | {"module": module.state_dict()}
+    for name, state in states.items():
+        save_legacy(state, OUT / f"state-legacy-{name}.bin")
+        for key, tensor in state.items():
+            values[f"legacy-{name}:{key}"] = tensor.detach().contiguous().clone()
+    for protocol in [3, 4, 5]:
+        state = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.tensor([1, 2])}
+        save_legacy(state, OUT / f"state-legacy-protocol{protocol}.bin", protocol)
+        values |= {f"legacy-protocol{protocol}:{key}": tensor for key, tensor in state.items()}
+
+
 def write_states():
     values = {}
     for name, state in states().items():
@@ -143,6 +208,7 @@ def write_states():
         values |= {f"shards:{key}": tensor.contiguous() for key, tensor in shard.items()}
     text = json.dumps(index, indent=2, sort_keys=True)
     (OUT / "pytorch_model.bin.index.json").write_text(text + "\n")
+    write_legacy(values)
     save_file(values, OUT / "state.safetensors")
 
 
@@ -177,8 +243,6 @@ def write_refused():
     (OUT / "refused").mkdir(exist_ok=True)
     for name, value in refused.items():
         torch.save(value, OUT / "refused" / f"{name}.bin")
-    # Without a tensor: its storages would be named by their addresses.
-    torch.save({}, OUT / "refused" / "legacy.bin", _use_new_zipfile_serialization=False)
     torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), OUT / "refused" / "torchscript.bin")
 
 

@@ -65,6 +65,12 @@ export const adamw = (
   options: AdamWOptions,
 ): [Tensor, Tensor, Tensor] => {
   const { beta1, beta2, eps, weightDecay } = options;
+  for (const beta of [beta1, beta2]) {
+    check(beta >= 0 && beta < 1, "adamw", () => `the beta ${beta} is not in [0, 1)`);
+  }
+  for (const [name, value] of Object.entries({ eps, weightDecay })) {
+    check(value >= 0 && value <= 3.4e38, "adamw", () => `${name} = ${value} must be 0 or more`);
+  }
   const inputs = [param, m, v, grad, scalars, control];
   const [p1, m1, v1] = apply(adamwOp, inputs, { beta1, beta2, eps, weightDecay });
   return [p1, m1, v1];

@@ -1,9 +1,17 @@
 /** Attention in one kernel, its gradients, and the same in primitive ops. */
 import type { Params, Selected } from "../../kernels/manifest.ts";
-import { check } from "../errors.ts";
+import { check, checkFlag } from "../errors.ts";
 import { type Attrs, nondifferentiable, type Op } from "../op.ts";
 import { sameShape, show } from "../shape.ts";
-import { apply, type Tensor, tensor } from "../tensor.ts";
+import { apply, apply1, checkHolds, type Tensor, tensor } from "../tensor.ts";
+import {
+  type DropoutAttrs,
+  dropoutOp,
+  dropoutParams,
+  type InnerDropout,
+  innerDropout,
+  splitRandomState,
+} from "./dropout.ts";
 import { logicalAnd, where } from "./elementwise.ts";
 import { matmul } from "./matmul.ts";
 import { permute, reshape } from "./shape.ts";
@@ -20,11 +28,11 @@ export type AttentionOptions = {
   readonly causal?: boolean;
   readonly queryLayout?: Layout;
   readonly keyLayout?: Layout;
-  /** What happens to the probabilities [B, H, Tq, Tk] before they meet v (dropout); takes the slower way in primitive ops. */
-  readonly probabilities?: (p: Tensor) => Tensor;
+  /** Of the probabilities [B, H, Tq, Tk] before they meet v. */
+  readonly dropout?: InnerDropout | undefined;
 };
 
-type AttentionAttrs = Required<Omit<AttentionOptions, "probabilities">>;
+type AttentionAttrs = Required<Omit<AttentionOptions, "dropout">> & DropoutAttrs;
 
 type Sizes = {
   readonly batch: number;
@@ -51,7 +59,19 @@ function sizesOf(q: Tensor, k: Tensor, attrs: AttentionAttrs): Sizes {
 }
 
 function checkInputs(inputs: readonly Tensor[], attrs: AttentionAttrs): Sizes {
-  const [q, k, v, mask] = inputs;
+  const [q, k, v, ...extras] = inputs;
+  const { other: mask } = splitRandomState(extras, attrs);
+  checkFlag("attention", "causal", attrs.causal);
+  for (const layout of [attrs.queryLayout, attrs.keyLayout]) {
+    check(layout === "btd" || layout === "tbd", "attention", () => {
+      return `the layout ${JSON.stringify(layout)} is unknown; use "btd" or "tbd"`;
+    });
+  }
+  check(
+    Number.isInteger(attrs.heads) && attrs.heads > 0,
+    "attention",
+    () => `heads = ${attrs.heads} must be a whole number of 1 or more`,
+  );
   const shapes = () => `q ${show(q.shape)}, k ${show(k.shape)}, v ${show(v.shape)}`;
   for (const t of [q, k, v]) {
     check(
@@ -76,6 +96,7 @@ function checkInputs(inputs: readonly Tensor[], attrs: AttentionAttrs): Sizes {
     () => `${q.shape[2]} channels do not split into ${heads} heads`,
   );
   check(Number.isFinite(attrs.scale), "attention", () => `the scale ${attrs.scale} must be finite`);
+  checkHolds("attention", attrs.scale, "f32");
   check(
     !mask ||
       (mask.dtype === "u32" &&
@@ -115,11 +136,15 @@ function paramsOf(
   };
 }
 
-/** What decides which keys a query sees. */
-const visibility = (
+/** What decides which keys a query sees, and whether some of those fall out. */
+const selected = (
   mask: Tensor | undefined,
-  { causal }: AttentionAttrs,
-): Selected<"attention"> => ({ MASK: mask ? 1 : 0, CAUSAL: causal ? 1 : 0 });
+  { causal, p }: AttentionAttrs,
+): Selected<"attention"> => ({
+  MASK: mask ? 1 : 0,
+  CAUSAL: causal ? 1 : 0,
+  DROPOUT: p > 0 ? 1 : 0,
+});
 
 function maskedParams(
   mask: Tensor | undefined,
@@ -134,13 +159,14 @@ function maskedParams(
     maskRow: byQuery ? keys : 0,
     offset: keys - queries,
     scale: attrs.scale,
+    ...dropoutParams(attrs),
   };
 }
 
 /** Keys in whole groups of four, the unit in which the kernels keep weights. */
 const paddedKeys = (keys: number): number => Math.ceil(keys / 4) * 4;
 
-/** Inputs q, k, v and maybe mask. Outputs: the result in q's layout, and (max, sum of exp) of each query's scores. */
+/** Inputs q, k, v, maybe mask, maybe rng. Outputs: the result in q's layout, and (max, sum of exp) of each query's scores. */
 export const attentionOp: Op = {
   name: "attention",
   infer: (inputs, attrs) => {
@@ -154,9 +180,9 @@ export const attentionOp: Op = {
     const [dout] = ctx.upstream;
     if (!dout) return [];
     const { needs } = ctx;
-    const [q, k, v, mask] = ctx.inputs;
+    const [q, k, v, ...extras] = ctx.inputs;
     const attrs = ctx.node.attrs;
-    const first = [q, k, v, ctx.outputs[1], dout, ...(mask ? [mask] : [])];
+    const first = [q, k, v, ctx.outputs[1], dout, ...extras];
     const [dq, weights] = apply(attentionQueryBackwardOp, first, attrs);
     if (!needs[1] && !needs[2]) return [dq];
     // one owner for each (batch, head, key): what has arrived so far is added to in place
@@ -173,25 +199,30 @@ export const attentionOp: Op = {
     return [dq, needs[1] ? dk : undefined, needs[2] ? dv : undefined];
   },
   launch: ({ node, inputs, outputs: [o, stats], temp }) => {
-    const [q, k, v, mask] = inputs;
+    const [q, k, v, ...extras] = inputs;
     const attrs = node.attrs as AttentionAttrs;
+    const { other: mask, rng = null } = splitRandomState(extras, attrs);
     const sizes = sizesOf(q, k, attrs);
     const { batch, heads, queries, keys } = sizes;
     const weights = temp({ shape: [batch, heads, queries, paddedKeys(keys)], dtype: "f32" });
     return [
       {
         kernel: "attention",
-        constants: visibility(mask, attrs),
+        constants: selected(mask, attrs),
         params: maskedParams(mask, sizes, attrs),
         inputs: [q, k, v, mask ?? null],
         outputs: [o, stats, weights],
+        rng,
       },
     ];
   },
   twin: (inputs, attrs) => [attentionOfPrimitives(inputs, attrs)],
 };
 
-/** Inputs q, k, v, stats, dout and maybe mask. Outputs: dq, and the weights w and ds for the gradients of k and v. */
+/**
+ * Inputs q, k, v, stats, dout, maybe mask, maybe rng. Outputs: dq, and the weights w (after dropout) and ds for the gradients
+ * of k and v.
+ */
 const attentionQueryBackwardOp: Op = {
   name: "attentionQueryBackward",
   infer: ([q, k], attrs) => {
@@ -202,16 +233,18 @@ const attentionQueryBackwardOp: Op = {
     ];
   },
   grad: nondifferentiable("second derivatives are not built"),
-  launch: ({ node, inputs: [q, k, v, stats, dout, mask], outputs }) => {
+  launch: ({ node, inputs: [q, k, v, stats, dout, ...extras], outputs }) => {
     const attrs = node.attrs as AttentionAttrs;
+    const { other: mask, rng = null } = splitRandomState(extras, attrs);
     const sizes = sizesOf(q, k, attrs);
     return [
       {
         kernel: "attention_dq",
-        constants: visibility(mask, attrs),
+        constants: selected(mask, attrs),
         params: maskedParams(mask, sizes, attrs),
         inputs: [q, k, v, mask ?? null, stats, dout],
         outputs,
+        rng,
       },
     ];
   },
@@ -259,15 +292,12 @@ function toHeads(x: Tensor, heads: number, layout: Layout): Tensor {
   return permute(split, layout === "btd" ? [0, 2, 1, 3] : [1, 2, 0, 3]);
 }
 
-/** The same in matmul, where and softmax. */
-function attentionOfPrimitives(
-  inputs: readonly Tensor[],
-  attributes: Attrs,
-  probabilities: (p: Tensor) => Tensor = (p) => p,
-): Tensor {
+/** The same in matmul, where, softmax and dropout. */
+function attentionOfPrimitives(inputs: readonly Tensor[], attributes: Attrs): Tensor {
   const attrs = attributes as AttentionAttrs;
-  const [q, k, v, mask] = inputs;
-  const { heads, scale, causal, queryLayout, keyLayout } = attrs;
+  const [q, k, v, ...extras] = inputs;
+  const { other: mask, rng } = splitRandomState(extras, attrs);
+  const { heads, scale, causal, queryLayout, keyLayout, p, index } = attrs;
   const { batch, queries, keys } = sizesOf(q, k, attrs);
   const kh = toHeads(k, heads, keyLayout);
   let s = matmul(toHeads(q, heads, queryLayout), kh, { transB: true, scale }); // [B, H, Tq, Tk]
@@ -280,7 +310,9 @@ function attentionOfPrimitives(
     visible = visible ? logicalAnd(visible, triangle) : triangle;
   }
   if (visible) s = where(visible, s, -1e30);
-  const o = matmul(probabilities(softmax(s)), toHeads(v, heads, keyLayout)); // [B, H, Tq, D]
+  let w = softmax(s);
+  if (rng) w = apply1(dropoutOp, [w, rng], { p, index });
+  const o = matmul(w, toHeads(v, heads, keyLayout)); // [B, H, Tq, D]
   return reshape(permute(o, queryLayout === "btd" ? [0, 2, 1, 3] : [2, 0, 1, 3]), q.shape);
 }
 
@@ -300,12 +332,12 @@ export function attention(
   mask: Tensor | undefined,
   options: AttentionOptions,
 ): Tensor {
-  const { heads, scale, causal = false, queryLayout = "btd", keyLayout = "btd" } = options;
-  const inputs = mask ? [q, k, v, mask] : [q, k, v];
-  const attrs: AttentionAttrs = { heads, scale, causal, queryLayout, keyLayout };
+  const { heads, scale, causal = false, queryLayout = "btd", keyLayout = "btd", dropout } = options;
+  const drop = innerDropout("attention", dropout);
+  const inputs = [q, k, v, ...(mask ? [mask] : []), ...drop.inputs];
+  const attrs: AttentionAttrs = { heads, scale, causal, queryLayout, keyLayout, ...drop.attrs };
   const { dim } = checkInputs(inputs, attrs);
-  if (dim % 4 !== 0 || options.probabilities) {
-    return attentionOfPrimitives(inputs, attrs, options.probabilities);
-  }
-  return apply(attentionOp, inputs, attrs)[0];
+  return dim % 4 === 0
+    ? apply(attentionOp, inputs, attrs)[0]
+    : attentionOfPrimitives(inputs, attrs);
 }

@@ -2,8 +2,8 @@
 import { check } from "../errors.ts";
 import { nondifferentiable, type Op } from "../op.ts";
 import { sameShape, show } from "../shape.ts";
-import { apply, apply1, type Tensor, tensor } from "../tensor.ts";
-import { equal, exp, log, sub, where } from "./elementwise.ts";
+import { apply, apply1, scalar, type Tensor, tensor } from "../tensor.ts";
+import { equal, exp, less, log, mul, sub, where } from "./elementwise.ts";
 import { max, sum } from "./reduce.ts";
 import { reshape } from "./shape.ts";
 import { rowsOf } from "./softmax.ts";
@@ -39,7 +39,8 @@ export const crossEntropyOp: Op = {
     const top = max(flat, -1, { keepdims: true }); // [R, 1]
     const shifted = sub(flat, top);
     const picked = sum(where(hit, shifted, 0), -1);
-    return [reshape(sub(log(sum(exp(shifted), -1)), picked), x.shape.slice(0, -1))];
+    const losses = reshape(sub(log(sum(exp(shifted), -1)), picked), x.shape.slice(0, -1));
+    return [mul(losses, where(less(targets, cols), 1, scalar(Number.NaN)))];
   },
 };
 
@@ -61,7 +62,7 @@ const crossEntropyBackwardOp: Op = {
 /**
  * -log softmax(logits)[target] of each row, not reduced.
  * @param logits f32 [..., V]
- * @param targets u32 [...]; an id of V or more counts as V - 1
+ * @param targets u32 [...]; an id of V or more gives NaN, and a row of NaN as gradient
  * @returns f32 [...]
  */
 export const crossEntropy = (logits: Tensor, targets: Tensor): Tensor =>

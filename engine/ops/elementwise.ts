@@ -4,7 +4,7 @@ import { kernelOperands } from "../../kernels/manifest.ts";
 import { check, fail } from "../errors.ts";
 import { endsGradient, type GradContext, type Launch, nondifferentiable, type Op } from "../op.ts";
 import { broadcastShapes, sameShape, show } from "../shape.ts";
-import { apply1, type DType, Tensor } from "../tensor.ts";
+import { apply1, checkHolds, type DType, Tensor } from "../tensor.ts";
 import { sumTo } from "./reduce.ts";
 import { addressable, broadcastParams, wordOf } from "./strided.ts";
 
@@ -97,14 +97,15 @@ function binaryOp(name: keyof typeof BINARY, rule: BinaryBackward | undefined, o
 function applyBinary(op: Op, a: Operand, b: Operand): Tensor {
   if (a instanceof Tensor) {
     if (b instanceof Tensor) return apply1(op, [a, b], { side: NUMBER.neither });
-    return apply1(op, [a], { side: NUMBER.right, number: asNumber(op.name, b) });
+    return apply1(op, [a], { side: NUMBER.right, number: asNumber(op.name, b, a.dtype) });
   }
   if (b instanceof Tensor)
-    return apply1(op, [b], { side: NUMBER.left, number: asNumber(op.name, a) });
+    return apply1(op, [b], { side: NUMBER.left, number: asNumber(op.name, a, b.dtype) });
   return fail(op.name, "two numbers need no tensor; compute them on the host");
 }
 
-function asNumber(op: string, value: unknown): number {
+/** The number that takes part in an op on tensors of this dtype. */
+function asNumber(op: string, value: unknown, dtype: DType): number {
   check(
     typeof value === "number",
     op,
@@ -112,6 +113,7 @@ function asNumber(op: string, value: unknown): number {
   );
   // plans are cached by text, in which NaN and the infinities all read the same
   check(Number.isFinite(value), op, () => `the number ${value} is not finite; pass a tensor`);
+  checkHolds(op, value, dtype);
   return value === 0 ? 0 : value; // and so do 0 and -0
 }
 
@@ -146,7 +148,7 @@ export const logicalOrOp = binaryOp("logicalOr", undefined, "u32");
 
 /**
  * a + b. Operands of all binary ops: tensors of one dtype (f32, i32, u32) that broadcast, or one a
- * number.
+ * number that the dtype holds: a whole one in range beside integers.
  */
 export const add = (a: Operand, b: Operand): Tensor => applyBinary(addOp, a, b);
 /** a - b; integers wrap. */
@@ -231,6 +233,9 @@ export const squareOp = unaryOp("square", "x");
 export const absOp = unaryOp("abs", "x");
 export const sigmoidOp = unaryOp("sigmoid", "y");
 export const geluOp = unaryOp("gelu", "x");
+export const reluOp = unaryOp("relu", "y");
+export const geluTanhOp = unaryOp("geluTanh", "x");
+export const siluOp = unaryOp("silu", "x");
 
 /** Unary ops take and give f32 of one shape; NaN stays NaN. */
 export const neg = (x: Tensor): Tensor => apply1(negOp, [x]);
@@ -252,6 +257,19 @@ export const sigmoid = (x: Tensor): Tensor => apply1(sigmoidOp, [x]);
  * x (1 + erf(x / sqrt 2)) / 2, the exact form that BERT and BART use (Hendrycks and Gimpel, 2016).
  */
 export const gelu = (x: Tensor): Tensor => apply1(geluOp, [x]);
+/** max(x, 0); the gradient at 0 is 0. */
+export const relu = (x: Tensor): Tensor => apply1(reluOp, [x]);
+/**
+ * x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2, the approximation of `gelu` that GPT-2 uses: "gelu_new" and
+ * "gelu_pytorch_tanh" in config.json.
+ */
+export const geluTanh = (x: Tensor): Tensor => apply1(geluTanhOp, [x]);
+/** x / (1 + exp(-x)), also called swish. */
+export const silu = (x: Tensor): Tensor => apply1(siluOp, [x]);
+
+/** What a layer may apply to its product, by the names that `linear` knows. */
+export const activations = { relu, gelu, geluTanh, silu, tanh };
+export type Activation = keyof typeof activations;
 
 /**
  * y = c ? a : b with broadcasting; attrs `a` and `b` hold numbers where the operand is no tensor.
@@ -306,9 +324,10 @@ export const whereOp: Op = {
  */
 export function where(condition: Tensor, a: Operand, b: Operand): Tensor {
   const tensors = [a, b].filter((x) => x instanceof Tensor);
+  const dtype = tensors[0]?.dtype ?? "f32";
   const numbers: { a?: number; b?: number } = {};
-  if (!(a instanceof Tensor)) numbers.a = asNumber("where", a);
-  if (!(b instanceof Tensor)) numbers.b = asNumber("where", b);
+  if (!(a instanceof Tensor)) numbers.a = asNumber("where", a, dtype);
+  if (!(b instanceof Tensor)) numbers.b = asNumber("where", b, dtype);
   return apply1(whereOp, [condition, ...tensors], numbers);
 }
 
@@ -316,7 +335,7 @@ export const castOp: Op = {
   name: "cast",
   infer: ([x], attrs) => {
     const dtype = attrs.dtype as DType;
-    check(isWord(dtype), "cast", () => `${dtype} is a storage format; cast to f32, i32 or u32`);
+    check(isWord(dtype), "cast", () => `${dtype} is not computed with; cast to f32, i32 or u32`);
     const half = x.dtype === "f16" || x.dtype === "bf16";
     check(!half || dtype === "f32", "cast", () => `${x} casts to f32 only`);
     return [{ shape: x.shape, dtype }];

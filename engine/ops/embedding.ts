@@ -3,48 +3,38 @@ import { DTYPE } from "../../kernels/codes.ts";
 import { check } from "../errors.ts";
 import { nondifferentiable, type Op } from "../op.ts";
 import { show } from "../shape.ts";
-import { apply1, type Tensor } from "../tensor.ts";
+import { apply1, constantOp, hostData, type Tensor } from "../tensor.ts";
 import { reshape } from "./shape.ts";
 import { addressable } from "./strided.ts";
 
 /** How a table is stored; integers are words like f32. */
 const FORMATS = { ...DTYPE, i32: DTYPE.f32, u32: DTYPE.f32 } as const;
 
-/** Inputs: table [V, D], ids [...], and maybe the inverse of ids, [V]. */
+/** Inputs: table [V, D], ids [...]. */
 export const embeddingOp: Op = {
   name: "embedding",
-  infer: (inputs) => {
-    const [table, ids, inverse] = inputs;
+  infer: ([table, ids]) => {
     check(
       table.shape.length === 2,
       "embedding",
       () => `the table ${show(table.shape)} must be [vocabulary, dimension]`,
     );
     check(ids.dtype === "u32", "embedding", () => `the ids ${ids} must be u32; use cast()`);
-    const [vocab, dim] = table.shape;
-    if (inverse) {
-      check(
-        inverse.dtype === "u32" && inverse.shape.length === 1 && inverse.shape[0] === vocab,
-        "embedding",
-        () => `the inverse ${inverse} must be u32[${vocab}], one entry for each row of the table`,
-      );
-    }
     const dtype = table.dtype === "f16" || table.dtype === "bf16" ? "f32" : table.dtype;
-    return [addressable("embedding", { shape: [...ids.shape, dim], dtype })];
+    return [addressable("embedding", { shape: [...ids.shape, table.shape[1]], dtype })];
   },
   // d table[v] = the sum of dy over the places where ids = v
-  grad: ({ inputs: [table, ids, inverse], upstream: [dy] }) => {
+  grad: ({ node, inputs: [table, ids], upstream: [dy] }) => {
     if (!dy || table.dtype !== "f32") return [];
     const rows = reshape(dy, [ids.size, table.shape[1]]);
-    if (inverse) return [apply1(embeddingOp, [rows, inverse], { zeroMissing: true })];
-    return [apply1(scatterAddOp, [rows, reshape(ids, [-1])], { vocab: table.shape[0] })];
+    return [{ rows, ids: reshape(ids, [-1]), unique: node.attrs.unique === true }];
   },
-  launch: ({ node, inputs: [table, ids], outputs: [y] }) => {
+  launch: ({ inputs: [table, ids], outputs: [y] }) => {
     const [vocab, dim] = table.shape;
     return [
       {
         kernel: "embedding",
-        constants: { FORMAT: FORMATS[table.dtype], ZERO_MISSING: node.attrs.zeroMissing ? 1 : 0 },
+        constants: { FORMAT: FORMATS[table.dtype] },
         params: { n: y.size, dim, vocab, first: 0, count: vocab },
         inputs: [table, ids],
         outputs: [y],
@@ -53,42 +43,69 @@ export const embeddingOp: Op = {
   },
 };
 
-/**
- * table [V, D] with table[ids[r]] += rows[r] from zero, in the order of the rows: deterministic, no
- * sort.
- */
-export const scatterAddOp: Op = {
+/** Inputs: base [V, D], rows [N, D], ids [N]. */
+const scatterAddOp: Op = {
   name: "scatterAdd",
-  infer: ([rows], { vocab }) => [{ shape: [vocab as number, rows.shape[1]], dtype: "f32" }],
+  infer: ([base]) => [{ shape: base.shape, dtype: "f32" }],
   grad: nondifferentiable("second derivatives are not built"),
-  launch: ({ inputs: [rows, ids], outputs: [y], temp }) => {
+  donates: () => ({ 0: 0 }),
+  launch: ({ node, inputs: [, rows, ids], outputs: [y], temp }) => {
     const [count, dim] = rows.shape;
     const vocab = y.shape[0];
+    const params = { n: rows.size, rows: count, dim, vocab, first: 0, count: vocab };
+    if (node.attrs.unique === true) {
+      const inputs = [rows, ids, null, null];
+      return [
+        {
+          kernel: "scatter_add",
+          constants: { UNIQUE: 1 },
+          params,
+          inputs,
+          inouts: [y],
+          outputs: [],
+        },
+      ];
+    }
     const links = temp({ shape: [count], dtype: "u32" });
     const heads = temp({ shape: [count], dtype: "u32" });
+    const inputs = [rows, ids, links, heads];
     return [
-      { kernel: "fill", params: { n: y.size, bits: 0 }, inputs: [], outputs: [y] },
       { kernel: "scatter_links", params: { rows: count }, inputs: [ids], outputs: [links, heads] },
-      {
-        kernel: "scatter_add",
-        params: { n: rows.size, rows: count, dim, vocab, first: 0, count: vocab },
-        inputs: [rows, ids, links, heads],
-        outputs: [y],
-      },
+      { kernel: "scatter_add", constants: { UNIQUE: 0 }, params, inputs, inouts: [y], outputs: [] },
     ];
   },
 };
 
-/** No place: the entry of an `inverse` for a row that no id names. */
-export const NO_ROW = 0xffffffff;
+/**
+ * `base` [V, D] with base[ids[r]] += rows[r], in the order of the rows: deterministic, no sort. It is written over `base`
+ * where nobody reads that later.
+ * @param unique no id occurs twice
+ */
+export const scatterAdd = (base: Tensor, rows: Tensor, ids: Tensor, unique: boolean): Tensor =>
+  apply1(scatterAddOp, [base, rows, ids], { unique });
 
 /**
- * Rows of a table: [V, D] and ids u32 [...] give [..., D]. A table of f16 or bf16 is frozen and
- * decoded to f32. An id of V or more gives a row of NaN. For a constant index without repetitions,
- * `inverse` [V] (where each row went, `NO_ROW` for nowhere) makes the gradient a gather too.
+ * Rows of a table by their ids: [V, D] and ids u32 [...] give [..., D]. A table of f16 or bf16 is frozen and
+ * decoded to f32. An id of V or more gives a row of NaN (of 0x7fc00000 in a
+ * table of integers).
+ * @param options.unique the ids are a constant without repetitions: their gradient needs no search for equal ids
  */
-export const embedding = (
+export function embedding(
   table: Tensor,
   ids: Tensor,
-  { inverse }: { readonly inverse?: Tensor } = {},
-): Tensor => apply1(embeddingOp, inverse ? [table, ids, inverse] : [table, ids]);
+  { unique = false }: { readonly unique?: boolean } = {},
+): Tensor {
+  if (unique) {
+    check(
+      ids.node.op === constantOp,
+      "embedding",
+      () => `unique ids must be a constant, got ${ids}`,
+    );
+    const seen = new Set<number>();
+    for (const id of hostData(ids)) {
+      check(!seen.has(id), "embedding", () => `unique ids must not repeat, but ${id} does`);
+      seen.add(id);
+    }
+  }
+  return apply1(embeddingOp, [table, ids], { unique });
+}

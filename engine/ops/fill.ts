@@ -1,8 +1,8 @@
 /** Tensors of one repeated value, made on the device. */
 import { check } from "../errors.ts";
 import { nondifferentiable, type Op } from "../op.ts";
-import type { Shape } from "../shape.ts";
-import { apply1, type DType, type Tensor, type TensorSpec } from "../tensor.ts";
+import { checkShape, type Shape } from "../shape.ts";
+import { apply1, checkHolds, type DType, type Tensor, type TensorSpec } from "../tensor.ts";
 import { addressable, wordOf } from "./strided.ts";
 
 /** y[i] = value, made on the device. */
@@ -20,13 +20,15 @@ export const fillOp: Op = {
   ],
 };
 
-/** A tensor of one repeated value, any shape; f32 unless said otherwise (i32 and u32 wrap). */
+/** A tensor of one repeated value, any shape; f32 unless said otherwise. Throws for a number that the dtype does not hold. */
 export function full(shape: Shape, value: number, dtype: DType = "f32"): Tensor {
   check(
     dtype === "f32" || dtype === "i32" || dtype === "u32",
     "fill",
-    () => `${dtype} is a storage format; fill f32, i32 or u32`,
+    () => `${dtype} is not computed with; fill f32, i32 or u32`,
   );
+  checkShape("fill", shape);
+  checkHolds("fill", value, dtype);
   return apply1(fillOp, [], { spec: { shape, dtype }, bits: wordOf(value, dtype) });
 }
 

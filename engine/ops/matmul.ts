@@ -1,10 +1,10 @@
 /** Matrix products: plain, batched, and as a linear layer with all that may follow it. */
 import { DTYPE } from "../../kernels/codes.ts";
-import { check, fail } from "../errors.ts";
+import { check, checkFlag, fail } from "../errors.ts";
 import type { GradContext, Launch, Op } from "../op.ts";
 import { numel, sameShape, show } from "../shape.ts";
-import { apply, apply1, type DType, type Tensor } from "../tensor.ts";
-import { add, gelu, mul, unaryBackward } from "./elementwise.ts";
+import { apply, apply1, checkHolds, type DType, type Tensor } from "../tensor.ts";
+import { type Activation, activations, add, gelu, mul, unaryBackward } from "./elementwise.ts";
 import { sumTo } from "./reduce.ts";
 import { reshape } from "./shape.ts";
 
@@ -170,7 +170,10 @@ function launch(products: Products, attrs: MatmulAttrs, t: Operands): Launch {
  */
 export const matmul = (a: Tensor, b: Tensor, options: MatmulOptions = {}): Tensor => {
   const { transA = false, transB = false, scale = 1 } = options;
+  checkFlag("matmul", "transA", transA);
+  checkFlag("matmul", "transB", transB);
   check(Number.isFinite(scale), "matmul", () => `the scale ${scale} must be finite`);
+  checkHolds("matmul", scale, "f32");
   return apply1(matmulOp, [a, b], { transA, transB, scale });
 };
 
@@ -181,7 +184,8 @@ export function outer(a: Tensor, b: Tensor): Tensor {
 }
 
 export type LinearOptions = {
-  readonly activation?: "gelu";
+  /** gelu is applied in the launch of the product, the others in one more. */
+  readonly activation?: Activation;
   /** Added last; the shape of the result. */
   readonly residual?: Tensor;
 };
@@ -260,7 +264,7 @@ function linearGrad({ node, inputs, outputs: [, pre], upstream: [dy], needs }: G
 }
 
 /**
- * act(x Wᵀ + bias) + residual in one launch.
+ * act(x Wᵀ + bias) + residual, in one launch without an activation or with gelu.
  * @param x f32 [.., K]
  * @param weight [N, K], as PyTorch stores it; f16 and bf16 weights are frozen and decoded as they are read
  * @param bias f32 [N]
@@ -272,6 +276,14 @@ export function linear(
   bias?: Tensor,
   { activation, residual }: LinearOptions = {},
 ): Tensor {
+  if (activation !== undefined && activation !== "gelu") {
+    check(Object.hasOwn(activations, activation), "linear", () => {
+      const names = Object.keys(activations).join(", ");
+      return `the activation ${JSON.stringify(activation)} is unknown; use one of ${names}`;
+    });
+    const y = activations[activation](linear(x, weight, bias));
+    return residual ? add(y, residual) : y;
+  }
   const inputs = [x, weight, ...(bias ? [bias] : []), ...(residual ? [residual] : [])];
   const attrs = { bias: !!bias, residual: !!residual, gelu: activation === "gelu" };
   return apply(linearOp, inputs, attrs)[0];

@@ -1,6 +1,6 @@
 /** Sums, means and maxima over axes. */
 import { REDUCE } from "../../kernels/codes.ts";
-import { check } from "../errors.ts";
+import { check, checkFlag } from "../errors.ts";
 import type { Launch, LaunchContext, Op } from "../op.ts";
 import { normalizeAxis, numel, type Shape, show } from "../shape.ts";
 import { apply1, type Tensor } from "../tensor.ts";
@@ -155,6 +155,7 @@ function reduce(
   axis: number | readonly number[] | undefined,
   { keepdims = false }: ReduceOptions,
 ): Tensor {
+  checkFlag(name, "keepdims", keepdims);
   check(x.dtype === "f32", name, () => `${x} must be f32; use cast()`);
   const given = axis === undefined ? x.shape.map((_, i) => i) : [axis].flat();
   const axes = new Set(given.map((a) => normalizeAxis(name, a, x.shape)));

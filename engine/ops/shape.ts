@@ -1,7 +1,15 @@
 /** Ops that move elements and compute nothing: reshape, slice, concat, permute, expand. Many cost no launch. */
 import { check } from "../errors.ts";
 import { ALIGNMENT, endsGradient, type Launch, type Op } from "../op.ts";
-import { normalizeAxis, numel, type Shape, sameShape, show, stridesOf } from "../shape.ts";
+import {
+  checkShape,
+  normalizeAxis,
+  numel,
+  type Shape,
+  sameShape,
+  show,
+  stridesOf,
+} from "../shape.ts";
 import { apply1, type Tensor } from "../tensor.ts";
 import { sumTo } from "./reduce.ts";
 import { addressable, strided } from "./strided.ts";
@@ -277,6 +285,7 @@ export const expandOp: Op = {
 
 /** Repeats axes of size 1 (and missing leading ones) to fill `shape`. */
 export function expand(x: Tensor, shape: Shape): Tensor {
+  checkShape("expand", shape);
   const lead = shape.length - x.shape.length;
   check(
     lead >= 0 && x.shape.every((d, i) => d === shape[i + lead] || d === 1),

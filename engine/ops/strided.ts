@@ -87,7 +87,7 @@ export function addressable(op: string, spec: TensorSpec): TensorSpec {
   return spec;
 }
 
-/** A number's 32-bit word in the given dtype; integers wrap. */
+/** The 32-bit word of a number that the dtype holds. */
 export function wordOf(value: number, dtype: string): number {
   return dtype === "f32" ? new Uint32Array(Float32Array.of(value).buffer)[0] : value >>> 0;
 }

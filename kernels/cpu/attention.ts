@@ -1,5 +1,6 @@
 // o[i] = sum_j e[j] v[j] / sum_j e[j], e[j] = exp(s[j] - max s),
 // s[j] = scale * q[i] . k[j], or -1e30 where j is masked; stats[i] = (max s, sum e).
+// Dropout (DROPOUT): in the first sum e[j] is 0 or e[j] / (1 - p).
 // Layouts are strides: q and o by (qBatch, qRow), k and v by (kBatch, kRow), counted in groups of
 // four floats, as is `chunks`, the size of a head. Key j is causally visible to query i iff
 // j <= i + offset.
@@ -10,6 +11,7 @@
 import {
   BLOCK, HIDDEN, combine, hide, keyLimit, packQueries, rowsPerTask, scores, taskCount, useTiles,
 } from "./lib/attention";
+import { DRAWN, draw, draw4, drop4, dropped } from "./lib/dropout";
 import { dots, hideKeys, inRange, weigh } from "./lib/attention_step";
 import { expLow } from "./lib/math";
 import { max4, sum4 } from "./lib/simd";
@@ -17,10 +19,11 @@ import { max4, sum4 } from "./lib/simd";
 @unmanaged export class Attention {
   queries: u32; keys: u32; heads: u32; pairs: u32; chunks: u32;
   qBatch: u32; qRow: u32; kBatch: u32; kRow: u32; maskBatch: u32; maskRow: u32; offset: i32;
-  scale: f32;
-  MASK: u32; CAUSAL: u32;
+  scale: f32; op: u32; keep: f32; rescale: f32;
+  MASK: u32; CAUSAL: u32; DROPOUT: u32;
   q: usize; k: usize; v: usize; mask: usize;
   o: usize; stats: usize; weights: usize;
+  rng: usize;
 }
 
 export function attention_tasks(p: Attention): u32 {
@@ -46,7 +49,7 @@ function some(p: Attention, pair: u32, first: u32, end: u32, scratch: usize): vo
   if (useTiles(p.queries, p.keys)) {
     for (let i = first; i < end; i += 8) tile(p, pair, i, min(i + 8, end), scratch);
   } else {
-    for (let i = first; i < end; i++) one(p, pair, i);
+    for (let i = first; i < end; i++) one(p, pair, i, scratch);
   }
 }
 
@@ -82,6 +85,14 @@ function tile(p: Attention, pair: u32, first: u32, end: u32, scratch: usize): vo
     if (!blind || limit == p.keys) break;
     limit = p.keys;
   }
+  if (p.DROPOUT) {
+    const m = s + 2 * half;
+    for (let lane: u32 = 0; lane < lanes; lane += 4) {
+      const number = (pair * p.queries + first + lane) * p.keys;
+      draw4(m, p.rng, p.op, p.keep, number, p.keys, limit);
+      drop4(s + (lane ? half : 0), m, p.rescale, limit);
+    }
+  }
   for (let j: u32 = 0; j < limit; j += BLOCK) {
     const n = min(BLOCK, limit - j);
     const v = p.v + k + j * kRow;
@@ -114,7 +125,7 @@ function normalize(s: usize, n: u32, stats: usize, count: u32): v128 {
   return top;
 }
 
-function one(p: Attention, pair: u32, i: u32): void {
+function one(p: Attention, pair: u32, i: u32, scratch: usize): void {
   const b = pair / p.heads;
   const d = p.chunks << 2;
   const head = (pair % p.heads) * p.chunks;
@@ -135,11 +146,18 @@ function one(p: Attention, pair: u32, i: u32): void {
     largest = f32x4.pmax(largest, s);
   }
   const top = max4(largest);
+  const number = (pair * p.queries + i) * p.keys;
+  let masks: usize = 0;
   let sums = f32x4.splat(0);
   for (let j: u32 = 0; j < n; j += 4) {
-    const e = expLow(f32x4.sub(v128.load(w + (<usize>j << 2)), f32x4.splat(top)));
-    v128.store(w + (<usize>j << 2), e);
+    let e = expLow(f32x4.sub(v128.load(w + (<usize>j << 2)), f32x4.splat(top)));
     sums = f32x4.add(sums, e);
+    if (p.DROPOUT) {
+      const at = j % DRAWN;
+      if (at == 0) masks = draw(scratch, p.rng, p.op, p.keep, number + j, min(DRAWN, n - j));
+      e = dropped(e, v128.load(masks + (at << 2)), p.rescale);
+    }
+    v128.store(w + (<usize>j << 2), e);
   }
   const sum = sum4(sums);
   const stats = p.stats + (<usize>(pair * p.queries + i) << 3);

@@ -2,12 +2,14 @@
 // ds[j] = w[j] (dw[j] - sum_j w[j] dw[j]) * scale, 0 where j is masked; dq[i] = sum_j ds[j] k[j].
 // Both w and ds of a query are left in `weights` for the gradients of k and v: [pairs, queries, 2,
 // keys rounded up to 4], zeros behind the last key.
+// Dropout (DROPOUT): dw[j], and the w[j] that is left, are 0 or divided by 1 - p.
 // Parameters, layouts, tasks and tiles as in attention.ts.
 // Numerics: scores are computed again, with the forward pass's maximum and sum; f32 sums in order
 // of j.
 import {
   BLOCK, HIDDEN, combine, hide, keyLimit, packQueries, rowsPerTask, scores, taskCount, useTiles,
 } from "./lib/attention";
+import { DRAWN, draw, draw4, drop4, dropped } from "./lib/dropout";
 import { dots, hideKeys, inRange, weigh } from "./lib/attention_step";
 import { expLow } from "./lib/math";
 import { madd, sum4 } from "./lib/simd";
@@ -15,10 +17,11 @@ import { madd, sum4 } from "./lib/simd";
 @unmanaged export class AttentionDq {
   queries: u32; keys: u32; heads: u32; pairs: u32; chunks: u32;
   qBatch: u32; qRow: u32; kBatch: u32; kRow: u32; maskBatch: u32; maskRow: u32; offset: i32;
-  scale: f32;
-  MASK: u32; CAUSAL: u32;
+  scale: f32; op: u32; keep: f32; rescale: f32;
+  MASK: u32; CAUSAL: u32; DROPOUT: u32;
   q: usize; k: usize; v: usize; mask: usize; stats: usize; dout: usize;
   dq: usize; weights: usize;
+  rng: usize;
 }
 
 export function attention_dq_tasks(p: AttentionDq): u32 {
@@ -44,7 +47,7 @@ function some(p: AttentionDq, pair: u32, first: u32, end: u32, scratch: usize): 
   if (useTiles(p.queries, p.keys)) {
     for (let i = first; i < end; i += 8) tile(p, pair, i, min(i + 8, end), scratch);
   } else {
-    for (let i = first; i < end; i++) one(p, pair, i);
+    for (let i = first; i < end; i++) one(p, pair, i, scratch);
   }
 }
 
@@ -62,6 +65,7 @@ function tile(p: AttentionDq, pair: u32, first: u32, end: u32, scratch: usize): 
   const half = <usize>(p.keys + 3 & ~3) << 4;
   const s = scratch + (d << 5);
   const dw = s + 2 * half;
+  const m = dw + 2 * half;
 
   const shared = p.maskRow == 0 ? mask : 0;
   let limit = keyLimit(p.CAUSAL, first, end, p.offset, shared, p.keys);
@@ -81,7 +85,11 @@ function tile(p: AttentionDq, pair: u32, first: u32, end: u32, scratch: usize): 
     if (p.MASK | p.CAUSAL) {
       hide(s + at, limit, i, end - 1, p.CAUSAL, p.offset, mask, p.maskRow);
     }
-    slopes(p, s + at, dw + at, limit, pair, i, end - 1);
+    if (p.DROPOUT) {
+      draw4(m, p.rng, p.op, p.keep, (pair * p.queries + i) * p.keys, p.keys, limit);
+      drop4(dw + at, m, p.rescale, limit);
+    }
+    slopes(p, s + at, dw + at, m, limit, pair, i, end - 1);
   }
   for (let j: u32 = 0; j < limit; j += BLOCK) {
     const n = min(BLOCK, limit - j);
@@ -102,8 +110,10 @@ function tile(p: AttentionDq, pair: u32, first: u32, end: u32, scratch: usize): 
   return v128.load_lane<f32>(at + (<usize>min(i + 3, last) << 3), v, 3);
 }
 
-// Scores s[n, 4] become weights w, dw becomes ds; both go to `weights`, transposed.
-function slopes(p: AttentionDq, s: usize, dw: usize, n: u32, pair: u32, i: u32, last: u32): void {
+// Scores s[n, 4] become weights w, dw becomes ds; both go to `weights`, transposed. m: which stay.
+function slopes(
+  p: AttentionDq, s: usize, dw: usize, m: usize, n: u32, pair: u32, i: u32, last: u32,
+): void {
   const stats = p.stats + (<usize>(pair * p.queries) << 3);
   const top = statsOf(stats, i, last, 0);
   const scale = f32x4.div(f32x4.splat(1), statsOf(stats, i, last, 4));
@@ -121,6 +131,7 @@ function slopes(p: AttentionDq, s: usize, dw: usize, n: u32, pair: u32, i: u32, 
     const ds = f32x4.mul(f32x4.mul(v128.load(s + at), f32x4.sub(v128.load(dw + at), delta)), slope);
     v128.store(dw + at, ds);
   }
+  if (p.DROPOUT) drop4(s, m, p.rescale, n);
   const all = p.keys + 3 & ~3;
   for (let at = size; at < (<usize>all << 4); at += 16) {
     v128.store(s + at, zero);
@@ -151,7 +162,7 @@ function spill(to: usize, row: usize, s: usize, n: u32, count: u32): void {
   }
 }
 
-function one(p: AttentionDq, pair: u32, i: u32): void {
+function one(p: AttentionDq, pair: u32, i: u32, scratch: usize): void {
   const b = pair / p.heads;
   const d = p.chunks << 2;
   const head = (pair % p.heads) * p.chunks;
@@ -167,13 +178,23 @@ function one(p: AttentionDq, pair: u32, i: u32): void {
   const size = <usize>(p.keys + 3 & ~3) << 2;
   const w = p.weights + <usize>(pair * p.queries + i) * (2 * size);
   const ds = w + size;
+  const number = (pair * p.queries + i) * p.keys;
+  const minus = i32x4.splat(0x80000000);
+  let masks: usize = 0;
   let deltas = f32x4.splat(0);
   for (let j: u32 = 0; j < n; j += 4) {
     let s = f32x4.mul(dots(p.q + q, p.k + k, kRow, j, n, d), f32x4.splat(p.scale));
     s = hideKeys(s, j, n, p.CAUSAL, bound, mask);
     const e = f32x4.mul(expLow(f32x4.sub(s, f32x4.splat(top))), scale);
-    const x = v128.and(e, inRange(j, n));
-    const dw = dots(p.dout + q, p.v + k, kRow, j, n, d);
+    let x = v128.and(e, inRange(j, n));
+    let dw = dots(p.dout + q, p.v + k, kRow, j, n, d);
+    if (p.DROPOUT) {
+      const at = j % DRAWN;
+      if (at == 0) masks = draw(scratch, p.rng, p.op, p.keep, number + j, min(DRAWN, n - j));
+      const mask = v128.load(masks + (at << 2));
+      dw = dropped(dw, mask, p.rescale);
+      x = v128.or(x, v128.andnot(minus, mask)); // until the end a weight that falls out has a minus
+    }
     v128.store(w + (<usize>j << 2), x);
     v128.store(ds + (<usize>j << 2), dw);
     deltas = madd(x, dw, deltas);
@@ -182,7 +203,13 @@ function one(p: AttentionDq, pair: u32, i: u32): void {
   const slope = f32x4.splat(top <= HIDDEN ? 0 : p.scale);
   const used = <usize>(n + 3 & ~3) << 2;
   for (let at: usize = 0; at < used; at += 16) {
-    const x = f32x4.mul(v128.load(w + at), f32x4.sub(v128.load(ds + at), delta));
+    let x = v128.load(w + at);
+    if (p.DROPOUT) {
+      const left = f32x4.mul(x, f32x4.splat(p.rescale));
+      v128.store(w + at, v128.andnot(left, f32x4.lt(x, f32x4.splat(0))));
+      x = f32x4.abs(x);
+    }
+    x = f32x4.mul(x, f32x4.sub(v128.load(ds + at), delta));
     v128.store(ds + at, f32x4.mul(x, slope));
   }
   for (let at = used; at < size; at += 16) {

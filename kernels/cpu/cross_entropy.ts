@@ -1,5 +1,6 @@
 // loss[r] = log sum_j exp(x[r, j]) - x[r, target[r]];
 // stats[r] = (max_j x[r, j], sum_j exp(x[r, j] - max))
+// A target of `cols` or more gives NaN.
 // A task does some rows, in two passes each.
 // Numerics: (max - x[target]) + log(sum) keeps the digits that log sum exp of large logits would
 // lose; the backward pass gets the maximum and the sum for the same reason.
@@ -22,9 +23,10 @@ export function cross_entropy(p: CrossEntropy, task: u32, scratch: usize): void 
     const x = p.x + ((row * cols) << 2);
     const top = rowMax(x, cols);
     const sum = expSum(x, cols, top);
-    const hit = min<u32>(load<u32>(p.targets + (row << 2)), cols - 1);
+    const hit = load<u32>(p.targets + (row << 2));
+    const picked: f32 = hit < cols ? load<f32>(x + (hit << 2)) : f32.NaN;
     const height = f32x4.extract_lane(log(f32x4.splat(max<f32>(sum, 1e-37))), 0);
-    store<f32>(p.loss + (row << 2), top - load<f32>(x + (hit << 2)) + height);
+    store<f32>(p.loss + (row << 2), top - picked + height);
     store<f32>(p.stats + (row << 3), top);
     store<f32>(p.stats + (row << 3), sum, 4);
   }

@@ -1,4 +1,5 @@
 // dx[r, j] = (exp(x[r, j] - max) / sum - (j == target[r])) * dloss[r], stats[r] = (max, sum)
+// A target of `cols` or more gives a row of NaN.
 // A task does some rows.
 // Numerics: the same exponentials as the forward pass.
 import { expLow } from "./lib/math";
@@ -21,10 +22,12 @@ export function cross_entropy_backward(p: CrossEntropyBackward, task: u32, scrat
   for (let row = task * rowsOfTask(cols); row < last; row++) {
     let x = p.x + ((row * cols) << 2);
     let dx = p.dx + ((row * cols) << 2);
-    const hit = dx + (min<u32>(load<u32>(p.targets + (row << 2)), cols - 1) << 2);
+    const target = load<u32>(p.targets + (row << 2));
+    const hit = dx + (min<u32>(target, cols - 1) << 2);
     const g = load<f32>(p.dloss + (row << 2));
     const top = f32x4.splat(load<f32>(p.stats + (row << 3)));
-    const scale = f32x4.splat(g / load<f32>(p.stats + (row << 3), 4));
+    const sum: f32 = target < cols ? load<f32>(p.stats + (row << 3), 4) : f32.NaN;
+    const scale = f32x4.splat(g / sum);
     const end = wholeEnd(x, cols);
     for (; x < end; x += 16, dx += 16) {
       v128.store(dx, f32x4.mul(expLow(f32x4.sub(v128.load(x), top)), scale));

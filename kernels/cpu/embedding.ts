@@ -1,5 +1,5 @@
 // y[r, :] = table[ids[r], :] for ids in [first, first + count), the rows of the table that are
-// bound; an id beyond `vocab` gives NaN, or 0 with ZERO_MISSING.
+// bound; an id beyond `vocab` gives NaN.
 // A task makes so many rows that they have about GRAIN elements; n = rows * dim.
 // Numerics: 32-bit words are copied as they are; f16 and bf16 tables (FORMAT 1, 2) are decoded
 // exactly to f32.
@@ -12,7 +12,6 @@ const GRAIN: u32 = 16384;
 @unmanaged export class Embedding {
   n: u32; dim: u32; vocab: u32; first: u32; count: u32;
   FORMAT: u32;
-  ZERO_MISSING: u32;
   table: usize;
   ids: usize;
   y: usize;
@@ -31,7 +30,7 @@ export function embedding_tasks(p: Embedding): u32 {
 export function embedding(p: Embedding, task: u32, scratch: usize): void {
   const dim = p.dim;
   const first = p.first;
-  const missing = i32x4.splat(p.ZERO_MISSING == 1 ? 0 : 0x7fc00000);
+  const missing = i32x4.splat(0x7fc00000);
   const each = rowsATask(p);
   const end = min((task + 1) * each, p.n / dim);
   for (let r = task * each; r < end; r++) {

@@ -1,15 +1,18 @@
-// s = x + residual; rstd = 1 / sqrt(mean((s - mean(s))^2) + eps); xhat = (s - mean(s)) * rstd;
+// s = x + residual, x after dropout where there is (DROPOUT); rstd = 1 / sqrt(mean((s - mean(s))^2) + eps); xhat = (s - mean(s)) * rstd;
 // y = xhat * weight + bias
 // A task does some rows, in three passes each.
 // Numerics: the variance in a pass of its own over s - mean, which also gives what rounding took
 // from the mean, so that a large mean costs no digits.
+import { dropRow } from "./lib/dropout";
 import { lastRow, rowsOfTask, tasksOfRows, wholeEnd } from "./lib/rows";
 import { loadPart, madd, storePart, sum4 } from "./lib/simd";
 
 @unmanaged export class Layernorm {
-  rows: u32; cols: u32; eps: f32; HAS_RESIDUAL: u32;
+  rows: u32; cols: u32; eps: f32; firstRow: u32; op: u32; keep: f32; rescale: f32;
+  HAS_RESIDUAL: u32; DROPOUT: u32;
   x: usize; residual: usize; weight: usize; bias: usize;
   y: usize; xhat: usize; rstd: usize;
+  rng: usize;
 }
 
 export function layernorm_tasks(p: Layernorm): u32 {
@@ -54,6 +57,12 @@ export function layernorm(p: Layernorm, task: u32, scratch: usize): void {
   for (let row = task * rowsOfTask(cols); row < last; row++) {
     const at = (row * cols) << 2;
     let s = p.x + at;
+    if (p.DROPOUT) {
+      const to = p.xhat + at;
+      const number = (p.firstRow + row) * cols;
+      dropRow(to, s, p.rng, p.op, p.keep, p.rescale, number, cols, scratch);
+      s = to;
+    }
     if (p.HAS_RESIDUAL) {
       addRow(s, p.residual + at, p.xhat + at, cols);
       s = p.xhat + at;

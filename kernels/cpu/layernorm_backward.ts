@@ -1,12 +1,17 @@
 // g = dy * weight; dx = rstd * (g - mean(g) - xhat * mean(g * xhat)), means over a row
+// Where there was dropout (DROPOUT), the same elements of dx fall out for `left`, the gradient of what
+// it was applied to.
 // A task does some rows, in two passes each.
 // Numerics: f32 sums in a fixed order.
+import { dropRow } from "./lib/dropout";
 import { lastRow, rowsOfTask, tasksOfRows, wholeEnd } from "./lib/rows";
 import { loadPart, madd, nmadd, storePart, sum4 } from "./lib/simd";
 
 @unmanaged export class LayernormBackward {
-  rows: u32; cols: u32;
-  dy: usize; xhat: usize; rstd: usize; weight: usize; dx: usize;
+  rows: u32; cols: u32; firstRow: u32; op: u32; keep: f32; rescale: f32;
+  DROPOUT: u32;
+  dy: usize; xhat: usize; rstd: usize; weight: usize; dx: usize; left: usize;
+  rng: usize;
 }
 
 export function layernorm_backward_tasks(p: LayernormBackward): u32 {
@@ -64,6 +69,11 @@ export function layernorm_backward(p: LayernormBackward, task: u32, scratch: usi
     if (part) {
       const g = f32x4.sub(f32x4.mul(loadPart(dy, part, zero), loadPart(weight, part, zero)), mean);
       storePart(dx, f32x4.mul(scale, nmadd(loadPart(xhat, part, zero), slope, g)), part);
+    }
+    if (p.DROPOUT) {
+      const from = p.dx + at;
+      const number = (p.firstRow + row) * cols;
+      dropRow(p.left + at, from, p.rng, p.op, p.keep, p.rescale, number, cols, scratch);
     }
   }
 }

@@ -1,8 +1,8 @@
-// table[id, :] = the sum of dy[r, :] over the rows r with ids[r] = id, for ids in [first, first +
-// count), the rows of the table that are bound; ids beyond `vocab` add nothing. Rows of the table
-// that no id names are not written.
+// table[id, :] += dy[r, :] for the rows r with ids[r] = id, for ids in [first, first + count), the
+// rows of the table that are bound; ids beyond `vocab` add nothing.
 // A task takes COLUMNS columns of ROWS rows of dy, n = rows * dim; it works only on rows where their
-// id occurs for the first time, and follows the links from there.
+// id occurs for the first time, and follows the links from there. With UNIQUE no id occurs twice,
+// and links and heads are not read.
 // Numerics: f32, summed in the order of the rows, so the same bits each time.
 import { loadPart, storePart } from "./lib/simd";
 
@@ -11,6 +11,7 @@ const COLUMNS: u32 = 256;
 
 @unmanaged export class ScatterAdd {
   n: u32; rows: u32; dim: u32; vocab: u32; first: u32; count: u32;
+  UNIQUE: u32;
   dy: usize;
   ids: usize;
   links: usize;
@@ -41,36 +42,36 @@ export function scatter_add(p: ScatterAdd, task: u32, scratch: usize): void {
   const begin = (task / across) * each;
   const end = min(begin + each, rows);
   for (let head = begin; head < end; head++) {
-    if (load<u32>(p.heads + (head << 2)) == 0) continue;
+    if (p.UNIQUE == 0 && load<u32>(p.heads + (head << 2)) == 0) continue;
     const id = load<u32>(p.ids + (head << 2));
     if (id >= p.vocab || id < p.first || id - p.first >= p.count) continue;
     const y = p.table + (id - p.first) * pitch + (column << 2);
-    addRow(y, dy + head * pitch, width, true);
+    addRow(y, dy + head * pitch, width);
+    if (p.UNIQUE == 1) continue;
     for (let r = load<u32>(links + (head << 2)); r < rows; r = load<u32>(links + (r << 2))) {
-      addRow(y, dy + r * pitch, width, false);
+      addRow(y, dy + r * pitch, width);
     }
   }
 }
 
-// y += x, or y = 0 + x for the first row
-@inline function addRow(y: usize, x: usize, n: u32, isFirst: bool): void {
-  const zero = f32x4.splat(0);
+// y += x
+@inline function addRow(y: usize, x: usize, n: u32): void {
   for (; n >= 8; n -= 8) {
-    const a = f32x4.add(isFirst ? zero : v128.load(y), v128.load(x));
-    const b = f32x4.add(isFirst ? zero : v128.load(y, 16), v128.load(x, 16));
+    const a = f32x4.add(v128.load(y), v128.load(x));
+    const b = f32x4.add(v128.load(y, 16), v128.load(x, 16));
     v128.store(y, a);
     v128.store(y, b, 16);
     x += 32;
     y += 32;
   }
   if (n >= 4) {
-    v128.store(y, f32x4.add(isFirst ? zero : v128.load(y), v128.load(x)));
+    v128.store(y, f32x4.add(v128.load(y), v128.load(x)));
     x += 16;
     y += 16;
     n -= 4;
   }
   if (n > 0) {
-    const sum = isFirst ? zero : loadPart(y, n, zero);
-    storePart(y, f32x4.add(sum, loadPart(x, n, zero)), n);
+    const zero = f32x4.splat(0);
+    storePart(y, f32x4.add(loadPart(y, n, zero), loadPart(x, n, zero)), n);
   }
 }

@@ -1,16 +1,17 @@
 // y = f(x), elementwise, f chosen by OP.
 // A task makes GRAIN elements.
-// Numerics: NaN passes through every f. log(x) = log(max(x, 1.2e-38)); gelu uses erf, not its tanh
-// approximation; lib/math has the errors.
+// Numerics: NaN passes through every f. log(x) = log(max(x, 1.2e-38)); gelu uses erf, geluTanh is its
+// tanh approximation; lib/math has the errors.
 import {
-  UNARY_ABS, UNARY_EXP, UNARY_LOG, UNARY_NEG, UNARY_RECIPROCAL, UNARY_RSQRT, UNARY_SIGMOID,
-  UNARY_SQRT, UNARY_SQUARE, UNARY_TANH,
+  UNARY_ABS, UNARY_EXP, UNARY_GELU_TANH, UNARY_LOG, UNARY_NEG, UNARY_RECIPROCAL, UNARY_RELU,
+  UNARY_RSQRT, UNARY_SIGMOID, UNARY_SILU, UNARY_SQRT, UNARY_SQUARE, UNARY_TANH,
 } from "./lib/codes";
-import { exp, gelu, log, sigmoid, tanh } from "./lib/math";
+import { exp, gelu, geluTanh, log, sigmoid, silu, tanh } from "./lib/math";
 import { constant, loadPart, storePart } from "./lib/simd";
 
 const GRAIN: u32 = 8192;
 const ONE = constant(1);
+const ZERO = constant(0);
 
 @unmanaged export class Unary {
   n: u32;
@@ -39,6 +40,9 @@ export function unary(p: Unary, task: u32, scratch: usize): void {
     case UNARY_SQUARE: return run<Square>(x, y, n);
     case UNARY_ABS: return run<Abs>(x, y, n);
     case UNARY_SIGMOID: return run<Sigmoid>(x, y, n);
+    case UNARY_RELU: return run<Relu>(x, y, n);
+    case UNARY_GELU_TANH: return run<GeluTanh>(x, y, n);
+    case UNARY_SILU: return run<Silu>(x, y, n);
     default: return run<Gelu>(x, y, n);
   }
 }
@@ -74,3 +78,6 @@ function run<F>(x: usize, y: usize, n: u32): void {
 @unmanaged class Abs { @inline f(v: v128): v128 { return f32x4.abs(v); } }
 @unmanaged class Sigmoid { @inline f(v: v128): v128 { return sigmoid(v); } }
 @unmanaged class Gelu { @inline f(v: v128): v128 { return gelu(v); } }
+@unmanaged class Relu { @inline f(v: v128): v128 { return f32x4.pmax(v, ZERO); } } // NaN stays
+@unmanaged class GeluTanh { @inline f(v: v128): v128 { return geluTanh(v); } }
+@unmanaged class Silu { @inline f(v: v128): v128 { return silu(v); } }

@@ -1,12 +1,12 @@
 // dx = dy * f'(x), elementwise. r is what f' is cheapest in: y for exp, sqrt, rsqrt, reciprocal,
-// tanh and sigmoid, else x.
+// tanh, sigmoid and relu, else x.
 // A task makes GRAIN elements.
-// Numerics: a NaN in r gives NaN; abs'(0) = 0; log'(x) = 0 below 1.2e-38, as log is constant there.
+// Numerics: a NaN in r gives NaN; abs'(0) = 0 and relu'(0) = 0; log'(x) = 0 below 1.2e-38, as log is constant there.
 import {
-  UNARY_ABS, UNARY_EXP, UNARY_LOG, UNARY_RECIPROCAL, UNARY_RSQRT, UNARY_SIGMOID, UNARY_SQRT,
-  UNARY_SQUARE, UNARY_TANH,
+  UNARY_ABS, UNARY_EXP, UNARY_GELU_TANH, UNARY_LOG, UNARY_RECIPROCAL, UNARY_RELU, UNARY_RSQRT,
+  UNARY_SIGMOID, UNARY_SILU, UNARY_SQRT, UNARY_SQUARE, UNARY_TANH,
 } from "./lib/codes";
-import { geluGrad } from "./lib/math";
+import { geluGrad, geluTanhGrad, siluGrad } from "./lib/math";
 import { constant, constantWord, loadPart, storePart } from "./lib/simd";
 
 const GRAIN: u32 = 8192;
@@ -44,6 +44,9 @@ export function unary_backward(p: UnaryBackward, task: u32, scratch: usize): voi
     case UNARY_SQUARE: return run<Square>(dy, r, dx, n);
     case UNARY_ABS: return run<Abs>(dy, r, dx, n);
     case UNARY_SIGMOID: return run<Sigmoid>(dy, r, dx, n);
+    case UNARY_RELU: return run<Relu>(dy, r, dx, n);
+    case UNARY_GELU_TANH: return run<GeluTanh>(dy, r, dx, n);
+    case UNARY_SILU: return run<Silu>(dy, r, dx, n);
     default: return run<Gelu>(dy, r, dx, n);
   }
 }
@@ -100,3 +103,10 @@ function run<F>(dy: usize, r: usize, dx: usize, n: u32): void {
   }
 }
 @unmanaged class Gelu { @inline slope(v: v128): v128 { return geluGrad(v); } }
+@unmanaged class Relu {
+  @inline slope(v: v128): v128 {
+    return v128.bitselect(ONE, v, f32x4.gt(v, f32x4.splat(0))); // 0 and NaN stay
+  }
+}
+@unmanaged class GeluTanh { @inline slope(v: v128): v128 { return geluTanhGrad(v); } }
+@unmanaged class Silu { @inline slope(v: v128): v128 { return siluGrad(v); } }

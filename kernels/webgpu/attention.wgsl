@@ -1,5 +1,5 @@
 // o[i] = sum_j e[j] v[j] / sum_j e[j], e[j] = exp(s[j] - max s), s[j] = scale * q[i] . k[j], or -1e30 where j is masked;
-// stats[i] = (max s, sum e). Layouts are strides: q and o by (qBatch, qRow), k and v by (kBatch, kRow), in units of four floats,
+// stats[i] = (max s, sum e). Dropout (DROPOUT): in the first sum e[j] is 0 or e[j] / (1 - p). Layouts are strides: q and o by (qBatch, qRow), k and v by (kBatch, kRow), in units of four floats,
 // as is `chunks`, the size of a head. Key j is causally visible to query i iff j <= i + offset.
 // One thread owns a query of one (batch, head) pair; LANES queries of PAIRS pairs a workgroup. No workgroup memory: where a
 // workgroup has one pair, its lanes read the same k and v. Scores wait in `weights`, four keys a word.
@@ -7,7 +7,7 @@
 struct Params {
   queries: u32, keys: u32, heads: u32, pairs: u32, chunks: u32,
   qBatch: u32, qRow: u32, kBatch: u32, kRow: u32, maskBatch: u32, maskRow: u32, offset: i32,
-  scale: f32,
+  scale: f32, op: u32, keep: f32, rescale: f32,
 }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> q: array<vec4f>;
@@ -17,8 +17,10 @@ struct Params {
 @group(0) @binding(5) var<storage, read_write> o: array<vec4f>;
 @group(0) @binding(6) var<storage, read_write> stats: array<vec2f>;
 @group(0) @binding(7) var<storage, read_write> weights: array<vec4f>;
+@group(0) @binding(8) var<uniform> rng: vec4u;
 override MASK: u32 = 0;
 override CAUSAL: u32 = 0;
+override DROPOUT: u32 = 0;
 override LANES: u32 = 64;
 override PAIRS: u32 = 1;
 
@@ -64,10 +66,14 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id) local: v
   }
   let top = max(max(largest.x, largest.y), max(largest.z, largest.w));
   var sums = vec4f();
+  let first = (pair * p.queries + i) * p.keys;
+  var block = vec4u();
+  if (DROPOUT == 1u) { block = dropout_block(first / 4u); }
   for (var g = 0u; g < groups; g++) {
-    let e = exp(weights[w0 + g] - top);
-    weights[w0 + g] = e;
+    var e = exp(weights[w0 + g] - top);
     sums += e;
+    if (DROPOUT == 1u) { e = select(vec4f(), e * p.rescale, stay4(first, g, &block)); }
+    weights[w0 + g] = e;
   }
   let sum = sums.x + sums.y + sums.z + sums.w;
   stats[pair * p.queries + i] = vec2f(top, sum);

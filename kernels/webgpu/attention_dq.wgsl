@@ -1,11 +1,12 @@
 // w[j] = exp(s[j] - max s) / sum; dw[j] = do[i] . v[j]; ds[j] = w[j] (dw[j] - sum_j w[j] dw[j]) * scale, 0 where j is masked;
 // dq[i] = sum_j ds[j] k[j]. Both w and ds of a query are left in `weights` for the gradients of k and v.
+// Dropout (DROPOUT): dw[j], and the w[j] that is left, are 0 or divided by 1 - p; until then w[j] has a minus where it falls out.
 // Parameters, layouts and lanes as in attention.wgsl.
 // Numerics: scores are computed again, with the forward pass's maximum and sum; f32 sums in order of j.
 struct Params {
   queries: u32, keys: u32, heads: u32, pairs: u32, chunks: u32,
   qBatch: u32, qRow: u32, kBatch: u32, kRow: u32, maskBatch: u32, maskRow: u32, offset: i32,
-  scale: f32,
+  scale: f32, op: u32, keep: f32, rescale: f32,
 }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> q: array<vec4f>;
@@ -16,8 +17,10 @@ struct Params {
 @group(0) @binding(6) var<storage, read> dout: array<vec4f>;
 @group(0) @binding(7) var<storage, read_write> dq: array<vec4f>;
 @group(0) @binding(8) var<storage, read_write> weights: array<vec4f>;
+@group(0) @binding(9) var<uniform> rng: vec4u;
 override MASK: u32 = 0;
 override CAUSAL: u32 = 0;
+override DROPOUT: u32 = 0;
 override LANES: u32 = 64;
 override PAIRS: u32 = 1;
 
@@ -49,6 +52,9 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id) local: v
   let top = stats[pair * p.queries + i].x;
   let scale = 1f / stats[pair * p.queries + i].y;
 
+  let first = (pair * p.queries + i) * p.keys;
+  var block = vec4u();
+  if (DROPOUT == 1u) { block = dropout_block(first / 4u); }
   var deltas = vec4f();
   for (var g = 0u; g < groups; g++) {
     let j = min(vec4u(g * 4u) + vec4u(0u, 1u, 2u, 3u), vec4u(last));
@@ -64,6 +70,11 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id) local: v
     s = select(vec4f(-1e30f), s * p.scale, visible4(b, i, j));
     var w = exp(s - top) * scale;
     w = select(vec4f(), w, vec4u(g * 4u) + vec4u(0u, 1u, 2u, 3u) < vec4u(p.keys));
+    if (DROPOUT == 1u) {
+      let stay = stay4(first, g, &block);
+      dw = select(vec4f(), dw * p.rescale, stay);
+      w = select(-w, w, stay);
+    }
     deltas += w * dw;
     weights[w0 + g] = w;
     weights[w0 + groups + g] = dw;
@@ -73,7 +84,12 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_id) local: v
   let slope = select(p.scale, 0f, top <= -1e30f);
   for (var g = 0u; g < groups; g++) {
     let at = w0 + groups + g;
-    weights[at] = weights[w0 + g] * (weights[at] - delta) * slope;
+    var w = weights[w0 + g];
+    if (DROPOUT == 1u) {
+      weights[w0 + g] = select(w * p.rescale, vec4f(), w < vec4f());
+      w = abs(w);
+    }
+    weights[at] = w * (weights[at] - delta) * slope;
   }
   for (var c = 0u; c < p.chunks; c += 4u) {
     let c4 = min(vec4u(c) + vec4u(0u, 1u, 2u, 3u), vec4u(p.chunks - 1u));

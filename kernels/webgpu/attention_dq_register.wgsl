@@ -5,7 +5,7 @@ enable subgroups;
 struct Params {
   queries: u32, keys: u32, heads: u32, pairs: u32, chunks: u32,
   qBatch: u32, qRow: u32, kBatch: u32, kRow: u32, maskBatch: u32, maskRow: u32, offset: i32,
-  scale: f32,
+  scale: f32, op: u32, keep: f32, rescale: f32,
 }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> q: array<vec4f>;
@@ -16,8 +16,10 @@ struct Params {
 @group(0) @binding(6) var<storage, read> dout: array<vec4f>;
 @group(0) @binding(7) var<storage, read_write> dq: array<vec4f>;
 @group(0) @binding(8) var<storage, read_write> weights: array<vec4f>;
+@group(0) @binding(9) var<uniform> rng: vec4u;
 override MASK: u32 = 0;
 override CAUSAL: u32 = 0;
+override DROPOUT: u32 = 0;
 
 // Is key j visible to query i? `mine` is the mask's word for key j, where all queries share it.
 fn visible(b: u32, i: u32, j: u32, mine: u32) -> bool {
@@ -41,6 +43,9 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lane:
   let top = stats[pair * p.queries + i].x;
   let scale = 1f / stats[pair * p.queries + i].y;
 
+  let first = (pair * p.queries + i) * p.keys;
+  var block = vec4u();
+  if (DROPOUT == 1u) { block = dropout_block(first / 4u); }
   var delta = 0f;
   for (var j0 = 0u; j0 < p.keys; j0 += LANES) {
     let key = min(j0 + lane, p.keys - 1u);
@@ -66,7 +71,17 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lane:
     for (var t = 0u; t < LANES; t++) {
       let seen = visible(b, i, j0 + t, subgroupShuffle(word, t));
       w[t] = select(0f, exp(select(-1e30f, w[t] * p.scale, seen) - top) * scale, j0 + t < p.keys);
-      delta += w[t] * dw[t];
+      if (DROPOUT == 0u) { delta += w[t] * dw[t]; }
+    }
+    if (DROPOUT == 1u) {
+      for (var t = 0u; t < LANES; t += 4u) {
+        let stay = stay4(first, (j0 + t) / 4u, &block);
+        for (var n = 0u; n < 4u; n++) {
+          dw[t + n] = select(0f, dw[t + n] * p.rescale, stay[n]);
+          w[t + n] = select(-w[t + n], w[t + n], stay[n]);
+          delta += w[t + n] * dw[t + n];
+        }
+      }
     }
     for (var t = 0u; t < LANES; t += 4u) {
       if (j0 + t < p.keys && query < p.queries) {
@@ -80,7 +95,14 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lane:
   let slope = select(p.scale, 0f, top <= -1e30f);
   for (var g = 0u; g < groups; g++) {
     let at = w0 + groups + g;
-    if (query < p.queries) { weights[at] = weights[w0 + g] * (weights[at] - delta) * slope; }
+    if (query < p.queries) {
+      var w = weights[w0 + g];
+      if (DROPOUT == 1u) {
+        weights[w0 + g] = select(w * p.rescale, vec4f(), w < vec4f());
+        w = abs(w);
+      }
+      weights[at] = w * (weights[at] - delta) * slope;
+    }
   }
   for (var c = 0u; c < p.chunks; c += 4u) {
     let c4 = min(vec4u(c) + vec4u(0u, 1u, 2u, 3u), vec4u(p.chunks - 1u));

@@ -6,7 +6,7 @@ enable subgroups;
 struct Params {
   queries: u32, keys: u32, heads: u32, pairs: u32, chunks: u32,
   qBatch: u32, qRow: u32, kBatch: u32, kRow: u32, maskBatch: u32, maskRow: u32, offset: i32,
-  scale: f32,
+  scale: f32, op: u32, keep: f32, rescale: f32,
 }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> q: array<vec4f>;
@@ -16,8 +16,10 @@ struct Params {
 @group(0) @binding(5) var<storage, read_write> o: array<vec4f>;
 @group(0) @binding(6) var<storage, read_write> stats: array<vec2f>;
 @group(0) @binding(7) var<storage, read_write> weights: array<vec4f>;
+@group(0) @binding(8) var<uniform> rng: vec4u;
 override MASK: u32 = 0;
 override CAUSAL: u32 = 0;
+override DROPOUT: u32 = 0;
 
 // Is key j visible to query i? `mine` is the mask's word for key j, where all queries share it.
 fn visible(b: u32, i: u32, j: u32, mine: u32) -> bool {
@@ -64,9 +66,13 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) lane:
     }
   }
   var sums = vec4f();
+  let first = (pair * p.queries + i) * p.keys;
+  var block = vec4u();
+  if (DROPOUT == 1u) { block = dropout_block(first / 4u); }
   for (var g = 0u; g < groups; g++) {
-    let e = exp(weights[w0 + g] - largest);
+    var e = exp(weights[w0 + g] - largest);
     sums += e;
+    if (DROPOUT == 1u) { e = select(vec4f(), e * p.rescale, stay4(first, g, &block)); }
     if (query < p.queries) { weights[w0 + g] = e; }
   }
   let sum = sums.x + sums.y + sums.z + sums.w;

@@ -1,6 +1,6 @@
 // attention.wgsl where each (batch, head) pair has one query, as in decoding, for hardware:
 // o = sum_j e[j] v[j] / sum_j e[j], e[j] = exp(s[j] - max s), s[j] = scale * q . k[j], or -1e30
-// where j is masked; stats = (max s, sum e). Parameters and operands are those of attention.wgsl.
+// where j is masked; stats = (max s, sum e). Parameters, operands and dropout are those of attention.wgsl.
 // One workgroup owns a pair: its LANES threads take a key each for the scores, which wait in
 // `weights`, and then a component of the head each for the result.
 // Numerics: a fully masked row is uniform; maximum and sum are trees over the lanes, the result is
@@ -8,7 +8,7 @@
 struct Params {
   queries: u32, keys: u32, heads: u32, pairs: u32, chunks: u32,
   qBatch: u32, qRow: u32, kBatch: u32, kRow: u32, maskBatch: u32, maskRow: u32, offset: i32,
-  scale: f32,
+  scale: f32, op: u32, keep: f32, rescale: f32,
 }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> q: array<vec4f>;
@@ -18,8 +18,10 @@ struct Params {
 @group(0) @binding(5) var<storage, read_write> o: array<f32>;
 @group(0) @binding(6) var<storage, read_write> stats: array<vec2f>;
 @group(0) @binding(7) var<storage, read_write> weights: array<f32>;
+@group(0) @binding(8) var<uniform> rng: vec4u;
 override MASK: u32 = 0;
 override CAUSAL: u32 = 0;
+override DROPOUT: u32 = 0;
 override LANES: u32 = 64;
 override ROWS: u32 = 1;
 
@@ -55,9 +57,10 @@ fn main(
   let top = row_max(largest, lane, 0u);
   var part = 0f;
   for (var j = lane; j < keys; j += LANES) {
-    let e = exp(weights[w0 + j] - top);
-    weights[w0 + j] = e;
+    var e = exp(weights[w0 + j] - top);
     part += e;
+    if (DROPOUT == 1u) { e = select(0f, e * p.rescale, stays(pair * p.keys + j)); }
+    weights[w0 + j] = e;
   }
   let sum = row_sum(part, lane, 0u);
   storageBarrier(); // the lanes read each other's weights

@@ -1,5 +1,6 @@
 // loss[r] = log sum_j exp(x[r, j]) - x[r, target[r]]; stats[r] = (max_j x[r, j], sum_j exp(x[r, j] - max))
 // LANES threads share a row, a workgroup has ROWS rows.
+// A target of `cols` or more gives NaN.
 // Numerics: (max - x[target]) + log(sum) keeps the digits that log sum exp of large logits would lose; the backward pass gets
 // the maximum and the sum for the same reason.
 struct Params { rows: u32, cols: u32 }
@@ -27,9 +28,11 @@ fn main(
   for (var j = local.x; j < cols; j += LANES) { sums += exp(x[base + j] - largest); }
   let sum = row_sum(value_sum(sums), local.x, local.y);
   if (row < p.rows && local.x == 0u) {
-    let hit = min(targets[row], p.cols - 1u);
+    let target_id = targets[row];
+    let hit = min(target_id, p.cols - 1u);
     let picked = value_at(x[base + hit / WIDTH], hit % WIDTH);
-    loss[row] = largest - picked + log(max(sum, 1e-37f));
+    var nan = 0x7fc00000u; // no constant: those must be finite
+    loss[row] = select(largest - picked + log(max(sum, 1e-37f)), bitcast<f32>(nan), target_id >= p.cols);
     stats[row] = vec2f(largest, sum);
   }
 }

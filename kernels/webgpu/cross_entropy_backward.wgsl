@@ -1,5 +1,6 @@
 // dx[r, j] = (exp(x[r, j] - max) / sum - (j == target[r])) * dloss[r], stats[r] = (max, sum)
 // LANES threads share a row, a workgroup has ROWS rows.
+// A target of `cols` or more gives a row of NaN.
 // Numerics: the same exponentials as the forward pass.
 struct Params { rows: u32, cols: u32 }
 @group(0) @binding(0) var<uniform> p: Params;
@@ -22,8 +23,9 @@ fn main(
   let base = row * (p.cols / WIDTH);
   let largest = stats[row].x;
   let g = dloss[row];
-  let scale = g / stats[row].y;
-  let hit = min(targets[row], p.cols - 1u);
+  let hit = targets[row];
+  var nan = 0x7fc00000u; // no constant: those must be finite
+  let scale = select(g / stats[row].y, bitcast<f32>(nan), hit >= p.cols);
   for (var j = local.x; j < p.cols / WIDTH; j += LANES) {
     dx[base + j] = exp(x[base + j] - largest) * scale - value_spike(g, hit - j * WIDTH);
   }

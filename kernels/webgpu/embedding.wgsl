@@ -1,10 +1,9 @@
 // y[r, :] = table[ids[r], :] for ids in [first, first + count), the rows of the table that are
-// bound; an id beyond `vocab` gives NaN, or 0 with ZERO_MISSING.
+// bound; an id beyond `vocab` gives NaN.
 // A workgroup of 64 threads makes 256 elements, four a thread; n = rows * dim.
 // Numerics: 32-bit words are copied as they are; f16 and bf16 tables (FORMAT 1, 2) are decoded
 // exactly to f32.
 override FORMAT: u32 = 0u;
-override ZERO_MISSING: u32 = 0u;
 
 struct Params { n: u32, dim: u32, vocab: u32, first: u32, count: u32 }
 @group(0) @binding(0) var<uniform> p: Params;
@@ -25,7 +24,7 @@ fn main(
       let row = i / p.dim;
       let id = ids[row];
       if (id >= p.vocab) {
-        y[i] = select(0x7fc00000u, 0u, ZERO_MISSING == 1u);
+        y[i] = 0x7fc00000u;
       } else if (id >= p.first && id - p.first < p.count) {
         let at = (id - p.first) * p.dim + i - row * p.dim;
         y[i] = bitcast<u32>(decode_one(table[decode_word(at, FORMAT)], at, FORMAT));

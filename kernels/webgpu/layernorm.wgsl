@@ -1,8 +1,8 @@
-// s = x + residual; xhat = (s - mean(s)) * rstd, rstd = 1 / sqrt(mean((s - mean(s))^2) + eps); y = xhat * weight + bias
+// s = x + residual, x after dropout where there is (DROPOUT); xhat = (s - mean(s)) * rstd, rstd = 1 / sqrt(mean((s - mean(s))^2) + eps); y = xhat * weight + bias
 // LANES threads share a row, a workgroup has ROWS rows.
 // Numerics: the variance in a pass of its own over s - mean, which also gives what rounding took from the mean, so that a large
 // mean costs no digits.
-struct Params { rows: u32, cols: u32, eps: f32 }
+struct Params { rows: u32, cols: u32, eps: f32, firstRow: u32, op: u32, keep: f32, rescale: f32 }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x: array<Value>;
 @group(0) @binding(2) var<storage, read> residual: array<Value>;
@@ -11,9 +11,17 @@ struct Params { rows: u32, cols: u32, eps: f32 }
 @group(0) @binding(5) var<storage, read_write> y: array<Value>;
 @group(0) @binding(6) var<storage, read_write> xhat: array<Value>;
 @group(0) @binding(7) var<storage, read_write> rstd: array<f32>;
+@group(0) @binding(8) var<uniform> rng: vec4u;
 override HAS_RESIDUAL: u32 = 0;
+override DROPOUT: u32 = 0;
 override LANES: u32 = 64;
 override ROWS: u32 = 1;
+
+// v, rescaled, where it stays, else 0; n: the number of its first element.
+fn dropped(v: Value, n: u32) -> Value {
+  let uniforms = value_uniform(dropout_block(n / 4u), n);
+  return select(Value(), v * p.rescale, uniforms < Value(p.keep));
+}
 
 // Every thread reads back only what it wrote itself, so xhat holds s, then s - mean, on the way.
 @compute @workgroup_size(LANES, ROWS)
@@ -29,10 +37,9 @@ fn main(
   var sum = Value();
   for (var j = local.x; j < cols; j += LANES) {
     var s = x[base + j];
-    if (HAS_RESIDUAL == 1u) {
-      s += residual[base + j];
-      xhat[base + j] = s;
-    }
+    if (DROPOUT == 1u) { s = dropped(s, (p.firstRow + row) * p.cols + j * WIDTH); }
+    if (HAS_RESIDUAL == 1u) { s += residual[base + j]; }
+    if (HAS_RESIDUAL == 1u || DROPOUT == 1u) { xhat[base + j] = s; }
     sum += s;
   }
   let mean = row_sum(value_sum(sum), local.x, local.y) / count;
@@ -40,7 +47,7 @@ fn main(
   var squares = Value();
   for (var j = local.x; j < cols; j += LANES) {
     var s = Value();
-    if (HAS_RESIDUAL == 1u) { s = xhat[base + j]; } else { s = x[base + j]; }
+    if (HAS_RESIDUAL == 1u || DROPOUT == 1u) { s = xhat[base + j]; } else { s = x[base + j]; }
     rest += s - mean;
     squares += (s - mean) * (s - mean);
   }
@@ -49,7 +56,7 @@ fn main(
   let scale = 1f / sqrt(max(variance, 0f) + p.eps);
   for (var j = local.x; j < cols; j += LANES) {
     var s = Value();
-    if (HAS_RESIDUAL == 1u) { s = xhat[base + j]; } else { s = x[base + j]; }
+    if (HAS_RESIDUAL == 1u || DROPOUT == 1u) { s = xhat[base + j]; } else { s = x[base + j]; }
     let h = (s - mean - correction) * scale;
     xhat[base + j] = h;
     y[base + j] = h * weight[j] + bias[j];

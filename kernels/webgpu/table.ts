@@ -90,9 +90,12 @@ const valuesOf = (count: number): string => (count % 4 === 0 ? "lib/value4" : "l
 
 /** As `rows` for kernels whose elements are Values. */
 const valueRows =
-  (file: string): ChooseGeometry<{ readonly rows: number; readonly cols: number }> =>
+  (
+    file: string,
+    uses: readonly string[] = [],
+  ): ChooseGeometry<{ readonly rows: number; readonly cols: number }> =>
   (params, constants, adapter) =>
-    rows(file, () => params.cols, ["lib/reduce", valuesOf(params.cols)])(
+    rows(file, () => params.cols, ["lib/reduce", valuesOf(params.cols), ...uses])(
       params,
       constants,
       adapter,
@@ -103,14 +106,18 @@ const valueRows =
  * subgroups, a subgroup for several queries of one pair (2.5 to 5 times as fast on lavapipe).
  */
 const attention =
-  (file: string, items: "queries" | "keys"): ChooseGeometry<Params<"attention_dkv">> =>
+  (
+    file: string,
+    items: "queries" | "keys",
+    uses: readonly string[] = [],
+  ): ChooseGeometry<Params<"attention_dkv">> =>
   (params, constants, { software, subgroupSize }) => {
     const count = params[items];
     const z = items === "keys" ? Math.ceil(params.chunks / 4) : 1;
     if (software && [4, 8, 16].includes(subgroupSize) && 2 * params.queries >= subgroupSize) {
       return {
         file: `${file}_register`,
-        uses: [`lib/tile_lanes${subgroupSize}`],
+        uses: [`lib/tile_lanes${subgroupSize}`, ...uses],
         constants,
         groups: [Math.ceil(count / subgroupSize), params.pairs, z],
       };
@@ -119,19 +126,22 @@ const attention =
     const lanes = Math.min(size, 2 ** Math.ceil(Math.log2(count)));
     return {
       file,
-      uses: [],
+      uses,
       constants: { ...constants, LANES: lanes, PAIRS: size / lanes },
       groups: [Math.ceil(count / lanes), Math.ceil((params.pairs * lanes) / size), z],
     };
   };
+
+/** What draws the random numbers of dropout inside other kernels. */
+const DROPOUT = ["lib/philox", "lib/dropout"];
 
 /** Every kernel that WebGPU has. */
 const geometries: { readonly [K in WebGPUKernel]: ChooseGeometry<Params<K>, Selected<K>> } = {
   fill: flat4("fill"),
   copy: strided4("copy"),
   binary: strided4("binary", ["lib/codes", "lib/nan"]),
-  unary: flat4("unary", ["lib/codes", "lib/gelu", "lib/nan"]),
-  unary_backward: flat4("unary_backward", ["lib/codes", "lib/gelu", "lib/nan"]),
+  unary: flat4("unary", ["lib/activation", "lib/codes", "lib/gelu", "lib/nan"]),
+  unary_backward: flat4("unary_backward", ["lib/activation", "lib/codes", "lib/gelu", "lib/nan"]),
   where: strided4("where"),
   cast: flat4("cast", ["lib/codes", "lib/decode", "lib/nan"]),
   add_n: flat4("add_n"),
@@ -165,20 +175,28 @@ const geometries: { readonly [K in WebGPUKernel]: ChooseGeometry<Params<K>, Sele
   }),
   softmax: valueRows("softmax"),
   softmax_backward: valueRows("softmax_backward"),
-  layernorm: valueRows("layernorm"),
-  layernorm_backward: valueRows("layernorm_backward"),
+  layernorm: valueRows("layernorm", DROPOUT),
+  layernorm_backward: valueRows("layernorm_backward", DROPOUT),
   cross_entropy: valueRows("cross_entropy"),
   cross_entropy_backward: valueRows("cross_entropy_backward"),
   attention: (params, constants, adapter) =>
     params.queries > 1 || adapter.software
-      ? attention("attention", "queries")(params, constants, adapter)
+      ? attention("attention", "queries", DROPOUT)(params, constants, adapter)
       : {
           file: "attention_step",
-          uses: ["lib/reduce"],
+          uses: ["lib/reduce", ...DROPOUT],
           constants: { ...constants, LANES: 64, ROWS: 1 },
           groups: params.pairs,
         },
-  attention_dq: attention("attention_dq", "queries"),
+  attention_dq: (params, constants, adapter) =>
+    params.queries > 1 || adapter.software
+      ? attention("attention_dq", "queries", DROPOUT)(params, constants, adapter)
+      : {
+          file: "attention_dq_step",
+          uses: DROPOUT,
+          constants: { ...constants, LANES: 64 },
+          groups: params.pairs,
+        },
   attention_dkv: (params, constants, adapter) =>
     params.queries > 1
       ? attention("attention_dkv", "keys")(params, constants, adapter)

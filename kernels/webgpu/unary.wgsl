@@ -1,7 +1,7 @@
 // y = f(x), elementwise, f chosen by OP.
 // A workgroup of 64 threads makes 256 elements, four a thread.
-// Numerics: NaN passes through every f (found by its bits). tanh's argument is clamped to +-15,
-// where f32 tanh is +-1; log(x) = log(max(x, 1.2e-38)); gelu uses erf, not its tanh approximation.
+// Numerics: NaN passes through every f (found by its bits). log(x) = log(max(x, 1.2e-38)); gelu uses
+// erf, geluTanh is its tanh approximation; sigmoid's exponent is clamped where the result is 0.
 override OP: u32 = 0u;
 
 struct Params { n: u32 }
@@ -32,9 +32,12 @@ fn f(v: f32) -> f32 {
   if (OP == UNARY_SQRT) { return sqrt(v); }
   if (OP == UNARY_RSQRT) { return inverseSqrt(v); }
   if (OP == UNARY_RECIPROCAL) { return 1.0 / v; }
-  if (OP == UNARY_TANH) { return tanh(clamp(v, -15.0, 15.0)); }
+  if (OP == UNARY_TANH) { return tanh_exact(v); }
   if (OP == UNARY_SQUARE) { return v * v; }
   if (OP == UNARY_ABS) { return abs(v); }
-  if (OP == UNARY_SIGMOID) { return 1.0 / (1.0 + exp(-v)); }
+  if (OP == UNARY_SIGMOID) { return 1.0 / (1.0 + exp(min(-v, 88.0))); }
+  if (OP == UNARY_RELU) { return max(v, 0.0); }
+  if (OP == UNARY_GELU_TANH) { return gelu_tanh(v); }
+  if (OP == UNARY_SILU) { return silu(v); }
   return gelu(v);
 }

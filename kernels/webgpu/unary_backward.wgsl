@@ -1,7 +1,7 @@
 // dx = dy * f'(x), elementwise. r is what f' is cheapest in: y for exp, sqrt, rsqrt, reciprocal,
-// tanh and sigmoid, else x.
+// tanh, sigmoid and relu, else x.
 // A workgroup of 64 threads makes 256 elements, four a thread.
-// Numerics: abs'(0) = 0; log'(x) = 0 below 1.2e-38, as log is constant there.
+// Numerics: abs'(0) = 0 and relu'(0) = 0; log'(x) = 0 below 1.2e-38, as log is constant there.
 override OP: u32 = 0u;
 
 struct Params { n: u32 }
@@ -36,5 +36,8 @@ fn slope(v: f32) -> f32 {
   if (OP == UNARY_SQUARE) { return 2.0 * v; }
   if (OP == UNARY_ABS) { return sign(v); }
   if (OP == UNARY_SIGMOID) { return v * (1.0 - v); }
+  if (OP == UNARY_RELU) { return select(0.0, 1.0, v > 0.0); }
+  if (OP == UNARY_GELU_TANH) { return gelu_tanh_derivative(v); }
+  if (OP == UNARY_SILU) { return silu_derivative(v); }
   return gelu_derivative(v);
 }

@@ -5,11 +5,12 @@
  * A file is open only while it is read. That it is still the same file is checked by its identity, size and time of change.
  */
 
-import { ModelError } from "../errors.ts";
+import { failAbout, ModelError } from "../errors.ts";
 import { type Json, parseObject } from "./json.ts";
 import type { FileTensor, TensorEntry } from "./safetensors.ts";
 import { type OpenedWeights, openFile, openShards } from "./shards.ts";
 import { pathSource } from "./source.ts";
+import { readText } from "./text.ts";
 
 /** A model's configuration and tensors. */
 export type Checkpoint = {
@@ -18,11 +19,13 @@ export type Checkpoint = {
   readonly config: Json;
   /** By the names that the files give them: in memory (as `parseSafetensors` gives them), or in files. */
   readonly tensors: ReadonlyMap<string, TensorEntry | FileTensor>;
+  /** The path of each tensor's file, where they are in files. */
+  readonly files?: ReadonlyMap<string, string>;
 };
 
 /** How the name of a list of shards ends. */
 export const INDEX = ".index.json";
-const INDEX_LIMIT = 64 * 2 ** 20; // bytes
+const JSON_LIMIT = 64 * 2 ** 20; // bytes
 
 /** Where weights may be, in the order in which transformers looks for them; the first that is there is taken. */
 export const WEIGHTS: readonly string[] = [
@@ -39,30 +42,32 @@ export const WEIGHTS: readonly string[] = [
  * @throws one sentence for files that are not there or not what their names say; `[safetensors] ...`, `[pytorch] ...`
  */
 export async function readCheckpoint(directory: string): Promise<Checkpoint> {
-  const { readFile, stat } = await import("node:fs/promises");
+  const { stat } = await import("node:fs/promises");
   const { join } = await import("node:path");
-  const path = join(directory, "config.json");
-  const text = await readFile(path, "utf8").catch((cause) => {
-    throw new ModelError(
-      `[weights] ${path} cannot be read; name a directory that holds config.json and model.safetensors`,
-      { cause },
-    );
-  });
-  const config = parseObject(text, "config", path);
+  const config = await readConfig(directory);
   for (const name of WEIGHTS) {
     const file = join(directory, name);
     const found = await stat(file).catch(() => undefined);
-    if (!found?.isFile()) continue;
-    if (found.size > INDEX_LIMIT && name.endsWith(".json")) {
-      throw new ModelError(
-        `[weights] ${file} has ${found.size} bytes, too many for an index of files`,
-      );
-    }
-    return { where: directory, config, tensors: (await openWeights(file)).tensors };
+    if (!found) continue;
+    const { tensors, files } = await openWeights(file);
+    return { where: directory, config, tensors, files };
   }
   throw new ModelError(
     `[weights] ${directory} holds none of ${WEIGHTS.join(", ")}; name a directory that holds one of them`,
   );
+}
+
+/**
+ * The config.json of a directory.
+ *
+ * @throws `[config] ...` where it is not there, no regular file, or no JSON object in UTF-8
+ */
+export async function readConfig(directory: string): Promise<Json> {
+  const { join } = await import("node:path");
+  const path = join(directory, "config.json");
+  const remedy = "name a directory that holds config.json and model.safetensors";
+  const text = await readText(path, failAbout("config", path), remedy, JSON_LIMIT);
+  return parseObject(text, "config", path);
 }
 
 /**
@@ -73,8 +78,7 @@ export async function readCheckpoint(directory: string): Promise<Checkpoint> {
  */
 export async function openWeights(path: string): Promise<OpenedWeights> {
   if (!path.endsWith(INDEX)) return openFile(await pathSource(path), path);
-  const { readFile } = await import("node:fs/promises");
   const { dirname, join } = await import("node:path");
-  const text = await readFile(path, "utf8");
+  const text = await readText(path, failAbout("weights", path), "name a readable file", JSON_LIMIT);
   return openShards(text, path, (file) => pathSource(join(dirname(path), file)));
 }

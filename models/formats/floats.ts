@@ -92,3 +92,32 @@ export function encodeBfloat16(values: Float32Array): Uint16Array {
   }
   return encoded;
 }
+
+const RUN = 2 ** 12; // values that are looked at together
+
+/** The bits of the exponent, by how values are kept. */
+const EXPONENT = { f32: 0x7f800000, f16: 0x7c00, bf16: 0x7f80 };
+
+/**
+ * The place of the first value that is NaN or infinite, whose exponent is all ones; -1 where all are finite.
+ *
+ * @param storage what the values are: float32, or the bits of 16-bit ones
+ */
+export function firstNotFinite(
+  values: Float32Array | Uint16Array,
+  storage: keyof typeof EXPONENT,
+): number {
+  const ones = EXPONENT[storage];
+  const { buffer, byteOffset, length } = values;
+  const bits = storage === "f32" ? new Int32Array(buffer, byteOffset, length) : values;
+  const lowest = ones & -ones; // all ones and this one carry into the bit of the sign
+  const sign = ones + lowest;
+  for (let first = 0; first < length; first += RUN) {
+    const end = Math.min(length, first + RUN);
+    let seen = 0;
+    for (let i = first; i < end; i++) seen |= (bits[i] & ones) + lowest;
+    if ((seen & sign) === 0) continue;
+    for (let i = first; i < end; i++) if ((bits[i] & ones) === ones) return i;
+  }
+  return -1;
+}

@@ -110,10 +110,11 @@ class Unpickler {
   /** Heights of the stack; what lies below the last one cannot be reached. */
   readonly #marks: number[] = [];
   readonly #memo = new Map<number, Value>();
-  #at = 0;
+  #at: number;
 
-  constructor(bytes: Uint8Array, host: PickleHost, fail: Fail) {
+  constructor(bytes: Uint8Array, at: number, host: PickleHost, fail: Fail) {
     this.#bytes = bytes;
+    this.#at = at;
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#host = host;
     this.#fail = fail;
@@ -130,11 +131,15 @@ class Unpickler {
     );
   }
 
+  /** Where the next byte stands. */
+  get at(): number {
+    return this.#at;
+  }
+
   #end(): Value {
     const value = this.#pop();
-    if (this.#at !== this.#bytes.length || this.#marks.length > 0 || this.#stack.length > 0) {
-      this.#broken("ends with values or bytes left over");
-    }
+    if (this.#marks.length > 0 || this.#stack.length > 0)
+      this.#broken("ends with values left over");
     return value;
   }
 
@@ -391,7 +396,24 @@ class Unpickler {
  *   need, and for a pickle that is broken or beyond INSTRUCTION_LIMIT
  */
 export function unpickle(bytes: Uint8Array, host: PickleHost, fail: Fail): Value {
-  return new Unpickler(bytes, host, fail).run();
+  const { value, end } = unpickleAt(bytes, 0, host, fail);
+  if (end < bytes.length) {
+    fail(
+      `has a broken pickle (it ends at byte ${end} with bytes left over): download it again, or save it again with torch.save`,
+    );
+  }
+  return value;
+}
+
+/** The value of a pickle that begins at byte `at`, and where it ends; else as `unpickle`. */
+export function unpickleAt(
+  bytes: Uint8Array,
+  at: number,
+  host: PickleHost,
+  fail: Fail,
+): { readonly value: Value; readonly end: number } {
+  const machine = new Unpickler(bytes, at, host, fail);
+  return { value: machine.run(), end: machine.at };
 }
 
 /** What Python calls a value's kind, for messages. */

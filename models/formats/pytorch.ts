@@ -1,13 +1,14 @@
 /**
  * State dicts as torch.save writes them (`pytorch_model.bin`), read without executing anything.
  *
- * The file is a zip archive ROOT/data.pkl, ROOT/version, ROOT/byteorder (since 2.1) and ROOT/data/KEY, one entry of raw
+ * Since PyTorch 1.6 the file is a zip archive ROOT/data.pkl, ROOT/version, ROOT/byteorder (since 2.1) and ROOT/data/KEY, one entry of raw
  * values for each storage. data.pkl maps names to tensors, each a view (offset, shape, strides, in elements) of a
- * storage; tied tensors are views of one.
+ * storage; tied tensors are views of one. What stood in its place before is in pytorch-legacy.ts.
  * Source: torch/serialization.py, torch/_utils.py (_rebuild_*), caffe2/serialize/versions.h.
  */
-import { type Fail, ModelError, printable } from "../errors.ts";
+import { type Fail, failAbout, printable } from "../errors.ts";
 import { Dict, Global, kindOf, Tuple, unpickle, type Value } from "./pickle.ts";
+import { legacyStart, readLegacy } from "./pytorch-legacy.ts";
 import type { FileTensor, SafetensorsDtype } from "./safetensors.ts";
 import type { ByteSource } from "./source.ts";
 import { openZip, type ZipEntry } from "./zip.ts";
@@ -26,9 +27,6 @@ const CHUNK = 8 * 2 ** 20; // bytes
 const RANK_LIMIT = 64;
 const NEWEST_VERSION = 10; // kMaxSupportedFileFormatVersion
 const SAVE_AGAIN = "load it in PyTorch and save model.state_dict() again";
-
-/** The start of a file of before PyTorch 1.6: a pickle of this number. */
-const OLD_MAGIC = [0x80, 0x02, 0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50];
 
 /** dtypes by PyTorch's name, with the class of storages that hold them, where there is one. */
 const DTYPES: readonly [string, SafetensorsDtype, number, string?][] = [
@@ -58,13 +56,25 @@ type Kind = {
   readonly width: number;
 };
 
-/** One entry of the archive, seen as values of one kind, or as bytes (then of no kind). */
+/** The bytes of a storage in the file. */
+type StoredBytes = {
+  readonly size: number;
+  /** Bytes `begin` to `end`, within `size`. */
+  read(begin: number, end: number): Promise<Uint8Array>;
+  /** Checks all bytes against their checksum, where there is one. */
+  check(): Promise<void>;
+};
+
+/** The storage of a key, of a size in bytes, with values of a width. */
+type Find = (key: string, size: number, width: number) => StoredBytes;
+
+/** One storage, seen as values of one kind, or as bytes (then of no kind). */
 class StorageView {
-  readonly entry: ZipEntry;
+  readonly bytes: StoredBytes;
   readonly kind: Kind | undefined;
 
-  constructor(entry: ZipEntry, kind: Kind | undefined) {
-    this.entry = entry;
+  constructor(bytes: StoredBytes, kind: Kind | undefined) {
+    this.bytes = bytes;
     this.kind = kind;
   }
 }
@@ -117,7 +127,7 @@ class TorchTensor implements StoredTensor {
   readonly dtype: SafetensorsDtype;
   readonly shape: readonly number[];
   readonly byteLength: number;
-  readonly #entry: ZipEntry;
+  readonly #bytes: StoredBytes;
   readonly #start: number; // bytes
   readonly #width: number;
   readonly #strides: readonly number[];
@@ -125,7 +135,7 @@ class TorchTensor implements StoredTensor {
   #gathered: Promise<Uint8Array> | undefined;
 
   constructor(
-    entry: ZipEntry,
+    bytes: StoredBytes,
     { dtype, width }: Kind,
     offset: number,
     shape: readonly number[],
@@ -134,7 +144,7 @@ class TorchTensor implements StoredTensor {
     this.dtype = dtype;
     this.shape = shape;
     this.byteLength = product(shape) * width;
-    this.#entry = entry;
+    this.#bytes = bytes;
     this.#start = offset * width;
     this.#width = width;
     this.#strides = strides;
@@ -143,8 +153,8 @@ class TorchTensor implements StoredTensor {
   async read(begin: number, end: number): Promise<Uint8Array> {
     if (this.byteLength === 0) return new Uint8Array(0);
     if (isContiguous(this.shape, this.#strides)) {
-      if (this.byteLength < this.#entry.size) await this.#entry.check();
-      return this.#entry.read(this.#start + begin, this.#start + end);
+      if (this.byteLength < this.#bytes.size) await this.#bytes.check();
+      return this.#bytes.read(this.#start + begin, this.#start + end);
     }
     this.#gathered ??= this.#gather();
     const all = await this.#gathered;
@@ -168,9 +178,9 @@ class TorchTensor implements StoredTensor {
   }
 
   async #gather(): Promise<Uint8Array> {
-    await this.#entry.check();
+    await this.#bytes.check();
     const length = extent(this.shape, this.#strides) * this.#width;
-    const span = await this.#entry.read(this.#start, this.#start + length);
+    const span = await this.#bytes.read(this.#start, this.#start + length);
     return gather(span, this.shape, this.#strides, this.#width);
   }
 }
@@ -178,18 +188,16 @@ class TorchTensor implements StoredTensor {
 const isCount = (value: Value): value is number =>
   typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
 
-/** The functions and names that the pickle of a state dict may use, over the entries of its archive. */
+/** The functions and names that the pickle of a state dict may use, over the storages of its file. */
 class StateDictHost {
   readonly globals = new Map<string, Global>();
   readonly #kinds = new Map<Value, Kind>(); // by dtype or by storage class
   readonly #bytes: Global; // the storage class without a dtype
-  readonly #entries: ReadonlyMap<string, ZipEntry>;
-  readonly #root: string;
+  readonly #find: Find;
   readonly #fail: Fail;
 
-  constructor(entries: ReadonlyMap<string, ZipEntry>, root: string, fail: Fail) {
-    this.#entries = entries;
-    this.#root = root;
+  constructor(find: Find, fail: Fail) {
+    this.#find = find;
     this.#fail = fail;
     for (const [name, dtype, width, storage] of DTYPES) {
       this.#kinds.set(this.#name(`torch.${name}`), { dtype, width });
@@ -224,26 +232,25 @@ class StateDictHost {
     return this.#fail(`describes ${what}, as torch.save never does: ${SAVE_AGAIN}`);
   }
 
-  /** ("storage", class, key, device, count of elements): the bytes of an entry. */
+  /** ("storage", class, key, device, count of elements, and in older files what it is a view of): its bytes. */
   persistent(id: Value): StorageView {
-    const [word, type, key, , count] = id instanceof Tuple ? id.items : [];
+    const [word, type, key, , count, root = null] = id instanceof Tuple ? id.items : [];
     const kind = this.#kinds.get(type);
+    if (root !== null) {
+      this.#fail(`holds a storage that is a part of another one: ${SAVE_AGAIN}`);
+    }
     if (word !== "storage" || typeof key !== "string" || !isCount(count)) {
       return this.#odd("a storage without type, key and size");
     }
     if (!(type instanceof Global) || (type !== this.#bytes && !type.path.endsWith("Storage"))) {
       return this.#odd("a storage of no storage class");
     }
-    const entry = this.#entries.get(`${this.#root}/data/${key}`);
-    if (entry === undefined) {
-      return this.#fail(
-        `has no entry 'data/${printable(key)}' for one of its storages: it is truncated or was repacked, download it again`,
-      );
+    const width = kind?.width ?? 1;
+    const bytes = this.#find(key, count * width, width);
+    if (bytes.size !== count * width) {
+      this.#odd(`${count} values of ${type.path} but holds ${bytes.size} bytes for them`);
     }
-    if (entry.size !== count * (kind?.width ?? 1)) {
-      this.#odd(`${count} values of ${type.path} but holds ${entry.size} bytes for them`);
-    }
-    return new StorageView(entry, kind);
+    return new StorageView(bytes, kind);
   }
 
   #tensor([storage, offset, size, stride]: readonly Value[], dtype: Value, notes: Value) {
@@ -266,7 +273,7 @@ class StateDictHost {
       );
     }
     const shown = `a tensor of shape [${printable(shape.join(", "))}] and strides [${printable(strides.join(", "))}]`;
-    const held = Math.floor(storage.entry.size / kind.width);
+    const held = Math.floor(storage.bytes.size / kind.width);
     if (product(shape) > held) {
       this.#fail(
         `holds ${shown} over a storage of only ${held} values: call contiguous() on it before torch.save`,
@@ -275,26 +282,13 @@ class StateDictHost {
     if (product(shape) > 0 && offset + extent(shape, strides) > held) {
       this.#odd(`${shown} from value ${offset} on, which passes the ${held} values of its storage`);
     }
-    return new TorchTensor(storage.entry, kind, offset, shape, strides);
+    return new TorchTensor(storage.bytes, kind, offset, shape, strides);
   }
 }
 
-const failWith =
-  (name: string): Fail =>
-  (what) => {
-    throw new ModelError(`[pytorch] ${name} ${what}`);
-  };
-
 /** Refuses what is no zip archive, by its first bytes. */
-async function checkStart(source: ByteSource, fail: Fail): Promise<void> {
-  const start = await source.read(0, Math.min(source.size, 64));
-  const begins = (bytes: readonly number[]) => bytes.every((byte, i) => start[i] === byte);
-  if (begins([0x50, 0x4b, 3, 4])) return;
-  if (begins(OLD_MAGIC)) {
-    fail(
-      "is in the format of before PyTorch 1.6: load it in PyTorch with torch.load and write it again with torch.save",
-    );
-  }
+function checkStart(start: Uint8Array, fail: Fail): void {
+  if ([0x50, 0x4b, 3, 4].every((byte, i) => start[i] === byte)) return;
   const text = new TextDecoder("latin1").decode(start);
   if (text.startsWith("version https://git-lfs")) {
     fail("is a Git LFS pointer, not the file itself: run git lfs pull, or download it again");
@@ -374,16 +368,22 @@ function toStateDict(value: Value, fail: Fail): StateDict {
 
 /**
  * The tensors of a file of torch.save. Only its table of contents and its pickle are read; a tensor's bytes are read, and
- * checked against the archive's CRC-32, when they are asked for.
+ * checked against the archive's CRC-32 where the file is one, when they are asked for.
  *
  * @param name what to call the file in errors
- * @throws ModelError `[pytorch] NAME ...` for a file that is truncated, damaged, of the format of before PyTorch 1.6 or of no
+ * @throws ModelError `[pytorch] NAME ...` for a file that is truncated, damaged or of no
  *   torch.save; for a pickle that asks for anything but plain tensors, by name; for contents other than a state dict. Wrong
  *   bytes of a tensor throw where they are read, at the latest with its last piece
  */
 export async function readPytorch(source: ByteSource, name: string): Promise<StateDict> {
-  const fail: Fail = failWith(name);
-  await checkStart(source, fail);
+  const fail: Fail = failAbout("pytorch", name);
+  const begin = await source.read(0, Math.min(source.size, 64));
+  const legacy = legacyStart(begin);
+  if (legacy !== undefined) {
+    const value = await readLegacy(source, legacy, (find) => new StateDictHost(find, fail), fail);
+    return toStateDict(value, fail);
+  }
+  checkStart(begin, fail);
   const entries = await openZip(source, fail);
   const root = findRoot(entries, fail);
   const text = async (file: string) => {
@@ -407,6 +407,9 @@ export async function readPytorch(source: ByteSource, name: string): Promise<Sta
       `has a data.pkl of ${pickle?.size} bytes, the limit is ${PICKLE_LIMIT}: save fewer tensors in one file`,
     );
   }
-  const host = new StateDictHost(entries, root, fail);
+  const host = new StateDictHost((key) => {
+    const missing = `has no entry 'data/${printable(key)}' for one of its storages: it is truncated or was repacked, download it again`;
+    return entries.get(`${root}/data/${key}`) ?? fail(missing);
+  }, fail);
   return toStateDict(unpickle(await pickle.read(0, pickle.size), host, fail), fail);
 }

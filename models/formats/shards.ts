@@ -10,10 +10,13 @@ import { isObject, type Json } from "./json.ts";
 import { readPytorch } from "./pytorch.ts";
 import { type FileTensor, openSafetensors } from "./safetensors.ts";
 import { type ByteSource, reasonOf } from "./source.ts";
+import { withoutMark } from "./text.ts";
 
 /** Tensors of files by name, and what the files say beside them. */
 export type OpenedWeights = {
   readonly tensors: ReadonlyMap<string, FileTensor>;
+  /** The path of each tensor's file. */
+  readonly files: ReadonlyMap<string, string>;
   readonly metadata: Json;
 };
 
@@ -24,8 +27,11 @@ export type OpenedWeights = {
  * @throws `[safetensors] ...` or `[pytorch] ...` for a file that is not what its name says
  */
 export async function openFile(source: ByteSource, name: string): Promise<OpenedWeights> {
-  if (!name.endsWith(".bin")) return openSafetensors(source, name);
-  return { tensors: await readPytorch(source, name), metadata: {} };
+  const { tensors, metadata } = name.endsWith(".bin")
+    ? { tensors: await readPytorch(source, name), metadata: {} }
+    : await openSafetensors(source, name);
+  const files = new Map([...tensors.keys()].map((tensor) => [tensor, name]));
+  return { tensors, files, metadata };
 }
 
 /** Whether a name is that of a file of weights, hidden nowhere, which stays in its folder on any system. */
@@ -36,7 +42,7 @@ const isPlainName = (name: string) =>
 function parseIndex(text: string, fail: Fail): { files: Map<string, string>; metadata: Json } {
   let index: unknown;
   try {
-    index = JSON.parse(text);
+    index = JSON.parse(withoutMark(text));
   } catch {
     fail("is no JSON: download it again");
   }
@@ -115,5 +121,6 @@ export async function openShards(
       );
     }
   }
-  return { tensors, metadata };
+  const paths = new Map([...from].map(([tensor, file]) => [tensor, pathOf(file)]));
+  return { tensors, files: paths, metadata };
 }

@@ -3,6 +3,7 @@
  * machine (Node only). Knows no format.
  */
 import { ModelError } from "../errors.ts";
+import { specialKind } from "./text.ts";
 
 /** A file, or anything like one. */
 export type ByteSource = {
@@ -90,12 +91,15 @@ export async function pathSource(path: string): Promise<ByteSource> {
   const changed = (): never => {
     throw new ModelError(`[source] ${path} was changed while it was used; start again`);
   };
+  // a FIFO would be waited for; Windows has no such flag
+  const flags = fs.constants.O_RDONLY | (fs.constants.O_NONBLOCK ?? 0);
   const open = () => {
-    const file = fs.openSync(path, "r");
+    const file = fs.openSync(path, flags);
     const stat = fs.fstatSync(file, { bigint: true });
-    if (stat.isFile()) return { file, stat };
+    const kind = specialKind(stat);
+    if (kind === undefined) return { file, stat };
     fs.closeSync(file);
-    throw new ModelError("it is no file");
+    throw new ModelError(`it is ${kind}`);
   };
   const reopen = () => {
     try {

@@ -5,7 +5,7 @@
  * (transformers/generation/utils.py, `_beam_search`; logits_process.py for the rules).
  */
 
-import { count, type Field, readFields, real } from "../config.ts";
+import { configError, count, type Field, readFields, real, strayIds, unlike } from "../config.ts";
 import { ModelError } from "../errors.ts";
 import type { Json } from "../formats/json.ts";
 
@@ -32,6 +32,9 @@ const FIELDS = {
   forced_bos_token_id: optional(),
   forced_eos_token_id: optional(),
 };
+
+/** `<s>`, where the file does not say. */
+const BOS = 0;
 
 /** Fields that change what is written and are not computed here, with the values that leave it as it is, beside null. */
 const NEUTRAL: Readonly<Record<string, unknown>> = {
@@ -60,19 +63,33 @@ const NEUTRAL: Readonly<Record<string, unknown>> = {
  */
 export type GenerationConfig = ReturnType<typeof generationConfig>;
 
-/** Throws `[config] ...` with every wrong field, or with those that are not computed here and would count. */
-export function generationConfig(json: Json, where = "generation_config.json") {
+/**
+ * Throws `[config] ...` with every wrong field, every id that is no row of a table of `rows` words, or the fields that are not
+ * computed here and would count.
+ */
+export function generationConfig(
+  json: Json,
+  where = "generation_config.json",
+  rows = Number.POSITIVE_INFINITY,
+) {
   const config = readFields(json, FIELDS, where);
-  const foreign = Object.entries(NEUTRAL).flatMap(([name, neutral]) => {
-    const given = JSON.stringify(json[name] ?? null);
-    return given === "null" || given === JSON.stringify(neutral) ? [] : [`${name} ${given}`];
-  });
+  const stray = strayIds(json, rows);
+  if (stray.length > 0) throw configError(where, stray);
+  const foreign = unlike(json, NEUTRAL);
   if (foreign.length > 0) {
     throw new ModelError(
       `[config] ${where}: ${foreign.join(", ")}: not computed here; take it out of the file to write without it`,
     );
   }
-  return config;
+  // as files of before 2021 ask for it
+  const { force_bos_token_to_be_generated: old, bos_token_id } = json;
+  if (old !== true || config.forced_bos_token_id !== null) return config;
+  const { forced_bos_token_id } = readFields(
+    { forced_bos_token_id: bos_token_id ?? BOS },
+    { forced_bos_token_id: count(0) },
+    where,
+  );
+  return { ...config, forced_bos_token_id };
 }
 
 /** A token and its log-probability. */

@@ -101,21 +101,25 @@ export class TextGenerator {
    *
    * @param texts ids as the encoder reads them, with `<s>` and `</s>`
    * @param options fields of generation_config.json; those left out have the defaults of transformers
-   * @throws `[generate] ...` for a text without ids or longer than the model's positions, for options that do not go
-   *   together, and when the model gives NaN
+   * @throws `[generate] ...` for a text without ids, longer than the model's positions or with an id that is no row of its
+   *   table of words, for options that do not go together, and when the model gives NaN
    */
   async generate(
     texts: readonly (readonly number[])[],
     options: Partial<GenerationConfig> = {},
     onProgress: OnProgress = () => {},
   ): Promise<Generated[][]> {
-    const config = generationConfig(options as Json, "options");
-    const limit = this.#model.positions;
+    const config = generationConfig(options as Json, "options", this.#model.vocabularySize);
+    const { positions: limit, vocabularySize: rows } = this.#model;
     this.#checkOptions(config, limit);
     texts.forEach((ids, i) => {
       check(ids.length > 0, "generate", () => `text ${i} has no tokens; wrap it in <s> and </s>`);
       check(ids.length <= limit, "generate", () => {
         return `text ${i} has ${ids.length} tokens, more than the model's ${limit} positions; shorten it`;
+      });
+      const stray = ids.find((id) => !(id >= 0 && id < rows));
+      check(stray === undefined, "generate", () => {
+        return `text ${i} has the id ${stray}, but the model's table of words has ${rows} rows; use the tokenizer of the same checkpoint`;
       });
     });
     const order = texts.map((_, i) => i).sort((a, b) => texts[a].length - texts[b].length);

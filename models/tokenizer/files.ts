@@ -197,7 +197,7 @@ type Named = {
 };
 
 function namedFamily(files: TokenizerFiles, config: Json, where: string): Named {
-  const model = parseObject(files["config.json"] ?? "{}", "tokenizer", `${where}/config.json`);
+  const model = parseObject(files["config.json"] ?? "{}", "config", `${where}/config.json`);
   for (const [file, { tokenizer_class }] of [
     ["tokenizer_config.json", config],
     ["config.json", model],

@@ -4,7 +4,8 @@
  * A directory may hold `tokenizer.json`, or only the older files: `vocab.txt` or `vocab.json` with `merges.txt`.
  */
 
-import { ModelError } from "../errors.ts";
+import { failAbout, ModelError } from "../errors.ts";
+import { readText } from "../formats/text.ts";
 import { fromByteCharacters, toByteCharacters } from "./bytes.ts";
 import { type Decoder, decoder } from "./decoders.ts";
 import { splitter } from "./exact.ts";
@@ -254,30 +255,14 @@ function stepsOf(entry: unknown): Readonly<Record<string, unknown>>[] {
  * file is not what its name says, or a special token is missing.
  */
 export async function loadTokenizer(directory: string): Promise<Tokenizer> {
-  const { readFile } = await import("node:fs/promises");
+  const { existsSync } = await import("node:fs");
   const { join } = await import("node:path");
   const files: TokenizerFiles = {};
   for (const name of FILE_NAMES) {
-    let bytes: Uint8Array;
-    try {
-      bytes = await readFile(join(directory, name));
-    } catch (cause) {
-      const { code } = cause as { code?: string };
-      if (code === "ENOENT" || code === "ENOTDIR") continue;
-      const reason = cause instanceof Error ? cause.message : String(cause);
-      throw new ModelError(
-        `[tokenizer] ${join(directory, name)} cannot be read (${reason}); make it a readable file`,
-        { cause },
-      );
-    }
-    try {
-      files[name] = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
-    } catch (cause) {
-      throw new ModelError(
-        `[tokenizer] ${join(directory, name)} is not UTF-8; fetch the file again`,
-        { cause },
-      );
-    }
+    const path = join(directory, name);
+    if (!existsSync(path)) continue;
+    const fail = failAbout(name === "config.json" ? "config" : "tokenizer", path);
+    files[name] = await readText(path, fail, "make it a readable file");
   }
   return createTokenizer(files, directory);
 }
@@ -288,7 +273,9 @@ export function createTokenizer(files: TokenizerFiles, where = "these files"): T
 }
 
 /** A tokenizer's `encode` that works once for each text. */
-export function remembering(tokenizer: Tokenizer): (text: string) => readonly number[] {
+export function remembering(
+  tokenizer: Pick<Tokenizer, "encode">,
+): (text: string) => readonly number[] {
   const known = new Map<string, readonly number[]>();
   return (text) => {
     let ids = known.get(text);

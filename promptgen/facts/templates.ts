@@ -12,6 +12,9 @@ import { readRows } from "./rows.ts";
 export const TEMPLATE_SETS = ["LAMA", "LPAQA", "AutoPrompt"] as const;
 export type TemplateSet = (typeof TEMPLATE_SETS)[number];
 
+/** Other spellings of a slot. */
+const SPELLED = { "[X]": /[[({<]\s*x\s*[\])}>]/gi, "[Y]": /[[({<]\s*y\s*[\])}>]/gi };
+
 /**
  * Returns `text` when it holds [X] and [Y] exactly once each, else throws.
  * `where` names its origin in the message.
@@ -23,8 +26,10 @@ export function checkTemplate(text: string, where = "template"): string {
   ] as const) {
     const times = text.split(slot).length - 1;
     if (times !== 1) {
+      const near = text.match(SPELLED[slot])?.find((one) => one !== slot);
+      const meant = times === 0 && near !== undefined ? ` (but ${near})` : "";
       throw new Error(
-        `[${where}] ${JSON.stringify(text)} holds ${slot} ${times === 0 ? "nowhere" : `${times} times`}; ` +
+        `[${where}] ${JSON.stringify(text)} holds ${slot} ${times === 0 ? "nowhere" : `${times} times`}${meant}; ` +
           `write it once, where the ${role} goes`,
       );
     }
@@ -50,7 +55,11 @@ export function fill(template: string, subject: string, object: string): string 
 export async function loadTemplates(root: string, set: TemplateSet): Promise<Map<string, string>> {
   const path = join(root, "relation_metainfo", `${set}_relations.jsonl`);
   const templates = new Map<string, string>();
-  for (const { row, line } of await readRows(path, ["relation", "template"])) {
+  const rows = await readRows(path, ["relation", "template"]);
+  if (rows.length === 0) {
+    throw new Error(`[templates] ${path} holds no templates; write one with its relation a line`);
+  }
+  for (const { row, line } of rows) {
     if (templates.has(row.relation)) {
       throw new Error(
         `[templates] ${path}:${line} repeats relation ${row.relation}; keep one of them`,

@@ -92,12 +92,34 @@ function tableOf({ relations, tokenizer, allowed }: Benchmark, counts: Counts): 
 
 async function readCounts(folder: string): Promise<Counts> {
   const path = join(folder, FILE);
+  let counts: unknown;
   try {
-    return JSON.parse(await readFile(path, "utf8"));
+    counts = JSON.parse(await readFile(path, "utf8"));
   } catch (cause) {
     throw new Error(`[majority] ${path} cannot be read; train it again`, { cause });
   }
+  if (isCounts(counts)) return counts;
+  throw new Error(
+    `[majority] ${path} does not give each relation its objects with their counts; train it again`,
+  );
 }
+
+const isCounts = (value: unknown): value is Counts =>
+  typeof value === "object" &&
+  value !== null &&
+  !Array.isArray(value) &&
+  Object.values(value).every(
+    (own) =>
+      Array.isArray(own) &&
+      own.every(
+        (pair) =>
+          Array.isArray(pair) &&
+          pair.length === 2 &&
+          typeof pair[0] === "string" &&
+          Number.isSafeInteger(pair[1]) &&
+          pair[1] > 0,
+      ),
+  );
 
 export const majority: Method = {
   name: "majority",

@@ -42,6 +42,8 @@ export type Prompter = {
   readonly limit: number;
   /** Fingerprints of what it was made of beside the benchmark, by the option that names it. */
   readonly contents: Readonly<Record<string, string>>;
+  /** Sentences about how that was read. */
+  readonly remarks?: readonly string[];
 
   /** What a question is put into a bucket by; all of a batch have one width. */
   width(asked: Asked): number;

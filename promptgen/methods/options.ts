@@ -11,15 +11,22 @@ type Common = {
   readonly structural?: boolean;
 };
 
-export type NumberOption = Common & {
-  readonly kind: "number";
-  readonly initial: number;
-  /** What suits the embedded world, where that is another value. */
-  readonly world?: number;
+/** Which numbers are taken, both ends included. */
+export type Limits = {
   readonly least: number;
   readonly most?: number;
+  /** In place of `most` where no number is wrong for what it means: more than this is more than can be computed. */
+  readonly ceiling?: number;
   readonly whole?: boolean;
 };
+
+export type NumberOption = Common &
+  Limits & {
+    readonly kind: "number";
+    readonly initial: number;
+    /** What suits the embedded world, where that is another value. */
+    readonly world?: number;
+  };
 
 export type ChoiceOption = Common & {
   readonly kind: "choice";
@@ -78,12 +85,27 @@ export function problemOf(option: Option, value: OptionValue): string | undefine
   if (option.kind !== "number") {
     return typeof value === "string" && value !== "" ? undefined : "name a folder";
   }
-  const { least, most = Number.MAX_SAFE_INTEGER, whole = false } = option;
+  return problemOfNumber(option, value);
+}
+
+/** As `problemOf`, of a number. */
+export function problemOfNumber(limits: Limits, value: unknown): string | undefined {
+  const { least, ceiling = Number.MAX_SAFE_INTEGER, most = ceiling, whole = false } = limits;
   const fits = typeof value === "number" && value >= least && value <= most;
   if (fits && (!whole || Number.isSafeInteger(value))) return undefined;
-  const kind = whole ? "a whole number" : "a number";
-  const range = option.most === undefined ? `of ${least} or more` : `from ${least} to ${most}`;
-  return `give ${kind} ${range}`;
+  const isTooLarge = limits.ceiling !== undefined && typeof value === "number" && value > most;
+  const isSmall = limits.most === undefined && !isTooLarge;
+  const range = isSmall ? `of ${least} or more` : `from ${least} to ${most}`;
+  return `give ${whole ? "a whole number" : "a number"} ${range}`;
+}
+
+/** A decimal number as it was typed; NaN for any other text, and for one that is too small to be held. */
+export function numberIn(text: string): number {
+  const [, digits] = /^[+-]?(\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i.exec(text.trim()) ?? [];
+  if (digits === undefined) return Number.NaN;
+  const value = Number(text);
+  if (value !== 0) return value;
+  return /[1-9]/.test(digits) ? Number.NaN : 0; // never -0
 }
 
 /** Options of every method that is trained by AdamW in the loop; `initial` values are the paper's of that method. */
@@ -104,6 +126,7 @@ export const trainingOptions = (initial: {
       initial: initial.lr,
       ...(initial.world?.lr === undefined ? {} : { world: initial.world.lr }),
       least: 0,
+      ceiling: 100,
     },
     warmup: {
       kind: "number",
@@ -119,6 +142,7 @@ export const trainingOptions = (initial: {
       help: "decoupled decay",
       initial: initial.weightDecay,
       least: 0,
+      ceiling: 100,
     },
     "batch-size": {
       kind: "number",
@@ -126,6 +150,7 @@ export const trainingOptions = (initial: {
       help: "facts a step",
       initial: initial.batchSize,
       least: 1,
+      ceiling: 4096,
       whole: true,
     },
     epochs: {
@@ -135,6 +160,7 @@ export const trainingOptions = (initial: {
       initial: initial.epochs,
       ...(initial.world?.epochs === undefined ? {} : { world: initial.world.epochs }),
       least: 1,
+      ceiling: 10_000,
       whole: true,
     },
   }) satisfies OptionTable;

@@ -16,8 +16,8 @@ import { matmul } from "../../engine/ops/matmul.ts";
 import { sum } from "../../engine/ops/reduce.ts";
 import { reshape } from "../../engine/ops/shape.ts";
 import { state, type Tensor, tensor } from "../../engine/tensor.ts";
-import { writeWhole } from "../../models/formats/files.ts";
 import { openSafetensors, readFloat32 } from "../../models/formats/safetensors.ts";
+import { withSeal, writeSealed } from "../../models/formats/seal.ts";
 import { pathSource } from "../../models/formats/source.ts";
 import { normal } from "../../models/init.ts";
 import type { Training as Dropout } from "../../models/nn.ts";
@@ -74,11 +74,11 @@ export class OptiPromptPrompter implements Prompter {
   #learner: { readonly device: Device; readonly learner: Learner<TrainingBatch> } | undefined;
 
   constructor(benchmark: Benchmark, count: number) {
-    const { reader, tokenizer } = benchmark;
+    const { reader, encode } = benchmark;
     const [, width] = reader.lm.wordEmbeddings.weight.shape;
     this.benchmark = benchmark;
     this.vectors = state(VECTORS, new Float32Array(count * width), [count, width]);
-    this.#period = tokenizer.encode(".")[0];
+    [this.#period] = encode(".");
     this.limit = reader.lm.positions - (count + 4); // [CLS], the mask, the period, [SEP]
     if (this.limit < 1) {
       throw new Error(
@@ -125,7 +125,8 @@ export class OptiPromptPrompter implements Prompter {
   }
 
   async save(device: Device, folder: string): Promise<void> {
-    await writeWhole(join(folder, FILE), streamTensors(device, [this.vectors]));
+    const pieces = streamTensors(device, [this.vectors], withSeal({ format: "pt" }));
+    await writeSealed(join(folder, FILE), pieces);
   }
 
   async restore(device: Device, folder: string): Promise<void> {
@@ -141,7 +142,11 @@ export class OptiPromptPrompter implements Prompter {
         `[optiprompt] ${path} does not hold ${VECTORS} [${this.vectors.shape}]; use the reader and the number of vectors of its run`,
       );
     }
-    device.write(this.vectors, await readFloat32(found));
+    const values = await readFloat32(found);
+    if (!values.every(Number.isFinite)) {
+      throw new Error(`[optiprompt] ${path} holds values that are not finite; train it again`);
+    }
+    device.write(this.vectors, values);
   }
 
   /** Puts the random vectors of a relation in place. */

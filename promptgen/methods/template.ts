@@ -2,11 +2,11 @@
  * Templates written or searched by others: one sentence a relation with [X] for the subject and [Y] for the object, which the
  * reader reads as words. Nothing is trained.
  */
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Device } from "../../engine/device.ts";
 import { type Tensor, tensor } from "../../engine/tensor.ts";
 import { writeWhole } from "../../models/formats/files.ts";
+import { readText } from "../../models/formats/text.ts";
 import type { Benchmark } from "../benchmark.ts";
 import { checkTemplate, fill, loadTemplates, TEMPLATE_SETS } from "../facts/templates.ts";
 import { filledUp, rightPadded } from "../training/padding.ts";
@@ -121,13 +121,15 @@ export function filled(
 
 async function readPrompts(folder: string): Promise<Map<string, string>> {
   const path = join(folder, FILE);
-  const text = await readFile(path, "utf8").catch((cause) => {
-    throw new Error(`[templates] ${path} cannot be read; name the folder of a saved prompter`, {
-      cause,
-    });
-  });
+  const fail = (what: string, cause?: unknown): never => {
+    throw new Error(`[templates] ${path} ${what}`, { cause });
+  };
+  const text = await readText(path, fail, "name the folder of a saved prompter");
   try {
-    const entries = Object.entries(JSON.parse(text) as Record<string, unknown>);
+    const value: unknown = JSON.parse(text);
+    const isTable = typeof value === "object" && value !== null && !Array.isArray(value);
+    if (!isTable) throw new Error("does not give each relation its template");
+    const entries = Object.entries(value);
     return new Map(entries.map(([id, template]) => [id, checkTemplate(String(template), path)]));
   } catch (cause) {
     const why = cause instanceof SyntaxError ? "is not JSON" : String(Object(cause).message);

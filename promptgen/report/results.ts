@@ -10,7 +10,9 @@
  *
  * where None is PromptGen asked with "None" for the subject.
  */
-import { readFile } from "node:fs/promises";
+import { readText } from "../../models/formats/text.ts";
+import type { Split } from "../facts/facts.ts";
+import { type LeftOutCounts, SPLITS } from "../facts/left-out.ts";
 import type { Score, Scores } from "../scores.ts";
 import type { Result } from "./paper-tables.ts";
 
@@ -48,7 +50,13 @@ export type Results = {
   readonly facts: number;
   /** Different prompts for them; null where prompts are not counted. */
   readonly distinctPrompts: number | null;
+  /** Sentences about a training that went wrong; absent where nothing did. */
+  readonly warnings?: readonly string[];
   readonly rows: readonly ResultsRow[];
+  /** Facts of the files that were not asked, by relation, reason and split. */
+  readonly leftOut?: LeftOutCounts;
+  /** What was said about facts and words that were left out. */
+  readonly remarks?: readonly string[];
 };
 
 /** What results are made from. */
@@ -58,16 +66,27 @@ export type ResultsParts = {
   readonly options: Readonly<Record<string, unknown>>;
   readonly best?: Results["best"] | undefined;
   readonly distinctPrompts?: number | null | undefined;
+  readonly warnings?: readonly string[] | undefined;
   readonly rows: readonly {
     readonly row: string;
     readonly alpha?: number | undefined;
     readonly own: Scores;
     readonly fillers?: Readonly<Record<string, Scores>> | undefined;
   }[];
+  readonly leftOut?: LeftOutCounts;
+  readonly remarks?: readonly string[];
 };
 
 /** Throws when `row` is not among the rows, or a row stands there twice. */
-export function resultsOf({ rows, best, distinctPrompts, ...run }: ResultsParts): Results {
+export function resultsOf({
+  rows,
+  best,
+  distinctPrompts,
+  leftOut,
+  remarks,
+  warnings = [],
+  ...run
+}: ResultsParts): Results {
   const made = rows.map(({ row, alpha, own, fillers = {} }): ResultsRow => {
     const asked = Object.entries(fillers).map(([name, scores]) => [name, countsOf(scores)]);
     const weight = alpha === undefined ? {} : { alpha };
@@ -81,7 +100,10 @@ export function resultsOf({ rows, best, distinctPrompts, ...run }: ResultsParts)
     best: best ?? null,
     facts: factsOf(made.find(({ row }) => row === run.row)),
     distinctPrompts: distinctPrompts ?? null,
+    ...(warnings.length > 0 ? { warnings } : {}),
     rows: made,
+    ...(leftOut === undefined ? {} : { leftOut }),
+    ...(remarks === undefined ? {} : { remarks }),
   };
   const wrong = inconsistency(results);
   if (wrong)
@@ -104,15 +126,10 @@ export function tableResults({ rows }: Results): Result[] {
  * @throws one sentence with the file, the key and the remedy
  */
 export async function readResults(path: string): Promise<Results> {
-  let text: string;
-  try {
-    text = await readFile(path, "utf8");
-  } catch (cause) {
-    throw new Error(
-      `[results] ${path} cannot be read; name the results.json of a run that has ended`,
-      { cause },
-    );
-  }
+  const fail = (what: string, cause?: unknown): never => {
+    throw new Error(`[results] ${path} ${what}`, { cause });
+  };
+  const text = await readText(path, fail, "name the results.json of a run that has ended");
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -247,6 +264,20 @@ function resultsRow(value: unknown, key: string): ResultsRow {
   };
 }
 
+const leftOutCounts = (value: unknown): LeftOutCounts =>
+  named(value, "leftOut", (reasons, key) =>
+    named(reasons, key, (splits, at) => {
+      const found = fields(splits, at, SPLITS);
+      const of = (split: Split) => count(found[split], `${at}.${split}`);
+      return { train: of("train"), dev: of("dev"), test: of("test") };
+    }),
+  );
+
+function sentences(value: unknown): string[] {
+  if (!Array.isArray(value)) throw unexpected("remarks", value, "a list");
+  return value.map((one: unknown, i) => string(one, `remarks[${i}]`));
+}
+
 function parsed(value: unknown): Results {
   const { version } = object(value, WHOLE);
   if (version === undefined) return fromUnversioned(value);
@@ -254,9 +285,12 @@ function parsed(value: unknown): Results {
     const what = `is ${show(version)} and only ${RESULTS_VERSION} is known here`;
     throw new WrongKey("version", what, "read it with the release that wrote it");
   }
-  const found = fields(value, WHOLE, KEYS);
+  const found = fields(value, WHOLE, KEYS, ["warnings", "leftOut", "remarks"]);
   if (!Array.isArray(found.rows)) throw unexpected("rows", found.rows, "a list");
-  const { distinctPrompts } = found;
+  const { distinctPrompts, warnings } = found;
+  if (warnings !== undefined && !Array.isArray(warnings)) {
+    throw unexpected("warnings", warnings, "a list");
+  }
   const results: Results = {
     version: RESULTS_VERSION,
     method: string(found.method, "method"),
@@ -265,7 +299,10 @@ function parsed(value: unknown): Results {
     best: best(found.best),
     facts: count(found.facts, "facts"),
     distinctPrompts: distinctPrompts === null ? null : count(distinctPrompts, "distinctPrompts"),
+    ...(warnings && { warnings: warnings.map((one, i) => string(one, `warnings[${i}]`)) }),
     rows: found.rows.map((row: unknown, i) => resultsRow(row, `rows[${i}]`)),
+    ...(found.leftOut === undefined ? {} : { leftOut: leftOutCounts(found.leftOut) }),
+    ...(found.remarks === undefined ? {} : { remarks: sentences(found.remarks) }),
   };
   const wrong = inconsistency(results);
   if (wrong) throw new WrongKey(wrong.key, wrong.what);

@@ -1,6 +1,9 @@
 /** Short names of contents, by which a run notices that it goes on with other ones. */
 import { createHash, type Hash } from "node:crypto";
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
 import type { Checkpoint } from "../../models/formats/checkpoint.ts";
+import { tokenizerFiles } from "../../models/tokenizer/files.ts";
 
 const PIECE = 8 * 2 ** 20; // bytes
 
@@ -8,6 +11,28 @@ const PIECE = 8 * 2 ** 20; // bytes
 const short = (hash: Hash): string => hash.digest("hex").slice(0, 16);
 
 export const textFingerprint = (text: string): string => short(createHash("sha256").update(text));
+
+/** Of the files that make the tokenizer of a directory: their names and all bytes. */
+export async function tokenizerFingerprint(directory: string): Promise<string> {
+  const names = tokenizerFiles(new Set(await readdir(directory))) ?? [];
+  const hash = createHash("sha256");
+  for (const name of names.toSorted()) {
+    const bytes = await readFile(join(directory, name));
+    hash.update(JSON.stringify([name, bytes.length])).update(bytes);
+  }
+  return short(hash);
+}
+
+/** Of a model with its tokenizer: both fingerprints, a point between them. A run of before tokenizers had one has the first alone. */
+export const modelFingerprint = async (
+  checkpoint: Checkpoint,
+  directory: string,
+): Promise<string> =>
+  `${await checkpointFingerprint(checkpoint)}.${await tokenizerFingerprint(directory)}`;
+
+/** The two of a `modelFingerprint`; the second may be missing. */
+export const partsOf = (fingerprint: string): readonly (string | undefined)[] =>
+  fingerprint.split(".");
 
 /**
  * Of config.json and every tensor: name, dtype, shape and all bytes, in the order of the names, however the files divide

@@ -117,7 +117,12 @@ export class NotFiniteError extends Error {
   readonly step: number;
   readonly term: string;
   constructor(step: number, term: string, what: string) {
-    super(`[train] step ${step}: ${what}; try a smaller --lr`);
+    // the rate of a step counts only in the steps behind it
+    const remedy =
+      step === 1
+        ? "nothing was trained before it, so the models' files or the facts are the cause"
+        : "try a smaller --lr";
+    super(`[train] step ${step}: ${what}; ${remedy}`);
     this.step = step;
     this.term = term;
   }
@@ -210,9 +215,13 @@ class Loop<Item, Batch> {
     const { epochs, evaluationsPerEpoch } = settings;
     this.#learner = options.learner ?? new Learner(device, problem, settings);
     const starts = [0];
+    let items: readonly Item[] | undefined;
+    let steps = 0;
     const evaluations = new Set<number>([0]);
     for (let epoch = 0; epoch < epochs; epoch++) {
-      const steps = this.#count(epoch);
+      const own = problem.items(epoch);
+      if (own !== items) steps = this.#count(own); // the same list makes as many batches
+      items = own;
       for (let k = 1; k <= evaluationsPerEpoch; k++) {
         evaluations.add(starts[epoch] + Math.ceil((k * steps) / evaluationsPerEpoch));
       }
@@ -252,10 +261,10 @@ class Loop<Item, Batch> {
     return { step: p.step, steps: total, finished: !stopped, best: p.best ?? undefined };
   }
 
-  #count(epoch: number): number {
+  #count(items: readonly Item[]): number {
     const { problem, settings } = this.#o;
     const width = (item: Item) => problem.width(item);
-    return groups(problem.items(epoch), width, problem.buckets, settings.batchSize).length;
+    return groups(items, width, problem.buckets, settings.batchSize).length;
   }
 
   /** The batch after `step` steps. */
@@ -365,7 +374,8 @@ class Loop<Item, Batch> {
     if (!folder) return;
     const { step } = this.#progress;
     const rng = [...seedWords(settings.seed), step, 0];
-    const state = { ...this.#progress, rng, identity } as unknown as JsonObject;
+    const steps = this.#starts[settings.epochs];
+    const state = { ...this.#progress, steps, rng, identity } as unknown as JsonObject;
     await folder.saveLast(device, this.#states(), state);
   }
 
@@ -388,15 +398,44 @@ class Loop<Item, Batch> {
         `[resume] ${folder.last} does not fit the model (${wrong.length} tensors, ${name}); resume with the model it was started with`,
       );
     }
+    const progress = this.#checked(folder, state);
     for (const t of states) {
       const held = tensors.get(stateName(t));
       if (!held) continue;
-      this.#o.device.write(t, await readFloat32(held));
+      const values = await readFloat32(held);
+      if (!values.every(Number.isFinite)) {
+        throw new Error(
+          `[resume] ${folder.last}: ${stateName(t)} holds values that are not finite; start another run`,
+        );
+      }
+      this.#o.device.write(t, values);
       await this.#o.device.synchronize(); // what is on its way takes memory too
     }
-    const saved = state as unknown as Progress;
-    const { step, epoch, position, evaluated, best, window } = saved;
-    this.#progress = { step, epoch, position, evaluated, best, window };
-    await folder.cutLog(evaluated);
+    this.#progress = progress;
+    await folder.cutLog(progress.evaluated);
+  }
+
+  /** The progress that a checkpoint's metadata tell; throws for what no run of this problem can have. */
+  #checked(folder: RunFolder, state: JsonObject): Progress {
+    const { step, epoch, position, evaluated, best, window } = Object(state);
+    const total = this.#starts[this.#starts.length - 1];
+    const within = (value: unknown, least: number, most: number): boolean =>
+      Number.isSafeInteger(value) && Number(value) >= least && Number(value) <= most;
+    const { steps, sums, norm, largestNorm } = Object(window);
+    const isSum = (value: unknown) => typeof value === "number" && Number.isFinite(value);
+    const fits =
+      within(step, 0, total) &&
+      within(epoch, 0, this.#starts.length - 2) &&
+      this.#starts[epoch] + position === step &&
+      within(evaluated, -1, step) &&
+      (best === null || (within(Object(best).step, 0, step) && isSum(Object(best).score))) &&
+      within(steps, 0, step) &&
+      Array.isArray(sums) &&
+      sums.length === this.#names.length &&
+      [...sums, norm, largestNorm].every(isSum);
+    if (fits) return { step, epoch, position, evaluated, best, window };
+    throw new Error(
+      `[resume] ${folder.last} says that the run stands where it cannot stand (step ${JSON.stringify(step)} of ${total}); start another run`,
+    );
   }
 }

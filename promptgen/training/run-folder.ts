@@ -5,16 +5,19 @@
  *     last.safetensors    weights, AdamW moments (NAME.exp_avg, NAME.exp_avg_sq) and, as metadata, where the run stands
  *     best/               the best weights as a model directory (config.json, model.safetensors, tokenizer)
  *     log.jsonl           one line an evaluation
+ *     .lock               the process that writes here, see lock.ts
  *
- * A file is written beside its place, flushed to the disk and renamed, so that a reader finds the old one or the new one, whole.
+ * A file is written beside its place, flushed to the disk and renamed, so that a reader finds the old one or the new one, whole. The
+ * safetensors files hold a checksum of all that is in them (see models/formats/seal.ts); those of before there was one have none.
  */
 import { existsSync } from "node:fs";
-import { mkdir, open, readdir, readFile, rm } from "node:fs/promises";
+import { open, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Device } from "../../engine/device.ts";
 import type { Tensor } from "../../engine/tensor.ts";
-import { writeWhole } from "../../models/formats/files.ts";
+import { makeFolder, writeWhole } from "../../models/formats/files.ts";
 import { type FileTensor, openSafetensors } from "../../models/formats/safetensors.ts";
+import { checkSeal, withSeal, writeSealed } from "../../models/formats/seal.ts";
 import { pathSource } from "../../models/formats/source.ts";
 import { streamTensors } from "../../models/save.ts";
 
@@ -57,7 +60,7 @@ export class RunFolder {
 
   /** Makes the folder, removes what a killed process left half written, and writes run.json. */
   async begin(configuration: JsonObject): Promise<void> {
-    await mkdir(this.path, { recursive: true });
+    await makeFolder(this.path);
     await this.tidy();
     await this.writeJson("run.json", configuration);
   }
@@ -103,8 +106,30 @@ export class RunFolder {
 
   /** Writes tensors as they are on the device, and where the run stands. */
   async saveLast(device: Device, tensors: readonly Tensor[], state: JsonObject): Promise<void> {
-    const metadata = { format: "pt", [STATE]: JSON.stringify(state) };
-    await writeWhole(this.last, streamTensors(device, tensors, metadata));
+    const metadata = withSeal({ format: "pt", [STATE]: JSON.stringify(state) });
+    await writeSealed(this.last, streamTensors(device, tensors, metadata)).catch((cause) => {
+      if (!existsSync(this.last)) throw cause;
+      const why = cause instanceof Error ? cause.message : String(cause);
+      throw new Error(`${why}; the checkpoint before it is whole`, { cause });
+    });
+  }
+
+  /**
+   * Checks what a run goes on from, or is asked with; gives sentences about files that hold nothing to check them by.
+   * @throws one sentence for a file that is not what was written
+   */
+  async check(): Promise<string[]> {
+    const best = existsSync(this.best) ? await readdir(this.best) : [];
+    const files = best.filter((name) => name.endsWith(".safetensors") && !name.startsWith("."));
+    const found: string[] = [];
+    for (const path of [
+      ...(existsSync(this.last) ? [this.last] : []),
+      ...files.map((name) => join(this.best, name)),
+    ]) {
+      const isChecked = await checkSeal(path, "start another run");
+      if (!isChecked) found.push(`${path} holds no checksum, so there is none to check`);
+    }
+    return found;
   }
 
   /** Throws for a run without a checkpoint and for a damaged one. */
@@ -120,7 +145,14 @@ export class RunFolder {
     if (text === undefined) {
       throw new Error(`[resume] ${this.last} does not say where the run stands; start it again`);
     }
-    return { tensors, state: JSON.parse(text) };
+    try {
+      return { tensors, state: JSON.parse(text) };
+    } catch (cause) {
+      throw new Error(
+        `[resume] ${this.last} says where the run stands in words that are not JSON; start another run`,
+        { cause },
+      );
+    }
   }
 
   /** The rows of the log; a last line that was cut off is left out. */
@@ -128,7 +160,18 @@ export class RunFolder {
     if (!existsSync(this.log)) return [];
     const lines = (await readFile(this.log, "utf8")).split("\n");
     lines.pop(); // what follows the last line end: nothing, or half a line
-    return lines.map((line) => JSON.parse(line));
+    return lines.map((line, i) => {
+      let row: unknown;
+      try {
+        row = JSON.parse(line);
+      } catch {
+        row = undefined;
+      }
+      if (Number.isSafeInteger(Object(row).step)) return row as LogRow;
+      throw new Error(
+        `[log] ${this.log}:${i + 1} is no evaluation of a run; remove the line, or start another run`,
+      );
+    });
   }
 
   /** Keeps the rows up to `step`: those that a resumed run will not write again. */
@@ -139,12 +182,20 @@ export class RunFolder {
   }
 
   async appendLog(row: LogRow): Promise<void> {
-    await mkdir(this.path, { recursive: true });
-    const file = await open(this.log, "a");
+    await makeFolder(this.path);
     try {
-      await file.writeFile(`${JSON.stringify(row)}\n`);
-    } finally {
-      await file.close();
+      const file = await open(this.log, "a");
+      try {
+        await file.writeFile(`${JSON.stringify(row)}\n`);
+      } finally {
+        await file.close();
+      }
+    } catch (cause) {
+      const { code } = Object(cause);
+      throw new Error(
+        `[log] ${this.log} cannot be written (${code}); check the folder and the space left`,
+        { cause },
+      );
     }
   }
 }

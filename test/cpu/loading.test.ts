@@ -20,6 +20,8 @@ const folder = mkdtempSync(join(tmpdir(), "loading-"));
 test.after(() => rmSync(folder, { recursive: true }));
 const open = (): Promise<Device> => openDevice({ device: "cpu", threads: 2 });
 
+const base = { prefix: "x", parts: [] };
+
 /** Values of which each element tells its place. */
 const counted = (n: number, from: number) => Float32Array.from({ length: n }, (_, i) => from + i);
 
@@ -34,7 +36,7 @@ test("a file's tensors of several pieces arrive byte for byte, and so do those t
   writeFileSync(join(folder, "model.safetensors"), serializeSafetensors(all));
   writeFileSync(join(folder, "config.json"), "{}");
   const checkpoint = await readCheckpoint(folder);
-  const names = { base: { prefix: "x", parts: [] }, tied: {}, spellings: {}, unread: [] };
+  const names = { base, parts: ["a", "long", "b", "double"], tied: {}, spellings: {}, unread: [] };
   const w = Weights.from(checkpoint, names);
   const states = {
     a: w.buffer("a", shapes.a),
@@ -71,7 +73,7 @@ test("half-precision values of an odd number, the last of their file", async () 
     join(folder, "model.safetensors"),
     serializeSafetensors(new Map([["w.weight", entry]])),
   );
-  const names = { base: { prefix: "x", parts: [] }, tied: {}, spellings: {}, unread: [] };
+  const names = { base, parts: ["w"], tied: {}, spellings: {}, unread: [] };
   const w = Weights.from(await readCheckpoint(folder), names, "f16");
   const { weight } = w.embedding("w", 3, 5);
   const [got] = await read(await open(), [embedding(weight, tensor(Uint32Array.of(2, 0)))]);

@@ -4,9 +4,19 @@ import * as assert from "uvu/assert";
 import { compile } from "../../engine/compile.ts";
 import { grad } from "../../engine/grad.ts";
 import { openDevice } from "../../engine/open.ts";
-import { exp, gelu, log, sigmoid, tanh } from "../../engine/ops/elementwise.ts";
+import {
+  exp,
+  gelu,
+  geluTanh,
+  log,
+  relu,
+  sigmoid,
+  silu,
+  tanh,
+} from "../../engine/ops/elementwise.ts";
 import { sum } from "../../engine/ops/reduce.ts";
 import { type Tensor, tensor } from "../../engine/tensor.ts";
+import { bell, erfc, share } from "../normal.ts";
 
 const builds = ["relaxed", "plain"] as const;
 const devices = await Promise.all(
@@ -28,30 +38,6 @@ function ulp(value: number): number {
   else if (2 ** (power + 1) <= size) power++;
   return 2 ** (power - 23);
 }
-
-/** 1 - erf(z) for z >= 0, to about 1e-15 of itself. */
-function erfc(z: number): number {
-  const bell = Math.exp(-z * z);
-  if (z < 2) {
-    // erf(z) = 2 / sqrt(pi) exp(-z^2) (z + 2 z^3 / 3 + 4 z^5 / 15 + ...): nothing cancels
-    let term = z;
-    let total = z;
-    for (let k = 1; term > total * 1e-18; k++) {
-      term *= (2 * z * z) / (2 * k + 1);
-      total += term;
-    }
-    return 1 - (2 / Math.sqrt(Math.PI)) * bell * total;
-  }
-  // exp(-z^2) / sqrt(pi) / (z + 1/2 / (z + 2/2 / (z + 3/2 / ...)))
-  let fraction = z;
-  for (let k = 120; k > 0; k--) fraction = z + k / 2 / fraction;
-  return bell / Math.sqrt(Math.PI) / fraction;
-}
-
-/** The normal distribution's share below x. */
-const share = (x: number): number =>
-  x < 0 ? erfc(-x / Math.SQRT2) / 2 : 1 - erfc(x / Math.SQRT2) / 2;
-const bell = (x: number): number => Math.exp((-x * x) / 2) / Math.sqrt(2 * Math.PI);
 
 test("the references themselves", () => {
   // values of erfc from Abramowitz and Stegun, table 7.1, and from its expansion for large z
@@ -173,6 +159,37 @@ test("the gradient of gelu", async () => {
   ]);
 });
 
+test("silu and its gradient", async () => {
+  // below -87 e^-x is infinite in f32
+  const xs = grid(-87, 20).filter((x) => x > -87);
+  const reference = (x: number) => x / (1 + Math.exp(-x));
+  await compare(silu, reference, xs, [{ judge: inUlps, most: both(2.4) }]);
+  const slope = (x: Tensor) => grad(sum(silu(x)), [x])[0];
+  const slopeOf = (x: number) => {
+    const s = 1 / (1 + Math.exp(-x));
+    return s + (x * s) / (1 + Math.exp(x));
+  };
+  await compare(slope, slopeOf, xs, [{ judge: absolute, most: both(2.2e-7) }]);
+});
+
+test("the tanh approximation of gelu and its gradient", async () => {
+  const xs = grid(-9.9, 12).filter((x) => x > -9.9);
+  const gate = (x: number) => 2 * Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3);
+  const reference = (x: number) => x / (1 + Math.exp(-gate(x)));
+  await compare(geluTanh, reference, xs, [
+    { judge: relative, most: both(1.4e-5) },
+    { judge: absolute, most: both(5.4e-7), where: (x) => Math.abs(x) <= 8 },
+  ]);
+  const slope = (x: Tensor) => grad(sum(geluTanh(x)), [x])[0];
+  const slopeOf = (x: number) => {
+    if (x > 1e3) return 1;
+    const s = 1 / (1 + Math.exp(-gate(x)));
+    const dz = 2 * Math.sqrt(2 / Math.PI) * (1 + 3 * 0.044715 * x * x);
+    return s + (x * s * dz) / (1 + Math.exp(gate(x)));
+  };
+  await compare(slope, slopeOf, xs, [{ judge: absolute, most: both(2.6e-7) }]);
+});
+
 test("NaN stays NaN; infinities have their limits", async () => {
   const xs = Float32Array.of(Number.NaN, Infinity, -Infinity, 1, Number.NaN);
   const limits: [(x: Tensor) => Tensor, number, number | undefined][] = [
@@ -181,6 +198,9 @@ test("NaN stays NaN; infinities have their limits", async () => {
     [tanh, 1, -1],
     [sigmoid, 1, 0],
     [gelu, Infinity, undefined],
+    [relu, Infinity, 0],
+    [geluTanh, Infinity, 0],
+    [silu, Infinity, 0],
   ];
   for (const { simd, device } of devices) {
     for (const [f, above, below] of limits) {

@@ -40,6 +40,44 @@ test("a chain shares two slots, whatever its length", () => {
   assert.is(makePlan([y], [], [x]).slots.length, 2);
 });
 
+test("plans that grow and plans that shrink share slots as large as either needs", () => {
+  const x = input([3000]);
+  const sizes = [1000, 200, 3000, 50, 700];
+  const chain = (order: readonly number[]): Plan => {
+    const parts = order.map((n) => mul(slice(x, 0, 0, n), 2)); // all alive until the end
+    const sums = parts.map((part) => sum(part));
+    return makePlan(
+      [
+        concat(
+          [...sums, ...parts].map((t) => reshape(t, [-1])),
+          0,
+        ),
+      ],
+      [],
+      [x],
+    );
+  };
+  const [one, other] = [chain(sizes), chain([...sizes].reverse())];
+  const total = (slots: readonly number[]): number => slots.reduce((all, bytes) => all + bytes, 0);
+  const shared = one.slots.map((bytes, i) => Math.max(bytes, other.slots[i] ?? 0));
+  assert.is(total(shared), Math.max(total(one.slots), total(other.slots)));
+  for (const { slots, launches } of [one, other]) {
+    assert.equal(
+      slots,
+      [...slots].sort((a, b) => b - a),
+    );
+    for (const l of launches) {
+      for (const r of [...l.inputs, ...l.outputs]) {
+        if (r?.memory.kind !== "slot") continue;
+        assert.ok(
+          r.byteOffset + r.byteLength <= slots[r.memory.index],
+          "the operand fits its slot",
+        );
+      }
+    }
+  }
+});
+
 test("producers write straight into the stack that is made of them", () => {
   const x = input([1, 64]);
   const rows = [1, 2, 3].map((i) => mul(x, i));

@@ -48,6 +48,9 @@ export class ModelGolden {
   constructor(folder: string) {
     this.#tensors = parseSafetensors(bytesOf(`${folder}/golden.safetensors`), folder).tensors;
   }
+  has(name: string): boolean {
+    return this.#tensors.has(name);
+  }
   shape(name: string): readonly number[] {
     return this.#entry(name).shape;
   }

@@ -94,12 +94,12 @@ test("every wrong field of config.json is reported", () => {
   const message = bertError(() => {}, {
     hidden_size: 32.5,
     num_attention_heads: undefined,
-    hidden_act: "relu",
+    hidden_act: "gelu_fast",
   });
   assert.is(
     message,
     "[config] bert/config.json: hidden_size is 32.5 where a whole number of 1 or more is expected; " +
-      'num_attention_heads is missing; hidden_act is "relu" where "gelu", the one that is supported, is expected: ' +
+      'num_attention_heads is missing; hidden_act is "gelu_fast" where "relu", "gelu", "gelu_new", "gelu_pytorch_tanh", "silu", "swish" or "tanh" is expected: ' +
       "use a config.json of the model that it names",
   );
   assert.match(
@@ -240,7 +240,7 @@ test("a directory without a checkpoint", async () => {
   };
   assert.match(
     await failure(),
-    `[weights] ${join(directory, "config.json")} cannot be read; name a directory that holds config.json and model.safetensors`,
+    `[config] ${join(directory, "config.json")} does not exist; name a directory that holds config.json and model.safetensors`,
   );
   writeFileSync(join(directory, "config.json"), "{");
   writeFileSync(join(directory, "model.safetensors"), new Uint8Array(4));

@@ -1,4 +1,6 @@
 import { embedding } from "../../engine/ops/embedding.ts";
 import { opcheck } from "../opcheck.ts";
 
-opcheck("embedding", ([table, ids, inverse]) => embedding(table, ids, inverse ? { inverse } : {}));
+type Attrs = { readonly unique?: boolean };
+
+opcheck<Attrs>("embedding", ([table, ids], attrs) => embedding(table, ids, attrs));

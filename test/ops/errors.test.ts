@@ -75,7 +75,7 @@ const mistakes: [what: string, run: () => unknown, message: string][] = [
   [
     "cast to storage",
     () => e.cast(f32(2), "bf16"),
-    "[cast] bf16 is a storage format; cast to f32, i32 or u32",
+    "[cast] bf16 is not computed with; cast to f32, i32 or u32",
   ],
   [
     "cast of half",
@@ -169,9 +169,14 @@ const mistakes: [what: string, run: () => unknown, message: string][] = [
     "[embedding] the ids Tensor(constant, f32[2]) must be u32; use cast()",
   ],
   [
-    "inverse",
-    () => embedding(f32(9, 3), u32(2), { inverse: u32(2) }),
-    "[embedding] the inverse Tensor(constant, u32[2]) must be u32[9], one entry for each row of the table",
+    "repeated ids",
+    () => embedding(f32(9, 3), u32(2), { unique: true }),
+    "[embedding] unique ids must not repeat, but 0 does",
+  ],
+  [
+    "computed ids",
+    () => embedding(f32(9, 3), e.cast(f32(2), "u32"), { unique: true }),
+    "[embedding] unique ids must be a constant, got Tensor(cast, u32[2])",
   ],
   [
     "probability",
@@ -203,7 +208,7 @@ const mistakes: [what: string, run: () => unknown, message: string][] = [
   [
     "fill",
     () => full([2], 1, "f16" satisfies DType),
-    "[fill] f16 is a storage format; fill f32, i32 or u32",
+    "[fill] f16 is not computed with; fill f32, i32 or u32",
   ],
 ];
 

@@ -2,11 +2,15 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { adamw, gradNorm } from "../../engine/ops/adamw.ts";
-import { attention } from "../../engine/ops/attention.ts";
+import { attention, type Layout } from "../../engine/ops/attention.ts";
 import { crossEntropy } from "../../engine/ops/cross-entropy.ts";
+import { dropout } from "../../engine/ops/dropout.ts";
+import type { Activation } from "../../engine/ops/elementwise.ts";
 import { layerNorm } from "../../engine/ops/layernorm.ts";
 import { linear, matmul } from "../../engine/ops/matmul.ts";
+import { sum } from "../../engine/ops/reduce.ts";
 import { softmax } from "../../engine/ops/softmax.ts";
+import { AdamW } from "../../engine/optim.ts";
 import { type Tensor, tensor } from "../../engine/tensor.ts";
 
 const f32 = (...shape: number[]): Tensor =>
@@ -17,9 +21,12 @@ const half = (...shape: number[]): Tensor =>
   tensor(new Uint16Array(shape.reduce((a, b) => a * b, 1)), shape, "f16");
 
 const heads = { heads: 2, scale: 1 };
+const withDropout = (p: number, rng: Tensor): Tensor =>
+  attention(f32(2, 3, 8), f32(2, 3, 8), f32(2, 3, 8), undefined, { ...heads, dropout: { p, rng } });
 const adam = { beta1: 0.9, beta2: 0.999, eps: 1e-8, weightDecay: 0 };
 
-const mistakes: [what: string, run: () => unknown, message: string][] = [
+type Mistake = [what: string, run: () => unknown, message: string];
+const mistakes: Mistake[] = [
   [
     "softmax of integers",
     () => softmax(u32(2, 3)),
@@ -97,6 +104,16 @@ const mistakes: [what: string, run: () => unknown, message: string][] = [
     "[attention] the mask Tensor(constant, u32[2, 3]) must be u32[2, 4] or u32[2, 3, 4]",
   ],
   [
+    "rate of attention's dropout",
+    () => withDropout(1, u32(4)),
+    "[attention] p = 1 is not a probability in [0, 1)",
+  ],
+  [
+    "random state of attention's dropout",
+    () => withDropout(0.1, u32(3)),
+    "[attention] the random state Tensor(constant, u32[3]) must be u32[4]: seed low, seed high, step, micro-step",
+  ],
+  [
     "gradient of another shape",
     () => adamw(f32(2), f32(2), f32(2), f32(3), f32(8), f32(4), adam),
     "[adamw] Tensor(constant, f32[3]) must be f32[2], as the parameter",
@@ -111,6 +128,92 @@ const mistakes: [what: string, run: () => unknown, message: string][] = [
     () => gradNorm([f32(2)], [], -1),
     "[gradNorm] the largest norm -1 must not be negative",
   ],
+  ...["swish", "gelu_new", "", "toString", 1].map(
+    (activation): Mistake => [
+      `activation ${activation}`,
+      () => linear(f32(2, 3), f32(4, 3), undefined, { activation: activation as Activation }),
+      `[linear] the activation ${JSON.stringify(activation)} is unknown; use one of relu, gelu, geluTanh, silu, tanh`,
+    ],
+  ),
+  ...[Number.NaN, 0, -1e-5, Infinity, 1e-50, 1e39].map(
+    (eps): Mistake => [
+      `eps ${eps}`,
+      () => layerNorm(f32(2, 3), f32(3), f32(3), eps),
+      `[layerNorm] eps = ${eps} is no positive number that f32 holds; use the checkpoint's, often 1e-5 or 1e-12`,
+    ],
+  ),
+  ...[Number.NaN, 1.5, 1, -0.1, Infinity].map(
+    (p): Mistake => [
+      `dropout ${p}`,
+      () => dropout(f32(2), p, u32(4)),
+      `[dropout] p = ${p} is not a probability in [0, 1)`,
+    ],
+  ),
+  ...[0, -2, 0.5, Number.NaN, Infinity].map(
+    (count): Mistake => [
+      `${count} heads`,
+      () =>
+        attention(f32(2, 3, 8), f32(2, 3, 8), f32(2, 3, 8), undefined, { heads: count, scale: 1 }),
+      `[attention] heads = ${count} must be a whole number of 1 or more`,
+    ],
+  ),
+  ...["bdt", "TBD"].map(
+    (layout): Mistake => [
+      `layout ${layout}`,
+      () => {
+        const x = f32(2, 2, 8);
+        return attention(x, x, x, undefined, { ...heads, keyLayout: layout as Layout });
+      },
+      `[attention] the layout "${layout}" is unknown; use "btd" or "tbd"`,
+    ],
+  ),
+  ...["no", 0, null].flatMap((value): Mistake[] => {
+    const flag = value as unknown as boolean;
+    const x = f32(2, 2, 8);
+    return [
+      [
+        `transA ${value}`,
+        () => matmul(f32(2, 2), f32(2, 2), { transA: flag }),
+        `[matmul] transA is ${value}; use true or false`,
+      ],
+      [
+        `transB ${value}`,
+        () => matmul(f32(2, 2), f32(2, 2), { transB: flag }),
+        `[matmul] transB is ${value}; use true or false`,
+      ],
+      [
+        `causal ${value}`,
+        () => attention(x, x, x, undefined, { ...heads, causal: flag }),
+        `[attention] causal is ${value}; use true or false`,
+      ],
+      [
+        `keepdims ${value}`,
+        () => sum(x, 0, { keepdims: flag }),
+        `[sum] keepdims is ${value}; use true or false`,
+      ],
+    ];
+  }),
+  ...[Number.NaN, 1, -0.1].map(
+    (beta2): Mistake => [
+      `beta ${beta2}`,
+      () => adamw(f32(2), f32(2), f32(2), f32(2), f32(8), f32(4), { ...adam, beta2 }),
+      `[adamw] the beta ${beta2} is not in [0, 1)`,
+    ],
+  ),
+  ...[Number.NaN, -1, Infinity].map(
+    (eps): Mistake => [
+      `epsilon ${eps} of AdamW`,
+      () => adamw(f32(2), f32(2), f32(2), f32(2), f32(8), f32(4), { ...adam, eps }),
+      `[adamw] eps = ${eps} must be 0 or more`,
+    ],
+  ),
+  ...[0, 1.5, Number.NaN].map(
+    (step): Mistake => [
+      `step ${step}`,
+      () => new AdamW([]).scalars(step, 1e-3),
+      `[AdamW] step ${step} at the rate 0.001: steps count from 1, and the rate is a finite number`,
+    ],
+  ),
 ];
 
 for (const [what, run, message] of mistakes) {

@@ -1,5 +1,5 @@
 /** Small facts and vocabularies, written to a folder of their own by the tests that read files. */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 
@@ -118,3 +118,24 @@ t he
 Ġca f
 Ġcaf Ã©
 `;
+
+/** A copy of a BERT in `directory` that is uncased: its words in lower case, the first of those that then are alike. */
+export function uncasedBert(directory: string): string {
+  const path = folder({});
+  cpSync(directory, path, { recursive: true });
+  const file = join(path, "tokenizer.json");
+  const json = JSON.parse(readFileSync(file, "utf8"));
+  const special = new Set(json.added_tokens.map(({ content }: { content: string }) => content));
+  const taken = new Set<string>();
+  const vocab = Object.entries<number>(json.model.vocab).map(([word, id]) => {
+    const own = special.has(word) ? word : word.toLowerCase();
+    const name = taken.has(own) ? `##[unused${id}]` : own;
+    taken.add(name);
+    return [name, id];
+  });
+  json.model.vocab = Object.fromEntries(vocab);
+  json.normalizer.lowercase = true;
+  json.normalizer.strip_accents = null;
+  writeFileSync(file, JSON.stringify(json));
+  return path;
+}

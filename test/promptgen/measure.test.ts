@@ -82,6 +82,8 @@ const benchmarkOf = (
   encode: () => [],
   relations,
   allowed: answerMask(ids, size),
+  answers: "",
+  leftOut: [],
   remarks: [],
   contents: {},
 });
@@ -222,6 +224,46 @@ each("any subjects, in any order: each answer is the same as beside no other", a
     if (Math.abs(answers[0].logP - answers[2].logP) > 1e-3) others++;
   });
   assert.ok(others > facts.length / 2, "another subject gives another answer");
+});
+
+each("no facts have no accuracy", async (device) => {
+  const examiner = goldenExaminer(device, loadPair());
+  assert.is(
+    await examiner.measure([]).then(
+      () => "they were measured",
+      ({ message }: Error) => message,
+    ),
+    "[measure] there are no facts to ask; see what was left out, and give some",
+  );
+});
+
+each("logits that are not finite are no answer, wherever they stand", async (device) => {
+  const { object } = facts[0];
+  for (const value of [Number.NaN, Number.POSITIVE_INFINITY]) {
+    // of the object, of another allowed word, of a word that may be no answer
+    for (const id of [object, allowedIds.find((one) => one !== object) ?? 0, 1]) {
+      const pair = loadPair();
+      const bias = pair.reader.lm.weights.parameters.get("cls.predictions.bias");
+      if (!bias) throw new Error("the golden's BERT has no bias");
+      const values = new Float32Array(bias.size);
+      values[id] = value;
+      device.write(bias, values);
+      const examiner = goldenExaminer(device, pair);
+      for (const ask of [
+        () => examiner.measure(goldenItems),
+        () => examiner.explain(goldenItems),
+      ]) {
+        const said = await ask().then(
+          () => `${value} of ${id} was counted`,
+          ({ message }: Error) => message,
+        );
+        assert.match(
+          said,
+          /^\[measure\] the masked LM's logits are not finite for golden, \d+ > \d+ asked with its own subject: a weight is NaN or infinite, .*; use weights/,
+        );
+      }
+    }
+  }
 });
 
 /** Texts of ids, each with its [MASK] at a place. */

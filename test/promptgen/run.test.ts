@@ -7,6 +7,8 @@ import {
   beginRun,
   bestPrompter,
   checkContents,
+  commonFacts,
+  fewerFacts,
   flatOptions,
   foldersOf,
   type Prepared,
@@ -76,6 +78,7 @@ test("options of a run: those of every method and those of its own", () => {
     method: "majority",
     reader: "world",
     data: "world",
+    objects: "as-written",
     relations: "",
     seed: 1,
   });
@@ -84,7 +87,7 @@ test("options of a run: those of every method and those of its own", () => {
 test("an option of another method, a seed that is none, a method that is none", async () => {
   assert.match(
     await failure(() => runOptions({ method: "template", alpha: 0.3 })),
-    /^\[options\] there is no option alpha; choose among reader, data, seed, templates$/,
+    /^\[options\] there is no option alpha; choose among reader, data, objects, seed, templates$/,
   );
   assert.match(await failure(() => runOptions({ seed: 1.5 })), /seed is 1\.5; give a whole/);
   assert.match(await failure(() => runOptions({ method: "lama" })), /there is no method lama/);
@@ -109,7 +112,12 @@ test("a run of before has its own identity, and a reader in the place of mlm", a
   assert.is(identity, JSON.stringify([OLD.options, OLD.contents]));
   assert.equal(contents, { data: "a", generator: "b", reader: "c" });
   const { mlm, ...rest } = OLD.options;
-  assert.equal(flatOptions(options), { ...rest, method: "promptgen", reader: mlm });
+  assert.equal(flatOptions(options), {
+    ...rest,
+    method: "promptgen",
+    reader: mlm,
+    objects: "as-written",
+  });
 });
 
 test("a run.json that is none", async () => {
@@ -182,6 +190,31 @@ test("facts whose question is too long are left out, and relations that lose a s
     less.benchmark.relations.map(({ id }) => id),
     ["R2"],
   );
+  assert.is(less.remarks.at(-1), `${sentence(2, 8)}, and relations R1 with them`);
+  const gone = less.benchmark.leftOut.map(({ relation, split, reason }) => [
+    relation,
+    split,
+    reason,
+  ]);
+  assert.equal(gone, [
+    ["R1", "train", "tooLong"],
+    ["R1", "test", "tooLong"],
+    ["R1", "train", "relation"],
+    ["R1", "train", "relation"],
+    ["R1", "dev", "relation"],
+  ]);
+  // a row beside others is about the same facts, or is none
+  assert.is(fewerFacts(whole, whole.benchmark), undefined);
+  assert.match(
+    fewerFacts(whole, {
+      ...whole.benchmark,
+      relations: [],
+      remarks: whole.remarks.slice(0, -1),
+    }) ?? "",
+    /^\[data\] 2 of 9 facts are too long .*; without Manual, for all rows are about the same facts$/,
+  );
+  const common = commonFacts(whole.benchmark.relations, [whole, less]);
+  assert.equal([common.relations.length, common.leftOut.length], [0, 7]);
   lines("LAMA-TREx/R2.jsonl", `${long} > Paris`);
   assert.is(await failure(prepared), `${sentence(3, 8)}, and no relation is left`);
 });
@@ -190,6 +223,7 @@ test("places: the world, folders, and names that are located once each", async (
   assert.equal(await sourcesOf(runOptions({ relations: "P17,P36" })), {
     data: world.data,
     reader: world.bert,
+    objects: "as-written",
     relations: ["P17", "P36"],
   });
   const asked: string[] = [];

@@ -68,6 +68,7 @@ export const tinyOptions = (home: string) => ({
   method: "promptgen",
   reader: join(home, "bert"),
   data: "world",
+  objects: "as-written",
   relations: "P1303,P36",
   seed: 7,
   generator: join(home, "bart"),

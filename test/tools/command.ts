@@ -20,7 +20,10 @@ export type Ended = {
 export function run(
   name: string,
   args: readonly string[],
-  { input = "", env = {} }: { input?: string; env?: Record<string, string | undefined> } = {},
+  {
+    input = "",
+    env = {},
+  }: { input?: string | Uint8Array; env?: Record<string, string | undefined> } = {},
 ): Promise<Ended> {
   return new Promise((done) => {
     const child = spawn(process.execPath, [join(ROOT, "tools", name), ...args], {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { cpSync, mkdirSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { suite } from "uvu";
@@ -120,6 +121,7 @@ test("what is renamed, tied, not read, unused, wrong and missing, and why", asyn
     "bert.pooler.dense.weight": ["F32", [4, 4]],
     "cls.predictions.decoder.weight": ["F32", [5, 4]],
     "extra.weight": ["F32", [1]],
+    "bert.pooled.dense.weight": ["F32", [4, 4]],
   });
   const { tensors, loading } = await report(folder);
   const fates = Object.fromEntries(
@@ -144,9 +146,15 @@ test("what is renamed, tied, not read, unused, wrong and missing, and why", asyn
     "the model has no use for it",
   ]);
   assert.deepEqual(fates["extra.weight"], [
+    "unread",
+    undefined,
+    "no part of BertForMaskedLM has such a name",
+  ]);
+  const typo = "bert.pooled.dense.weight";
+  assert.deepEqual(fates[typo], [
     "unused",
     undefined,
-    "the model that config.json describes has no extra.weight",
+    `the model that config.json describes has no ${typo}`,
   ]);
   assert.deepEqual(loading.missing, ["cls.predictions.transform.dense.bias [4]"]);
   assert.match(loading.problem ?? "", /^\[weights\] .* does not hold the BertForMaskedLM that its/);
@@ -155,7 +163,7 @@ test("what is renamed, tied, not read, unused, wrong and missing, and why", asyn
     out,
     /\nbert\.embeddings\.LayerNorm\.beta +F32 +\[4\] +16 +as bert\.embeddings\.LayerNorm\.bias\n/,
   );
-  assert.match(out, /\nextra\.weight +F32 +\[1\] +4 +unused: the model that config/);
+  assert.match(out, /\nextra\.weight +F32 +\[1\] +4 +unread: no part of Bert/);
   assert.match(out, / 23 loaded, /);
   assert.match(
     out,
@@ -266,6 +274,36 @@ test("published layouts: every tensor goes where it belongs, and no data is read
     else assert.deepEqual([loading.missing, loading.problem], [[], undefined]);
   }
   console.log(`${Object.keys(layouts).length} layouts, ${compared} tensors compared`);
+});
+
+test("remarks of the loader: a wrapper's prefix, another model's tensors, a model_type told by names", async () => {
+  const wrapped = Object.entries({ ...whole, "classifier.weight": ["F32", [1]] as const });
+  const folder = directoryOf(
+    Object.fromEntries(wrapped.map(([name, entry]) => [`module.${name}`, entry])),
+  );
+  const config = JSON.parse(readFileSync(join(folder, "config.json"), "utf8"));
+  writeFileSync(join(folder, "config.json"), JSON.stringify({ ...config, model_type: undefined }));
+  const { tensors, loading } = await report(folder);
+  const words = "bert.embeddings.word_embeddings.weight";
+  assert.equal(tensors.find(({ name }) => name === `module.${words}`)?.as, words);
+  assert.deepEqual([loading.missing, loading.problem], [[], undefined]);
+  assert.deepEqual(loading.remarks, [
+    `[weights] ${folder}: every name begins with "module.", which is taken off`,
+    `[weights] ${folder}: module.classifier.weight is left unread: no part of BertForMaskedLM has such a name`,
+  ]);
+  assert.match(
+    await printedBy(TOOL, [folder]),
+    /tied ones counted once\n\[weights\] .*\n\[weights\] /,
+  );
+});
+
+test("what is no regular file is refused at once", async () => {
+  const folder = temporary();
+  execFileSync("mkfifo", [join(folder, "config.json"), join(folder, "model.safetensors")]);
+  await refuses(TOOL, [folder], /model\.safetensors cannot be read \(it is a pipe \(FIFO\)\)/);
+  await refuses(TOOL, [join(folder, "model.safetensors")], /it is a pipe \(FIFO\)/);
+  cpSync(join(world.bert, "model.safetensors"), join(folder, "other.safetensors"));
+  await refuses(TOOL, [join(folder, "other.safetensors")], /config\.json is a pipe \(FIFO\), not/);
 });
 
 test("no data is read: tensors of terabytes", () => {

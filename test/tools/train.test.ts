@@ -284,6 +284,7 @@ test("methods that are not trained run, and stand in one table with others", asy
   const first = ["--method", "majority", "--mlm", options.reader, "--relations", options.relations];
   const majority = await tool("train.ts", [...first, ...cpu, "--out", outs[0]]);
   assert.equal(majority.code, 0, majority.error);
+  assert.match(majority.out, /^--mlm is taken as --reader$/m);
   const template = await tool("train.ts", [
     ...["--method", "template", ...fixed, ...cpu],
     ...["--out", outs[1]],
@@ -300,7 +301,7 @@ test("methods that are not trained run, and stand in one table with others", asy
     ],
   );
   const { reader, relations } = options;
-  const shared = { reader, data: "world", relations, seed: 1 };
+  const shared = { reader, data: "world", objects: "as-written", relations, seed: 1 };
   assert.deepEqual(results[0].options, { method: "majority", ...shared });
   assert.deepEqual(results[1].options, { method: "template", ...shared, templates: "manual" });
   const rowOf = (i: number, name: string) => results[i].rows.find(({ row }) => row === name);
@@ -324,7 +325,16 @@ each(
   async (device, name) => {
     const run = await preparePromptGen(options);
     const examiner = examinerOf(device, run);
-    const { method: _, reader: mlm, seed, generator, data, relations, ...rest } = options;
+    const {
+      method: _,
+      objects: _as,
+      reader: mlm,
+      seed,
+      generator,
+      data,
+      relations,
+      ...rest
+    } = options;
     const old = { generator, mlm, data, relations, ...rest, seed };
     const { data: facts, generator: writes, reader: reads } = run.contents;
     const contents = { data: facts, generator: writes, mlm: reads };
@@ -397,7 +407,7 @@ each(
       identity,
       saveEvery: 1,
       onStep({ step }) {
-        if (step !== 3) return;
+        if (step !== 4) return; // after it no evaluation is due, which would tell it first
         device.write(bias, new Float32Array(bias.size).fill(Number.NaN));
       },
     }).catch((thrown: unknown) => {
@@ -405,14 +415,14 @@ each(
       return thrown;
     });
     assert.ok(error instanceof NotFiniteError);
-    assert.equal(error.step, 4);
+    assert.equal(error.step, 5);
     assert.equal(error.term, "object");
     assert.match(
       error.message,
-      /step 4: the loss term object is NaN; the weights were left as they were/,
+      /step 5: the loss term object is NaN; the weights were left as they were/,
     );
     const { state, tensors } = await folder.loadLast();
-    assert.equal(state.step, 3);
+    assert.equal(state.step, 4);
     const now = await readWeights(device, run);
     const { parameters } = run.prompter.generator.lm.weights;
     for (const [i, name] of [...parameters.keys()].entries()) {

@@ -2,6 +2,10 @@
 import { spawnSync } from "node:child_process";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { compile } from "../../engine/compile.ts";
+import { openDevice } from "../../engine/open.ts";
+import { add } from "../../engine/ops/elementwise.ts";
+import { type Tensor, tensor } from "../../engine/tensor.ts";
 import { anyWebGPU } from "../devices.ts";
 
 const { name, device } = await anyWebGPU();
@@ -50,6 +54,25 @@ test("DEBUG prints launches, shapes and the WGSL", () => {
   assert.not.match(one, /f32\[2, 64\]/);
   assert.match(two, /f32\[2, 64\] 512 B -> f32\[2, 64\] 512 B/);
   assert.match(three, /struct Params/);
+});
+
+test("hardware gets a run in pieces while the host encodes, with one result", async () => {
+  const hardware = await openDevice({ device: name, geometry: "hardware" });
+  const submits: number[] = [];
+  for (const device of [hardware, await openDevice({ device: name, geometry: "software" })]) {
+    const f = compile(device, (x: Tensor) => {
+      let y = x;
+      for (let i = 0; i < 1300; i++) y = add(y, 1);
+      return y;
+    });
+    await f(tensor(new Float32Array(8)));
+    const before = device.stats.submits;
+    const y = await f(tensor(Float32Array.from({ length: 8 }, (_, i) => i)));
+    submits.push(device.stats.submits - before);
+    assert.equal(Array.from(await y.read()), [1300, 1301, 1302, 1303, 1304, 1305, 1306, 1307]);
+    device.destroy();
+  }
+  assert.equal(submits, [3, 1]);
 });
 
 test.run();

@@ -2,7 +2,9 @@
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { Device } from "../../engine/device.ts";
+import { printable } from "../../models/errors.ts";
 import { type Benchmark, itemsOf, loadBenchmark } from "../../promptgen/benchmark.ts";
+import { countLeftOut, type LeftOut, listed } from "../../promptgen/facts/left-out.ts";
 import { Examiner, type Measured } from "../../promptgen/measure.ts";
 import { methodOf } from "../../promptgen/methods/index.ts";
 import { spread } from "../../promptgen/report/figures.ts";
@@ -13,8 +15,10 @@ import { FORMATS, printTable } from "../../promptgen/report/table.ts";
 import {
   bestPrompter,
   checkContents,
+  checkFiles,
   commonFacts,
   examinerOf,
+  fewerFacts,
   flatOptions,
   foldersOf,
   type Prepared,
@@ -24,10 +28,13 @@ import {
   readRun,
   savedPrompter,
   sourcesOf,
+  warningsOf,
 } from "../../promptgen/run.ts";
 import { added, meanAndDeviation, means, type Scores } from "../../promptgen/scores.ts";
+import { partsOf } from "../../promptgen/training/fingerprint.ts";
 import { RunFolder } from "../../promptgen/training/run-folder.ts";
 import {
+  checkDevice,
   commandLine,
   DEVICE_OPTIONS,
   deviceOf,
@@ -92,9 +99,13 @@ async function fixedResults(
       console.log(error instanceof Error ? error.message : String(error));
       continue;
     }
-    const measured = await examinerOf(device, prepared).measure(
-      itemsOf(benchmark.relations, "test"),
-    );
+    const fewer = fewerFacts(prepared, benchmark);
+    if (fewer !== undefined) {
+      console.log(fewer);
+      continue;
+    }
+    const test = itemsOf(benchmark.relations, "test");
+    const measured = await examinerOf(device, prepared).measure(test);
     if (!measured) continue;
     const [scores, none] = measured.scores;
     results.push({ row: prepared.method.row(own), scores, none });
@@ -223,33 +234,57 @@ async function main(): Promise<number> {
   );
   const [first] = runs;
   const shared = ({ run: { contents, options } }: Entry): string =>
-    JSON.stringify([contents.data, contents.reader, options.relations]);
+    JSON.stringify([contents.data, partsOf(contents.reader ?? "")[0], options.relations]);
   const other = runs.find((entry) => shared(entry) !== shared(first));
   if (other) {
     throw new UsageError(
       `[${TOOL}] ${other.folder.path} differs from ${first.folder.path} in the facts or the masked LM; evaluate them one by one`,
     );
   }
+  checkDevice(TOOL, values);
+  for (const { folder, run } of runs) checkTrained(folder, run);
   const locate = (name: string) => modelDirectory(name);
   const benchmark = await loadBenchmark(await sourcesOf(first.run.options, locate));
+  for (const { run } of runs) checkContents(run, benchmark);
+  const unchecked: string[] = [];
   const prepared = new Map<string, Prepared>();
   for (const { folder, run } of runs) {
+    unchecked.push(...(await checkFiles(run, benchmark, folder)));
     const key = prompterKey(run.options);
     if (prepared.has(key)) continue;
     const saved = savedPrompter(methodOf(run.options.method), folder);
     prepared.set(key, await prepareOn(benchmark, run.options, { saved, locate }));
   }
-  for (const { run } of runs) checkContents(run, benchmark);
   // every row is about the same facts
-  const relations = commonFacts(benchmark.relations, [...prepared.values()]);
+  const common = commonFacts(benchmark.relations, [...prepared.values()]);
+  const { relations } = common;
+  if (relations.length === 0) {
+    throw new UsageError(
+      `[${TOOL}] there is no fact that all runs can be asked; evaluate them one by one`,
+    );
+  }
   const asked = { ...benchmark, relations };
   const device = await deviceOf(TOOL, values);
   console.log(`device: ${device.description}`);
   const remarks = new Set([...prepared.values()].flatMap((one) => one.remarks));
-  for (const remark of remarks) console.log(remark);
+  console.log(benchmark.answers);
+  for (const remark of [...remarks, ...unchecked]) console.log(remark);
+  if (prepared.size > 1 && common.leftOut.length > 0) {
+    const names = common.leftOut.map(
+      ({ relation, fact }) => `${relation}: ${printable(fact.subject)}`,
+    );
+    console.log(
+      `[data] facts that are left out, for one of the runs cannot be asked them: ${names.length} (${listed(names)})`,
+    );
+  }
+  for (const { folder, run } of runs) {
+    const stand = await standOf({ method: methodOf(run.options.method), benchmark }, folder);
+    if (stand !== "") console.log(stand);
+  }
   const fixed = await fixedResults(device, asked, first.run.options);
   const examiners = new Map<string, Examiner>();
   const results: RunResult[] = [];
+  const warned: string[] = [];
   for (const entry of runs) {
     const key = prompterKey(entry.run.options);
     const made = prepared.get(key);
@@ -260,7 +295,15 @@ async function main(): Promise<number> {
     }
     const result = await evaluate(device, { prepared: own, examiner: examiners.get(key) }, entry);
     results.push(result);
-    await entry.folder.writeJson("results.json", resultsFile(result, own, fixed));
+    const gone = new Set(made.benchmark.leftOut.map(({ fact }) => fact));
+    const leftOut = [
+      ...made.benchmark.leftOut,
+      ...common.leftOut.filter(({ fact }) => !gone.has(fact)),
+    ];
+    const warnings = await warningsOf(own, entry.folder, result.measured);
+    for (const warning of warnings) warned.push(`${entry.folder.path}: ${warning}`);
+    const file = resultsFile(result, own, leftOut, fixed, warnings);
+    await entry.folder.writeJson("results.json", file);
   }
   const groups = alike(results);
   const rows = groups.map((own, i): Result => {
@@ -273,10 +316,47 @@ async function main(): Promise<number> {
   const beside = fixed.filter(({ row }) => !named.has(row));
   console.log(`\n${report(relationRows(asked.relations), [...beside, ...rows], format)}`);
   console.log(`\n${runTable(asked, results)}`);
+  if (warned.length > 0) console.log(`\n${warned.join("\n")}`);
   return 0;
 }
 
-function resultsFile(result: RunResult, { method }: Prepared, fixed: readonly Result[]) {
+/** Throws for a run that has nothing to ask with. */
+function checkTrained(folder: RunFolder, { options }: RunFile): void {
+  const isOne = methodOf(options.method).scope === "all";
+  if (!isOne || existsSync(folder.best)) return;
+  throw new UsageError(
+    `[${TOOL}] ${folder.path} has no best/ yet: the run was stopped before its first evaluation; go on with npx node tools/train.ts --resume ${folder.path}`,
+  );
+}
+
+/** One sentence about a run that is not finished; empty for one that is. Throws where a relation was not trained. */
+async function standOf(
+  run: Pick<Prepared, "method" | "benchmark">,
+  folder: RunFolder,
+): Promise<string> {
+  const remedy = `go on with npx node tools/train.ts --resume ${folder.path}`;
+  for (const own of foldersOf(run, folder)) {
+    if (!existsSync(own.best)) {
+      throw new UsageError(
+        `[${TOOL}] ${own.path} has no best/ yet: the run is not finished; ${remedy}`,
+      );
+    }
+    if (!existsSync(own.last)) continue;
+    const { step, steps } = (await own.loadLast()).state;
+    if (typeof step === "number" && typeof steps === "number" && step < steps) {
+      return `${own.path} is not finished, step ${step} of ${steps}; its best prompter up to there is asked, ${remedy}`;
+    }
+  }
+  return "";
+}
+
+function resultsFile(
+  result: RunResult,
+  { method, remarks }: Prepared,
+  leftOut: readonly LeftOut[],
+  fixed: readonly Result[],
+  warnings: readonly string[],
+) {
   const { run, row, alpha, best, measured } = result;
   const others = fixed.filter((other) => other.row !== row);
   const fillers = (none: Scores | undefined) => (none ? { None: none } : {});
@@ -286,6 +366,7 @@ function resultsFile(result: RunResult, { method }: Prepared, fixed: readonly Re
     options: flatOptions(run.options),
     best,
     distinctPrompts: measured.distinct,
+    warnings,
     rows: [
       ...others.map((other) => ({
         row: other.row,
@@ -294,7 +375,9 @@ function resultsFile(result: RunResult, { method }: Prepared, fixed: readonly Re
       })),
       { row, alpha, own: measured.scores[0], fillers: fillers(measured.scores[1]) },
     ],
+    leftOut: countLeftOut(leftOut),
+    remarks,
   });
 }
 
-await runTool(main);
+await runTool(main, { writesFiles: true });

@@ -4,10 +4,12 @@ import type { Device } from "../../engine/device.ts";
 import { topK } from "../../engine/ops/argmax.ts";
 import { softmax } from "../../engine/ops/softmax.ts";
 import { type Tensor, tensor } from "../../engine/tensor.ts";
+import { ModelError } from "../../models/errors.ts";
 import { bucket } from "../../models/generation/generate.ts";
 import type { MaskedLM } from "../../models/masked-lm.ts";
 import { gatherRows } from "../../models/nn.ts";
 import { loadMaskedLM } from "../../models/registry.ts";
+import { checkRows, rowsRemark } from "../../models/rows.ts";
 import { loadTokenizer, type Tokenizer } from "../../models/tokenizer/tokenizer.ts";
 import { embeddedWorld } from "../../promptgen/world/world.ts";
 import {
@@ -25,6 +27,7 @@ import {
   REVISION_OPTION,
   readTexts,
   runTool,
+  sayRemarks,
   UsageError,
 } from "../lib/cli.ts";
 
@@ -145,6 +148,12 @@ async function fillMasks(
     const { values, indices } = await run(batchOf(own, tokenizer.pad, model.positions));
     const [probabilities, ids] = [await values.read(), await indices.read()];
     let row = 0;
+    const asked = probabilities.slice(0, own.reduce((n, t) => n + t.places.length, 0) * k);
+    if (!asked.every(Number.isFinite)) {
+      throw new ModelError(
+        `[${TOOL}] the model's answer is not finite, though its weights are: a value in between is too large for f32; use another checkpoint`,
+      );
+    }
     for (const i of group) {
       results[i] = texts[i].places.map(() => {
         const first = row++ * k;
@@ -185,19 +194,26 @@ async function main(): Promise<number> {
   const line = commandLine(TOOL, OPTIONS, HELP);
   if (!line) return 0;
   const { values, positionals } = line;
-  const k = numberOf(TOOL, "top-k", values["top-k"] ?? "5", { least: 1, whole: true });
+  const k = numberOf(TOOL, "top-k", values["top-k"] ?? "5", {
+    least: 1,
+    ceiling: 10_000,
+    whole: true,
+  });
   const given = await readTexts(TOOL, positionals);
   const { model: name = embeddedWorld().bert, revision } = values;
   const directory = await modelDirectory(name, { revision });
-  const tokenizer = await loadTokenizer(directory);
   const model = await loadMaskedLM(directory);
-  const texts = given.map((text) => encode(text, tokenizer, model.positions));
+  const tokenizer = await loadTokenizer(directory);
   const { vocab_size } = model.config;
+  const texts = given.map((text) => encode(text, tokenizer, model.positions));
+  const read = [tokenizer.pad, ...texts.flatMap(({ ids }) => ids)];
+  checkRows(read, vocab_size, tokenizer, directory);
   if (k > vocab_size) {
     throw new UsageError(
       `[${TOOL}] --top-k is ${k}, the model has ${vocab_size} tokens; ask for fewer`,
     );
   }
+  sayRemarks(model.weights.remarks, rowsRemark(tokenizer, vocab_size, directory));
   const device = await deviceOf(TOOL, values);
   const rate = new Rate();
   let bar: Progress | undefined;

@@ -249,4 +249,4 @@ async function main(): Promise<number> {
   return quick && same ? 0 : 1;
 }
 
-await runTool(main);
+await runTool(main, { writesFiles: true });

@@ -1,13 +1,17 @@
 /** BART writes a text anew, with its masks filled: `node tools/infill.ts --help`. */
-import { readFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { failAbout } from "../../models/errors.ts";
 import { type Json, parseObject } from "../../models/formats/json.ts";
+import { readText } from "../../models/formats/text.ts";
 import {
   type GenerationConfig,
   generationConfig,
   TextGenerator,
 } from "../../models/generation/generate.ts";
 import { loadSeq2Seq } from "../../models/registry.ts";
+import { checkRows, rowsRemark } from "../../models/rows.ts";
+import type { Seq2Seq } from "../../models/seq2seq.ts";
 import { loadTokenizer, type Tokenizer } from "../../models/tokenizer/tokenizer.ts";
 import { embeddedWorld } from "../../promptgen/world/world.ts";
 import {
@@ -24,6 +28,7 @@ import {
   REVISION_OPTION,
   readTexts,
   runTool,
+  sayRemarks,
   UsageError,
 } from "../lib/cli.ts";
 
@@ -71,8 +76,8 @@ number to the power of length_penalty. Exit code 0: done; 1: an error, in one se
 /** What the checkpoint says about writing, and where: in a file of its own or, in older ones, in config.json. */
 async function ownFields(directory: string, config: Json): Promise<[Json, string]> {
   const path = join(directory, "generation_config.json");
-  const text = await readFile(path, "utf8").catch(() => undefined);
-  if (text === undefined) return [config, join(directory, "config.json")];
+  if (!existsSync(path)) return [config, join(directory, "config.json")];
+  const text = await readText(path, failAbout("config", path), "make it a readable file");
   const { decoder_start_token_id, eos_token_id } = config;
   const own = parseObject(text, "config", path);
   return [{ decoder_start_token_id, eos_token_id, ...own }, path];
@@ -97,18 +102,22 @@ function optionsOf(
   own: Json,
   where: string,
   longest: number,
-  limit: number,
+  { positions: limit, vocabularySize }: Pick<Seq2Seq, "positions" | "vocabularySize">,
 ): GenerationConfig {
   const { max_length, num_return_sequences: _, ...rest } = own;
   const usual = Math.min(limit, Number(max_length ?? 2 * longest + 16));
-  const config = generationConfig({ ...rest, max_length: usual }, where);
+  const config = generationConfig({ ...rest, max_length: usual }, where, vocabularySize);
   const { beams, "max-length": length } = given;
-  const most =
-    length && numberOf(TOOL, "max-length", length, { least: 2, most: limit, whole: true });
-  const max = most || config.max_length;
+  const max =
+    length === undefined
+      ? config.max_length
+      : numberOf(TOOL, "max-length", length, { least: 2, most: limit, whole: true });
   return {
     ...config,
-    num_beams: beams ? numberOf(TOOL, "beams", beams, { least: 1, whole: true }) : config.num_beams,
+    num_beams:
+      beams === undefined
+        ? config.num_beams
+        : numberOf(TOOL, "beams", beams, { least: 1, ceiling: 64, whole: true }),
     max_length: max,
     min_length: Math.min(config.min_length, max),
   };
@@ -124,10 +133,13 @@ async function main(): Promise<number> {
   const model = await loadSeq2Seq(directory);
   const tokenizer = await loadTokenizer(directory);
   const limit = model.positions;
+  const { vocabularySize } = model;
   const encoded = texts.map((text) => encode(text, tokenizer, limit));
+  checkRows(encoded.flat(), vocabularySize, tokenizer, directory);
   const longest = encoded.reduce((most, ids) => Math.max(most, ids.length), 0);
   const [own, where] = await ownFields(directory, model.json);
-  const options = optionsOf(values, own, where, longest, limit);
+  const options = optionsOf(values, own, where, longest, model);
+  sayRemarks(model.weights.remarks, rowsRemark(tokenizer, vocabularySize, directory));
   const device = await deviceOf(TOOL, values);
   let bar: Progress | undefined;
   const started = performance.now();

@@ -1,9 +1,13 @@
 /** What is in a checkpoint, and what a model takes of it: `node tools/inspect.ts --help`. */
 import { existsSync, statSync } from "node:fs";
-import { readdir, readFile } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { openWeights } from "../../models/formats/checkpoint.ts";
+import { openWeights, readConfig } from "../../models/formats/checkpoint.ts";
+import type { Json } from "../../models/formats/json.ts";
 import { chooseFiles } from "../../models/hub/files.ts";
+import { rowsRemark } from "../../models/rows.ts";
+import { tokenizerFiles } from "../../models/tokenizer/files.ts";
+import { loadTokenizer } from "../../models/tokenizer/tokenizer.ts";
 import { printTable } from "../../promptgen/report/table.ts";
 import { type Loading, loadingOf, type Row } from "../lib/assignment.ts";
 import {
@@ -40,15 +44,13 @@ is not loaded. Below stand what the model would miss, and whether it loads. Exit
 error, in one sentence (DEBUG=1 adds the stack).
 `;
 
-type Json = Readonly<Record<string, unknown>>;
-
 /** The file of weights that is meant: itself, or the one that a directory is loaded from. */
 async function weightsOf(target: string, revision: string | undefined): Promise<string> {
   const named = /\.(safetensors|bin|index\.json)$/.test(target);
   if (named && !existsSync(target)) {
     throw new UsageError(`[${TOOL}] ${target} does not exist; check the path`);
   }
-  if (existsSync(target) && statSync(target).isFile()) {
+  if (existsSync(target) && !statSync(target).isDirectory()) {
     if (named) return target;
     throw new UsageError(
       `[${TOOL}] ${target} is no file of weights by its name; give a .safetensors, .bin or .index.json`,
@@ -65,13 +67,20 @@ async function weightsOf(target: string, revision: string | undefined): Promise<
   return join(directory, file);
 }
 
-async function configBeside(path: string): Promise<Json | undefined> {
-  const beside = join(dirname(path), "config.json");
-  if (!existsSync(beside)) return undefined;
+/** The config.json beside a file of weights, where there is one. */
+const configBeside = async (path: string): Promise<Json | undefined> =>
+  existsSync(join(dirname(path), "config.json")) ? readConfig(dirname(path)) : undefined;
+
+/** What is to be said of the tokenizer beside a file of weights, where there is one. */
+async function tokenizerRemarks(path: string, config: Json | undefined): Promise<string[]> {
+  const directory = dirname(path);
+  const rows = config?.vocab_size;
+  const found = tokenizerFiles(new Set(await readdir(directory)));
+  if (found === undefined || typeof rows !== "number") return [];
   try {
-    return Object(JSON.parse(await readFile(beside, "utf8")));
-  } catch (cause) {
-    throw new Error(`[config] ${beside} is not JSON; fetch the file again`, { cause });
+    return [rowsRemark(await loadTokenizer(directory), rows, directory) ?? ""].filter(Boolean);
+  } catch (error) {
+    return [error instanceof Error ? error.message : String(error)];
   }
 }
 
@@ -111,13 +120,14 @@ const counts = (rows: readonly Row[]): string =>
     .map(([status, own]) => `${own.length} ${status}`)
     .join(", ");
 
-function verdict({ model, parameters, missing, zeros, problem }: Loading): string[] {
+function verdict({ model, parameters, missing, zeros, problem, remarks = [] }: Loading): string[] {
   return [
     ...(zeros.length > 0 ? [`not in the file, 0 then: ${zeros.join(", ")}`] : []),
     ...(missing.length > 0 ? ["missing:", ...missing.map((text) => `  ${text}`)] : []),
     problem === undefined
       ? `loads as ${model}: ${grouped(parameters)} parameters, tied ones counted once`
       : `does not load as ${model}: ${problem}`,
+    ...remarks,
   ];
 }
 
@@ -174,7 +184,12 @@ async function main(): Promise<number> {
   const path = await weightsOf(target, values.revision);
   const { tensors, metadata } = await openWeights(path);
   const config = await configBeside(path);
-  const { rows, loading } = loadingOf(dirname(path), config, tensors);
+  const { rows, loading: own } = loadingOf(dirname(path), config, tensors);
+  const beside = typeof own === "string" ? [] : await tokenizerRemarks(path, config);
+  const loading =
+    typeof own === "string" || beside.length === 0
+      ? own
+      : { ...own, remarks: [...(own.remarks ?? []), ...beside] };
   if (!("json" in values)) {
     console.log(printed(path, config, metadata, rows, loading));
     return 0;

@@ -1,5 +1,5 @@
 /** Pre-trains the tiny BERT and BART of a world on sentences made from all of its facts: `node tools/pretrain.ts`. */
-import { statSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { Device } from "../../engine/device.ts";
@@ -10,7 +10,9 @@ import { streamTensors, tensorsOf } from "../../models/save.ts";
 import { loadTokenizer } from "../../models/tokenizer/tokenizer.ts";
 import type { ModelWeights } from "../../models/weights.ts";
 import { loadFacts } from "../../promptgen/facts/facts.ts";
+import { leftOutMessage } from "../../promptgen/facts/left-out.ts";
 import { denoising, maskedLM } from "../../promptgen/pretraining/pretraining.ts";
+import { type Held, takeFolder } from "../../promptgen/training/lock.ts";
 import { type LoopSettings, type Problem, train } from "../../promptgen/training/loop.ts";
 import { Random } from "../../promptgen/training/random.ts";
 import { RunFolder } from "../../promptgen/training/run-folder.ts";
@@ -23,6 +25,7 @@ import {
   statements,
 } from "../../promptgen/world/world.ts";
 import {
+  checkDevice,
   DEVICE_OPTIONS,
   deviceOf,
   exitCodeOf,
@@ -34,6 +37,7 @@ import {
   Progress,
   Rate,
   runTool,
+  say,
   UsageError,
 } from "../lib/cli.ts";
 import { linePlot } from "../lib/plot.ts";
@@ -98,7 +102,11 @@ async function pretrain(job: Job): Promise<boolean> {
   const directory = join(world, model);
   const config = JSON.parse(await readFile(join(directory, "config.json"), "utf8"));
   const tokenizer = await loadTokenizer(directory);
-  const { relations } = await loadFacts(world);
+  const { relations, leftOut, remarks, counts } = await loadFacts(world);
+  const read = Object.values(counts).reduce((sum, { raw }) => sum + raw, 0);
+  const ids = relations.map(({ id }) => id);
+  const left = leftOutMessage(leftOut, read, ids);
+  for (const remark of left === "" ? remarks : [...remarks, left]) console.log(remark);
   const patterns = await loadPatterns(world);
   const { shares } = RECIPE[model];
   const sentences = (epoch: number) => epochSentences(relations, patterns, shares, seed, epoch);
@@ -133,7 +141,9 @@ async function fit<Item, Batch>(
     evaluationsPerEpoch: 5,
   };
   const identity = JSON.stringify({ ...RECIPE[model], settings });
-  if (!resume) await folder.begin({ model, recipe: identity });
+  const goesOn = resume && folder.exists();
+  if (!goesOn) await folder.begin({ model, recipe: identity });
+  else for (const remark of await folder.check()) console.log(remark);
   const rate = new Rate();
   let bar: Progress | undefined;
   const outcome = await train({
@@ -141,7 +151,7 @@ async function fit<Item, Batch>(
     problem,
     settings,
     folder,
-    resume,
+    resume: goesOn && existsSync(folder.last), // stopped before its first checkpoint, it begins anew
     signal,
     identity,
     saveEvery: 200,
@@ -182,30 +192,51 @@ async function main(): Promise<number> {
   if (values.only !== undefined && only === undefined) {
     throw new UsageError(`[${TOOL}] --only is ${values.only}; choose bert or bart`);
   }
-  const seed = numberOf(TOOL, "seed", values.seed ?? "1", { least: 0, whole: true });
+  const seed = numberOf(TOOL, "seed", values.seed ?? "1", {
+    least: 0,
+    ceiling: Number.MAX_SAFE_INTEGER,
+    whole: true,
+  });
+  const epochs = Object.fromEntries(
+    MODELS.map((model) => {
+      const initial = String(RECIPE[model].settings.epochs);
+      const limits = { least: 1, ceiling: 10_000, whole: true };
+      return [model, numberOf(TOOL, "epochs", values.epochs ?? initial, limits)];
+    }),
+  );
+  checkDevice(TOOL, values);
   const out = resolve(values.out ?? "runs/pretrain");
-  const device = await deviceOf(TOOL, values);
-  console.log(device.description);
-  const signal = onSignals();
-  for (const model of only ? [only] : MODELS) {
-    const initial = String(RECIPE[model].settings.epochs);
-    const epochs = numberOf(TOOL, "epochs", values.epochs ?? initial, { least: 1, whole: true });
-    const done = await pretrain({
-      model,
-      world: resolve(values.world ?? embeddedWorld().data),
-      folder: new RunFolder(join(out, model)),
-      curves: resolve(values.curves ?? "docs/pretraining"),
-      seed,
-      epochs,
-      resume: "resume" in values,
-      device,
-      signal,
-    });
-    if (done) continue;
-    console.log(`stopped by ${signal.reason}; go on with: npx node tools/pretrain.ts --resume`);
-    return exitCodeOf(signal.reason);
+  const models = only ? [only] : MODELS;
+  const taken: Held[] = [];
+  try {
+    for (const model of models) {
+      const held = await takeFolder(join(out, model));
+      taken.push(held);
+      if (held.remark !== "") say(`${held.remark}\n`);
+    }
+    const device = await deviceOf(TOOL, values);
+    console.log(device.description);
+    const signal = onSignals();
+    for (const model of models) {
+      const done = await pretrain({
+        model,
+        world: resolve(values.world ?? embeddedWorld().data),
+        folder: new RunFolder(join(out, model)),
+        curves: resolve(values.curves ?? "docs/pretraining"),
+        seed,
+        epochs: epochs[model],
+        resume: "resume" in values,
+        device,
+        signal,
+      });
+      if (done) continue;
+      console.log(`stopped by ${signal.reason}; go on with: npx node tools/pretrain.ts --resume`);
+      return exitCodeOf(signal.reason);
+    }
+    return 0;
+  } finally {
+    for (const held of taken) held.release();
   }
-  return 0;
 }
 
-await runTool(main);
+await runTool(main, { writesFiles: true });

@@ -4,6 +4,7 @@ import { relative, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import type { Device } from "../../engine/device.ts";
 import { type Item, itemsOf } from "../../promptgen/benchmark.ts";
+import { countLeftOut } from "../../promptgen/facts/left-out.ts";
 import { Examiner, type Measured } from "../../promptgen/measure.ts";
 import { METHODS, methodOf } from "../../promptgen/methods/index.ts";
 import type { Method } from "../../promptgen/methods/method.ts";
@@ -15,7 +16,9 @@ import {
   beginRun,
   bestPrompter,
   checkContents,
+  checkFiles,
   examinerOf,
+  fewerFacts,
   flatOptions,
   type Prepared,
   prepare,
@@ -26,10 +29,13 @@ import {
   runOptions,
   trainRun,
   WORLD,
+  warningsOf,
 } from "../../promptgen/run.ts";
+import { FolderTakenError, type Held, takeFolder } from "../../promptgen/training/lock.ts";
 import type { Outcome } from "../../promptgen/training/loop.ts";
 import { RunFolder, sameConfiguration } from "../../promptgen/training/run-folder.ts";
 import {
+  checkDevice,
   commandLine,
   DEVICE_OPTIONS,
   deviceOf,
@@ -42,6 +48,7 @@ import {
   Progress,
   Rate,
   runTool,
+  say,
   UsageError,
 } from "../lib/cli.ts";
 import { checkedOptions, checkedRelations, specsOf, tableOf } from "../lib/run-options.ts";
@@ -87,22 +94,31 @@ const help = (
 Methods, each with options of its own (--method NAME --help)
 ${METHODS.map(({ name, summary }) => `  ${name.padEnd(12)}${summary}`).join("\n")}
 
-  npx node tools/train.ts --world
-      PromptGen on the embedded world, in a minute without a GPU; the same as npm start
-  npx node tools/train.ts --world --alpha 0 --seed 2 --out runs/alpha0
-      without the "None" term
-  npx node tools/train.ts --generator facebook/bart-large --reader google-bert/bert-base-cased --data DIR
-      the paper's models, downloaded once, with facts of your own and the paper's options
-  npx node tools/train.ts --resume runs/alpha0
-      after Ctrl-C, SIGTERM or a crash: ends in the same bits as a run that was never stopped
+${examples(method)}
+  npx node tools/train.ts --resume runs/NAME
+      after Ctrl-C, SIGTERM, SIGHUP, SIGUSR1 or a crash: ends in the same bits as a run that was never stopped
 
 Options of ${method.name}
 ${optionHelp(specs(method))}
 
 A run's folder holds run.json (options), log.jsonl (one line an evaluation), best/ (what was kept), last.safetensors (for
 --resume) and results.json; where a method has a prompt for each relation, these stand in a folder for each. Exit code 0:
-done; 1: an error, in one sentence (DEBUG=1 adds the stack); 130 or 143: stopped by a signal, saved.
+done; 1: an error, in one sentence (DEBUG=1 adds the stack); 128 and the signal's number, as 130 or 143: stopped by it, saved. A
+second signal ends the process at once. One process writes into a folder (.lock names it); another one is refused.
 `;
+
+const examples = ({ name }: Method): string =>
+  name === "promptgen"
+    ? `  npx node tools/train.ts --world
+      PromptGen on the embedded world, in a minute without a GPU; the same as npm start
+  npx node tools/train.ts --world --alpha 0 --seed 2 --out runs/alpha0
+      without the "None" term
+  npx node tools/train.ts --generator facebook/bart-large --reader google-bert/bert-base-cased --data DIR
+      the paper's models, downloaded once, with facts of your own and the paper's options`
+    : `  npx node tools/train.ts --method ${name} --world
+      on the embedded world
+  npx node tools/train.ts --method ${name} --reader google-bert/bert-base-cased --data DIR
+      the paper's masked LM, downloaded once, with facts of your own`;
 
 /** What of the options must be known before the others can be read. */
 function peek(): { readonly method?: string; readonly resume?: string } {
@@ -111,7 +127,9 @@ function peek(): { readonly method?: string; readonly resume?: string } {
     options: { method: { type: "string" }, resume: { type: "string" } },
     strict: false,
   });
-  const text = (value: unknown) => (typeof value === "string" ? value : undefined);
+  // an option behind it is no value, of which the options' own reader speaks
+  const text = (value: unknown) =>
+    typeof value === "string" && !value.startsWith("-") ? value : undefined;
   const [method, resume] = [text(values.method), text(values.resume)];
   return {
     ...(method === undefined ? {} : { method }),
@@ -119,13 +137,38 @@ function peek(): { readonly method?: string; readonly resume?: string } {
   };
 }
 
-/** A folder in runs/ that is not there yet. */
-function freshFolder({ method, data, seed, own }: RunOptions): string {
+/** A folder that this process writes into, and how to give it back. */
+type Taken = { readonly folder: RunFolder; readonly held: Held };
+
+/** A folder in runs/ that is not there yet, nor being made by a process beside this one. */
+async function freshFolder({ method, data, seed, own }: RunOptions): Promise<Taken> {
   const what = method === "promptgen" ? `alpha${own.alpha}` : method;
   const name = `${data === WORLD ? "world" : "run"}-${what}-seed${seed}`;
   for (let i = 1; ; i++) {
     const path = resolve("runs", i === 1 ? name : `${name}-${i}`);
-    if (!existsSync(path)) return path;
+    if (existsSync(path)) continue;
+    try {
+      const held = await takeFolder(path);
+      if (held.isNew) return { folder: new RunFolder(path), held };
+      held.release();
+    } catch (error) {
+      if (!(error instanceof FolderTakenError)) throw error;
+    }
+  }
+}
+
+/** Throws for an option that only another method has, and says which. */
+function checkOwner(method: Method): void {
+  const known = specs(method);
+  for (const word of process.argv.slice(2)) {
+    const name = /^--([^=]+)/.exec(word)?.[1];
+    if (name === undefined || name === "help" || Object.hasOwn(known, name)) continue;
+    const others = METHODS.filter(({ options }) => Object.hasOwn(options, name));
+    if (others.length === 0) continue;
+    const names = others.map((other) => other.name).join(", ");
+    throw new UsageError(
+      `[${TOOL}] Unknown option '--${name}' for --method ${method.name}: it is one of ${names}; see --help`,
+    );
   }
 }
 
@@ -143,14 +186,12 @@ function asked(method: Method, given: Given) {
   };
 }
 
-const isFile = (path: string): boolean => existsSync(path) && !statSync(path).isDirectory();
-
-/** The run's folder and options, from the command line or from the run that is resumed. */
+/** The run's folder, which is taken, and options, from the command line or from the run that is resumed. */
 async function begin(
   method: Method,
   given: Given,
   saved: RunFile | undefined,
-): Promise<{ readonly folder: RunFolder; readonly options: RunOptions }> {
+): Promise<Taken & { readonly options: RunOptions }> {
   const wanted = asked(method, given);
   if (given.resume !== undefined && saved) {
     const folder = new RunFolder(resolve(given.resume));
@@ -159,47 +200,86 @@ async function begin(
         `[${TOOL}] --out is ${given.out}, but --resume goes on in ${given.resume}; leave --out out`,
       );
     }
+    if ("world" in given) {
+      throw new UsageError(
+        `[${TOOL}] --world chooses options of a new run, but --resume goes on with those of ${given.resume}; leave --world out`,
+      );
+    }
     sameConfiguration({ ...flatOptions(saved.options) }, wanted, given.resume);
-    return { folder, options: saved.options };
+    return { folder, options: saved.options, held: await takeFolder(folder.path) };
   }
   const options = runOptions({ ...wanted, method: method.name }, "world" in given);
-  if (given.out !== undefined && (given.out.trim() === "" || isFile(given.out))) {
+  if (given.out === undefined) return { ...(await freshFolder(options)), options };
+  if (given.out.trim() === "" || isFile(given.out)) {
     throw new UsageError(`[${TOOL}] --out is "${given.out}", which is no folder; name a new one`);
   }
-  const folder = new RunFolder(given.out === undefined ? freshFolder(options) : resolve(given.out));
+  const folder = new RunFolder(resolve(given.out));
+  const held = await takeFolder(folder.path);
   if (folder.exists()) {
     throw new UsageError(
       `[${TOOL}] ${given.out} holds a run already; go on with --resume ${given.out}, or name another --out`,
     );
   }
-  return { folder, options };
+  return { folder, options, held };
 }
+
+const isFile = (path: string): boolean => existsSync(path) && !statSync(path).isDirectory();
 
 async function main(): Promise<number> {
   const first = peek();
   const saved =
     first.resume === undefined ? undefined : await readRun(new RunFolder(resolve(first.resume)));
   const method = methodOf(first.method ?? saved?.options.method ?? "promptgen");
+  checkOwner(method);
   const line = commandLine(TOOL, specs(method), help(method));
   if (!line) return 0;
   if (line.positionals.length > 0) {
     throw new UsageError(`[${TOOL}] ${line.positionals[0]} is no option; see --help`);
   }
   const given: Given = line.values;
-  const limits = { least: 1, whole: true };
+  const limits = { least: 1, ceiling: 1_000_000, whole: true };
   const saveEvery = numberOf(TOOL, "save-every", given["save-every"] ?? "50", limits);
-  const { folder, options } = await begin(method, given, saved);
+  checkDevice(TOOL, given);
+  const { folder, options, held } = await begin(method, given, saved);
+  try {
+    if (held.remark !== "") say(`${held.remark}\n`);
+    return await trained(given, { folder, options, saved, saveEvery });
+  } finally {
+    held.release();
+  }
+}
+
+/** Trains in a folder that is taken, and asks the test facts; gives the exit code. */
+async function trained(
+  given: Given,
+  {
+    folder,
+    options,
+    saved,
+    saveEvery,
+  }: {
+    readonly folder: RunFolder;
+    readonly options: RunOptions;
+    readonly saved: RunFile | undefined;
+    readonly saveEvery: number;
+  },
+): Promise<number> {
   const run = await prepare(options, { locate: (name) => modelDirectory(name) });
-  if (saved) checkContents(saved, run);
-  const signal = onSignals();
+  if (saved) {
+    checkContents(saved, run);
+    for (const remark of await checkFiles(saved, run.benchmark, folder)) console.log(remark);
+  }
   const device = await deviceOf(TOOL, given);
   console.log(`device: ${device.description}`);
+  if (given.mlm !== undefined) console.log("--mlm is taken as --reader");
+  console.log(run.benchmark.answers);
   for (const remark of run.remarks) console.log(remark);
   const { relations } = run.benchmark;
   const counts = (["train", "dev", "test"] as const).map(
     (split) => `${itemsOf(relations, split).length} ${split}`,
   );
   console.log(`${relations.length} relations: ${counts.join(", ")} facts`);
+  const signal = onSignals();
   const { identity } = saved ?? (await beginRun(folder, run));
   const examiner = examinerOf(device, run);
   const outcome = await trainAll(device, run, {
@@ -211,14 +291,15 @@ async function main(): Promise<number> {
     examiner,
   });
   const where = relative(process.cwd(), folder.path) || ".";
-  if (!outcome.finished) {
-    console.log(
-      `stopped by ${signal.reason} after step ${outcome.step} of ${outcome.steps}, saved`,
-    );
+  const ended =
+    outcome.finished && (await conclude(device, run, folder, outcome, examiner, signal));
+  if (!ended) {
+    const { step, steps, finished } = outcome;
+    const when = finished ? "while the test facts were asked" : `after step ${step} of ${steps}`;
+    console.log(`stopped by ${signal.reason} ${when}, saved`);
     console.log(`go on with: npx node tools/train.ts --resume ${where}`);
     return exitCodeOf(signal.reason);
   }
-  await conclude(device, run, folder, outcome, examiner);
   console.log(`\nsaved in ${where}; the paper's tables: npx node tools/evaluate.ts ${where}`);
   return 0;
 }
@@ -258,14 +339,15 @@ async function trainAll(
   }
 }
 
-/** Asks the test facts with the best prompter; prints and saves what came out. */
+/** Asks the test facts with the best prompter; saves what came out and prints it. False when the signal came. */
 async function conclude(
   device: Device,
   run: Prepared,
   folder: RunFolder,
   outcome: Outcome,
   examiner: Examiner,
-): Promise<void> {
+  signal: AbortSignal,
+): Promise<boolean> {
   const { benchmark, buckets, method, options } = run;
   const { relations } = benchmark;
   const test = itemsOf(relations, "test");
@@ -274,6 +356,7 @@ async function conclude(
     prompter === run.prompter ? examiner : new Examiner(device, benchmark, prompter, { buckets });
   let bar: Progress | undefined;
   const measured = await asking.measure(test, {
+    signal,
     onProgress(done) {
       if (test.length < 2000) return;
       bar ??= new Progress("test facts", test.length, 0, "facts/s");
@@ -281,10 +364,30 @@ async function conclude(
     },
   });
   bar?.stop();
-  if (!measured) return;
+  if (!measured) return false;
   const row = method.row(options.own);
-  const others = await baselines(device, run);
+  const others = await baselines(device, run, signal);
+  const explained = await asking.explain(pick(relations, test));
+  if (signal.aborted) return false;
   const { best } = outcome;
+  const alpha = typeof options.own.alpha === "number" ? options.own.alpha : undefined;
+  const rows = [
+    ...others.map((other) => rowOf(other.row, other.measured)),
+    { ...rowOf(row, measured), alpha },
+  ];
+  const warnings = await warningsOf(run, folder, measured);
+  const results = resultsOf({
+    method: method.name,
+    row,
+    options: flatOptions(options),
+    best,
+    distinctPrompts: measured.distinct,
+    warnings,
+    rows,
+    leftOut: countLeftOut(benchmark.leftOut),
+    remarks: run.remarks,
+  });
+  await folder.writeJson("results.json", results);
   const chosen = best
     ? `best dev accuracy ${best.score.toFixed(1)} after step ${best.step} of ${outcome.steps}. `
     : "";
@@ -301,23 +404,9 @@ async function conclude(
   console.log(
     `\n${measured.distinct} different prompts for ${test.length} facts. Some of them, in words (the most probable of each slot):`,
   );
-  for (const explained of await asking.explain(pick(relations, test))) {
-    console.log(`\n${explanation(explained, benchmark)}`);
-  }
-  const alpha = typeof options.own.alpha === "number" ? options.own.alpha : undefined;
-  const rows = [
-    ...others.map((other) => rowOf(other.row, other.measured)),
-    { ...rowOf(row, measured), alpha },
-  ];
-  const results = resultsOf({
-    method: method.name,
-    row,
-    options: flatOptions(options),
-    best,
-    distinctPrompts: measured.distinct,
-    rows,
-  });
-  await folder.writeJson("results.json", results);
+  for (const one of explained) console.log(`\n${explanation(one, benchmark)}`);
+  if (warnings.length > 0) console.log(`\n${warnings.join("\n")}`);
+  return true;
 }
 
 const rowOf = (row: string, { scores: [own, none] }: Measured) => ({
@@ -330,6 +419,7 @@ const rowOf = (row: string, { scores: [own, none] }: Measured) => ({
 async function baselines(
   device: Device,
   { benchmark, method, options }: Prepared,
+  signal: AbortSignal,
 ): Promise<{ readonly row: string; readonly measured: Measured }[]> {
   const found: { row: string; measured: Measured }[] = [];
   for (const name of ["majority", "template"]) {
@@ -339,8 +429,13 @@ async function baselines(
       benchmark,
       runOptions({ method: name, reader, data, relations, seed }),
     );
+    const fewer = fewerFacts(other, benchmark);
+    if (fewer !== undefined) {
+      console.log(fewer);
+      continue;
+    }
     const test = itemsOf(benchmark.relations, "test");
-    const measured = await examinerOf(device, other).measure(test);
+    const measured = await examinerOf(device, other).measure(test, { signal });
     if (measured) found.push({ row: other.method.row(other.options.own), measured });
   }
   return found;
@@ -353,4 +448,4 @@ function pick(relations: Prepared["benchmark"]["relations"], test: readonly Item
   return chosen.flatMap(({ id }) => test.filter((item) => item.relation.id === id).slice(0, 1));
 }
 
-await runTool(main);
+await runTool(main, { writesFiles: true });

@@ -41,7 +41,6 @@ const onlooker: Device = {
   description: "looks at plans",
   stats: { buffersCreated: 0, bytes: 0, submits: 0, launches: 0, pipelines: 0 },
   load: (plan) => Promise.reject(new Captured(plan)),
-  ready: () => Promise.resolve(),
   readStates: nothing,
   write: nothing,
   profile: () => [],
@@ -85,9 +84,7 @@ const present = (regions: readonly (Region | null)[]): Region[] =>
   regions.filter((region) => region !== null);
 
 function keyOf({ memory }: Region): string {
-  if (memory.kind === "slot" || memory.kind === "input") return `${memory.kind} ${memory.index}`;
-  const { node } = memory.kind === "state" ? memory.state : memory.tensor;
-  return `${memory.kind} ${node.id}`;
+  return `${memory.kind} ${memory.kind === "state" ? memory.state.node.id : memory.index}`;
 }
 
 const bytesOf = (regions: readonly Region[]): number =>

@@ -4,8 +4,10 @@ import type { Tensor } from "../../engine/tensor.ts";
 import type { Checkpoint } from "../../models/formats/checkpoint.ts";
 import { FLOAT_BYTES } from "../../models/formats/floats.ts";
 import type { FileTensor } from "../../models/formats/safetensors.ts";
+import { type Names, placeOf, wrapperOf } from "../../models/names.ts";
 import { MODELS, type ModelClass, modelType } from "../../models/registry.ts";
-import { destinations, type Names, Weights } from "../../models/weights.ts";
+import type { Saveable } from "../../models/save.ts";
+import { destinations, Weights } from "../../models/weights.ts";
 
 type Json = Checkpoint["config"];
 
@@ -34,6 +36,8 @@ export type Loading = {
   readonly zeros: readonly string[];
   /** Why the file cannot be loaded, the loader's own sentence. */
   readonly problem?: string;
+  /** What the loader says beside that, a sentence each. */
+  readonly remarks?: readonly string[];
 };
 
 const FLOATS = Object.keys(FLOAT_BYTES);
@@ -62,11 +66,14 @@ export function loadingOf(
     }),
   );
   if (config === undefined) return { rows, loading: "no config.json beside it names a model" };
-  const type = modelType(config);
+  const type = modelType({ config, tensors });
   const model = typeof type === "string" && Object.hasOwn(MODELS, type) ? MODELS[type] : undefined;
   if (model === undefined) {
     const known = Object.keys(MODELS).join(", ");
-    const given = type === undefined ? "no model_type" : `model_type ${JSON.stringify(type)}`;
+    const given =
+      type === undefined
+        ? "no model_type, and the names of the tensors do not tell it"
+        : `model_type ${JSON.stringify(type)}`;
     return { rows, loading: `config.json has ${given}; those that are supported are ${known}` };
   }
   const checkpoint = { where, config, tensors };
@@ -83,9 +90,19 @@ export function loadingOf(
   const given = new Set([...places.values()].map(({ name }) => name));
   const absent = [...wanted].filter(([name]) => !given.has(name));
   const isOptional = (name: string) => names.optional?.includes(name) === true;
-  const problem = problemOf(model, checkpoint);
+  const { problem, remarks } = outcomeOf(model, checkpoint);
+  const wrapper = wrapperOf([...tensors.keys()], names);
+  const useless = (name: string): string =>
+    placeOf(name.slice(wrapper.length), names) === "foreign"
+      ? `no part of ${model.name} has such a name`
+      : "the model has no use for it";
+  const fate = (row: Row): Pick<Row, "status" | "as" | "why"> => {
+    const place = places.get(row.name);
+    if (place) return fateOf(row, place, wanted);
+    return { status: "unread", why: useless(row.name) };
+  };
   return {
-    rows: rows.map((row) => ({ ...row, ...fateOf(row, places.get(row.name), wanted) })),
+    rows: rows.map((row) => ({ ...row, ...fate(row) })),
     loading: {
       model: model.name,
       parameters: [...wanted.values()].reduce((sum, { size }) => sum + size, 0),
@@ -94,17 +111,16 @@ export function loadingOf(
         .map(([name, { shape }]) => `${name} ${show(shape)}`),
       zeros: absent.map(([name]) => name).filter(isOptional),
       ...(problem === undefined ? {} : { problem }),
+      ...(remarks.length === 0 ? {} : { remarks }),
     },
   };
 }
 
 function fateOf(
   { dtype, shape }: Row,
-  place: { readonly name: string; readonly twin?: string } | undefined,
+  { name, twin }: { readonly name: string; readonly twin?: string },
   wanted: ReadonlyMap<string, Tensor>,
 ): Pick<Row, "status" | "as" | "why"> {
-  if (place === undefined) return { status: "unread", why: "the model has no use for it" };
-  const { name, twin } = place;
   const target = wanted.get(name);
   if (target === undefined) {
     return { status: "unused", why: `the model that config.json describes has no ${name}` };
@@ -119,14 +135,16 @@ function fateOf(
   return { status: "tied", as: name, why: `has to be equal to ${twin}` };
 }
 
-/** The loader's own sentence, without the list that the rows show. */
-function problemOf(model: ModelClass<unknown>, checkpoint: Checkpoint): string | undefined {
+/** The loader's own sentence, without the list that the rows show, or its remarks. */
+function outcomeOf(
+  model: ModelClass<Saveable>,
+  checkpoint: Checkpoint,
+): { problem?: string; remarks: readonly string[] } {
   try {
-    model.from(checkpoint);
-    return undefined;
+    return { remarks: model.from(checkpoint).weights.remarks };
   } catch (error) {
     const [sentence, ...list] = messageOf(error).split("\n");
     const others = list.map((line) => line.trim()).filter((line) => line.startsWith("config.json"));
-    return [sentence.replace(/:$/, ""), ...others].join("; ");
+    return { problem: [sentence.replace(/:$/, ""), ...others].join("; "), remarks: [] };
   }
 }

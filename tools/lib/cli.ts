@@ -1,12 +1,15 @@
 /** What the command-line tools share: options that explain themselves, one-sentence errors, signals, a progress bar. */
 import { writeSync } from "node:fs";
-import { createInterface } from "node:readline";
+import { createRequire } from "node:module";
+import { constants } from "node:os";
 import { parseArgs, styleText } from "node:util";
 import { SingleBar } from "cli-progress";
 import { type Device, deviceNames } from "../../engine/device.ts";
 import { openDevice } from "../../engine/open.ts";
+import { decodeText } from "../../models/formats/text.ts";
 import type { ModelPart } from "../../models/hub/files.ts";
 import { resolveModel } from "../../models/hub/resolve.ts";
+import { type Limits, numberIn, problemOfNumber } from "../../promptgen/methods/options.ts";
 
 /** A mistake of the person at the keyboard. */
 export class UsageError extends Error {
@@ -36,7 +39,7 @@ function readOptions<Name extends string>(
     const given = Object.entries(values).map(([name, value]) => [name, String(value)]);
     return { values: Object.fromEntries(given), positionals };
   } catch (cause) {
-    const what = (cause as Error).message.split(/\. |\n/)[0];
+    const what = (cause as Error).message.split(/\. |\.?\n/)[0];
     throw new UsageError(`[${tool}] ${what}; see --help`, { cause });
   }
 }
@@ -86,26 +89,13 @@ function wrap(text: string, indent: number): string {
   return lines.join(`\n${" ".repeat(indent)}`);
 }
 
-/** A number of an option. Throws UsageError when it is none, or outside `least` .. `most`. */
-export function numberOf(
-  tool: string,
-  name: string,
-  text: string,
-  { least, most = Number.MAX_SAFE_INTEGER, whole = false }: Limits,
-): number {
-  const value = text.trim() === "" ? Number.NaN : Number(text);
-  if (value >= least && value <= most && (!whole || Number.isSafeInteger(value))) return value;
-  const kind = whole ? "a whole number" : "a number";
-  const range =
-    most === Number.MAX_SAFE_INTEGER ? `of ${least} or more` : `from ${least} to ${most}`;
-  throw new UsageError(`[${tool}] --${name} is ${text}; give ${kind} ${range}`);
+/** A number of an option. Throws UsageError when it is none, or outside its limits. */
+export function numberOf(tool: string, name: string, text: string, limits: Limits): number {
+  const value = numberIn(text);
+  const problem = problemOfNumber(limits, value);
+  if (problem === undefined) return value;
+  throw new UsageError(`[${tool}] --${name} is ${text}; ${problem}`);
 }
-
-type Limits = {
-  readonly least: number;
-  readonly most?: number;
-  readonly whole?: boolean;
-};
 
 /** Where a command computes. */
 export const DEVICE_OPTIONS = {
@@ -117,39 +107,63 @@ export const DEVICE_OPTIONS = {
   threads: { value: "N", help: "worker threads of the CPU device", initial: "one a core" },
 } satisfies Record<string, OptionSpec>;
 
-/** Opens the device of `--device` and `--threads`. */
-export async function deviceOf(
-  tool: string,
-  values: { readonly device?: string; readonly threads?: string },
-): Promise<Device> {
-  const name = values.device ?? "auto";
-  const device = deviceNames.find((known) => known === name);
-  if (device === undefined) {
-    throw new UsageError(`[${tool}] --device is ${name}; choose among ${deviceNames.join(", ")}`);
+type DeviceValues = Readonly<Record<string, string | undefined>>;
+
+/** What `deviceOf` opens. Throws UsageError for a name or a number that is none, before anything is loaded. */
+export function checkDevice(tool: string, { device = "auto", threads }: DeviceValues) {
+  const name = deviceNames.find((known) => known === device);
+  if (name === undefined) {
+    throw new UsageError(`[${tool}] --device is ${device}; choose among ${deviceNames.join(", ")}`);
   }
-  const { threads } = values;
-  if (threads === undefined) return openDevice({ device });
+  if (threads === undefined) return { device: name };
   const limits = { least: 1, most: 64, whole: true };
-  return openDevice({ device, threads: numberOf(tool, "threads", threads, limits) });
+  return { device: name, threads: numberOf(tool, "threads", threads, limits) };
 }
 
-/** Aborts at the first Ctrl-C or SIGTERM, with the signal's name as the reason; a second one ends the process at once. */
+/** Opens the device of `--device` and `--threads`. */
+export const deviceOf = async (tool: string, values: DeviceValues): Promise<Device> =>
+  openDevice(checkDevice(tool, values));
+
+/** What signals.cjs keeps; the entry of a command has loaded it before anything else. */
+const signals = createRequire(import.meta.url)("../signals.cjs") as {
+  readonly signal: AbortSignal;
+  readonly state: { saves: boolean };
+};
+
+/**
+ * From here on the first Ctrl-C, SIGTERM, SIGHUP or SIGUSR1 only aborts, with the signal's name as the reason; a second one ends the
+ * process at once, as the first does without this call.
+ */
 export function onSignals(): AbortSignal {
-  const controller = new AbortController();
-  for (const name of ["SIGINT", "SIGTERM"] as const) {
-    process.on(name, () => {
-      if (controller.signal.aborted) process.exit(exitCodeOf(name));
-      controller.abort(name);
-    });
-  }
-  return controller.signal;
+  signals.state.saves = true;
+  return signals.signal;
 }
 
 /** 128 and the number of the signal, as shells do. */
-export const exitCodeOf = (signal: unknown): number => (signal === "SIGINT" ? 130 : 143);
+export const exitCodeOf = (signal: unknown): number =>
+  128 + (Object.entries(constants.signals).find(([name]) => name === signal)?.[1] ?? 0);
 
-/** Runs a tool: an error becomes one sentence (with DEBUG, its stack too) and exit code 1. */
-export async function runTool(main: () => Promise<number>): Promise<never> {
+/** Writes to stderr; where nobody reads it any more that is no reason to stop. */
+export function say(text: string): void {
+  try {
+    writeSync(2, text);
+  } catch {
+    // EPIPE of a closed pipe, EIO of a closed terminal, EAGAIN of one that is full
+  }
+}
+
+/**
+ * Runs a tool: an error becomes one sentence (with DEBUG, its stack too) and exit code 1.
+ * @param writesFiles goes on when nobody reads what it prints; without it the tool ends then, with code 0
+ */
+export async function runTool(
+  main: () => Promise<number>,
+  { writesFiles = false }: { readonly writesFiles?: boolean } = {},
+): Promise<never> {
+  process.stdout.on("error", () => {
+    if (!writesFiles) process.exit(0);
+  });
+  process.stderr.on("error", () => {});
   let code = 1;
   try {
     code = await main();
@@ -157,7 +171,7 @@ export async function runTool(main: () => Promise<number>): Promise<never> {
     const { message, stack } = error instanceof Error ? error : new Error(String(error));
     const debug = (process.env.DEBUG ?? "0") !== "0" && process.env.DEBUG !== "";
     const text = debug && stack ? stack : message;
-    writeSync(2, `${styleText("red", "error", { stream: process.stderr })} ${text}\n`);
+    say(`${styleText("red", "error", { stream: process.stderr })} ${text}\n`);
   }
   // the graphics driver's threads need not end for the process to end
   process.exit(code);
@@ -198,7 +212,7 @@ export class Progress {
     const tenth = Math.floor((10 * done) / this.#total);
     if (tenth <= this.#printed && done < this.#total) return;
     this.#printed = tenth;
-    writeSync(2, `${[`${this.#label} ${done}/${this.#total}`, ...notes].join(" ")}\n`);
+    say(`${[`${this.#label} ${done}/${this.#total}`, ...notes].join(" ")}\n`);
   }
 
   /** Takes the bar away while something is printed. */
@@ -243,7 +257,7 @@ export async function modelDirectory(
     return await resolveModel(nameOrDirectory, {
       parts,
       revision,
-      onNotice: (sentence) => writeSync(2, `${sentence}\n`),
+      onNotice: (sentence) => say(`${sentence}\n`),
       onProgress({ file, bytes, size }) {
         bar ??= new Progress(nameOrDirectory, megabytes(size), 0, "MB/s");
         bar.update(megabytes(bytes), `MB ${file}`, rate.add((bytes - before) / 1e6));
@@ -252,6 +266,13 @@ export async function modelDirectory(
     });
   } finally {
     bar?.stop();
+  }
+}
+
+/** Says how a model's files were read, a line each, beside the results. */
+export function sayRemarks(remarks: readonly string[], more?: string): void {
+  for (const remark of more === undefined ? remarks : [...remarks, more]) {
+    writeSync(2, `${remark}\n`);
   }
 }
 
@@ -275,9 +296,12 @@ export async function readTexts(tool: string, given: readonly string[]): Promise
       texts.push(text);
       continue;
     }
-    for await (const line of createInterface({ input: process.stdin })) {
-      if (line.trim() !== "") texts.push(line);
-    }
+    const pieces: Buffer[] = [];
+    for await (const piece of process.stdin) pieces.push(piece);
+    const lines = decodeText(Buffer.concat(pieces), (what) => {
+      throw new UsageError(`[${tool}] stdin ${what}`);
+    }).split(/\r\n|\n|\r/);
+    texts.push(...lines.filter((line) => line.trim() !== ""));
   }
   if (texts.length > 0) return texts;
   throw new UsageError(`[${tool}] there is no text; write it in quotes, or - for lines of stdin`);

@@ -4,6 +4,7 @@ import { resolve } from "node:path";
 import type { Method } from "../../promptgen/methods/method.ts";
 import {
   initialOf,
+  numberIn,
   type Option,
   type Options,
   type OptionTable,
@@ -55,8 +56,7 @@ function checked(tool: string, name: string, option: Option, text: string): Opti
       option.kind === "folder" ? "name a folder" : "name a folder, or a model as owner/name";
     throw new UsageError(`[${tool}] --${name} is ${text}, which does not exist; ${remedy}`);
   }
-  const number = text.trim() === "" ? Number.NaN : Number(text);
-  const value = option.kind === "number" ? number : text;
+  const value = option.kind === "number" ? numberIn(text) : text;
   const problem = problemOf(option, value);
   if (problem !== undefined) throw new UsageError(`[${tool}] --${name} is ${text}; ${problem}`);
   return value;

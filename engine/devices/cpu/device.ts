@@ -14,12 +14,13 @@ import {
   valueBytes,
 } from "../../tensor.ts";
 import { debugLevel } from "../host.ts";
+import { HOST_LAUNCHES, LoadedPlans, withoutEmpty } from "../plans.ts";
 import { LaunchTimes } from "../profiler.ts";
-import { RUNS_UNDER_WAY } from "../results.ts";
+import { initialBytes } from "../results.ts";
 import { CPUExecutable } from "./executable.ts";
 import { ADDRESSABLE, Heap } from "./heap.ts";
 import { hasRelaxedSimd, type Kernels, loadKernels } from "./module.ts";
-import { type CPULaunch, type Pack, type Panels, Program, panelsOf } from "./program.ts";
+import { type CPULaunch, mostWords, type Pack, type Panels, Program, panelsOf } from "./program.ts";
 import { heapAt } from "./protocol.ts";
 import { Workers } from "./workers.ts";
 
@@ -39,15 +40,8 @@ type State = {
   readonly panels: Map<string, Panels>;
 };
 
-/** Tensors of data that stand in the plan. */
-function constantsOf(plan: Plan): Set<Tensor> {
-  const regions = plan.launches.flatMap((l) => [...l.inputs, ...l.inouts, ...l.outputs, l.rng]);
-  return new Set(
-    [...regions, ...plan.outputs].flatMap((r) =>
-      r?.memory.kind === "constant" ? [r.memory.tensor] : [],
-    ),
-  );
-}
+/** Of the host's memory, how much plans that nobody waits for may hold. */
+const HOST_SHARE = 0.6;
 
 async function threadsOf(options: DeviceOptions, shared: boolean): Promise<number> {
   const { threads } = options;
@@ -86,7 +80,13 @@ export async function openCPU(options: DeviceOptions, why: string): Promise<Devi
   const alone = shared ? "" : ", for the page is not cross-origin isolated";
   const simd = relaxed ? "relaxed SIMD" : "SIMD";
   const description = `CPU with ${count} (${simd}${alone}; ${why})`;
-  return new CPUDevice(workers, kernels, heapAt(threads), description, options);
+  const host = inNode ? (await import("node:os")).totalmem() : Number.POSITIVE_INFINITY;
+  const heap = new Heap(
+    heapAt(threads),
+    options.memoryBudget ?? ADDRESSABLE,
+    options.memoryBudget ?? HOST_SHARE * host,
+  );
+  return new CPUDevice(workers, kernels, heap, description, options);
 }
 
 export class CPUDevice implements Device {
@@ -109,25 +109,27 @@ export class CPUDevice implements Device {
   #slots: { at: number; bytes: number }[] = [];
   /** Grows when something moved: programs made before are written again. */
   layout = 0;
-  #underWay: Promise<unknown>[] = [];
-  #loading: Promise<unknown> = Promise.resolve();
+  #plans: LoadedPlans;
 
   constructor(
     workers: Workers,
     kernels: Kernels,
-    start: number,
+    heap: Heap,
     description: string,
     options: DeviceOptions,
   ) {
     this.workers = workers;
     this.#kernels = kernels;
-    this.#heap = new Heap(start, options.memoryBudget ?? ADDRESSABLE);
+    this.#heap = heap;
+    this.#plans = new LoadedPlans(HOST_LAUNCHES, () => workers.assertHealthy());
     this.description = description;
     const debug = debugLevel(options);
     if (options.profile || debug > 0) this.times = new LaunchTimes(debug);
   }
 
+  /** Hands out memory. Plans that nobody waits for are let go before it is refused. */
   allocate(bytes: number, what: string): number {
+    while (!this.#heap.hasPlace(bytes) && this.#plans.letGo());
     const at = this.#heap.allocate(bytes, what);
     if (this.#heap.end > this.#reached) {
       this.#reached = this.#heap.end;
@@ -237,11 +239,20 @@ export class CPUDevice implements Device {
     for (const t of states) this.#state(t).version++;
   }
 
+  /** Makes every slot at least as large as asked. */
   reserve(slots: readonly number[]): void {
+    const enough = (bytes: number, i: number): boolean => (this.#slots[i]?.bytes ?? -1) >= bytes;
+    if (slots.every(enough)) return;
+    const growth = slots.map((bytes, i) => Math.max(0, bytes - this.#slotBytes(i)));
+    if (!this.#makeRoom(growth)) {
+      if (this.#plans.empty) this.#releaseSlots();
+      else this.#heap.require(growth, "an intermediate");
+    }
     slots.forEach((bytes, i) => {
+      if (enough(bytes, i)) return;
       const old = this.#slots[i];
-      if (old && old.bytes >= bytes) return;
       if (old) {
+        delete this.#slots[i];
         this.free(old.at);
         this.layout++;
       }
@@ -249,9 +260,19 @@ export class CPUDevice implements Device {
     });
   }
 
-  /** Lets all slots go: they are as large as the largest of any plan, and each plan reserves its own before it runs. */
+  #slotBytes(index: number): number {
+    return this.#slots[index]?.bytes ?? 0;
+  }
+
+  /** Lets plans go until blocks of these sizes fit comfortably; says whether they fit at all. */
+  #makeRoom(sizes: readonly number[]): boolean {
+    while (!this.#heap.hasRoom(sizes) && this.#plans.letGo());
+    return this.#heap.fits(sizes);
+  }
+
+  /** Lets all slots go: they are as large as the largest of any plan that was ever loaded. */
   #releaseSlots(): void {
-    for (const { at } of this.#slots) this.free(at);
+    for (const slot of this.#slots) if (slot) this.free(slot.at);
     this.#slots = [];
     this.layout++;
   }
@@ -281,7 +302,7 @@ export class CPUDevice implements Device {
     const states = [...plain].flatMap((t) =>
       this.#states.get(t)?.at === undefined ? [t.bytes] : [],
     );
-    const slots = plan.slots.map((bytes, i) => Math.max(0, bytes - (this.#slots[i]?.bytes ?? 0)));
+    const slots = plan.slots.map((bytes, i) => Math.max(0, bytes - this.#slotBytes(i)));
     const panels = new Map<string, number>();
     let passing = 0; // values that are there only while they are packed
     for (const pack of packs) {
@@ -289,27 +310,28 @@ export class CPUDevice implements Device {
       panels.set(`${pack.state.node.id} ${pack.key}`, pack.bytes);
       if (!plain.has(pack.state)) passing = Math.max(passing, pack.state.bytes);
     }
-    const own = [...constantsOf(plan)].map((t) => t.bytes);
-    const inputs = plan.inputs.map(byteLength);
-    return [...states, ...slots, ...panels.values(), passing, ...inputs, ...own];
+    const own = [...plan.constants, ...plan.inputs].map(byteLength);
+    const packings = packs.filter((pack) => pack !== undefined).length;
+    const program = 4 * mostWords(plan.launches, packings, this.#kernels);
+    return [...states, ...slots, ...panels.values(), passing, ...own, program];
   }
 
   #panelsMade(pack: Pack): Panels | undefined {
     return this.#states.get(pack.state)?.panels.get(pack.key);
   }
 
-  /** One plan at a time: what one has begun to upload, the next one finds. */
-  load(plan: Plan): Promise<Executable> {
-    const made = this.#loading.then(() => this.#load(plan));
-    this.#loading = made.catch(() => undefined);
-    return made;
+  load(given: Plan, drop: () => void): Promise<Executable> {
+    const plan = withoutEmpty(given);
+    return this.#plans.load(plan.launches.length, () => this.#load(plan), drop);
   }
 
-  async #load(plan: Plan): Promise<Executable> {
-    this.workers.assertHealthy();
+  async #load(plan: Plan): Promise<CPUExecutable> {
     let packs = plan.launches.map(panelsOf);
     let plain = this.#plainStates(plan, packs);
-    if (!this.#heap.fits(this.#needs(plan, plain, packs))) this.#releaseSlots();
+    if (!this.#makeRoom(this.#needs(plan, plain, packs))) {
+      if (!this.#plans.empty) this.#heap.require(this.#needs(plan, plain, packs), "the plan");
+      this.#releaseSlots();
+    }
     if (!this.#heap.fits(this.#needs(plan, plain, packs))) {
       // panels are for speed: a large model may still fit without more of them
       packs = packs.map((pack) => (pack && this.#panelsMade(pack) ? pack : undefined));
@@ -336,9 +358,21 @@ export class CPUDevice implements Device {
     const panels: Panels = { ...pack, at, version: -1 };
     state.panels.set(pack.key, panels);
     if (state.plain) return panels;
+    try {
+      await this.#packNow(panels, state);
+    } catch (error) {
+      state.panels.delete(pack.key);
+      this.free(at);
+      throw error;
+    }
+    return panels;
+  }
+
+  /** Packs a parameter whose values are not kept as they are. */
+  async #packNow(panels: Panels, state: State): Promise<void> {
     const program = Program.packing(panels, this.#kernels);
-    await this.#fetch([pack.state]);
-    const values = this.stateAt(pack.state);
+    await this.#fetch([panels.state]);
+    const values = this.stateAt(panels.state);
     const here = this.allocate(4 * program.words, "the program of a plan");
     const words = program.write(
       here,
@@ -353,48 +387,33 @@ export class CPUDevice implements Device {
     this.free(values);
     delete state.at;
     await done; // one parameter at a time: what is posted takes memory too
-    return panels;
   }
 
   /** Notes a run until it is done. */
   submitted(run: Promise<unknown>): void {
     this.stats.submits++;
-    const done = run.catch(() => undefined);
-    this.#underWay.push(done);
-    done.then(() => {
-      this.#underWay = this.#underWay.filter((d) => d !== done);
-    });
-  }
-
-  async ready(): Promise<void> {
-    while (this.#underWay.length >= RUNS_UNDER_WAY) await this.#underWay[0];
-    this.workers.assertHealthy();
+    this.#plans.submitted(run);
   }
 
   async readStates(states: readonly Tensor[]): Promise<ArrayBuffer[]> {
-    await this.#loading; // first values may be on their way
-    const out: ArrayBuffer[] = [];
-    for (const t of states) {
-      const bytes = valueBytes(t);
+    do await this.#plans.loading;
+    while (states.some((t) => this.#states.get(t)?.arriving)); // first values on their way
+    this.workers.assertHealthy();
+    // all are asked for at once, before anything else can happen to them
+    const reads = states.map((t) => {
       const at = this.#states.get(t)?.at;
-      if (at !== undefined) {
-        const { results = [] } = await this.workers.call({ kind: "read", ranges: [[at, bytes]] });
-        out.push(results[0]);
-        continue;
-      }
-      // a state that is not there was never changed
-      const whole = new Uint8Array(bytes);
-      let end = 0;
-      for await (const piece of initialPieces(t)) {
-        whole.set(new Uint8Array(piece.buffer, piece.byteOffset, piece.byteLength), end);
-        end += piece.byteLength;
-      }
-      out.push(whole.buffer);
-    }
+      if (at === undefined) return initialBytes(t); // it was never changed
+      return this.workers
+        .call({ kind: "read", ranges: [[at, valueBytes(t)]] })
+        .then(({ results = [] }) => results[0]);
+    });
+    const out = await Promise.all(reads);
+    this.workers.assertHealthy();
     return out;
   }
 
   write(t: Tensor, data: TypedArray): void {
+    this.workers.assertHealthy();
     check(t.node.op === stateOp, "write", () => `${t} is not a state`);
     check(
       data.length === t.size,

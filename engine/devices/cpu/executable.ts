@@ -1,20 +1,24 @@
 /** A plan that is loaded on the CPU: where its arguments and results lie, and how one run is asked for. */
-import type { Executable, Run } from "../../device.ts";
+import type { Run } from "../../device.ts";
 import type { Memory, Plan, Region } from "../../plan.ts";
 import { show } from "../../shape.ts";
 import { byteLength, hostData, type Tensor, type TypedArray } from "../../tensor.ts";
+import type { Resident } from "../plans.ts";
 import { assertCurrent, RING_SLOTS } from "../results.ts";
 import type { CPUDevice } from "./device.ts";
 import type { Program } from "./program.ts";
 
 /** A plan with its program in the workers' memory. */
-export class CPUExecutable implements Executable {
+export class CPUExecutable implements Resident {
   #device: CPUDevice;
-  #plan: Plan;
+  readonly #outputs: readonly Region[];
+  readonly #slots: readonly number[];
   #program: Program;
-  #at: number;
-  #inputs: number[];
-  #constants = new Map<Tensor, number>();
+  /** Everything below that was allocated for this plan alone. */
+  readonly #own: number[] = [];
+  readonly #at: number;
+  readonly #inputs: readonly number[];
+  readonly #constants: readonly number[];
   #written: ReadonlySet<Tensor>;
   #layout = -1;
   #runs = 0;
@@ -23,44 +27,54 @@ export class CPUExecutable implements Executable {
 
   constructor(device: CPUDevice, plan: Plan, program: Program) {
     this.#device = device;
-    this.#plan = plan;
+    this.#outputs = plan.outputs;
+    this.#slots = plan.slots;
     this.#program = program;
-    this.#inputs = plan.inputs.map((spec, i) =>
-      device.allocate(byteLength(spec), `argument ${i} ${show(spec.shape)}`),
-    );
-    this.#at = device.allocate(4 * program.words, "the program of a plan");
+    const allocate = (bytes: number, what: string): number => {
+      const at = device.allocate(bytes, what);
+      this.#own.push(at);
+      return at;
+    };
+    try {
+      this.#inputs = plan.inputs.map((spec, i) =>
+        allocate(byteLength(spec), `argument ${i} ${show(spec.shape)}`),
+      );
+      this.#at = allocate(4 * program.words, "the program of a plan");
+      this.#constants = plan.constants.map((t) => {
+        const at = allocate(t.bytes, `a constant ${t}`);
+        device.upload(at, hostData(t));
+        return at;
+      });
+      device.reserve(plan.slots);
+    } catch (error) {
+      this.release();
+      throw error;
+    }
     const written = plan.launches.flatMap((l) =>
       [...l.inouts, ...l.outputs].flatMap((r) =>
         r?.memory.kind === "state" ? [r.memory.state] : [],
       ),
     );
     this.#written = new Set(written);
-    device.reserve(plan.slots);
   }
 
   #base(memory: Memory): number {
     if (memory.kind === "slot") return this.#device.slotAt(memory.index);
     if (memory.kind === "state") return this.#device.stateAt(memory.state);
     if (memory.kind === "input") return this.#inputs[memory.index];
-    let at = this.#constants.get(memory.tensor);
-    if (at === undefined) {
-      at = this.#device.allocate(memory.tensor.bytes, `a constant ${memory.tensor}`);
-      this.#device.upload(at, hostData(memory.tensor));
-      this.#constants.set(memory.tensor, at);
-    }
-    return at;
+    return this.#constants[memory.index];
   }
 
   #address(region: Region): number {
     return this.#base(region.memory) + region.byteOffset;
   }
 
-  /** As on a GPU, the least recently run plans go when there are too many launches. */
-  get bindGroups(): number {
+  get launches(): number {
     return this.#program.launches.length;
   }
 
-  async ready(): Promise<void> {}
+  /** Results leave the workers' memory with the answer to their run. */
+  busy(): undefined {}
 
   #write(): void {
     const device = this.#device;
@@ -73,15 +87,15 @@ export class CPUExecutable implements Executable {
     this.#layout = device.layout;
   }
 
-  run(inputs: readonly TypedArray[]): Run {
+  start(inputs: readonly TypedArray[]): Run {
     const device = this.#device;
     device.workers.assertHealthy();
-    device.reserve(this.#plan.slots);
+    device.reserve(this.#slots);
     const { panels } = this.#program;
     const stale = device.stale(panels);
     if (this.#layout !== device.layout) this.#write();
     const copies = inputs.map((data) => data.slice().buffer);
-    const outputs = this.#plan.outputs.map((r) => [this.#address(r), r.byteLength] as const);
+    const outputs = this.#outputs.map((r) => [this.#address(r), r.byteLength] as const);
     const answer = device.workers.call(
       {
         kind: "run",
@@ -95,7 +109,7 @@ export class CPUExecutable implements Executable {
     );
     device.touch(this.#written);
     device.submitted(answer);
-    device.stats.launches += this.#plan.launches.length;
+    device.stats.launches += this.launches;
     const finished = answer.then(({ times }) => {
       if (times) device.times?.add(this.#program.order, times);
     });
@@ -108,14 +122,15 @@ export class CPUExecutable implements Executable {
       read: async (index) => {
         assertCurrent(this.#ring[slot], number);
         await finished;
+        device.workers.assertHealthy();
         const { results = [] } = await answer;
         return results[index].slice(0);
       },
     };
   }
 
-  destroy(): void {
-    for (const at of [this.#at, ...this.#inputs, ...this.#constants.values()])
-      this.#device.free(at);
+  /** Runs under way are not hurt: the leader takes messages in order, and whoever is given this memory writes it later. */
+  release(): void {
+    for (const at of this.#own.splice(0)) this.#device.free(at);
   }
 }

@@ -6,6 +6,7 @@ import { ALIGNMENT } from "../../op.ts";
 export const ADDRESSABLE = 2 ** 32 - 2 ** 16;
 
 const up = (bytes: number): number => Math.ceil(Math.max(bytes, 1) / ALIGNMENT) * ALIGNMENT;
+const total = (sizes: readonly number[]): number => sizes.reduce((sum, size) => sum + up(size), 0);
 
 /** Hands out ranges of one growing memory; knows numbers only and touches no byte. */
 export class Heap {
@@ -14,13 +15,20 @@ export class Heap {
   /** Holes below the end, by address; no two touch. */
   #free: { at: number; size: number }[] = [];
   #end: number;
-  #limit: number;
+  readonly #start: number;
+  readonly #limit: number;
+  readonly #comfortable: number;
   #bytes = 0;
 
-  /** Addresses below `start` are the caller's; at most `budget` bytes are handed out. */
-  constructor(start: number, budget: number) {
+  /**
+   * Addresses below `start` are the caller's; at most `budget` bytes are handed out, of which more than `comfortable` only when
+   * nothing can be let go.
+   */
+  constructor(start: number, budget: number, comfortable = budget) {
+    this.#start = start;
     this.#end = start;
     this.#limit = Math.min(budget, ADDRESSABLE - start);
+    this.#comfortable = Math.min(comfortable, this.#limit);
   }
 
   /** Bytes in use. */
@@ -34,13 +42,26 @@ export class Heap {
 
   /** Whether blocks of these sizes can be had. */
   fits(sizes: readonly number[]): boolean {
-    return this.#bytes + sizes.reduce((sum, size) => sum + up(size), 0) <= this.#limit;
+    return this.#bytes + total(sizes) <= this.#limit;
+  }
+
+  /** Whether blocks of these sizes can be had while there are things to let go. */
+  hasRoom(sizes: readonly number[]): boolean {
+    return this.#bytes + total(sizes) <= this.#comfortable;
+  }
+
+  /** Whether one block can be had so, and lies within what all together may take: holes are used before memory grows further. */
+  hasPlace(bytes: number): boolean {
+    const size = up(bytes);
+    if (!this.hasRoom([bytes])) return false;
+    if (this.#end + size <= this.#start + this.#comfortable) return true;
+    return this.#free.some((hole) => hole.size >= size);
   }
 
   /** Throws before anything is allocated when blocks of these sizes do not fit. */
   require(sizes: readonly number[], what: string): void {
     if (this.fits(sizes)) return;
-    const need = sizes.reduce((sum, size) => sum + up(size), 0);
+    const need = total(sizes);
     throw new OutOfMemoryError(
       `[cpu] ${what} needs ${need} bytes beside ${this.#bytes} in use, but the limit is ${this.#limit} bytes` +
         `${this.#limit < ADDRESSABLE / 2 ? "" : " (32-bit addresses)"}; use a smaller batch or model, ` +

@@ -42,6 +42,20 @@ export function panelsOf(launch: PlanLaunch): Pack | undefined {
   };
 }
 
+/** The most words that the program of these launches and of `packs` packings can have. */
+export function mostWords(
+  launches: readonly PlanLaunch[],
+  packs: number,
+  { fields }: Kernels,
+): number {
+  const row = launchRow.words + segmentRow.words;
+  const packing = packs > 0 ? segmentRow.words + packs * (row + fields.pack_panels.length) : 0;
+  return launches.reduce(
+    (sum, { kernel }) => sum + row + fields[kernel].length,
+    header.words + packing,
+  );
+}
+
 /** A plan in the order in which the CPU runs it; addresses come later, by `write`. */
 export class Program {
   readonly launches: readonly CPULaunch[];
@@ -141,7 +155,8 @@ export class Program {
       for (const index of launches) {
         const { launch, panels } = this.launches[index];
         const { inputs, inouts, outputs, rng } = launch;
-        const operands = [...inputs, ...inouts, ...outputs, ...(rng ? [rng] : [])].map(maybe);
+        const state = rng === undefined ? [] : [rng];
+        const operands = [...inputs, ...inouts, ...outputs, ...state].map(maybe);
         if (launch.kernel === "matmul") operands.push(panels?.at ?? 0);
         // the unpacked parameter may be gone
         if (panels) operands[1] = 0;

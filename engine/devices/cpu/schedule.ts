@@ -22,7 +22,6 @@ const operandsOf = (l: PlanLaunch): { region: Region; write: boolean }[] => {
 
 const keyOf = (memory: Memory): unknown => {
   if (memory.kind === "state") return memory.state;
-  if (memory.kind === "constant") return memory.tensor;
   return `${memory.kind}${memory.index}`;
 };
 

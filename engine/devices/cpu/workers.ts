@@ -1,5 +1,6 @@
 /** Starts the worker threads, in Node or in a page, and passes messages. What the messages say is in protocol.ts. */
-import { DeviceLostError, EngineError } from "../../errors.ts";
+import { DeviceLostError, type EngineError } from "../../errors.ts";
+import { destroyed } from "../results.ts";
 import type { Kernels } from "./module.ts";
 import type { Answer, Message, Request } from "./protocol.ts";
 
@@ -54,7 +55,7 @@ export class Workers {
   #next = 0;
   #failure: EngineError | undefined;
   /** What the workers share; undefined where memory cannot be shared. */
-  readonly memory: WebAssembly.Memory | undefined;
+  memory: WebAssembly.Memory | undefined;
 
   private constructor(memory: WebAssembly.Memory | undefined) {
     this.memory = memory;
@@ -139,9 +140,10 @@ export class Workers {
   }
 
   terminate(): void {
-    this.#failure ??= new EngineError("[cpu] the device was destroyed");
+    this.#failure = destroyed("cpu");
     for (const port of this.#ports) port.terminate();
     for (const { reject } of this.#waiting.values()) reject(this.#failure);
     this.#waiting.clear();
+    this.memory = undefined; // results that somebody still holds do not hold it
   }
 }

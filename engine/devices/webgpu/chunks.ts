@@ -18,7 +18,7 @@ export type StepLaunch = {
   readonly inputs: readonly (StepRegion | null)[];
   readonly inouts: readonly StepRegion[];
   readonly outputs: readonly (StepRegion | null)[];
-  readonly rng?: Region;
+  readonly rng?: Region | null;
 };
 
 /** Two launches for a matrix product whose K is split: sums of each chunk, into scratch, then the sums of those. */

@@ -13,10 +13,18 @@ import {
   valueBytes,
 } from "../../tensor.ts";
 import { debugLevel, paced } from "../host.ts";
-import { RUNS_UNDER_WAY } from "../results.ts";
+import { HOST_LAUNCHES, LoadedPlans, SOFTWARE_LAUNCHES, withoutEmpty } from "../plans.ts";
+import { destroyed, initialBytes } from "../results.ts";
 import { openAdapter } from "./adapter.ts";
 import { chunked } from "./chunks.ts";
-import { type Pipeline, SLOT_BYTES, type Step, up, WebGPUExecutable } from "./executable.ts";
+import {
+  type Pipeline,
+  SLOT_BYTES,
+  type Step,
+  scratchOf,
+  up,
+  WebGPUExecutable,
+} from "./executable.ts";
 import { kernelSource, packParams } from "./kernel-source.ts";
 import { type Profiler, profiler } from "./timestamps.ts";
 import { windows } from "./windows.ts";
@@ -52,16 +60,18 @@ export class WebGPUDevice implements Device {
   #states = new Map<Tensor, GPUBuffer>();
   /** Settles when no state is being uploaded. */
   #preparing: Promise<void> = Promise.resolve();
-  #slots: GPUBuffer[] = [];
+  #slots: (GPUBuffer | undefined)[] = [];
   /** What the launches of a step hand each other; as large as the largest need of any plan. */
   #scratch: GPUBuffer | undefined;
   /** Grows when a slot or the scratch was reallocated: plans made before bind again. */
   slotsVersion = 0;
-  /** The ends of the runs under way, oldest first. */
-  #underWay: Promise<unknown>[] = [];
+  #plans: LoadedPlans;
+  /** What `granted` has made so far. */
+  #taken: GPUBuffer[] | undefined;
+  /** Buffers that are given back as soon as the host has read them. */
+  #leaving = new Set<Promise<unknown>>();
   #failure: EngineError | undefined;
-  #staging: GPUBuffer | undefined;
-  /** Settles when the staging buffer is free. */
+  /** Settles when nobody reads states. */
   #reading: Promise<unknown> = Promise.resolve();
   #spare: { read: GPUBuffer; write: GPUBuffer } | undefined;
 
@@ -75,6 +85,9 @@ export class WebGPUDevice implements Device {
     this.gpu = gpu;
     this.description = description;
     this.#budget = budget;
+    this.#plans = new LoadedPlans(software ? SOFTWARE_LAUNCHES : HOST_LAUNCHES, () =>
+      this.assertHealthy(),
+    );
     this.debug = debugLevel(options);
     this.maxBinding = Math.min(
       options.maxBinding ?? Number.POSITIVE_INFINITY,
@@ -86,39 +99,125 @@ export class WebGPUDevice implements Device {
       maxWorkgroupStorage: gpu.limits.maxComputeWorkgroupStorageSize,
     };
     if (options.profile || this.debug > 0) this.profiler = profiler(gpu, this.debug);
-    gpu.addEventListener("uncapturederror", (e) => {
-      this.#failure ??= new DeviceLostError(`[webgpu] ${e.error.message}`);
-    });
+    gpu.addEventListener("uncapturederror", this.#onError);
     gpu.lost.then((info) => {
       if (info.reason === "destroyed") return;
       this.#failure ??= new DeviceLostError(`[webgpu] the device was lost: ${info.message}`);
     });
   }
 
+  readonly #onError = (e: GPUUncapturedErrorEvent): void => {
+    this.#failure ??= new DeviceLostError(`[webgpu] ${e.error.message}`);
+  };
+
   /** Throws what went wrong on the device since the last call, if anything did. */
   assertHealthy(): void {
     if (this.#failure) throw this.#failure;
   }
 
-  createBuffer(size: number, usage: number, what: string): GPUBuffer {
-    const bytes = up(Math.max(size, 4), 4);
-    const { maxBufferSize } = this.gpu.limits;
-    if (this.stats.bytes + bytes > this.#budget || bytes > maxBufferSize) {
-      const limit = Math.min(this.#budget, maxBufferSize);
-      throw new OutOfMemoryError(
-        `[webgpu] ${what} needs ${bytes} bytes beside ${this.stats.bytes} in use, but the budget is ` +
-          `${Math.floor(limit)} bytes; use a smaller batch or model, or raise memoryBudget`,
-      );
+  /** What a promise of the driver gives; its own words are not for whoever has destroyed the device. */
+  async settled<T>(promise: Promise<T>): Promise<T> {
+    try {
+      return await paced(promise);
+    } catch (error) {
+      this.assertHealthy();
+      throw error;
     }
+  }
+
+  /** Whether buffers of these sizes keep the budget, once plans that nobody waits for were let go. */
+  #makeRoom(sizes: readonly number[]): boolean {
+    const need = total(sizes);
+    while (this.stats.bytes + need > this.#budget) if (!this.#plans.letGo()) return false;
+    return true;
+  }
+
+  #refuse(need: number, what: string, limit: number): never {
+    throw new OutOfMemoryError(
+      `[webgpu] ${what} needs ${need} bytes beside ${this.stats.bytes} in use, but the budget is ` +
+        `${Math.floor(limit)} bytes; use a smaller batch or model, or raise memoryBudget`,
+    );
+  }
+
+  createBuffer(size: number, usage: number, what: string): GPUBuffer {
+    const bytes = sizeOf(size);
+    const { maxBufferSize } = this.gpu.limits;
+    if (bytes > maxBufferSize) this.#refuse(bytes, what, Math.min(this.#budget, maxBufferSize));
+    if (!this.#makeRoom([bytes])) this.#refuse(bytes, what, this.#budget);
     const buffer = this.gpu.createBuffer({ size: bytes, usage });
     this.stats.buffersCreated++;
     this.stats.bytes += bytes;
+    this.#taken?.push(buffer);
     return buffer;
   }
 
-  destroyBuffer(buffer: GPUBuffer): void {
+  /** Gives a buffer back, when `read` has settled where the host still reads it. */
+  destroyBuffer(buffer: GPUBuffer, read?: Promise<unknown>): void {
     this.stats.bytes -= buffer.size;
-    buffer.destroy();
+    if (!read) {
+      buffer.destroy();
+      return;
+    }
+    const left = read.then(() => {
+      buffer.destroy();
+      this.#leaving.delete(left);
+    });
+    this.#leaving.add(left);
+  }
+
+  /**
+   * Makes buffers, all or none. Where the adapter has no memory for them, plans that nobody waits for are let go, one after the
+   * other, and it is asked again.
+   */
+  async #granted<T>(what: string, make: () => T): Promise<T> {
+    for (;;) {
+      this.assertHealthy();
+      const taken: GPUBuffer[] = [];
+      this.#taken = taken;
+      this.gpu.pushErrorScope("validation"); // what is bound to a buffer that was refused is invalid
+      this.gpu.pushErrorScope("out-of-memory");
+      let made: { readonly value: T } | undefined;
+      let thrown: unknown;
+      try {
+        made = { value: make() };
+      } catch (error) {
+        thrown = error;
+      }
+      this.#taken = undefined;
+      const scopes = [this.gpu.popErrorScope(), this.gpu.popErrorScope()];
+      const [refused, invalid] = await this.settled(Promise.all(scopes));
+      this.assertHealthy();
+      if (made && !refused) {
+        if (invalid) this.#failure = new DeviceLostError(`[webgpu] ${invalid.message}`);
+        this.assertHealthy();
+        return made.value;
+      }
+      this.#forget(taken);
+      if (!refused) throw thrown;
+      if (!this.#plans.letGo()) {
+        const need = taken.reduce((sum, { size }) => sum + size, 0);
+        throw new OutOfMemoryError(
+          `[webgpu] ${what} needs ${need} bytes beside ${this.stats.bytes} in use, but the adapter has no more ` +
+            "memory; use a smaller batch or model",
+        );
+      }
+      await Promise.all(this.#leaving);
+      await this.settled(this.gpu.queue.onSubmittedWorkDone()); // destroyed buffers are given back behind it
+    }
+  }
+
+  /** Takes back what was made, wherever it is kept by now. */
+  #forget(taken: readonly GPUBuffer[]): void {
+    const gone = new Set(taken);
+    const kept = (buffer: GPUBuffer | undefined) =>
+      buffer && gone.has(buffer) ? undefined : buffer;
+    this.#slots = this.#slots.map(kept);
+    this.#scratch = kept(this.#scratch);
+    if (this.#spare && (gone.has(this.#spare.read) || gone.has(this.#spare.write))) {
+      this.#spare = undefined;
+    }
+    this.slotsVersion++;
+    for (const buffer of taken) this.destroyBuffer(buffer);
   }
 
   storage(size: number, what: string): GPUBuffer {
@@ -148,35 +247,74 @@ export class WebGPUDevice implements Device {
   }
 
   /** Uploads the states that are not there, piece by piece. */
-  prepare(states: readonly Tensor[]): Promise<void> {
-    const made = this.#preparing.then(async () => {
-      for (const t of states) {
-        if (this.#states.has(t)) continue;
-        const buffer = this.storage(t.bytes, stateName(t)); // zeros
+  #prepare(states: readonly Tensor[]): Promise<void> {
+    const made = this.#preparing.then(() => this.#upload(states));
+    this.#preparing = made.catch(() => undefined);
+    return made;
+  }
+
+  async #upload(states: readonly Tensor[]): Promise<void> {
+    const missing = states.filter((t) => !this.#states.has(t));
+    if (missing.length === 0) return;
+    const first = stateName(missing[0]);
+    const what = missing.length === 1 ? first : `${first} with ${missing.length - 1} other states`;
+    const need = missing.map((t) => sizeOf(t.bytes));
+    const buffers = await this.#granted(what, () => {
+      if (!this.#makeRoom(need)) this.#refuse(total(need), what, this.#budget);
+      return missing.map((t) => ({ t, buffer: this.storage(t.bytes, stateName(t)) })); // zeros
+    });
+    let done = 0;
+    try {
+      for (const { t, buffer } of buffers) {
         let at = 0;
         for await (const piece of initialPieces(t)) {
+          this.assertHealthy();
           this.upload(buffer, piece, at);
           at += piece.byteLength;
         }
         // the host may have written it meanwhile
         if (this.#states.has(t)) this.destroyBuffer(buffer);
         else this.#states.set(t, buffer);
+        done++;
       }
-    });
-    this.#preparing = made.catch(() => undefined);
-    return made;
+    } finally {
+      for (const { buffer } of buffers.slice(done)) this.destroyBuffer(buffer);
+    }
+  }
+
+  #slotBytes(index: number): number {
+    return this.#slots[index]?.size ?? 0;
+  }
+
+  /** What slots and scratch have to grow by. */
+  #growth(slots: readonly number[], scratch: number): number[] {
+    return [
+      ...slots.map((bytes, i) => Math.max(0, sizeOf(bytes) - this.#slotBytes(i))),
+      Math.max(0, scratch - (this.#scratch?.size ?? 0)),
+    ];
   }
 
   /** Makes every slot, and the scratch, at least as large as asked. */
   reserve(slots: readonly number[], scratch: number): void {
+    const growth = this.#growth(slots, scratch);
+    if (growth.every((bytes) => bytes === 0)) return;
+    if (!this.#makeRoom(growth)) {
+      if (!this.#plans.empty) this.#refuse(total(growth), "an intermediate", this.#budget);
+      this.#releaseSlots();
+    }
     slots.forEach((bytes, i) => {
-      this.#slots[i] = this.#grown(this.#slots[i], bytes, "an intermediate");
+      const old = this.#slots[i];
+      if (old && old.size >= bytes) return;
+      this.#slots[i] = undefined;
+      this.#slots[i] = this.#instead(old, bytes, "an intermediate");
     });
-    if (scratch > 0) this.#scratch = this.#grown(this.#scratch, scratch, "splitting products");
+    const old = this.#scratch;
+    if (scratch <= (old?.size ?? 0)) return;
+    this.#scratch = undefined;
+    this.#scratch = this.#instead(old, scratch, "splitting products");
   }
 
-  #grown(old: GPUBuffer | undefined, bytes: number, what: string): GPUBuffer {
-    if (old && old.size >= bytes) return old;
+  #instead(old: GPUBuffer | undefined, bytes: number, what: string): GPUBuffer {
     if (old) {
       this.destroyBuffer(old);
       this.slotsVersion++;
@@ -184,12 +322,20 @@ export class WebGPUDevice implements Device {
     return this.storage(bytes, what);
   }
 
+  /** Lets slots and scratch go: they are as large as the largest of any plan that was ever loaded. */
+  #releaseSlots(): void {
+    for (const buffer of [...this.#slots, this.#scratch]) if (buffer) this.destroyBuffer(buffer);
+    this.#slots = [];
+    this.#scratch = undefined;
+    this.slotsVersion++;
+  }
+
   scratch(): GPUBuffer {
     return this.#scratch ?? fail("webgpu", "no scratch was reserved");
   }
 
   slot(index: number): GPUBuffer {
-    return this.#slots[index];
+    return this.#slots[index] ?? fail("webgpu", `slot ${index} was not reserved`);
   }
 
   /** Bound where a kernel has a binding that the launch does not use. */
@@ -250,6 +396,7 @@ export class WebGPUDevice implements Device {
       this.stats.pipelines++;
       return { pipeline, layout };
     } catch (cause) {
+      this.assertHealthy();
       const { messages } = await paced(module.getCompilationInfo());
       const why = messages.map((m) => `line ${m.lineNum}: ${m.message}`).join("; ");
       throw new EngineError(`[${file}] the kernel does not compile: ${why || String(cause)}`, {
@@ -258,8 +405,9 @@ export class WebGPUDevice implements Device {
     }
   }
 
-  async load(plan: Plan): Promise<Executable> {
+  async load(given: Plan, drop: () => void): Promise<Executable> {
     this.assertHealthy();
+    const plan = withoutEmpty(given);
     const launches = plan.launches
       .flatMap((l) => windows(l, this.maxBinding))
       .flatMap((l) => chunked(l, this.adapter));
@@ -280,67 +428,86 @@ export class WebGPUDevice implements Device {
         return { launch, pipeline: await this.pipeline(geometry), groups: fold(geometry.groups) };
       }),
     );
-    await this.prepare(plan.states);
-    return new WebGPUExecutable(this, plan, steps, params);
+    return this.#plans.load(steps.length, () => this.#place(plan, steps, params), drop);
   }
 
-  /** Submits one run. */
+  /** Gives a plan its memory. No run starts meanwhile: it might use a slot that has to be taken back. */
+  async #place(plan: Plan, steps: Step[], params: ArrayBuffer): Promise<WebGPUExecutable> {
+    await this.#prepare(plan.states);
+    const own = WebGPUExecutable.needs(plan, steps).map(sizeOf);
+    const scratch = scratchOf(steps);
+    return this.#plans.exclusively(() =>
+      this.#granted("the plan", () => {
+        const needs = () => [...own, ...this.#growth(plan.slots, scratch)];
+        if (!this.#makeRoom(needs()) && this.#plans.empty) this.#releaseSlots();
+        if (!this.#makeRoom(needs())) this.#refuse(total(needs()), "the plan", this.#budget);
+        return new WebGPUExecutable(this, plan, steps, params);
+      }),
+    );
+  }
+
+  /** Submits a run, or a piece of it. */
   submit(commands: GPUCommandBuffer): void {
     this.gpu.queue.submit([commands]);
     this.stats.submits++;
-    const done = paced(this.gpu.queue.onSubmittedWorkDone()).catch(() => undefined);
-    this.#underWay.push(done);
-    done.then(() => {
-      this.#underWay = this.#underWay.filter((d) => d !== done);
-    });
   }
 
-  async ready(): Promise<void> {
-    while (this.#underWay.length >= RUNS_UNDER_WAY) await this.#underWay[0];
-    this.assertHealthy();
+  /** Counts what has been submitted as a run that is under way. */
+  track(): void {
+    this.#plans.submitted(paced(this.gpu.queue.onSubmittedWorkDone()));
   }
 
-  /** Copies buffers to the host through one staging buffer that is kept; large ones in parts. */
+  /** Copies buffers to the host through one staging buffer; large ones in parts. */
   async #readBack(
-    sources: readonly { buffer: GPUBuffer; bytes: number }[],
+    sources: readonly { readonly buffer: GPUBuffer; readonly bytes: number }[],
   ): Promise<ArrayBuffer[]> {
-    this.assertHealthy();
     const most = 64 * 2 ** 20;
     const need = Math.min(most, Math.max(...sources.map((s) => up(s.bytes, 4))));
-    if (!this.#staging || this.#staging.size < need) {
-      if (this.#staging) this.destroyBuffer(this.#staging);
-      const usage = GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST;
-      this.#staging = this.createBuffer(need, usage, "reading states");
-    }
-    const staging = this.#staging;
-    const out: ArrayBuffer[] = [];
-    for (const { buffer, bytes } of sources) {
-      const whole = new Uint8Array(bytes);
-      for (let at = 0; at < bytes; at += most) {
-        const size = Math.min(most, up(bytes - at, 4));
-        const encoder = this.gpu.createCommandEncoder();
-        encoder.copyBufferToBuffer(buffer, at, staging, 0, size);
-        this.gpu.queue.submit([encoder.finish()]);
-        await paced(staging.mapAsync(GPUMapMode.READ, 0, size));
-        const length = Math.min(size, bytes - at);
-        whole.set(new Uint8Array(staging.getMappedRange(0, size), 0, length), at);
-        staging.unmap();
+    const usage = GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST;
+    const staging = await this.#granted("reading states", () =>
+      this.createBuffer(need, usage, "reading states"),
+    );
+    try {
+      const out: ArrayBuffer[] = [];
+      for (const { buffer, bytes } of sources) {
+        const whole = new Uint8Array(bytes);
+        for (let at = 0; at < bytes; at += most) {
+          const size = Math.min(most, up(bytes - at, 4));
+          this.assertHealthy();
+          const encoder = this.gpu.createCommandEncoder();
+          encoder.copyBufferToBuffer(buffer, at, staging, 0, size);
+          this.gpu.queue.submit([encoder.finish()]);
+          await this.settled(staging.mapAsync(GPUMapMode.READ, 0, size));
+          const length = Math.min(size, bytes - at);
+          whole.set(new Uint8Array(staging.getMappedRange(0, size), 0, length), at);
+          staging.unmap();
+        }
+        out.push(whole.buffer);
       }
-      out.push(whole.buffer);
+      return out;
+    } finally {
+      this.destroyBuffer(staging);
     }
-    this.assertHealthy();
-    return out;
   }
 
   async readStates(states: readonly Tensor[]): Promise<ArrayBuffer[]> {
-    await this.prepare(states);
-    const sources = states.map((t) => ({
-      buffer: this.state(t),
-      bytes: valueBytes(t),
-    }));
-    const read = this.#reading.then(() => this.#readBack(sources));
-    this.#reading = read.catch(() => undefined);
-    return read;
+    await this.#plans.loading;
+    await this.#preparing; // first values may be on their way
+    this.assertHealthy();
+    const here = states.flatMap((t) => {
+      const buffer = this.#states.get(t);
+      return buffer ? [{ buffer, bytes: valueBytes(t) }] : [];
+    });
+    // what is not there was never changed
+    const others = states.map((t) => (this.#states.has(t) ? undefined : initialBytes(t)));
+    const reading = this.#reading.then(() =>
+      here.length > 0 ? this.#plans.retried(() => this.#readBack(here)) : [],
+    );
+    this.#reading = reading.catch(() => undefined);
+    const [read, made] = await Promise.all([reading, Promise.all(others)]);
+    this.assertHealthy();
+    let next = 0;
+    return made.map((bytes) => bytes ?? read[next++]);
   }
 
   write(state: Tensor, data: TypedArray): void {
@@ -351,12 +518,22 @@ export class WebGPUDevice implements Device {
       "write",
       () => `${data.length} values do not fill ${stateName(state)} ${show(state.shape)}`,
     );
-    let buffer = this.#states.get(state);
-    if (!buffer) {
-      buffer = this.storage(state.bytes, stateName(state));
-      this.#states.set(state, buffer);
+    this.gpu.pushErrorScope("out-of-memory");
+    try {
+      let buffer = this.#states.get(state);
+      if (!buffer) {
+        buffer = this.storage(state.bytes, stateName(state));
+        this.#states.set(state, buffer);
+      }
+      this.upload(buffer, data);
+    } finally {
+      const refused = (error: GPUError | null): void => {
+        if (!error) return;
+        const why = `[webgpu] the adapter has no memory for ${stateName(state)}: ${error.message}`;
+        this.#failure ??= new OutOfMemoryError(why);
+      };
+      paced(this.gpu.popErrorScope()).then(refused, () => undefined);
     }
-    this.upload(buffer, data);
   }
 
   profile(): ProfileRow[] {
@@ -364,14 +541,22 @@ export class WebGPUDevice implements Device {
   }
 
   async synchronize(): Promise<void> {
-    await paced(this.gpu.queue.onSubmittedWorkDone());
+    this.assertHealthy();
+    await this.settled(this.gpu.queue.onSubmittedWorkDone());
     this.assertHealthy();
   }
 
   destroy(): void {
+    this.#failure = destroyed("webgpu");
+    // Dawn's side holds the listener, which holds this side, which holds Dawn's: a circle that nobody collects
+    this.gpu.removeEventListener("uncapturederror", this.#onError);
     this.gpu.destroy();
   }
 }
+
+/** Bytes of the buffer that holds so many. */
+const sizeOf = (bytes: number): number => up(Math.max(bytes, 4), 4);
+const total = (sizes: readonly number[]): number => sizes.reduce((sum, size) => sum + size, 0);
 
 /** One dimension holds 65,535 workgroups; what is more is folded into two, and kernels check bounds. */
 function fold(

@@ -1,9 +1,9 @@
 /** A plan that is loaded on WebGPU: its buffers and bind groups, and how one run is encoded. */
-import type { Executable, Run } from "../../device.ts";
-import type { Plan } from "../../plan.ts";
+import type { Run } from "../../device.ts";
+import type { Plan, Region } from "../../plan.ts";
 import { show } from "../../shape.ts";
-import { hostData, type Tensor, type TypedArray, valueBytes } from "../../tensor.ts";
-import { paced } from "../host.ts";
+import { hostData, type TypedArray, valueBytes } from "../../tensor.ts";
+import type { Resident } from "../plans.ts";
 import { assertCurrent, RING_SLOTS } from "../results.ts";
 import { type StepLaunch, type StepRegion, scratchBytes } from "./chunks.ts";
 import type { WebGPUDevice } from "./device.ts";
@@ -11,6 +11,12 @@ import type { Profiler } from "./timestamps.ts";
 
 /** Bytes of one launch's parameter block in the uniform buffer of its plan. */
 export const SLOT_BYTES = 256;
+
+/**
+ * Launches that go to a hardware GPU at once: it works on them while the host encodes the next. A software adapter has
+ * the host's cores and gets a run whole.
+ */
+const LAUNCHES_PER_SUBMIT = 512;
 
 /** `bytes` rounded up to a multiple of `to`. */
 export const up = (bytes: number, to: number): number => Math.ceil(bytes / to) * to;
@@ -25,23 +31,43 @@ export type Step = {
   bindGroup?: GPUBindGroup;
 };
 
+/** All results of one run, once somebody has asked for one of them. */
+type Results = { bytes?: Promise<ArrayBuffer> };
+
 type ResultSlot = {
   /** Each run copies its results here, in its own submit; the host maps it. */
-  buffer: GPUBuffer;
+  readonly buffer: GPUBuffer;
   run: number;
-  bytes?: Promise<ArrayBuffer>;
-  /** Settles when the buffer is not mapped. */
-  free: Promise<unknown>;
+  /** Those of the last run, while nobody has asked for them. */
+  unread?: Results;
+  /** Settles when the buffer is no longer mapped; absent where it is not. */
+  mapped?: Promise<void>;
 };
 
-/** A plan with its buffers and bind groups, replayed by encoding its launches into one pass. */
-export class WebGPUExecutable implements Executable {
+/** Writes launches into one pass. */
+function encode(encoder: GPUCommandEncoder, steps: readonly Step[]): void {
+  const pass = encoder.beginComputePass();
+  let current: GPUComputePipeline | undefined;
+  for (const { pipeline, bindGroup, groups } of steps) {
+    if (pipeline.pipeline !== current) {
+      current = pipeline.pipeline;
+      pass.setPipeline(current);
+    }
+    pass.setBindGroup(0, bindGroup);
+    pass.dispatchWorkgroups(groups[0], groups[1], groups[2]);
+  }
+  pass.end();
+}
+
+/** A plan with its buffers and bind groups, replayed by encoding its launches. */
+export class WebGPUExecutable implements Resident {
   #device: WebGPUDevice;
-  #plan: Plan;
+  readonly #outputs: readonly Region[];
+  readonly #slots: readonly number[];
   #steps: Step[];
   #params: GPUBuffer;
   #inputs: GPUBuffer[];
-  #constants = new Map<Tensor, GPUBuffer>();
+  #constants: GPUBuffer[];
   #ring: ResultSlot[] = [];
   #offsets: number[] = [];
   #scratch: number;
@@ -50,7 +76,8 @@ export class WebGPUExecutable implements Executable {
 
   constructor(device: WebGPUDevice, plan: Plan, steps: Step[], params: ArrayBuffer) {
     this.#device = device;
-    this.#plan = plan;
+    this.#outputs = plan.outputs;
+    this.#slots = plan.slots;
     this.#steps = steps;
     this.#params = device.createBuffer(
       params.byteLength,
@@ -61,6 +88,11 @@ export class WebGPUExecutable implements Executable {
     this.#inputs = plan.inputs.map((spec, i) =>
       device.storage(valueBytes(spec), `argument ${i} ${show(spec.shape)}`),
     );
+    this.#constants = plan.constants.map((t) => {
+      const buffer = device.storage(t.bytes, `a constant ${t}`);
+      device.upload(buffer, hostData(t));
+      return buffer;
+    });
     let bytes = 0;
     for (const out of plan.outputs) {
       this.#offsets.push(bytes);
@@ -69,14 +101,22 @@ export class WebGPUExecutable implements Executable {
     for (let i = 0; i < RING_SLOTS && bytes > 0; i++) {
       const usage = GPUBufferUsage.COPY_DST | GPUBufferUsage.MAP_READ;
       const buffer = device.createBuffer(bytes, usage, "the results of a plan");
-      this.#ring.push({ buffer, run: -1, free: Promise.resolve() });
+      this.#ring.push({ buffer, run: -1 });
     }
-    this.#scratch = Math.max(0, ...steps.map(({ launch }) => scratchBytes(launch)));
+    this.#scratch = scratchOf(steps);
     device.reserve(plan.slots, this.#scratch);
     this.#bind();
   }
 
-  get bindGroups(): number {
+  /** Bytes that a plan takes for itself, buffer by buffer. */
+  static needs(plan: Plan, steps: readonly Step[]): number[] {
+    const results = plan.outputs.reduce((sum, out) => sum + up(out.byteLength, SLOT_BYTES), 0);
+    const ring = plan.outputs.length > 0 ? new Array<number>(RING_SLOTS).fill(results) : [];
+    const params = Math.max(1, steps.length) * SLOT_BYTES;
+    return [params, ...plan.inputs.map(valueBytes), ...plan.constants.map((t) => t.bytes), ...ring];
+  }
+
+  get launches(): number {
     return this.#steps.length;
   }
 
@@ -85,17 +125,11 @@ export class WebGPUExecutable implements Executable {
     if (memory.kind === "slot") return this.#device.slot(memory.index);
     if (memory.kind === "state") return this.#device.state(memory.state);
     if (memory.kind === "input") return this.#inputs[memory.index];
-    let buffer = this.#constants.get(memory.tensor);
-    if (!buffer) {
-      buffer = this.#device.storage(memory.tensor.bytes, `a constant ${memory.tensor}`);
-      this.#device.upload(buffer, hostData(memory.tensor));
-      this.#constants.set(memory.tensor, buffer);
-    }
-    return buffer;
+    return this.#constants[memory.index];
   }
 
   #resource(region: StepRegion | null, access: "read" | "read_write"): GPUBufferBinding {
-    if (!region) return { buffer: this.#device.spare(access) };
+    if (!region || region.byteLength === 0) return { buffer: this.#device.spare(access) };
     return {
       buffer: this.#buffer(region.memory),
       offset: region.byteOffset,
@@ -111,7 +145,7 @@ export class WebGPUExecutable implements Executable {
         { buffer: this.#params, offset: i * SLOT_BYTES, size: SLOT_BYTES },
         ...inputs.map((r) => this.#resource(r, "read")),
         ...[...inouts, ...outputs].map((r) => this.#resource(r, "read_write")),
-        ...(rng ? [this.#resource(rng, "read")] : []),
+        ...(rng === undefined ? [] : [this.#resource(rng, "read")]),
       ];
       step.bindGroup = this.#device.gpu.createBindGroup({
         layout: step.pipeline.layout,
@@ -120,39 +154,37 @@ export class WebGPUExecutable implements Executable {
     });
   }
 
-  async ready(): Promise<void> {
-    await this.#ring[this.#runs % RING_SLOTS]?.free;
+  busy(): Promise<void> | undefined {
+    return this.#ring[this.#runs % RING_SLOTS]?.mapped;
   }
 
-  run(inputs: readonly TypedArray[]): Run {
+  start(inputs: readonly TypedArray[]): Run {
     const device = this.#device;
     device.assertHealthy();
-    device.reserve(this.#plan.slots, this.#scratch);
+    device.reserve(this.#slots, this.#scratch);
     if (this.#version !== device.slotsVersion) this.#bind();
     inputs.forEach((data, i) => {
       device.upload(this.#inputs[i], data);
     });
-    const encoder = device.gpu.createCommandEncoder();
+    let encoder = device.gpu.createCommandEncoder();
     if (device.profiler) this.#encodeProfiled(encoder, device.profiler);
     else {
-      const pass = encoder.beginComputePass();
-      let current: GPUComputePipeline | undefined;
-      for (const { pipeline, bindGroup, groups } of this.#steps) {
-        if (pipeline.pipeline !== current) {
-          current = pipeline.pipeline;
-          pass.setPipeline(current);
+      const piece = device.adapter.software ? this.#steps.length : LAUNCHES_PER_SUBMIT;
+      for (let at = 0; at < this.#steps.length; at += piece) {
+        if (at > 0) {
+          device.submit(encoder.finish());
+          encoder = device.gpu.createCommandEncoder();
         }
-        pass.setBindGroup(0, bindGroup);
-        pass.dispatchWorkgroups(groups[0], groups[1], groups[2]);
+        encode(encoder, this.#steps.slice(at, at + piece));
       }
-      pass.end();
     }
     const number = this.#runs++;
     const slot = this.#ring[number % RING_SLOTS];
+    const results: Results = {};
     if (slot) {
       slot.run = number;
-      delete slot.bytes;
-      this.#plan.outputs.forEach((out, i) => {
+      slot.unread = results;
+      this.#outputs.forEach((out, i) => {
         const from = this.#buffer(out.memory);
         encoder.copyBufferToBuffer(
           from,
@@ -164,12 +196,21 @@ export class WebGPUExecutable implements Executable {
       });
     }
     device.submit(encoder.finish());
+    device.track();
     device.stats.launches += this.#steps.length;
     const finished = device.profiler?.finish();
+    // whoever does not read the results of a failed run learns of it from the next call
+    finished?.catch(() => undefined);
     return {
       read: async (index) => {
+        const { byteLength } = this.#outputs[index];
+        if (byteLength === 0) return new ArrayBuffer(0); // a run without bytes has no slot
+        assertCurrent(slot.run, number);
+        const reading = this.#read(slot, results);
         await finished;
-        return this.#read(slot, number, index);
+        const bytes = await reading;
+        device.assertHealthy();
+        return bytes.slice(this.#offsets[index], this.#offsets[index] + byteLength);
       },
     };
   }
@@ -185,31 +226,40 @@ export class WebGPUExecutable implements Executable {
     profiler.resolve(encoder);
   }
 
-  async #read(slot: ResultSlot, run: number, index: number): Promise<ArrayBuffer> {
-    assertCurrent(slot.run, run);
-    if (!slot.bytes) {
-      slot.bytes = this.#map(slot);
-      slot.free = slot.bytes.catch(() => undefined);
+  /** Brings all results of a run to the host at once, however often they are asked for. The plan keeps no copy. */
+  #read(slot: ResultSlot, results: Results): Promise<ArrayBuffer> {
+    if (!results.bytes) {
+      delete slot.unread;
+      results.bytes = this.#map(slot.buffer);
+      const unmapped = (): void => {
+        delete slot.mapped;
+      };
+      slot.mapped = results.bytes.then(unmapped, unmapped);
     }
-    const bytes = await slot.bytes;
-    const { byteLength } = this.#plan.outputs[index];
-    return bytes.slice(this.#offsets[index], this.#offsets[index] + byteLength);
+    return results.bytes;
   }
 
-  /** All results of a run come to the host at once. */
-  async #map(slot: ResultSlot): Promise<ArrayBuffer> {
+  async #map(buffer: GPUBuffer): Promise<ArrayBuffer> {
     this.#device.assertHealthy();
-    await paced(slot.buffer.mapAsync(GPUMapMode.READ));
-    const bytes = slot.buffer.getMappedRange().slice(0);
-    slot.buffer.unmap();
+    await this.#device.settled(buffer.mapAsync(GPUMapMode.READ));
+    const bytes = buffer.getMappedRange().slice(0);
+    buffer.unmap();
     this.#device.assertHealthy();
     return bytes;
   }
 
-  destroy(): void {
-    const buffers = [this.#params, ...this.#inputs, ...this.#constants.values()];
-    for (const slot of this.#ring) buffers.push(slot.buffer);
+  /** Runs under way are not hurt, and results that nobody has read yet are brought to the host. */
+  release(): void {
+    const buffers = [this.#params, ...this.#inputs, ...this.#constants];
     for (const buffer of buffers) this.#device.destroyBuffer(buffer);
+    for (const slot of this.#ring) {
+      if (slot.unread) this.#read(slot, slot.unread);
+      this.#device.destroyBuffer(slot.buffer, slot.mapped);
+    }
     this.#steps = [];
   }
 }
+
+/** Bytes of the scratch that these launches hand each other. */
+export const scratchOf = (steps: readonly Step[]): number =>
+  Math.max(0, ...steps.map(({ launch }) => scratchBytes(launch)));

@@ -108,7 +108,9 @@ function byRows(
     narrow(
       launch,
       cut.map(({ name, width }) => [name, from * width, (to - from) * width] as const),
-      { rows: to - from },
+      has(launch, "firstRow")
+        ? { rows: to - from, firstRow: launch.params.firstRow + from }
+        : { rows: to - from },
     ),
   );
 }
@@ -147,6 +149,28 @@ function gathered(
         ["y", from * dim * 4, (to - from) * dim * 4],
       ],
       { n: (to - from) * dim },
+    ),
+  );
+}
+
+/** Rows that are added: each to one row of the table, which may be cut after that; equal ids are not to be parted. */
+function scattered(
+  launch: PlanLaunch & { readonly kernel: "scatter_add" },
+  table: string,
+  maxBinding: number,
+): PlanLaunch[] | undefined {
+  if (launch.constants.UNIQUE === 0 || bytesOf(launch, "dy") <= maxBinding) {
+    return byTable(launch, table, maxBinding);
+  }
+  const { rows, dim } = launch.params;
+  return pieces(launch.op, rows, [dim * 4, 4], maxBinding).map(([from, to]) =>
+    narrow(
+      launch,
+      [
+        ["dy", from * dim * 4, (to - from) * dim * 4],
+        ["ids", from * 4, (to - from) * 4],
+      ],
+      { n: (to - from) * dim, rows: to - from },
     ),
   );
 }
@@ -237,8 +261,8 @@ function split(launch: PlanLaunch, maxBinding: number): PlanLaunch[] | undefined
     return whole ? undefined : byElements(launch, maxBinding);
   }
   if (rule?.by === "rows" && has(launch, "rows")) return byRows(launch, rule.shared, maxBinding);
-  if (rule?.by === "table" && has(launch, "first", "count", "vocab")) {
-    return byTable(launch, rule.table, maxBinding);
+  if (rule?.by === "scattered" && launch.kernel === "scatter_add") {
+    return scattered(launch, rule.table, maxBinding);
   }
   if (rule?.by === "gathered" && launch.kernel === "embedding") {
     return gathered(launch, rule.table, maxBinding);

@@ -10,6 +10,9 @@ export const UNARY_SQUARE: u32 = 7;
 export const UNARY_ABS: u32 = 8;
 export const UNARY_SIGMOID: u32 = 9;
 export const UNARY_GELU: u32 = 10;
+export const UNARY_RELU: u32 = 11;
+export const UNARY_GELU_TANH: u32 = 12;
+export const UNARY_SILU: u32 = 13;
 
 export const BINARY_ADD: u32 = 0;
 export const BINARY_SUB: u32 = 1;

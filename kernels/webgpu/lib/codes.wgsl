@@ -10,6 +10,9 @@ const UNARY_SQUARE: u32 = 7u;
 const UNARY_ABS: u32 = 8u;
 const UNARY_SIGMOID: u32 = 9u;
 const UNARY_GELU: u32 = 10u;
+const UNARY_RELU: u32 = 11u;
+const UNARY_GELU_TANH: u32 = 12u;
+const UNARY_SILU: u32 = 13u;
 
 const BINARY_ADD: u32 = 0u;
 const BINARY_SUB: u32 = 1u;

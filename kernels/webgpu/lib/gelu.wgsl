@@ -38,5 +38,6 @@ fn normal_cdf(x: f32) -> f32 {
 fn gelu(x: f32) -> f32 { return x * normal_cdf(x); }
 
 fn gelu_derivative(x: f32) -> f32 {
-  return normal_cdf(x) + x * INV_SQRT_2PI * exp(-0.5f * min(x * x, 160f));
+  let u = clamp(x, -13f, 13f); // the exponential is 2e-35 from there on, however large x is
+  return normal_cdf(x) + u * INV_SQRT_2PI * exp(-0.5f * min(u * u, 160f));
 }

@@ -29,3 +29,7 @@ fn philox(counter: vec4u, key: vec2u) -> vec4u {
 fn uniform01(bits: u32) -> f32 {
   return f32(bits >> 8u) * 5.9604644775390625e-8;
 }
+
+fn uniform01_four(bits: vec4u) -> vec4f {
+  return vec4f(bits >> vec4u(8u)) * 5.9604644775390625e-8;
+}

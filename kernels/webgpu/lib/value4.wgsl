@@ -12,6 +12,8 @@ fn value_max_nan(a: Value, b: Value) -> Value {
   let b_nan = (bitcast<vec4u>(b) & vec4u(0x7fffffffu)) > vec4u(0x7f800000u);
   return select(select(max(a, b), b, b_nan), a, a_nan);
 }
+// uniforms in [0, 1) from the words of a block of Philox, as uniform01 of lib/philox.wgsl; n: the number of the first element
+fn value_uniform(words: vec4u, n: u32) -> Value { return vec4f(words >> vec4u(8u)) * 5.9604644775390625e-8; }
 // element n
 fn value_at(v: Value, n: u32) -> f32 { return v[n]; }
 // `height` at element n, zero elsewhere (everywhere for n >= WIDTH)

@@ -8,7 +8,7 @@
 import { check } from "../../../engine/errors.ts";
 import { argmax } from "../../../engine/ops/argmax.ts";
 import { add, cast, equal, logicalAnd, mul, notEqual } from "../../../engine/ops/elementwise.ts";
-import { embedding, NO_ROW } from "../../../engine/ops/embedding.ts";
+import { embedding } from "../../../engine/ops/embedding.ts";
 import { linear, matmul } from "../../../engine/ops/matmul.ts";
 import { concat, expand, reshape, slice } from "../../../engine/ops/shape.ts";
 import { softmax } from "../../../engine/ops/softmax.ts";
@@ -100,11 +100,11 @@ export class Generator {
   #common(): { readonly read: Tensor; readonly write: Tensor; readonly bias: Tensor | undefined } {
     const { wordEmbeddings, outputTable, outputBias } = this.lm;
     const ids = tensor(this.classes.generator);
-    const inverse = tensor(inverseOf(this.classes.generator, outputTable.shape[0]));
+    checkClasses(this.classes.generator, outputTable.shape[0]);
     const bias = outputBias && embedding(reshape(outputBias, [-1, 1]), ids); // [C, 1]
-    const write = embedding(outputTable, ids, { inverse });
+    const write = embedding(outputTable, ids, { unique: true });
     const tied = outputTable === wordEmbeddings.weight;
-    const read = tied ? write : embedding(wordEmbeddings.weight, ids, { inverse });
+    const read = tied ? write : embedding(wordEmbeddings.weight, ids, { unique: true });
     return { read, write, bias: bias && reshape(bias, [-1]) };
   }
 
@@ -187,14 +187,13 @@ export function hardened(prompts: Prompts): Prompts {
 const lastPlace = (hidden: Tensor): Tensor =>
   hidden.shape[0] === 1 ? hidden : slice(hidden, 0, hidden.shape[0] - 1, hidden.shape[0]);
 
-/** For each of `rows` rows, the place in `ids` that names it, or `NO_ROW`. */
-export function inverseOf(ids: Uint32Array, rows: number): Uint32Array {
-  const inverse = new Uint32Array(rows).fill(NO_ROW);
+/** Throws unless each class has a row of its own among `rows`. */
+export function checkClasses(ids: Uint32Array, rows: number): void {
+  const seen = new Set<number>();
   ids.forEach((id, place) => {
-    check(id < rows && inverse[id] === NO_ROW, "generator", () => {
+    check(id < rows && !seen.has(id), "generator", () => {
       return `class ${place} has id ${id}, which is outside the ${rows} embeddings or another class has it; pair the vocabularies of these models`;
     });
-    inverse[id] = place;
+    seen.add(id);
   });
-  return inverse;
 }

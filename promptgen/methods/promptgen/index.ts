@@ -29,6 +29,7 @@ const OPTIONS = {
     help: 'weight of the term that punishes answers that need no subject: log P(object | "None")',
     initial: 0.3,
     least: 0,
+    ceiling: 1000,
   },
   m: {
     kind: "number",
@@ -36,6 +37,7 @@ const OPTIONS = {
     help: "soft words before the mask",
     initial: 10,
     least: 1,
+    ceiling: 1000,
     whole: true,
     structural: true,
   },
@@ -45,6 +47,7 @@ const OPTIONS = {
     help: "soft words behind the mask",
     initial: 5,
     least: 0,
+    ceiling: 1000,
     whole: true,
     structural: true,
   },

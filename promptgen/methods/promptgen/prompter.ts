@@ -3,11 +3,12 @@ import type { Device } from "../../../engine/device.ts";
 import { readCheckpoint } from "../../../models/formats/checkpoint.ts";
 import { loadSeq2Seq, seq2Seq } from "../../../models/registry.ts";
 import { restoreWeights } from "../../../models/restore.ts";
+import { checkRows, rowsRemark } from "../../../models/rows.ts";
 import { copyTokenizer, saveCheckpoint } from "../../../models/save.ts";
 import { loadTokenizer } from "../../../models/tokenizer/tokenizer.ts";
-import { type Benchmark, checkSpecialTokens, itemsOf, NONE, SPLITS } from "../../benchmark.ts";
+import { type Benchmark, itemsOf, NONE, SPLITS } from "../../benchmark.ts";
 import type { Fact } from "../../facts/facts.ts";
-import { checkpointFingerprint } from "../../training/fingerprint.ts";
+import { modelFingerprint } from "../../training/fingerprint.ts";
 import type { Asked, Prediction, Prompter, Trace } from "../method.ts";
 import {
   assemble,
@@ -29,6 +30,7 @@ export class PromptGenPrompter implements Prompter {
   readonly vocabulary: CommonVocabulary;
   readonly limit: number;
   readonly contents: Readonly<Record<string, string>>;
+  readonly remarks: readonly string[];
   readonly #tokenizers: Tokenizers;
   readonly #layout: BatchLayout;
   /** Where the generator's tokenizer is. */
@@ -53,6 +55,9 @@ export class PromptGenPrompter implements Prompter {
     this.#tokenizers = tokenizers;
     this.#folder = folder;
     this.#hard = hard;
+    const { lm } = generator;
+    const without = rowsRemark(tokenizers.generator, lm.vocabularySize, folder);
+    this.remarks = [...lm.weights.remarks, ...(without === undefined ? [] : [without])];
     const examples = SPLITS.flatMap((split) =>
       itemsOf(benchmark.relations, split).map((item) =>
         this.#example({ ...item, subjects: [item.fact.subject, NONE] }),
@@ -76,17 +81,16 @@ export class PromptGenPrompter implements Prompter {
     slots: { readonly m: number; readonly n: number },
     hard = false,
   ): Promise<PromptGenPrompter> {
-    const [checkpoint, tokenizer] = await Promise.all([
-      readCheckpoint(directory),
-      loadTokenizer(directory),
-    ]);
+    const checkpoint = await readCheckpoint(directory);
+    const tokenizer = await loadTokenizer(directory);
     const lm = seq2Seq(checkpoint);
     const { bos, eos, pad, mask } = tokenizer;
-    checkSpecialTokens("generator", lm.vocabularySize, [bos, eos, pad, mask]);
-    const vocabulary = pairVocabularies(tokenizer, benchmark.tokenizer);
+    const rows = { generator: lm.vocabularySize, reader: benchmark.reader.lm.vocabularySize };
+    checkRows([bos, eos, pad, mask], rows.generator, tokenizer, directory);
+    const vocabulary = pairVocabularies(tokenizer, benchmark.tokenizer, rows);
     const generator = new Generator(lm, vocabulary, mask, slots);
     const tokenizers = { generator: tokenizer, reader: benchmark.encode };
-    const contents = { generator: await checkpointFingerprint(checkpoint) };
+    const contents = { generator: await modelFingerprint(checkpoint, directory) };
     return new PromptGenPrompter(
       benchmark,
       generator,
@@ -142,6 +146,9 @@ export class PromptGenPrompter implements Prompter {
     const known = this.#encoded.get(asked.fact);
     if (known?.subjects === subjects) return known.example;
     const example = encodeExample(asked, this.#tokenizers);
+    const { generator } = this.#tokenizers;
+    const ids = [...example.encoder, ...example.generator];
+    checkRows(ids, this.generator.lm.vocabularySize, generator, this.#folder);
     this.#encoded.set(asked.fact, { subjects, example });
     return example;
   }

@@ -21,13 +21,22 @@ export type CommonVocabulary = {
   readonly words: readonly string[];
 };
 
-/** Pairs the two vocabularies. Throws when they share no word. */
-export function pairVocabularies(generator: Tokenizer, reader: Tokenizer): CommonVocabulary {
+/**
+ * Pairs the two vocabularies. Throws when they share no word.
+ *
+ * @param rows of each model's table of words: ids beyond them are no words of it
+ */
+export function pairVocabularies(
+  generator: Tokenizer,
+  reader: Tokenizer,
+  rows = { generator: generator.size, reader: reader.size },
+): CommonVocabulary {
   const pairs: { generator: number; reader: number; word: string }[] = [];
   for (const id of generator.vocabulary.values()) {
     const word = generator.word(id);
     const piece = word === undefined ? undefined : reader.wordIdOrUndefined(word);
-    if (word !== undefined && piece !== undefined)
+    if (word === undefined || piece === undefined) continue;
+    if (id < rows.generator && piece < rows.reader)
       pairs.push({ generator: id, reader: piece, word });
   }
   if (pairs.length === 0) {

@@ -1,4 +1,5 @@
 /** Checkpoints as directories: which files are taken, how they are read, what is refused. */
+import { execFileSync } from "node:child_process";
 import {
   copyFileSync,
   cpSync,
@@ -8,6 +9,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  symlinkSync,
   unlinkSync,
   utimesSync,
   writeFileSync,
@@ -20,7 +22,7 @@ import * as assert from "uvu/assert";
 import { read } from "../../../engine/compile.ts";
 import { stateOp, type Tensor } from "../../../engine/tensor.ts";
 import { BertForMaskedLM } from "../../../models/bert.ts";
-import { type Checkpoint, readCheckpoint } from "../../../models/formats/checkpoint.ts";
+import { type Checkpoint, readCheckpoint, WEIGHTS } from "../../../models/formats/checkpoint.ts";
 import { encodeBfloat16, encodeFloat16 } from "../../../models/formats/floats.ts";
 import {
   type FileTensor,
@@ -183,7 +185,7 @@ test("an index that does not fit its files", async () => {
     "model.safetensors.index.json": { weight_map: { w: "f.safetensors" } },
   });
   mkdirSync(join(path, "f.safetensors"));
-  assert.match(await failure(readCheckpoint(path)), "cannot be opened (it is no file)");
+  assert.match(await failure(readCheckpoint(path)), "cannot be opened (it is a directory)");
   const bins = directory({ "pytorch_model.bin.index.json": { weight_map: { w: "f.bin" } } });
   assert.match(await failure(readCheckpoint(bins)), "'f.bin', which cannot be opened (ENOENT): ");
 });
@@ -344,14 +346,14 @@ test("a file that was changed after its header was read", async () => {
     const message = await failure(bytesOf(w));
     assert.ok(message.startsWith(`[source] ${weights} `) && message.includes(said), message);
   }
-  assert.match(await failure(pathSource(home)), "cannot be read (it is no file)");
+  assert.match(await failure(pathSource(home)), "cannot be read (it is a directory)");
 });
 
 test("a directory without a checkpoint, or with a damaged one", async () => {
   const empty = join(home, "nothing");
   assert.match(
     await failure(readCheckpoint(empty)),
-    `[weights] ${join(empty, "config.json")} cannot be read; name a directory that holds config.json and model.safetensors`,
+    `[config] ${join(empty, "config.json")} does not exist; name a directory that holds config.json and model.safetensors`,
   );
   const none = directory({ "config.json": new TextEncoder().encode("{") });
   assert.match(await failure(readCheckpoint(none)), "is not JSON; fetch the file again");
@@ -364,6 +366,59 @@ test("a directory without a checkpoint, or with a damaged one", async () => {
     await failure(loadMaskedLM(list)),
     "config.json is not a JSON object; fetch the file",
   );
+});
+
+test("config.json and an index with a byte order mark; bytes that are no UTF-8", async () => {
+  const bytes = (text: string, encoding: BufferEncoding = "utf8") => Buffer.from(text, encoding);
+  const index = readFileSync(join(PYTORCH, "pytorch_model.bin.index.json"), "utf8");
+  const marked = directory({
+    "config.json": bytes('\uFEFF{"model_type": "bert"}'),
+    "pytorch_model.bin.index.json": bytes(`\uFEFF${index}`),
+  });
+  for (const i of [1, 2]) {
+    const name = `pytorch_model-0000${i}-of-00002.bin`;
+    copyFileSync(join(PYTORCH, name), join(marked, name));
+  }
+  const { config, tensors } = await readCheckpoint(marked);
+  assert.equal(config, { model_type: "bert" });
+  assert.is(tensors.size, 3);
+  const latin = directory({ "config.json": bytes('{\n"name": "Orl\xe9ans"}', "latin1") });
+  assert.is(
+    await failure(readCheckpoint(latin)),
+    `[config] ${join(latin, "config.json")} is not UTF-8, the encoding that is expected: line 2 has the byte 0xe9 (byte 14 of the file; é in Latin-1); save it as UTF-8`,
+  );
+  const wide = directory({ "config.json": bytes("\uFEFF{}", "utf16le") });
+  assert.match(await failure(readCheckpoint(wide)), "config.json is UTF-16 by its first two bytes");
+  const other = directory({ "model.safetensors.index.json": bytes("{\xff", "latin1") });
+  const named = "[weights] ".concat(join(other, "model.safetensors.index.json"), " is not UTF-8");
+  assert.match(await failure(readCheckpoint(other)), named);
+  for (const text of ["", "{", "[]", "null", "7", '"{}"', '{"a": 1} {}']) {
+    const path = directory({ "config.json": bytes(text), "model.safetensors": file({}) });
+    const wrong = await failure(readCheckpoint(path));
+    assert.match(wrong, new RegExp(`^\\[config\\] ${path}/config\\.json is not (a )?JSON`), text);
+  }
+});
+
+test("a FIFO, a device or a directory in the place of a file is refused at once", async () => {
+  const places = ["config.json", ...WEIGHTS, "shard.safetensors"];
+  const put = (path: string, kind: "pipe" | "directory" | "device") => {
+    rmSync(path, { force: true });
+    if (kind === "pipe") execFileSync("mkfifo", [path]);
+    else if (kind === "directory") mkdirSync(path);
+    else symlinkSync("/dev/zero", path);
+  };
+  for (const kind of ["pipe", "directory", "device"] as const) {
+    for (const place of places) {
+      const index = { weight_map: { a: "shard.safetensors" } };
+      const path = directory(
+        place.startsWith("shard") ? { "model.safetensors.index.json": index } : {},
+      );
+      put(join(path, place), kind);
+      const said = await failure(readCheckpoint(path));
+      assert.match(said, place, `${place} a ${kind}`);
+      assert.match(said, `is a ${kind}`, `${place} a ${kind}`);
+    }
+  }
 });
 
 test("fingerprints: the same for the same tensors in other files, another for any other bit", async () => {

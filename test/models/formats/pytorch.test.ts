@@ -275,7 +275,6 @@ test("what torch.save writes and a state dict is not", async () => {
       "'param_groups' (list of 1)",
       "save model.state_dict() alone",
     ],
-    legacy: ["before PyTorch 1.6", "torch.load", "torch.save"],
     torchscript: ["TorchScript", "torch.jit.load"],
   };
   const files = readdirSync(join(GOLDEN, "refused"));

@@ -90,6 +90,19 @@ test("what cannot be written is refused", async (device) => {
   ) => assert.rejects(generator.generate(texts, options), sentence);
   const [text] = golden.inputs;
   await refuses([text, []], {}, /^ModelError: \[generate\] text 1 has no tokens/);
+  const rows = 48;
+  await refuses(
+    [text, [0, rows, 2]],
+    {},
+    /text 1 has the id 48, but the model's table of words has 48 rows/,
+  );
+  for (const name of ["decoder_start_token_id", "forced_bos_token_id", "eos_token_id"]) {
+    await refuses(
+      [text],
+      { [name]: rows },
+      new RegExp(`\\[config\\] options: ${name} 48 is no row`),
+    );
+  }
   await refuses([new Array(33).fill(5)], {}, /text 0 has 33 tokens, more than the model's 32/);
   await refuses([text], { num_return_sequences: 2 }, /num_return_sequences is 2 with num_beams 1/);
   await refuses([text], { max_length: 33 }, /max_length is 33, more than the model's 32 positions/);

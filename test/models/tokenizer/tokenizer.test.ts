@@ -1,3 +1,5 @@
+import { execFileSync } from "node:child_process";
+import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { createTokenizer, loadTokenizer } from "../../../models/tokenizer/tokenizer.ts";
@@ -140,9 +142,29 @@ files("says what is missing or broken", async () => {
   };
   await rejects({ "vocab.json": VOCAB_JSON }, /holds neither tokenizer.json, nor vocab.txt/);
   await rejects({ "tokenizer.json": "{" }, /tokenizer.json is not JSON/);
+  for (const json of ["{", "[]", "null"]) {
+    const contents = { "vocab.txt": VOCAB_TXT, "config.json": json };
+    await rejects(contents, /^\[config\] .*\/config\.json is not (a )?JSON/);
+  }
   await rejects({ "tokenizer.json": "[]" }, /tokenizer.json is not a JSON object/);
   await rejects({ "tokenizer.json": "{}" }, /hold a model of type undefined/);
   await rejects({ "vocab.txt": "[PAD]\n[UNK]\nthe\n" }, /lack the special tokens \[CLS\] \(cls\)/);
+});
+
+files("a byte order mark is no part of a file, a pipe is refused at once", async () => {
+  const plain = await loadTokenizer(folder({ "vocab.txt": VOCAB_TXT }));
+  const marked = folder({ "vocab.txt": `\uFEFF${VOCAB_TXT}`, "tokenizer_config.json": "\uFEFF{}" });
+  assert.equal((await loadTokenizer(marked)).vocabulary, plain.vocabulary);
+  for (const name of ["config.json", "tokenizer.json", "vocab.txt"]) {
+    const directory = folder({});
+    execFileSync("mkfifo", [join(directory, name)]);
+    const said = await loadTokenizer(directory).then(String, (error) => error.message);
+    const area = name === "config.json" ? "config" : "tokenizer";
+    assert.is(
+      said,
+      `[${area}] ${join(directory, name)} is a pipe (FIFO), not a file; make it a readable file`,
+    );
+  }
 });
 
 for (const one of [wordPiece, bytePairs, files]) one.run();

@@ -124,7 +124,7 @@ each("a saved file that is not there, is not JSON, or lacks [Y]", async (device)
   const restore = () => said(new TemplatePrompter(benchmark, manual).restore(device, path));
   assert.is(
     await restore(),
-    `[templates] ${file} cannot be read; name the folder of a saved prompter`,
+    `[templates] ${file} does not exist; name the folder of a saved prompter`,
   );
   writeFileSync(file, "{");
   assert.is(await restore(), `[templates] ${file} is not JSON; save the prompter again`);

@@ -180,6 +180,37 @@ shapes("tables take the rows, None among the fillers", () => {
   assert.equal(own, { row: MEASURED.row, alpha: 0.3, scores: scores(5, 6), none: scores(2, 0) });
 });
 
+shapes("what was left out, and what was said of it, stand beside the rows", async () => {
+  const leftOut = {
+    P17: { blank: { train: 6, dev: 0, test: 1 } },
+    P36: { multiPiece: { train: 0, dev: 2, test: 0 }, repeated: { train: 1, dev: 0, test: 0 } },
+  };
+  const remarks = ["[data] 40 facts read, 10 left out (7 train, 2 dev, 1 test): ..."];
+  const made = resultsOf({ ...MEASURED, leftOut, remarks });
+  assert.equal(made, { ...VERSION_2, leftOut, remarks });
+  assert.equal(await read(made), made);
+  assert.equal(await read(resultsOf({ ...MEASURED, leftOut: {}, remarks: [] })), {
+    ...VERSION_2,
+    leftOut: {},
+    remarks: [],
+  });
+  const wrong: readonly (readonly [Record<string, unknown>, RegExp])[] = [
+    [{ leftOut: [] }, /: leftOut is \[\] where an object/],
+    [{ leftOut: { P17: 3 } }, /: leftOut\.P17 is 3 where an object/],
+    [
+      { leftOut: { P17: { blank: { train: 1, dev: 0 } } } },
+      /: leftOut\.P17\.blank\.test is missing;/,
+    ],
+    [
+      { leftOut: { P17: { blank: { train: -1, dev: 0, test: 0 } } } },
+      /: leftOut\.P17\.blank\.train is -1 where a whole number/,
+    ],
+    [{ remarks: "x" }, /: remarks is "x" where a list/],
+    [{ remarks: [7] }, /: remarks\[0\] is 7 where text/],
+  ];
+  for (const [part, sentence] of wrong) await refuses({ ...VERSION_2, ...part }, sentence);
+});
+
 const refused = suite("refused");
 
 refused("a file that is not there, that is not JSON, that is something else", async () => {
@@ -187,7 +218,7 @@ refused("a file that is not there, that is not JSON, that is something else", as
   const missing = await readResults(none).then(String, String);
   assert.is(
     missing,
-    `Error: [results] ${none} cannot be read; name the results.json of a run that has ended`,
+    `Error: [results] ${none} does not exist; name the results.json of a run that has ended`,
   );
   await refuses("{", /is not JSON; write it again/);
   await refuses([], /: the file is \[\] where an object is expected;/);

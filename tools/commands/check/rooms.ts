@@ -99,7 +99,7 @@ export const ROOMS: Readonly<Record<string, readonly Room[]>> = {
     { name: "device", paths: ["engine/device.ts"], may: ["plan", "ground"] },
     {
       name: "compile",
-      paths: ["engine/compile.ts", "engine/plan-cache.ts"],
+      paths: ["engine/compile.ts"],
       may: ["device", "plan", "ground"],
     },
     { name: "devices", paths: ["engine/devices/"], may: ["device", "plan", "ground"] },

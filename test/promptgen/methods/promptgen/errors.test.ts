@@ -3,7 +3,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { read } from "../../../../engine/compile.ts";
 import { type Tensor, tensor } from "../../../../engine/tensor.ts";
-import { Generator, inverseOf } from "../../../../promptgen/methods/promptgen/generator.ts";
+import { checkClasses, Generator } from "../../../../promptgen/methods/promptgen/generator.ts";
 import { diagnose, objective } from "../../../../promptgen/methods/promptgen/objective.ts";
 import { positionsOf } from "../../../../promptgen/reader.ts";
 import { onDevices } from "../../../devices.ts";
@@ -25,8 +25,8 @@ test("slots, alpha, classes and lengths that cannot be", () => {
   const logits = tensor(new Float32Array(6), [2, 3]);
   const batch = { objects: tensor(Uint32Array.of(1)), weights: tensor([1]) };
   assert.throws(() => objective(logits, batch, -0.1), "[objective] alpha is -0.1; use 0 or more");
-  assert.throws(() => inverseOf(Uint32Array.of(3, 3), 5), /class 1 has id 3/);
-  assert.throws(() => inverseOf(Uint32Array.of(5), 5), /outside the 5 embeddings/);
+  assert.throws(() => checkClasses(Uint32Array.of(3, 3), 5), /class 1 has id 3/);
+  assert.throws(() => checkClasses(Uint32Array.of(5), 5), /outside the 5 embeddings/);
 });
 
 each("means are over the weights, and the floor cuts the second term", async (device) => {

@@ -1,6 +1,7 @@
 /** PromptGen as a prompter: what it says a prompt is, and what its reader reads. */
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import type { Device } from "../../../../engine/device.ts";
 import { type Benchmark, itemsOf } from "../../../../promptgen/benchmark.ts";
 import type { Relation } from "../../../../promptgen/facts/facts.ts";
 import { bucketsFor, Examiner } from "../../../../promptgen/measure.ts";
@@ -61,8 +62,13 @@ test("slots that leave no room", async () => {
   assert.match(wide, /^\[prompt\] m 600 and n 40 leave no room for a subject in \d+ positions/);
 });
 
-each("whoever copies a printed prompt asks what the hard prompter asks", async (device) => {
-  const hard = await PromptGenPrompter.load(benchmark, options.generator, options, true);
+each("whoever copies a printed prompt asks what the hard prompter asks", (device) =>
+  copies(device, { m: 4, n: 2 }),
+);
+each("so does who copies one that ends with the mask", (device) => copies(device, { m: 4, n: 0 }));
+
+async function copies(device: Device, slots: { m: number; n: number }): Promise<void> {
+  const hard = await PromptGenPrompter.load(benchmark, options.generator, slots, true);
   const items = itemsOf(benchmark.relations, "test");
   const examine = (own: Benchmark, one: Prompter) =>
     new Examiner(device, own, one, { buckets: bucketsFor(one, own.relations), batchSize: 16 });
@@ -88,7 +94,9 @@ each("whoever copies a printed prompt asks what the hard prompter asks", async (
     });
   });
   assert.is(answered?.length, items.length);
-});
+  const isBehind = ({ prompt }: { prompt: string }) => !prompt.endsWith("[Y]");
+  assert.is(written.some(isBehind), slots.n > 0);
+}
 
 test.run();
 each.run();

@@ -126,7 +126,7 @@ test("a model without an embedding for <mask>, and one that is no masked LM", as
     preparePromptGen({ ...options, reader: path }).then(String, (error) => error.message);
   assert.is(
     await said(short),
-    "[prompt] the masked LM has embeddings for 1942 tokens, but its tokenizer gives one of its own tokens the id 1942; use a checkpoint that has it",
+    `[tokenizer] ${short}: the token "<mask>" has the id 1942, but the model's table of words has 1942 rows (vocab_size in ${short}/config.json); use tokenizer and weights of one checkpoint, or texts without it`,
   );
   writeFileSync(join(short, "config.json"), '{"model_type": "electra"}');
   assert.match(await said(short), 'model_type is "electra"; the masked LMs that are supported are');

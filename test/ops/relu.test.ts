@@ -1,0 +1,4 @@
+import { relu } from "../../engine/ops/elementwise.ts";
+import { opcheck } from "../opcheck.ts";
+
+opcheck("relu", ([x]) => relu(x));
