@@ -142,7 +142,7 @@ export function describe(given: TokenizerFiles, where: string): Description {
   const kind = structure.model.type.toLowerCase() as Kind;
   const known = new Set(structure.vocabulary.keys());
   for (const { content } of structure.added_tokens) known.add(content);
-  const roles = rolesOf(kind, named.family, config, known);
+  const roles = rolesOf(kind, named.family, config, known, whole !== undefined);
   const missing = [...roles].filter(([, token]) => !known.has(token));
   if (missing.length > 0) {
     const list = missing.map(([role, token]) => `${token} (${role})`).join(", ");
@@ -163,13 +163,14 @@ function rolesOf(
   named: Family | undefined,
   config: Json,
   known: ReadonlySet<string>,
+  whole: boolean,
 ): ReadonlyMap<Role, string> {
   if (named?.kind === kind) return roleTokens(named.tokens, config);
   for (const { tokens } of Object.values(FAMILIES)) {
     const roles = roleTokens(tokens, config);
     if ([...roles.values()].every((token) => known.has(token))) return roles;
   }
-  if (kind === "wordpiece") return roleTokens(FAMILIES.bert.tokens, config);
+  if (kind === "wordpiece" && !whole) return roleTokens(FAMILIES.bert.tokens, config);
   const usual: Partial<Record<Role, string>> = {};
   for (const { tokens } of Object.values(FAMILIES)) {
     for (const [role, token] of Object.entries(tokens) as [Role, string][]) {
