@@ -464,7 +464,8 @@ function configured(structure: Json, config: Json): Json {
         ...given(entry, "handle_chinese_chars", "tokenize_chinese_chars"),
       };
     }
-    if (entry.type === "ByteLevel") {
+    // the normalizer of this name has no options
+    if (entry.type === "ByteLevel" && "add_prefix_space" in entry) {
       return { ...entry, ...given(entry, "add_prefix_space", "add_prefix_space") };
     }
     return { ...entry, ...inner("normalizers"), ...inner("pretokenizers") };
