@@ -195,7 +195,7 @@ export function splitter(
 ): (text: string) => Section[] {
   const found = new Map(tokens.map((token) => [spelled(token.content), token]));
   found.delete("");
-  if (found.size === 0) return (text) => [text];
+  if (found.size === 0) return (text) => (text === "" ? [] : [text]);
   const longestFirst = [...found.keys()].sort((a, b) => b.length - a.length);
   const escaped = longestFirst.map((content) => content.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&"));
   const pattern = new RegExp(escaped.join("|"), "gu");

@@ -111,6 +111,21 @@ const SYNTAX =
   "\\s \\S \\d \\D \\w \\W, \\p{...} of general categories and of the scripts Han, Hiragana, Katakana, Hangul, Latin, Cyrillic, " +
   "Greek, Arabic, Hebrew, Thai, Devanagari";
 
+/** An expression of ASCII letters in both cases. V8 lets the flag of `(?i:...)` into the properties outside of it. */
+function anyCase(source: string): string {
+  let inSet = false;
+  const made = Array.from(source, (c) => {
+    if (c === "[" || c === "]") inSet = c === "[";
+    if (!/[a-z’]/i.test(c)) return c;
+    const cases = escapeText(c.toLowerCase() + c.toUpperCase() + (ALSO[c.toLowerCase()] ?? ""));
+    return inSet ? cases : `[${cases}]`;
+  });
+  return `(?:${made.join("")})`;
+}
+
+/** What else is that letter without regard to case. */
+const ALSO: Readonly<Record<string, string>> = { k: "\u212a", s: "\u017f" };
+
 const CATEGORIES =
   /^(?:L[ultmo]?|M[nce]?|N[dlo]?|P[cdefios]?|S[ckmo]?|Z[slp]?|C[cfon]?|Letter|Mark|Number|Punctuation|Symbol|Separator)$/;
 const SCRIPTS =
@@ -190,7 +205,7 @@ class Rewriting {
       // two letters that a single character may stand for, as ﬆ for st
       if (/s[st]|f[fil]/i.test(group.replaceAll("|", " ")) || /\[\^|\[\[/.test(group))
         this.#refuse(group);
-      return group.replace(/’/g, "\\u{2019}");
+      return anyCase(group.slice("(?i:".length, -1));
     }
     if (group !== undefined) {
       const inside = this.#alternatives();
