@@ -1,17 +1,7 @@
 /**
- * Where `@huggingface/tokenizers` (JavaScript) gives other ids than Python's `tokenizers`, and what
- * stands in for it:
- *
- * | part | there | here, as in Python |
- * | --- | --- | --- |
- * | BertNormalizer | Chinese characters above U+FFFF stay together | each is a word |
- * | | lower case of a whole text: a last Σ becomes ς | of each character: σ |
- * | BertPreTokenizer, ByteLevel | JavaScript's white space: U+FEFF is, U+0085 is not | Unicode's |
- * | added tokens | found again in normalized text, so that `[MASK<U+200B>]` is a mask | only where asked for |
- * | | `single_word` is ignored; white space as above | heeded |
- * | Lowercase | a last Σ becomes ς | σ |
- * | StripAccents | removes U+0300 to U+036F | all marks |
- * | all | the host's Unicode tables | the ones that Python's wheels are built with |
+ * What normalizers, pre-tokenizers and added tokens are made of, as Python's `tokenizers` has it: letters in lower case one by
+ * one (a last Σ becomes σ), Unicode's white space (U+0085 is, U+FEFF is not), marks, punctuation and normal forms of the Unicode
+ * tables that Python's wheels are built with, and added tokens found only where they ask for it.
  *
  * Ranges below were found by asking Python's tokenizers 0.23 about every code point. They name the
  * characters that it takes for unassigned and a newer table does not: on a host with an older table
