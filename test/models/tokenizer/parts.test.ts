@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { gunzipSync } from "node:zlib";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import type { TokenizerFiles } from "../../../models/tokenizer/files.ts";
+import { type TokenizerFiles, tokenizerFiles } from "../../../models/tokenizer/files.ts";
 import { createTokenizer } from "../../../models/tokenizer/tokenizer.ts";
 import { goldenPath } from "./golden.ts";
 
@@ -166,6 +166,13 @@ files("added_tokens.json beside tokenizer.json and vocab.txt", () => {
     "added_tokens.json": '{"covid-19": 6, "<ent>": 7}',
   });
   assert.equal(older.encode("covid-19 <ent> a"), [6, 7, 5]);
+});
+
+files("added_tokens.json is one of the files of a folder that are looked for", () => {
+  for (const set of [["tokenizer.json"], ["vocab.txt"], ["vocab.json", "merges.txt"]]) {
+    const chosen = tokenizerFiles(new Set([...set, "added_tokens.json", "other.json"]));
+    assert.equal(chosen, ["added_tokens.json", ...set]);
+  }
 });
 
 files("a byte order mark is none of the text", () => {
