@@ -203,7 +203,7 @@ export function splitter(
       }
       if (token.lstrip) while (start > from && isSpace(text[start - 1])) start--;
       if (token.rstrip) while (end < text.length && isSpace(text[end])) end++;
-      if (start < from) continue;
+      // it counts too where the token before it took the space that it begins with
       if (start > from) sections.push(text.slice(from, start));
       sections.push(token.id);
       from = end;

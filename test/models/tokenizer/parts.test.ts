@@ -139,6 +139,18 @@ equality("what a normalizer leaves nothing of is no word", () => {
   assert.equal(tokenizer.encode(""), []);
 });
 
+equality("an added token counts where the one before it took the space that it begins with", () => {
+  for (const lstrip of [false, true]) {
+    const added_tokens = [
+      { id: 6, content: "x", rstrip: true, special: true },
+      { id: 7, content: " y", lstrip, special: true },
+    ];
+    const tokenizer = one({ added_tokens });
+    assert.equal(tokenizer.encode("ax yb"), [1, 6, 7, 5]);
+    assert.equal(tokenizer.encode("x   yb"), [6, 7, 5]);
+  }
+});
+
 equality("an id without a token is nothing", () => {
   const tokenizer = one({ decoder: { type: "Fuse" } });
   assert.is(tokenizer.token(4), "");
