@@ -201,11 +201,13 @@ export function splitter(
         if (WORD_BEFORE.test(text.slice(Math.max(0, start - 2), start))) continue;
         if (WORD_BEHIND.test(text.slice(end, end + 2))) continue;
       }
-      if (token.lstrip) while (start > from && isSpace(text[start - 1])) start--;
+      if (token.lstrip) {
+        while (start > from && isSpace(text[start - 1])) start--;
+        start = Math.max(start, from); // the token before it may have taken space of its own
+      }
       if (token.rstrip) while (end < text.length && isSpace(text[end])) end++;
-      // it counts too where the token before it took the space that it begins with
       if (start > from) sections.push(text.slice(from, start));
-      sections.push(token.id);
+      if (end > start) sections.push(token.id);
       from = end;
     }
     if (from < text.length) sections.push(text.slice(from));

@@ -149,6 +149,9 @@ equality("an added token counts where the one before it took the space that it b
     assert.equal(tokenizer.encode("ax yb"), [1, 6, 7, 5]);
     assert.equal(tokenizer.encode("x   yb"), [6, 7, 5]);
   }
+  // unless nothing is left of it
+  const space = { id: 6, content: " ", lstrip: true, rstrip: true, special: true };
+  assert.equal(one({ added_tokens: [space] }).encode("a  b"), [1, 6, 5]);
 });
 
 equality("an id without a token is nothing", () => {
