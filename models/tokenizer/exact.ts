@@ -1,17 +1,7 @@
 /**
- * Where `@huggingface/tokenizers` (JavaScript) gives other ids than Python's `tokenizers`, and what
- * stands in for it:
- *
- * | part | there | here, as in Python |
- * | --- | --- | --- |
- * | BertNormalizer | Chinese characters above U+FFFF stay together | each is a word |
- * | | lower case of a whole text: a last Σ becomes ς | of each character: σ |
- * | BertPreTokenizer, ByteLevel | JavaScript's white space: U+FEFF is, U+0085 is not | Unicode's |
- * | added tokens | found again in normalized text, so that `[MASK<U+200B>]` is a mask | only where asked for |
- * | | `single_word` is ignored; white space as above | heeded |
- * | Lowercase | a last Σ becomes ς | σ |
- * | StripAccents | removes U+0300 to U+036F | all marks |
- * | all | the host's Unicode tables | the ones that Python's wheels are built with |
+ * What normalizers, pre-tokenizers and added tokens are made of, as Python's `tokenizers` has it: letters in lower case one by
+ * one (a last Σ becomes σ), Unicode's white space (U+0085 is, U+FEFF is not), marks, punctuation and normal forms of the Unicode
+ * tables that Python's wheels are built with, and added tokens found only where they ask for it.
  *
  * Ranges below were found by asking Python's tokenizers 0.23 about every code point. They name the
  * characters that it takes for unassigned and a newer table does not: on a host with an older table
@@ -19,7 +9,7 @@
  */
 
 /** Members of a character class from hexadecimal code points and ranges. */
-const members = (ranges: string): string =>
+export const members = (ranges: string): string =>
   ranges
     .trim()
     .split(/\s+/)
@@ -36,6 +26,24 @@ const YOUNG_WORDS = members(`
   88F C5C CDC A7CE-A7CF A7D2 A7D4 A7F1 10940-10959 10EC5-10EC7 11DB0-11DDB 11DE0-11DE9 16EA0-16EB8
   16EBB-16ED3 16FF2-16FF6 187F8-187FF 18D09-18D1E 18D80-18DF2 1E6C0-1E6DE 1E6E0-1E6E2 1E6E4-1E6E5
   1E6E7-1E6ED 1E6F0-1E6F4 1E6FE-1E6FF 2B73A-2B73F 2CEA2-2CEAD 323B0-33479`);
+
+/** Assigned to the host, not assigned to regular expressions (Unicode 16). */
+export const YOUNG = `
+  88F C5C CDC 1ACF-1ADD 1AE0-1AEB 20C1 2B96 A7CE-A7CF A7D2 A7D4 A7F1 FBC3-FBD2 FD90-FD91
+  FDC8-FDCE 10940-10959 10EC5-10EC7 10ED0-10ED8 10EFA-10EFB 11B60-11B67 11DB0-11DDB 11DE0-11DE9
+  16EA0-16EB8 16EBB-16ED3 16FF2-16FF6 187F8-187FF 18D09-18D1E 18D80-18DF2 1CCFA-1CCFC 1CEBA-1CED0
+  1CEE0-1CEF0 1E6C0-1E6DE 1E6E0-1E6F5 1E6FE-1E6FF 1F6D8 1F777-1F77A 1F8D0-1F8D8 1FA54-1FA57 1FA8A
+  1FA8E 1FAC8 1FACD 1FAEA 1FAEF 1FBFA 2B73A-2B73F 2CEA2-2CEAD 323B0-33479`;
+
+/** What NFC, NFD, NFKC and NFKD leave alone: taken apart, put together or put in order by the host only. */
+const YOUNG_FORMS = members(`
+  7FD 897-89F 8CA-8D3 9FE C3C D3B-D3C EBA 1715 1ABF-1ADD 1AE0-1AEB 1DF6-1DFA 32FF A7F1-A7F4 A82C
+  AB69 105C9 105D2 105DA 105E4 10781-10785 10787-107B0 107B2-107BA 10D24-10D27 10D69-10D6D
+  10EAB-10EAC 10EFA-10EFB 10EFD-10EFF 10F46-10F50 10F82-10F85 11070 1133B 11382-11385 1138B 1138E
+  11390-11391 113C2 113C5 113C7-113C8 113CE-113D0 1145E 11839-1183A 11935 11938 1193D-1193E 11943
+  119E0 11A34 11A47 11A99 11D42 11D44-11D45 11D97 11F41-11F42 1611E 16121-16129 1612F 16D63
+  16D67-16D6A 16FF0-16FF1 1CCD6-1CCF9 1E030-1E06D 1E08F 1E130-1E136 1E2AE 1E2EC-1E2EF 1E4EC-1E4EF
+  1E5EE-1E5EF 1E6E3 1E6E6 1E6EE-1E6EF 1E6F5 1F16C 1FBF0-1FBF9`);
 
 /** Punctuation to the host, part of a word to BERT (Unicode 8). */
 const YOUNG_PUNCTUATION = members(`
@@ -96,6 +104,7 @@ const CHINESE_CHARACTERS = new RegExp(`[${CHINESE}]`, "gv");
 const UNMARKED = new RegExp(`([${YOUNG_MARKS}]+)`, "v");
 const MARKS = new RegExp(`[\\p{Mn}${FORMER_MARKS}]`, "gv");
 const ACCENTS = new RegExp(`[[\\p{M}\\u{1CF2}\\u{1CF3}]--[${KEPT_MARKS}]]`, "gv");
+export const PUNCTUATION_MARK = new RegExp(`[${PUNCTUATION}]`, "gv");
 const BERT_WORDS = new RegExp(`[${PUNCTUATION}]|[^\\p{White_Space}[${PUNCTUATION}]]+`, "gv");
 const BYTE_LEVEL_WORDS = new RegExp(
   `'s|'t|'re|'ve|'m|'ll|'d| ?${LETTER}+| ?${NUMBER}+| ?[^\\p{White_Space}${LETTER}${NUMBER}]+` +
@@ -128,7 +137,7 @@ const stripAccents = (text: string): string =>
     .join("");
 
 /** JavaScript's only rule that looks beyond a character is the one for a last Σ. */
-const lowerCase = (text: string): string => text.replaceAll("Σ", "σ").toLowerCase();
+export const lowerCase = (text: string): string => text.replaceAll("Σ", "σ").toLowerCase();
 
 /** The words that BERT cuts a normalized text into; punctuation marks are words. */
 export const bertWords = (text: string): string[] => text.match(BERT_WORDS) ?? [];
@@ -136,39 +145,17 @@ export const bertWords = (text: string): string[] => text.match(BERT_WORDS) ?? [
 /** The words that byte-level BPE cuts a text into; nothing is lost. */
 export const byteLevelWords = (text: string): string[] => text.match(BYTE_LEVEL_WORDS) ?? [];
 
-/** What the library makes of an entry of tokenizer.json; its own types do not resolve in strict ESM. */
-export type LibraryPart = {
-  normalize?: (text: string) => string;
-  normalizers?: readonly (LibraryPart | null)[];
-  pre_tokenize_text?: (text: string) => string[];
-  tokenizers?: readonly (LibraryPart | null)[];
-  pattern?: RegExp;
-};
+const LEFT_ALONE = new RegExp(`([${YOUNG_FORMS}]+)`, "v");
 
-/** An entry of tokenizer.json. */
-export type Part = Readonly<Record<string, unknown>> | null | undefined;
+/** A text in one of Unicode's normal forms. */
+export const inForm = (text: string, form: "NFC" | "NFD" | "NFKC" | "NFKD"): string =>
+  text
+    .split(LEFT_ALONE) // odd places hold what matched
+    .map((part, i) => (i % 2 === 1 ? part : part.normalize(form)))
+    .join("");
 
-/** Makes a normalizer or pre-tokenizer of the library, made of `entry`, do as Python's. */
-export function correct(part: LibraryPart | null, entry: Part): void {
-  if (part === null || !entry) return;
-  const inner = (entry.normalizers ?? entry.pretokenizers ?? []) as readonly Part[];
-  inner.forEach((one, i) => {
-    correct((part.normalizers ?? part.tokenizers ?? [])[i], one);
-  });
-  if (entry.type === "ByteLevel") part.pattern = BYTE_LEVEL_WORDS;
-  if (entry.type === "BertPreTokenizer") part.pre_tokenize_text = bertWords;
-  if (entry.type === "Lowercase") part.normalize = lowerCase;
-  if (entry.type === "StripAccents") part.normalize = (text) => text.replace(ACCENTS, "");
-  if (entry.type === "BertNormalizer") {
-    const rules = {
-      clean_text: entry.clean_text !== false,
-      handle_chinese_chars: entry.handle_chinese_chars !== false,
-      strip_accents: typeof entry.strip_accents === "boolean" ? entry.strip_accents : null,
-      lowercase: entry.lowercase !== false,
-    };
-    part.normalize = (text) => normalizeForBert(text, rules);
-  }
-}
+/** A text without its marks. */
+export const withoutMarks = (text: string): string => text.replace(ACCENTS, "");
 
 /** An entry of tokenizer.json's `added_tokens`. */
 export type AddedToken = {
@@ -186,9 +173,10 @@ export type AddedToken = {
 /** A stretch of text, or the id of the added token that stood there. */
 export type Section = string | number;
 
-const WORD = "[\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}]";
-const WORD_BEFORE = new RegExp(`${WORD}$`, "u");
-const WORD_BEHIND = new RegExp(`^${WORD}`, "u");
+/** What words consist of, beside numbers that are no digits (Unicode 16). */
+export const WORD_MEMBERS = `[\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}]--[${members(YOUNG)}]`;
+const WORD_BEFORE = new RegExp(`[${WORD_MEMBERS}]$`, "v");
+const WORD_BEHIND = new RegExp(`^[${WORD_MEMBERS}]`, "v");
 
 /** Cuts a text at the added tokens: at each place the longest, from left to right. */
 export function splitter(
@@ -197,7 +185,7 @@ export function splitter(
 ): (text: string) => Section[] {
   const found = new Map(tokens.map((token) => [spelled(token.content), token]));
   found.delete("");
-  if (found.size === 0) return (text) => [text];
+  if (found.size === 0) return (text) => (text === "" ? [] : [text]);
   const longestFirst = [...found.keys()].sort((a, b) => b.length - a.length);
   const escaped = longestFirst.map((content) => content.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&"));
   const pattern = new RegExp(escaped.join("|"), "gu");
@@ -213,11 +201,13 @@ export function splitter(
         if (WORD_BEFORE.test(text.slice(Math.max(0, start - 2), start))) continue;
         if (WORD_BEHIND.test(text.slice(end, end + 2))) continue;
       }
-      if (token.lstrip) while (start > from && isSpace(text[start - 1])) start--;
+      if (token.lstrip) {
+        while (start > from && isSpace(text[start - 1])) start--;
+        start = Math.max(start, from); // the token before it may have taken space of its own
+      }
       if (token.rstrip) while (end < text.length && isSpace(text[end])) end++;
-      if (start < from) continue;
       if (start > from) sections.push(text.slice(from, start));
-      sections.push(token.id);
+      if (end > start) sections.push(token.id);
       from = end;
     }
     if (from < text.length) sections.push(text.slice(from));

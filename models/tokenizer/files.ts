@@ -3,14 +3,19 @@
  * vocab.txt (WordPiece) or vocab.json with merges.txt (byte-level BPE).
  */
 import { ModelError } from "../errors.ts";
-import { type Json, parseObject } from "../formats/json.ts";
+import { isObject, type Json, parseObject } from "../formats/json.ts";
 import type { AddedToken } from "./exact.ts";
+import { modelPart } from "./models.ts";
+import { type Part, refuse } from "./parts.ts";
 
 /** What a special token is for. */
 export type Role = "cls" | "sep" | "bos" | "eos" | "mask" | "pad" | "unk";
 
-/** `wordpiece` as in BERT, `bpe` (byte-level) as in RoBERTa, BART and GPT-2. */
-export type Kind = "wordpiece" | "bpe";
+/** `wordpiece` as in BERT, `bpe` as in RoBERTa, BART and GPT-2, `unigram` as in T5, `wordlevel` for whole words. */
+export type Kind = "wordpiece" | "bpe" | "unigram" | "wordlevel";
+
+/** Kinds that the older files may be of. */
+type OlderKind = "wordpiece" | "bpe";
 
 /** Sets of files that each hold a whole tokenizer, in the order in which they are looked for. */
 const WHOLE = "tokenizer.json";
@@ -18,7 +23,8 @@ const OLDER = { wordpiece: ["vocab.txt"], bpe: ["vocab.json", "merges.txt"] } as
 const SETS = [[WHOLE], OLDER.wordpiece, OLDER.bpe] as const;
 
 /** What is read beside them, where it is there. */
-const SETTINGS = ["tokenizer_config.json", "special_tokens_map.json"] as const;
+const ADDED = "added_tokens.json";
+const SETTINGS = ["tokenizer_config.json", "special_tokens_map.json", ADDED] as const;
 
 /** What may say which kind of tokenizer the older files are of; it is the model's. */
 const MODEL_CONFIG = "config.json";
@@ -45,16 +51,21 @@ export function tokenizerFiles(names: ReadonlySet<string>): string[] | undefined
 /** Contents of a tokenizer's files, by file name; absent files are left out. */
 export type TokenizerFiles = { [name in (typeof FILE_NAMES)[number]]?: string | undefined };
 
-/** tokenizer.json as far as it is needed here. */
-export type Structure = Json & {
-  readonly model: Json & { readonly type: string; readonly vocab: Record<string, number> };
+/** What a tokenizer.json says, its added tokens complete. */
+type Structure = {
+  readonly normalizer: unknown;
+  readonly pre_tokenizer: unknown;
+  readonly decoder: unknown;
+  readonly model: Part;
+  readonly vocabulary: ReadonlyMap<string, number>;
   readonly added_tokens: readonly AddedToken[];
 };
 
 /** Everything that a tokenizer is made of. */
-export type Description = {
+export type Description = Structure & {
   readonly kind: Kind;
-  readonly structure: Structure;
+  /** What holds it, for errors: `folder/tokenizer.json`. */
+  readonly place: string;
   /** Spelling of each role's token; all are in the vocabulary. */
   readonly roles: ReadonlyMap<Role, string>;
 };
@@ -68,7 +79,7 @@ type Family = {
   readonly tokens: Readonly<Partial<Record<Role, string>>>;
 };
 
-const FAMILIES: Readonly<Record<"bert" | "roberta" | "gpt2", Family>> = {
+const FAMILIES: Readonly<Record<"bert" | "roberta" | "albert" | "t5" | "gpt2", Family>> = {
   bert: {
     kind: "wordpiece",
     classes: ["BertTokenizer", "DistilBertTokenizer", "ElectraTokenizer"],
@@ -77,7 +88,7 @@ const FAMILIES: Readonly<Record<"bert" | "roberta" | "gpt2", Family>> = {
   },
   roberta: {
     kind: "bpe",
-    classes: ["RobertaTokenizer", "BartTokenizer"],
+    classes: ["RobertaTokenizer", "BartTokenizer", "XLMRobertaTokenizer"],
     models: ["roberta", "bart"],
     tokens: {
       bos: "<s>",
@@ -88,6 +99,18 @@ const FAMILIES: Readonly<Record<"bert" | "roberta" | "gpt2", Family>> = {
       pad: "<pad>",
       unk: "<unk>",
     },
+  },
+  albert: {
+    kind: "unigram",
+    classes: ["AlbertTokenizer"],
+    models: ["albert"],
+    tokens: { cls: "[CLS]", sep: "[SEP]", mask: "[MASK]", pad: "<pad>", unk: "<unk>" },
+  },
+  t5: {
+    kind: "unigram",
+    classes: ["T5Tokenizer"],
+    models: ["t5"],
+    tokens: { eos: "</s>", pad: "<pad>", unk: "<unk>" },
   },
   gpt2: {
     kind: "bpe",
@@ -103,24 +126,24 @@ const GENERIC = ["PreTrainedTokenizer", "TokenizersBackend"];
 const SAVE = "save one there with transformers (AutoTokenizer.from_pretrained, save_pretrained)";
 
 /** Reads a tokenizer's files; `where` names them in errors. Throws one sentence for what is wrong. */
-export function describe(files: TokenizerFiles, where: string): Description {
+export function describe(given: TokenizerFiles, where: string): Description {
+  const files: TokenizerFiles = {};
+  // a byte order mark is none of the text
+  for (const name of FILE_NAMES) files[name] = given[name]?.replace(/^\ufeff/, "");
   const config = settings(files, where);
   const named = namedFamily(files, config, where);
   const whole = files[WHOLE];
-  const structure =
+  const place = whole === undefined ? where : `${where}/${WHOLE}`;
+  const json =
     whole === undefined
       ? older(files, config, named, where)
-      : configured(complete(parseObject(whole, "tokenizer", `${where}/${WHOLE}`), where), config);
-  const kind = structure.model.type === "WordPiece" ? "wordpiece" : "bpe";
-  const vocabulary = new Set(Object.keys(structure.model.vocab));
-  for (const { content } of structure.added_tokens) vocabulary.add(content);
-  let family: Family = kind === "wordpiece" ? FAMILIES.bert : FAMILIES.roberta;
-  if (named.family?.kind === kind) family = named.family;
-  else if (kind === "bpe" && !vocabulary.has("<s>") && vocabulary.has("<|endoftext|>")) {
-    family = FAMILIES.gpt2;
-  }
-  const roles = roleTokens(family, config);
-  const missing = [...roles].filter(([, token]) => !vocabulary.has(token));
+      : configured(parseObject(whole, "tokenizer", place), config);
+  const structure = complete(json, addedLater(files, config, where), place, whole !== undefined);
+  const kind = structure.model.type.toLowerCase() as Kind;
+  const known = new Set(structure.vocabulary.keys());
+  for (const { content } of structure.added_tokens) known.add(content);
+  const roles = rolesOf(kind, named.family, config, known, whole !== undefined);
+  const missing = [...roles].filter(([, token]) => !known.has(token));
   if (missing.length > 0) {
     const list = missing.map(([role, token]) => `${token} (${role})`).join(", ");
     throw new ModelError(
@@ -128,7 +151,34 @@ export function describe(files: TokenizerFiles, where: string): Description {
         "right ones in tokenizer_config.json",
     );
   }
-  return { kind, structure, roles };
+  return { ...structure, kind, place, roles };
+}
+
+/**
+ * The special tokens of the family that the files name, of the first family whose tokens are all there, or else those that
+ * tokenizer_config.json names and the usual ones that are there.
+ */
+function rolesOf(
+  kind: Kind,
+  named: Family | undefined,
+  config: Json,
+  known: ReadonlySet<string>,
+  whole: boolean,
+): ReadonlyMap<Role, string> {
+  if (named?.kind === kind) return roleTokens(named.tokens, config);
+  for (const { tokens } of Object.values(FAMILIES)) {
+    const roles = roleTokens(tokens, config);
+    if ([...roles.values()].every((token) => known.has(token))) return roles;
+  }
+  if (kind === "wordpiece" && !whole) return roleTokens(FAMILIES.bert.tokens, config);
+  const usual: Partial<Record<Role, string>> = {};
+  for (const { tokens } of Object.values(FAMILIES)) {
+    for (const [role, token] of Object.entries(tokens) as [Role, string][]) {
+      const named = typeof spelling(config[`${role}_token`]) === "string";
+      if (named || known.has(token)) usual[role] ??= token;
+    }
+  }
+  return roleTokens(usual, config);
 }
 
 /** tokenizer_config.json with the special tokens of special_tokens_map.json, as transformers joins them. */
@@ -166,17 +216,18 @@ function namedFamily(files: TokenizerFiles, config: Json, where: string): Named 
 }
 
 /** The structure of tokenizer.json from the files that there were before it. */
-function older(files: TokenizerFiles, config: Json, named: Named, where: string): Structure {
-  const has = (kind: Kind) => OLDER[kind].every((name) => files[name] !== undefined);
-  if (named.by !== "" && named.family === undefined) {
+function older(files: TokenizerFiles, config: Json, named: Named, where: string): Json {
+  const has = (kind: OlderKind) => OLDER[kind].every((name) => files[name] !== undefined);
+  const family = named.family && isOlder(named.family) ? named.family : undefined;
+  if (named.by !== "" && family === undefined) {
     throw new ModelError(
       `[tokenizer] ${where} has no ${WHOLE}, which its ${named.by} needs: the older files are read for ` +
         `BERT, RoBERTa, BART and GPT-2 only; ${SAVE}`,
     );
   }
-  const kind = named.family?.kind ?? (has("wordpiece") ? "wordpiece" : "bpe");
+  const kind = family?.kind ?? (has("wordpiece") ? "wordpiece" : "bpe");
   if (!has(kind)) {
-    const wanted = named.family
+    const wanted = family
       ? `neither ${WHOLE} nor ${OLDER[kind].join(" with ")}, as its ${named.by} asks for`
       : `neither ${SETS_IN_WORDS.join(", nor ")}`;
     throw new ModelError(
@@ -190,14 +241,17 @@ function older(files: TokenizerFiles, config: Json, named: Named, where: string)
     where,
   );
   const merges = mergesOf(files["merges.txt"] ?? "", vocab, where);
-  return bytePairStructure(vocab, merges, config, named.family ?? FAMILIES.roberta);
+  return bytePairStructure(vocab, merges, config, family ?? FAMILIES.roberta);
 }
 
-function wordPieceStructure(text: string, config: Json, where: string): Structure {
+const isOlder = (family: Family): family is Family & { readonly kind: OlderKind } =>
+  Object.hasOwn(OLDER, family.kind);
+
+function wordPieceStructure(text: string, config: Json, where: string): Json {
   const lines = linesOf(text);
   if (lines.at(-1) === "") lines.pop();
   const vocab = vocabOf(Object.fromEntries(lines.map((token, id) => [token, id])), where);
-  const roles = roleTokens(FAMILIES.bert, config);
+  const roles = roleTokens(FAMILIES.bert.tokens, config);
   // transformers takes a vocabulary without do_lower_case for an uncased one, whatever it holds
   const cased = lines.some((token) => /\p{Lu}/u.test(token) && !/^\[.*\]$/.test(token));
   return {
@@ -226,10 +280,10 @@ function bytePairStructure(
   merges: readonly (readonly string[])[],
   config: Json,
   family: Family,
-): Structure {
+): Json {
   const add_prefix_space = config.add_prefix_space === true;
   return {
-    added_tokens: addedTokens(vocab, roleTokens(family, config), config),
+    added_tokens: addedTokens(vocab, roleTokens(family.tokens, config), config),
     normalizer: null,
     pre_tokenizer: { type: "ByteLevel", add_prefix_space, use_regex: true },
     decoder: { type: "ByteLevel" },
@@ -271,45 +325,135 @@ function vocabOf(value: unknown, where: string): Record<string, number> {
   return vocab;
 }
 
-/** tokenizer.json with what older versions of the format left out; refuses what is not read here. */
-function complete(structure: Json, where: string): Structure {
-  const model = (structure.model ?? {}) as Json;
-  let { type } = model;
-  // files from before the format named it
-  if (type === undefined && model.merges !== undefined) type = "BPE";
-  else if (type === undefined && model.continuing_subword_prefix !== undefined) type = "WordPiece";
-  if (type !== "WordPiece" && type !== "BPE") {
-    throw new ModelError(
-      `[tokenizer] ${where} hold a model of type ${JSON.stringify(type)}; use WordPiece (BERT) or ` +
-        "BPE (BART, RoBERTa)",
-    );
+const POST_PROCESSORS = [
+  "BertProcessing",
+  "ByteLevel",
+  "RobertaProcessing",
+  "Sequence",
+  "TemplateProcessing",
+];
+
+const PARTS = [
+  "version",
+  "truncation",
+  "padding",
+  "added_tokens",
+  "normalizer",
+  "pre_tokenizer",
+  "post_processor",
+  "decoder",
+  "model",
+];
+
+/**
+ * tokenizer.json with its vocabulary and all of its added tokens. `truncation` and `padding` say how texts are batched, which
+ * transformers leaves to its callers too; `post_processor` what stands around a text, which the model's own code says here.
+ */
+function complete(json: Json, later: readonly Listed[], place: string, whole: boolean): Structure {
+  for (const name of Object.keys(json)) {
+    if (!PARTS.includes(name)) refuse(place, `has the part ${name}`, PARTS.join(", "));
   }
-  const pre = structure.pre_tokenizer as Json | null | undefined;
-  const steps = [pre, ...((pre?.pretokenizers ?? []) as Json[])];
-  if (type === "BPE" && !steps.some((step) => step?.type === "ByteLevel")) {
-    throw new ModelError(
-      `[tokenizer] ${where}/${WHOLE} holds a BPE model that is not byte-level; use a tokenizer like ` +
-        "RoBERTa's or BART's",
-    );
+  const model = modelPart(json.model, `${place}: model`);
+  const { vocab } = model.options;
+  const vocabulary = new Map(
+    model.type === "Unigram"
+      ? piecesOf(vocab, place).map(([token], id) => [token, id])
+      : Object.entries(vocabOf(vocab, place)),
+  );
+  postProcessor(json.post_processor, `${place}: post_processor`);
+  const listed = (json.added_tokens ?? []) as readonly Listed[];
+  const added = new Map(listed.map((token) => [token.content ?? "", addedToken(token, place)]));
+  for (const token of later) {
+    const given = addedToken(token, place);
+    const had = added.get(given.content);
+    if (had) added.set(given.content, { ...given, id: had.id, normalized: had.normalized });
+    else {
+      const id = vocabulary.get(given.content) ?? nextId(vocabulary.size, added.values());
+      if (whole && given.id !== -1 && given.id !== id) {
+        refuse(
+          place,
+          `lacks the added token ${JSON.stringify(given.content)} that the files beside it give the id ${given.id}`,
+          `${id}, which is the next one`,
+        );
+      }
+      added.set(given.content, { ...given, id: given.id === -1 ? id : given.id });
+    }
   }
-  const vocab = vocabOf(model.vocab, where);
-  const added = (structure.added_tokens ?? []) as Partial<AddedToken>[];
   return {
-    ...structure,
-    normalizer: structure.normalizer ?? null,
-    pre_tokenizer: pre ?? null,
-    decoder: structure.decoder ?? null,
-    added_tokens: added.map((token) => addedToken(token)),
-    model: { ...model, type, vocab },
+    normalizer: json.normalizer ?? null,
+    pre_tokenizer: json.pre_tokenizer ?? null,
+    decoder: json.decoder ?? null,
+    model,
+    vocabulary,
+    added_tokens: [...added.values()],
   };
 }
 
+/** The id that a new token gets. */
+function nextId(size: number, added: Iterable<AddedToken>): number {
+  let next = size;
+  for (const { id } of added) next = Math.max(next, id + 1);
+  return next;
+}
+
+function postProcessor(entry: unknown, place: string): void {
+  if (entry === null || entry === undefined) return;
+  const { type, processors } = asJson(entry);
+  if (!POST_PROCESSORS.includes(String(type))) {
+    refuse(place, `has the type ${JSON.stringify(type)}`, POST_PROCESSORS.join(", "));
+  }
+  if (Array.isArray(processors)) {
+    for (const [i, one] of processors.entries()) postProcessor(one, `${place}.processors[${i}]`);
+  }
+}
+
+/** The tokens and scores of a Unigram model. */
+function piecesOf(vocab: unknown, place: string): readonly (readonly [string, number])[] {
+  const pieces = Array.isArray(vocab) ? (vocab as unknown[]) : [];
+  const bad = pieces.find(
+    (piece) => !Array.isArray(piece) || typeof piece[0] !== "string" || !Number.isFinite(piece[1]),
+  );
+  if (pieces.length === 0 || bad !== undefined) {
+    throw new ModelError(
+      `[tokenizer] ${place} holds a Unigram vocabulary that does not give each token its score ` +
+        `(${JSON.stringify(bad ?? vocab)?.slice(0, 60)}); fetch the file again`,
+    );
+  }
+  return pieces as [string, number][];
+}
+
+/** An added token as a file lists it. */
+type Listed = Partial<AddedToken> & { readonly special?: unknown };
+
+/** What the files beside tokenizer.json add: `added_tokens_decoder`, or added_tokens.json where there is none. */
+function addedLater(files: TokenizerFiles, config: Json, where: string): Listed[] {
+  if ("added_tokens_decoder" in config) {
+    return Object.entries(asJson(config.added_tokens_decoder))
+      .map(([id, token]): Listed => ({ ...(asJson(token) as Listed), id: Number(id) }))
+      .filter(({ content }) => typeof content === "string")
+      .sort((a, b) => Number(a.id) - Number(b.id));
+  }
+  const added = vocabOf(
+    parseObject(files[ADDED] ?? "{}", "tokenizer", `${where}/${ADDED}`),
+    `${where}/${ADDED}`,
+  );
+  const extra = [config.additional_special_tokens, config.extra_special_tokens];
+  const special = new Set(
+    [...ROLES.map((role) => config[`${role}_token`]), ...extra.flat()].map(spelling),
+  );
+  return Object.entries(added)
+    .sort(([, a], [, b]) => a - b)
+    .map(([content, id]) => ({ content, id, special: special.has(content) }));
+}
+
+const ROLES: readonly Role[] = ["cls", "sep", "bos", "eos", "mask", "pad", "unk"];
+
 /** tokenizer_config.json goes before tokenizer.json in what both say, as in transformers. */
-function configured(structure: Structure, config: Json): Structure {
+function configured(structure: Json, config: Json): Json {
   const given = (entry: Json, key: string, name: string) =>
     typeof config[name] === "boolean" ? { [key]: config[name] } : { [key]: entry[key] };
-  const change = (entry: Json | null): Json | null => {
-    if (entry === null) return null;
+  const change = (entry: Json | null | undefined): Json | null => {
+    if (!isObject(entry)) return entry ?? null;
     const inner = (name: string) =>
       Array.isArray(entry[name]) ? { [name]: (entry[name] as Json[]).map(change) } : {};
     if (entry.type === "BertNormalizer") {
@@ -320,7 +464,8 @@ function configured(structure: Structure, config: Json): Structure {
         ...given(entry, "handle_chinese_chars", "tokenize_chinese_chars"),
       };
     }
-    if (entry.type === "ByteLevel") {
+    // the normalizer of this name has no options
+    if (entry.type === "ByteLevel" && "add_prefix_space" in entry) {
       return { ...entry, ...given(entry, "add_prefix_space", "add_prefix_space") };
     }
     return { ...entry, ...inner("normalizers"), ...inner("pretokenizers") };
@@ -332,7 +477,7 @@ function configured(structure: Structure, config: Json): Structure {
   };
 }
 
-/** The special tokens of the roles, and what tokenizer_config.json lists beside them. */
+/** The special tokens of the roles. */
 function addedTokens(
   vocab: Record<string, number>,
   roles: ReadonlyMap<Role, string>,
@@ -346,37 +491,46 @@ function addedTokens(
     const usual = { lstrip: role === "mask" && content === "<mask>", special: true };
     tokens.set(content, addedToken({ ...usual, ...asJson(given), id: vocab[content], content }));
   }
-  for (const [id, token] of Object.entries(asJson(config.added_tokens_decoder))) {
-    const given = asJson(token);
-    if (typeof given.content !== "string") continue;
-    tokens.set(given.content, addedToken({ ...given, content: given.content, id: Number(id) }));
-  }
   return [...tokens.values()];
 }
 
-const addedToken = (given: Partial<AddedToken> & { special?: unknown }): AddedToken => ({
-  id: given.id ?? -1,
-  content: given.content ?? "",
-  single_word: given.single_word === true,
-  lstrip: given.lstrip === true,
-  rstrip: given.rstrip === true,
-  normalized: given.normalized ?? given.special !== true,
-});
+const FLAGS = ["single_word", "lstrip", "rstrip", "normalized", "special"];
+
+function addedToken(given: Listed, place = ""): AddedToken {
+  for (const [name, value] of Object.entries(given)) {
+    if (name === "id" || name === "content" || name === "__type") continue;
+    if (FLAGS.includes(name) && typeof value === "boolean") continue;
+    refuse(
+      place,
+      `has the added token ${JSON.stringify(given.content)} with ${name} ${JSON.stringify(value)}`,
+      `${FLAGS.join(", ")}, each true or false`,
+    );
+  }
+  return {
+    id: given.id ?? -1,
+    content: given.content ?? "",
+    single_word: given.single_word === true,
+    lstrip: given.lstrip === true,
+    rstrip: given.rstrip === true,
+    normalized: given.normalized ?? given.special !== true,
+  };
+}
 
 const asJson = (value: unknown): Json =>
   typeof value === "object" && value !== null ? (value as Json) : {};
 
-/** Spelling of each role: as configured, else the family's. */
-function roleTokens(family: Family, config: Json): Map<Role, string> {
+/** The spelling of a token that is given as a text or with flags. */
+const spelling = (given: unknown): unknown => asJson(given).content ?? given;
+
+/** Spelling of each role: as configured, else the usual one. */
+function roleTokens(tokens: Family["tokens"], config: Json): Map<Role, string> {
   const found = new Map<Role, string>();
-  for (const [role, usual] of Object.entries(family.tokens) as [Role, string][]) {
-    const given = config[`${role}_token`];
-    const content = asJson(given).content ?? given;
+  for (const [role, usual] of Object.entries(tokens) as [Role, string][]) {
+    const content = spelling(config[`${role}_token`]);
     found.set(role, typeof content === "string" ? content : usual);
   }
   for (const role of ["mask", "pad"] as const) {
-    const given = config[`${role}_token`];
-    const content = asJson(given).content ?? given;
+    const content = spelling(config[`${role}_token`]);
     if (!found.has(role) && typeof content === "string") found.set(role, content);
   }
   return found;

@@ -1,15 +1,14 @@
 /**
- * Tokenizers of BERT (WordPiece) and of RoBERTa, BART and GPT-2 (byte-level BPE) over `@huggingface/tokenizers`, equal to
- * Python's `tokenizers` (see exact.ts). Knows no model.
+ * Tokenizers: text to ids and back, equal to Python's `tokenizers`. Knows no model.
  *
  * A directory may hold `tokenizer.json`, or only the older files: `vocab.txt` or `vocab.json` with `merges.txt`.
  */
 
-import { Tokenizer as Backend } from "@huggingface/tokenizers";
 import { failAbout, ModelError } from "../errors.ts";
 import { readText } from "../formats/text.ts";
-import { decodeByteTokens, fromByteCharacters, toByteCharacters } from "./bytes.ts";
-import { correct, type LibraryPart, type Part, splitter } from "./exact.ts";
+import { fromByteCharacters, toByteCharacters } from "./bytes.ts";
+import { type Decoder, decoder } from "./decoders.ts";
+import { splitter } from "./exact.ts";
 import {
   type Description,
   describe,
@@ -18,44 +17,47 @@ import {
   type Role,
   type TokenizerFiles,
 } from "./files.ts";
+import { type Model, model } from "./models.ts";
+import { type Normalizer, normalizer } from "./normalizers.ts";
+import { type PreTokenizer, preTokenizer } from "./pre-tokenizers.ts";
 
 export type { Role, TokenizerFiles } from "./files.ts";
 
-/** What is used of the library. */
-type Library = {
-  normalizer: (LibraryPart & ((text: string) => string)) | null;
-  readonly pre_tokenizer: LibraryPart | null;
-  readonly decoder: ((tokens: string[]) => string) | null;
-  encode(text: string, options: { add_special_tokens: boolean }): { ids: number[] };
+/** How a vocabulary spells the words of a sentence. */
+type Spelling = {
+  readonly tokenOf: (word: string) => string;
+  /** Undefined for a piece of a word. */
+  readonly wordOf: (token: string) => string | undefined;
 };
-
-const SPACE = "Ġ"; // a space in byte-level BPE
 
 /**
  * Text to ids and back. Ids are indices into the embedding rows of the model of the same directory.
  */
 export class Tokenizer {
-  /** `wordpiece` for BERT, `bpe` (byte-level) for RoBERTa and BART. */
+  /** The kind of its model: `wordpiece` for BERT, `bpe` for RoBERTa, BART and GPT-2. */
   readonly kind: Kind;
   /** Every token with its id, special tokens too, in the order of the ids. */
   readonly vocabulary: ReadonlyMap<string, number>;
   /** Number of ids: one more than the largest. */
   readonly size: number;
-  readonly #library: Library;
-  readonly #normalize: (text: string) => string;
+  readonly #normalize: Normalizer;
+  readonly #preTokenize: PreTokenizer;
+  readonly #model: Model;
+  readonly #decode: Decoder;
   readonly #split: ReturnType<typeof splitter>; // at tokens that are looked for in the text
   readonly #splitNormalized: ReturnType<typeof splitter>; // and in normalized text
-  readonly #prefix: string; // of a piece that goes on with a word; WordPiece only
+  readonly #spelling: Spelling;
   readonly #tokens: readonly (string | undefined)[]; // by id
   readonly #roles: ReadonlyMap<Role, number>;
   readonly #added: ReadonlySet<number>;
   readonly #written: ReadonlyMap<number, string>; // added tokens that Python writes as it reads them
 
-  constructor({ kind, structure, roles }: Description) {
+  constructor(description: Description) {
+    const { kind, place, roles, added_tokens } = description;
     this.kind = kind;
     const tokens: (string | undefined)[] = [];
-    for (const [token, id] of Object.entries(structure.model.vocab)) tokens[id] = token;
-    for (const { id, content } of structure.added_tokens) tokens[id] = content;
+    for (const [token, id] of description.vocabulary) tokens[id] = token;
+    for (const { id, content } of added_tokens) tokens[id] = content;
     this.#tokens = tokens;
     this.size = tokens.length;
     const vocabulary = new Map<string, number>();
@@ -64,19 +66,20 @@ export class Tokenizer {
     });
     this.vocabulary = vocabulary;
     this.#roles = new Map([...roles].map(([role, token]) => [role, vocabulary.get(token) ?? -1]));
-    this.#added = new Set([...structure.added_tokens.map(({ id }) => id), ...this.#roles.values()]);
-    this.#prefix = String(structure.model.continuing_subword_prefix ?? "##");
+    this.#added = new Set([...added_tokens.map(({ id }) => id), ...this.#roles.values()]);
 
-    // added tokens and the tokens around a text are none of the library's business
-    const rest = { ...structure, added_tokens: [], post_processor: null };
-    const library = new Backend(rest, {}) as unknown as Library;
-    correct(library.normalizer, structure.normalizer as Part);
-    correct(library.pre_tokenizer, structure.pre_tokenizer as Part);
-    this.#library = library;
-    this.#normalize = library.normalizer ?? ((text) => text);
-    library.normalizer = null;
+    const as_written = description.normalizer === null;
+    this.#normalize = normalizer(description.normalizer, `${place}: normalizer`);
+    this.#preTokenize = preTokenizer(
+      description.pre_tokenizer,
+      `${place}: pre_tokenizer`,
+      as_written,
+    );
+    this.#model = model(description.model, description.vocabulary);
+    this.#decode = decoder(description.decoder, `${place}: decoder`);
+    this.#spelling = spellingOf(description);
     const added = (normalized: boolean) =>
-      structure.added_tokens.filter((token) => token.normalized === normalized);
+      added_tokens.filter((token) => token.normalized === normalized);
     this.#split = splitter(added(false));
     this.#splitNormalized = splitter(added(true), this.#normalize);
     this.#written = new Map(added(true).map(({ id, content }) => [id, this.#normalize(content)]));
@@ -88,24 +91,33 @@ export class Tokenizer {
    */
   encode(text: string): number[] {
     const ids: number[] = [];
-    for (const section of this.#split(text)) {
-      if (typeof section === "number") {
-        ids.push(section);
-        continue;
+    let first = true;
+    for (const section of this.#split(text.toWellFormed())) {
+      if (typeof section === "number") ids.push(section);
+      else {
+        for (const part of this.#splitNormalized(this.#normalize(section))) {
+          if (typeof part === "number") ids.push(part);
+          else {
+            for (const piece of this.#preTokenize({ text: part, first })) {
+              for (const id of this.#model(piece.text)) ids.push(id);
+            }
+          }
+          first = false;
+        }
       }
-      for (const part of this.#splitNormalized(this.#normalize(section))) {
-        if (typeof part === "number") ids.push(part);
-        else for (const id of this.#library.encode(part, NOTHING_AROUND).ids) ids.push(id);
-      }
+      first = false;
     }
     return ids;
   }
 
-  /** Text of ids, special tokens included as they are written. */
+  /** Text of ids, special tokens included as they are written; ids without a token add nothing. */
   decode(ids: ArrayLike<number>): string {
-    const tokens = Array.from(ids, (id) => this.#written.get(id) ?? this.token(id));
-    if (this.kind === "bpe") return decodeByteTokens(tokens);
-    return this.#library.decoder?.(tokens) ?? tokens.join(" ");
+    const tokens: string[] = [];
+    for (const id of Array.from(ids)) {
+      const token = this.#written.get(id) ?? this.token(id);
+      if (this.#tokens[id] !== undefined) tokens.push(token);
+    }
+    return this.#decode(tokens).join("");
   }
 
   /**
@@ -126,13 +138,12 @@ export class Tokenizer {
     return this.vocabulary.get(token);
   }
 
-  /** Token of an id. Throws when the id is outside the vocabulary. */
+  /** Token of an id, empty for an id that no token has. Throws when the id is outside the vocabulary. */
   token(id: number): string {
-    const token = this.#tokens[id];
-    if (token === undefined) {
+    if (!Number.isInteger(id) || id < 0 || id >= this.size) {
       throw new ModelError(`[tokenizer] id ${id} is outside the vocabulary of ${this.size} tokens`);
     }
-    return token;
+    return this.#tokens[id] ?? "";
   }
 
   /**
@@ -151,8 +162,7 @@ export class Tokenizer {
 
   /** Id of the token that is `word` within a sentence, or undefined. */
   wordIdOrUndefined(word: string): number | undefined {
-    const token = this.kind === "bpe" ? SPACE + toByteCharacters(word) : word;
-    const id = this.vocabulary.get(token);
+    const id = this.vocabulary.get(this.#spelling.tokenOf(word));
     return id === undefined || this.word(id) === undefined ? undefined : id;
   }
 
@@ -163,10 +173,7 @@ export class Tokenizer {
   word(id: number): string | undefined {
     const token = this.token(id);
     if (this.#added.has(id)) return undefined;
-    let word: string | undefined = token;
-    if (this.kind === "bpe") {
-      word = token.startsWith(SPACE) ? fromByteCharacters(token.slice(1)) : undefined;
-    } else if (token.startsWith(this.#prefix)) word = undefined;
+    const word = this.#spelling.wordOf(token);
     return word === undefined || word === "" || /\s/.test(word) ? undefined : word;
   }
 
@@ -206,7 +213,42 @@ export class Tokenizer {
   }
 }
 
-const NOTHING_AROUND = { add_special_tokens: false };
+const SPACE = "Ġ"; // a space in byte-level BPE
+
+/** Words follow a space in byte-level BPE, and a mark with Metaspace; elsewhere pieces that go on with a word have a prefix. */
+function spellingOf({ normalizer, pre_tokenizer, model }: Description): Spelling {
+  const steps = [...stepsOf(normalizer), ...stepsOf(pre_tokenizer)];
+  if (steps.some(({ type }) => type === "ByteLevel")) {
+    return {
+      tokenOf: (word) => SPACE + toByteCharacters(word),
+      wordOf: (token) => (token.startsWith(SPACE) ? fromByteCharacters(token.slice(1)) : undefined),
+    };
+  }
+  const mark = steps.find(({ type }) => type === "Metaspace")?.replacement;
+  if (typeof mark === "string") {
+    return {
+      tokenOf: (word) => mark + word,
+      wordOf: (token) => (token.startsWith(mark) ? token.slice(mark.length) : undefined),
+    };
+  }
+  const prefix = String(model.options.continuing_subword_prefix ?? "");
+  const suffix = String(model.options.end_of_word_suffix ?? "");
+  return {
+    tokenOf: (word) => word + suffix,
+    wordOf: (token) =>
+      (prefix !== "" && token.startsWith(prefix)) || !token.endsWith(suffix)
+        ? undefined
+        : token.slice(0, token.length - suffix.length),
+  };
+}
+
+/** The steps of a Sequence, or the one step there is. */
+function stepsOf(entry: unknown): Readonly<Record<string, unknown>>[] {
+  if (typeof entry !== "object" || entry === null) return [];
+  const step = entry as Readonly<Record<string, unknown>>;
+  const inside = step.normalizers ?? step.pretokenizers;
+  return Array.isArray(inside) ? inside.flatMap(stepsOf) : [step];
+}
 
 /**
  * Reads the tokenizer of a checkpoint directory. Throws when the directory holds no tokenizer, a
@@ -227,16 +269,7 @@ export async function loadTokenizer(directory: string): Promise<Tokenizer> {
 
 /** The tokenizer of file contents that are already in memory (a page has no directories). */
 export function createTokenizer(files: TokenizerFiles, where = "these files"): Tokenizer {
-  const description = describe(files, where);
-  try {
-    return new Tokenizer(description);
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new ModelError(
-      `[tokenizer] ${where} hold a tokenizer that cannot be built (${reason}); use one as BERT, RoBERTa or BART have`,
-      { cause },
-    );
-  }
+  return new Tokenizer(describe(files, where));
 }
 
 /** A tokenizer's `encode` that works once for each text. */

@@ -212,7 +212,8 @@ layouts("special_tokens_map.json, and tokens with flags in tokenizer_config.json
   });
   assert.equal(more.encode("example <mask><extra>"), [the, more.mask, kept.size + 3]);
   assert.is(more.size, kept.size + 4);
-  assert.throws(() => more.token(kept.size), /outside the vocabulary/);
+  assert.is(more.token(kept.size), "", "an id that no token has");
+  assert.throws(() => more.token(more.size), /outside the vocabulary/);
   const renamed = JSON.stringify({ mask_token: "<unk>" });
   const unused = { ...files, "special_tokens_map.json": renamed };
   assert.is(createTokenizer(unused).mask, 3);
@@ -298,11 +299,17 @@ errors("broken files", () => {
   const json = (changes: object) => ({
     "tokenizer.json": JSON.stringify({ ...structure, ...changes }),
   });
-  refuses(json({ model: { type: "Unigram", vocab: [] } }), /a model of type "Unigram"; use/);
-  refuses(json({ pre_tokenizer: { type: "Metaspace" } }), /BPE model that is not byte-level; use/);
+  refuses(
+    json({ model: { type: "Unigram", vocab: [] } }),
+    /tokenizer.json holds a Unigram vocabulary that does not give each token its score/,
+  );
+  refuses(
+    json({ pre_tokenizer: { type: "Metaspace" } }),
+    /tokenizer.json: pre_tokenizer \(Metaspace\) has replacement undefined/,
+  );
   refuses(
     json({ normalizer: { type: "Odd" } }),
-    /cannot be built \(Unknown Normalizer type: Odd\)/,
+    /tokenizer.json: normalizer has the type "Odd".*; supported: BertNormalizer, /,
   );
 });
 

@@ -147,7 +147,7 @@ files("says what is missing or broken", async () => {
     await rejects(contents, /^\[config\] .*\/config\.json is not (a )?JSON/);
   }
   await rejects({ "tokenizer.json": "[]" }, /tokenizer.json is not a JSON object/);
-  await rejects({ "tokenizer.json": "{}" }, /hold a model of type undefined/);
+  await rejects({ "tokenizer.json": "{}" }, /tokenizer.json: model has the type undefined/);
   await rejects({ "vocab.txt": "[PAD]\n[UNK]\nthe\n" }, /lack the special tokens \[CLS\] \(cls\)/);
 });
 
