@@ -353,6 +353,8 @@ export type RunFile = {
   readonly contents: Readonly<Record<string, string>>;
   /** What a checkpoint must share with the run that goes on from it. */
   readonly identity: string;
+  /** Sentences about what was taken for something else. */
+  readonly remarks: readonly string[];
 };
 
 /** Writes run.json into a new folder. */
@@ -361,7 +363,7 @@ export async function beginRun(folder: RunFolder, run: Prepared): Promise<RunFil
   const flat = flatOptions(options);
   const choices = { ...method.choices, ...sharedChoices(method) };
   await folder.begin({ options: flat, contents, choices });
-  return { options, contents, identity: JSON.stringify([flat, contents]) };
+  return { options, contents, identity: JSON.stringify([flat, contents]), remarks: [] };
 }
 
 const sharedChoices = ({ scope, train }: Method): JsonObject => ({
@@ -397,6 +399,10 @@ export async function readRun(folder: RunFolder): Promise<RunFile> {
       options: runOptions(renamed(options)),
       contents: renamed(contents),
       identity: JSON.stringify([options, contents]),
+      remarks:
+        "mlm" in options
+          ? [`[run] ${folder.file("run.json")} has mlm, which is taken as --reader`]
+          : [],
     };
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
@@ -423,11 +429,12 @@ export function checkContents(
 }
 
 /**
- * Checks the files of a run that goes on or is asked; gives sentences about those that hold no checksum.
+ * Checks the files of a run that goes on or is asked; gives sentences about those that hold no checksum, and about what run.json
+ * was taken for.
  * @throws one sentence for a file that is not what was written
  */
 export async function checkFiles(
-  { options, contents }: Pick<RunFile, "options" | "contents">,
+  { options, contents, remarks }: Pick<RunFile, "options" | "contents" | "remarks">,
   { relations }: Pick<Benchmark, "relations">,
   folder: RunFolder,
 ): Promise<string[]> {
@@ -443,7 +450,7 @@ export async function checkFiles(
       `[run] the tokenizer files in ${folder.best} are not those of --${name}; copy them from ${options.own[name]}`,
     );
   }
-  return found.flat();
+  return [...remarks, ...found.flat()];
 }
 
 /** What a finished training says about itself, from its log and from what was measured on the test facts. */

@@ -108,7 +108,8 @@ test("run.json is read as it was written", async () => {
 });
 
 test("a run of before has its own identity, and a reader in the place of mlm", async () => {
-  const { options, contents, identity } = await readRun(written(OLD));
+  const { options, contents, identity, remarks } = await readRun(written(OLD));
+  assert.match(remarks.join(), /^\[run\] .*run\.json has mlm, which is taken as --reader$/);
   assert.is(identity, JSON.stringify([OLD.options, OLD.contents]));
   assert.equal(contents, { data: "a", generator: "b", reader: "c" });
   const { mlm, ...rest } = OLD.options;
@@ -143,7 +144,7 @@ test("a run.json that is none", async () => {
 test("contents that changed are refused by the option that names them", async () => {
   const run = await prepare(runOptions({ method: "majority", relations: "P36" }));
   const { options, contents } = run;
-  const saved: RunFile = { options, contents, identity: "" };
+  const saved: RunFile = { options, contents, identity: "", remarks: [] };
   checkContents(saved, run);
   for (const name of ["data", "reader"]) {
     const other = { ...saved, contents: { ...contents, [name]: "other" } };
