@@ -25,7 +25,18 @@ import { linear, matmul } from "../engine/ops/matmul.ts";
 import { concat, permute, reshape } from "../engine/ops/shape.ts";
 import { softmax } from "../engine/ops/softmax.ts";
 import { type Tensor, tensor } from "../engine/tensor.ts";
-import { configError, count, type Field, flag, oneOf, only, readFields, real } from "./config.ts";
+import {
+  checkFields,
+  configError,
+  configRemarks,
+  count,
+  type Field,
+  flag,
+  oneOf,
+  only,
+  readFields,
+  real,
+} from "./config.ts";
 import { fail } from "./errors.ts";
 import { type Checkpoint, readCheckpoint } from "./formats/checkpoint.ts";
 import type { Json } from "./formats/json.ts";
@@ -110,6 +121,7 @@ export function t5Config(json: unknown, where = "config.json") {
     );
   }
   if (problems.length > 0) throw configError(where, problems);
+  checkFields(json as Json, config.vocab_size, { is_decoder: false }, where);
   return {
     ...config,
     num_decoder_layers: config.num_decoder_layers || config.num_layers,
@@ -562,6 +574,7 @@ export class T5ForConditionalGeneration implements Seq2Seq {
     if (hasHead(c, (name) => w.holds(name))) {
       this.lmHead = w.projection("lm_head", c.d_model, c.vocab_size);
     }
+    for (const remark of configRemarks(json, where)) w.remark(remark);
     this.weights = w.finish("T5ForConditionalGeneration");
   }
 

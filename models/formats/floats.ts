@@ -108,16 +108,20 @@ export function firstNotFinite(
   storage: keyof typeof EXPONENT,
 ): number {
   const ones = EXPONENT[storage];
+  const high = ones & ~(ones >> 1); // of 2 or more; weights seldom are
   const { buffer, byteOffset, length } = values;
   const bits = storage === "f32" ? new Int32Array(buffer, byteOffset, length) : values;
-  const lowest = ones & -ones; // all ones and this one carry into the bit of the sign
-  const sign = ones + lowest;
   for (let first = 0; first < length; first += RUN) {
     const end = Math.min(length, first + RUN);
     let seen = 0;
-    for (let i = first; i < end; i++) seen |= (bits[i] & ones) + lowest;
-    if ((seen & sign) === 0) continue;
-    for (let i = first; i < end; i++) if ((bits[i] & ones) === ones) return i;
+    let i = first;
+    for (; i + 8 <= end; i += 8) {
+      seen |= bits[i] | bits[i + 1] | bits[i + 2] | bits[i + 3];
+      seen |= bits[i + 4] | bits[i + 5] | bits[i + 6] | bits[i + 7];
+    }
+    for (; i < end; i++) seen |= bits[i];
+    if ((seen & high) === 0) continue;
+    for (let k = first; k < end; k++) if ((bits[k] & ones) === ones) return k;
   }
   return -1;
 }

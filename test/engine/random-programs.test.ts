@@ -7,26 +7,10 @@ import { add, maximum, sub } from "../../engine/ops/elementwise.ts";
 import { concat, expand, permute, reshape, slice, stopGradient } from "../../engine/ops/shape.ts";
 import { state, type Tensor, tensor } from "../../engine/tensor.ts";
 import { assign } from "../../engine/trace.ts";
+import { Draws } from "../../tools/commands/soak/programs.ts";
 import { onDevices } from "../devices.ts";
 
 const test = await onDevices("random programs");
-
-/** mulberry32: whole numbers below n, and picks. */
-class Draws {
-  #word: number;
-  constructor(seed: number) {
-    this.#word = seed;
-  }
-  below(n: number): number {
-    this.#word = (this.#word + 0x6d2b79f5) | 0;
-    let x = Math.imul(this.#word ^ (this.#word >>> 15), 1 | this.#word);
-    x = (x + Math.imul(x ^ (x >>> 7), 61 | x)) ^ x;
-    return ((((x ^ (x >>> 14)) >>> 0) * n) / 2 ** 32) | 0;
-  }
-  pick<T>(list: readonly T[]): T {
-    return list[this.below(list.length)];
-  }
-}
 
 type Value = { readonly shape: readonly number[]; readonly data: readonly number[] };
 /** One step of a program: from earlier values to a new one, on the device and in plain numbers. */

@@ -10,7 +10,9 @@ import { BartForConditionalGeneration } from "../../models/bart.ts";
 import { BertForMaskedLM } from "../../models/bert.ts";
 import type { Checkpoint } from "../../models/formats/checkpoint.ts";
 import { gatherRows, type Training } from "../../models/nn.ts";
+import type { Seq2Seq } from "../../models/seq2seq.ts";
 import { T5ForConditionalGeneration } from "../../models/t5.ts";
+import type { ModelWeights } from "../../models/weights.ts";
 import { onDevices } from "../devices.ts";
 import { batchFirst, goldenCheckpoint, labelled, ModelGolden } from "./parity.ts";
 
@@ -84,51 +86,48 @@ test("BERT", async (device) => {
   });
 });
 
-test("BART", async (device) => {
-  const golden = new ModelGolden("bart");
+/** As `check`, of a model that writes about a text, with the texts of its golden. */
+async function checkSeq2Seq(
+  device: Device,
+  folder: string,
+  model: Seq2Seq & { readonly weights: ModelWeights },
+  names: readonly string[],
+): Promise<void> {
+  const golden = new ModelGolden(folder);
   const [B, T] = golden.shape("decoder_input_ids");
   const stepMajor = (name: string) => batchFirst(golden.integers(name), B, T);
   const { rows, targets } = labelled(stepMajor("labels"));
+  await check(device, model.weights.parameters, names, (training) => {
+    const mask = golden.tensor("attention_mask");
+    const encoded = model.encode({ ids: golden.tensor("input_ids"), mask }, { training });
+    const ids = tensor(Uint32Array.from(stepMajor("decoder_input_ids")), [T, B]);
+    const decoder = { ids, mask: golden.tensor("decoder_attention_mask") };
+    const { hidden } = model.decode(decoder, model.start(encoded, mask), { training });
+    return mean(crossEntropy(model.logits(gatherRows(hidden, tensor(rows))), tensor(targets)));
+  });
+}
+
+test("BART", async (device) => {
   const rates = { dropout: 0.1, attention_dropout: 0.2, activation_dropout: 0.1 };
   const model = BartForConditionalGeneration.from(withDropout("bart", rates));
-  const names = [
+  await checkSeq2Seq(device, "bart", model, [
     "model.shared.weight",
     "model.encoder.layers.0.self_attn.k_proj.weight",
     "model.decoder.layers.1.self_attn.q_proj.weight",
     "model.decoder.layers.0.encoder_attn.v_proj.weight",
     "model.decoder.layers.1.fc1.weight",
-  ];
-  await check(device, model.weights.parameters, names, (training) => {
-    const mask = golden.tensor("attention_mask");
-    const encoded = model.encode({ ids: golden.tensor("input_ids"), mask }, { training });
-    const ids = tensor(Uint32Array.from(stepMajor("decoder_input_ids")), [T, B]);
-    const decoder = { ids, mask: golden.tensor("decoder_attention_mask") };
-    const { hidden } = model.decode(decoder, model.start(encoded, mask), { training });
-    return mean(crossEntropy(model.logits(gatherRows(hidden, tensor(rows))), tensor(targets)));
-  });
+  ]);
 });
 
 test("T5", async (device) => {
-  const golden = new ModelGolden("t5-v1_1");
-  const [B, T] = golden.shape("decoder_input_ids");
-  const stepMajor = (name: string) => batchFirst(golden.integers(name), B, T);
-  const { rows, targets } = labelled(stepMajor("labels"));
   const model = T5ForConditionalGeneration.from(withDropout("t5-v1_1", { dropout_rate: 0.1 }));
-  const names = [
+  await checkSeq2Seq(device, "t5-v1_1", model, [
     "shared.weight",
     "encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight",
     "encoder.block.0.layer.1.DenseReluDense.wi_1.weight",
     "decoder.block.1.layer.1.EncDecAttention.v.weight",
     "decoder.block.0.layer.2.layer_norm.weight",
-  ];
-  await check(device, model.weights.parameters, names, (training) => {
-    const mask = golden.tensor("attention_mask");
-    const encoded = model.encode({ ids: golden.tensor("input_ids"), mask }, { training });
-    const ids = tensor(Uint32Array.from(stepMajor("decoder_input_ids")), [T, B]);
-    const decoder = { ids, mask: golden.tensor("decoder_attention_mask") };
-    const { hidden } = model.decode(decoder, model.start(encoded, mask), { training });
-    return mean(crossEntropy(model.logits(gatherRows(hidden, tensor(rows))), tensor(targets)));
-  });
+  ]);
 });
 
 test.run();

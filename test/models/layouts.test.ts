@@ -8,6 +8,7 @@ import { encodeBfloat16, encodeFloat16 } from "../../models/formats/floats.ts";
 import type { FileTensor, SafetensorsDtype } from "../../models/formats/safetensors.ts";
 import { maskedLM, seq2Seq } from "../../models/registry.ts";
 import type { ModelWeights, Storage } from "../../models/weights.ts";
+import { messageOf } from "../thrown.ts";
 import { goldenText } from "./parity.ts";
 
 type Row = [
@@ -117,15 +118,6 @@ async function check(name: string, layout: Layout): Promise<void> {
 const HEADLESS = ["BertModel", "RobertaModel"];
 for (const [name, layout] of Object.entries(layouts)) {
   if (!HEADLESS.includes(name)) test(name, () => check(name, layout));
-}
-
-function messageOf(run: () => unknown): string {
-  try {
-    run();
-  } catch (error) {
-    return (error as Error).message;
-  }
-  throw new Error("nothing was thrown");
 }
 
 test("without its head, a masked LM says what it cannot do", () => {

@@ -3,6 +3,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { wrapperOf } from "../../models/names.ts";
 import { MODELS, modelType } from "../../models/registry.ts";
+import { messageOf } from "../thrown.ts";
 import { goldenCheckpoint, initialValues } from "./parity.ts";
 
 // RoBERTa's other golden lies in several files
@@ -26,15 +27,6 @@ async function loaded(kind: Kind, checkpoint: Given) {
   const values = new Map<string, unknown>();
   for (const [name, t] of [...parameters, ...buffers]) values.set(name, await initialValues(t));
   return { values, remarks };
-}
-
-function messageOf(run: () => unknown): string {
-  try {
-    run();
-  } catch (error) {
-    return (error as Error).message;
-  }
-  throw new Error("nothing was thrown");
 }
 
 const BARE: Record<Kind, string> = {

@@ -402,6 +402,8 @@ files("fields of the config that are not computed are refused", () => {
       { dense_act_fn: "gelu" },
       /dense_act_fn is "gelu" where feed_forward_proj "relu" means "relu"/,
     ],
+    [{ pad_token_id: 1e6 }, /pad_token_id 1000000 is no row of the table of words/],
+    [{ pruned_heads: { 0: [1] } }, /pruned_heads .* is not computed here/],
     [{ is_gated_act: true }, /is_gated_act is true where feed_forward_proj "relu" means false/],
     [{ tie_encoder_decoder: true }, /tie_encoder_decoder is true/],
     [{ is_encoder_decoder: false }, /is_encoder_decoder is false/],

@@ -18,6 +18,7 @@ import { normal } from "../../models/init.ts";
 import { saveCheckpoint } from "../../models/save.ts";
 import { T5ForConditionalGeneration } from "../../models/t5.ts";
 import { onDevices } from "../devices.ts";
+import { messageOf } from "../thrown.ts";
 import { goldenCheckpoint, initialValues, type MemoryCheckpoint } from "./parity.ts";
 
 const each = await onDevices("weights");
@@ -40,15 +41,6 @@ function changed(
     return entry;
   });
   return { where, config: { ...own, ...config }, tensors };
-}
-
-function messageOf(run: () => unknown): string {
-  try {
-    run();
-  } catch (error) {
-    return (error as Error).message;
-  }
-  throw new Error("nothing was thrown");
 }
 
 const bertError = (change: Change, config?: Record<string, unknown>) =>

@@ -1,4 +1,4 @@
-import { scatterAdd } from "../../engine/ops/embedding.ts";
+import { scatterAdd } from "../../engine/ops/scatter-add.ts";
 import { opcheck } from "../opcheck.ts";
 
 type Attrs = { readonly unique?: boolean };
