@@ -154,8 +154,8 @@ test("what can be no folder is refused at once", async () => {
     ...(process.platform === "linux" ? ["/proc/x", "/proc/x/y"] : []),
   ];
   for (const path of wrong) {
-    for (const work of [makeFolder(path), takeFolder(path)]) {
-      assert.match(await failure(work), /cannot be made a folder \(.*\); name another one$/);
+    for (const take of [makeFolder, takeFolder]) {
+      assert.match(await failure(take(path)), /cannot be made a folder \(.*\); name another one$/);
     }
   }
   assert.is(readFileSync(file, "utf8"), "");
