@@ -40,6 +40,8 @@ export type ObjectSpelling = (typeof OBJECT_SPELLINGS)[number];
 export type Benchmark = {
   /** The folder of the facts. */
   readonly data: string;
+  /** The directory of the reader's checkpoint. */
+  readonly checkpoint: string;
   readonly reader: Reader;
   readonly tokenizer: Tokenizer;
   /** The tokenizer's `encode`, which works once for each text and refuses a token without a row in the masked LM. */
@@ -121,6 +123,7 @@ export async function loadBenchmark(sources: BenchmarkSources): Promise<Benchmar
   const left = leftOutMessage(leftOut, lines, ids, inside.emptied);
   return {
     data: sources.data,
+    checkpoint: sources.reader,
     reader: new Reader(lm, { cls, sep, mask, pad }),
     tokenizer,
     encode: remembering({ encode }),

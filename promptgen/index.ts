@@ -51,7 +51,7 @@ export { Generator, hardened, type Prompts } from "./methods/promptgen/generator
 export { diagnose, FLOOR, type Objective, objective } from "./methods/promptgen/objective.ts";
 export { PromptGenPrompter } from "./methods/promptgen/prompter.ts";
 export { pairVocabularies } from "./methods/promptgen/vocabulary.ts";
-export { TemplatePrompter } from "./methods/template.ts";
+export { TemplatePrompter } from "./methods/shared/templates.ts";
 export { type Part, Reader } from "./reader.ts";
 export { type Result, report } from "./report/paper-tables.ts";
 export { relationRows } from "./report/relations.ts";

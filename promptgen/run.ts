@@ -38,12 +38,14 @@ export const SHARED_OPTIONS = {
     value: "DIR or NAME",
     help: "masked LM that is asked, BERT or RoBERTa, as google-bert/bert-base-cased; it is never changed",
     initial: WORLD,
+    embedded: "bert",
   },
   data: {
     kind: "folder",
     value: "DIR",
     help: "facts in the layout of the OptiPrompt archive: autoprompt_data/, LAMA-TREx/, relation_metainfo/, common_vocabs/",
     initial: WORLD,
+    embedded: "data",
   },
   objects: {
     kind: "choice",
@@ -164,9 +166,10 @@ export async function prepareOn(
   const world = embeddedWorld();
   const own: Record<string, string | number> = { ...options.own };
   for (const [name, option] of Object.entries(method.options)) {
-    if (option.kind !== "model" || saved !== undefined) continue;
+    if ((option.kind !== "model" && option.kind !== "folder") || saved !== undefined) continue;
     const given = String(own[name]);
-    own[name] = given === WORLD ? world.bart : await place(given, locate);
+    const find = option.kind === "model" ? locate : asItIs;
+    own[name] = given === WORLD ? world[option.embedded] : await place(given, find);
   }
   const prompter = await method.open(loaded, own, saved);
   const { relations, leftOut, message } = withinLimit(loaded.relations, prompter);
@@ -261,7 +264,7 @@ export async function trainRun(run: Prepared, options: TrainOptions): Promise<Ou
   const examiner = options.examiner ?? examinerOf(options.device, run);
   if (method.scope === "all") {
     // a run that was killed before its first checkpoint begins anew
-    const resume = options.resume === true && existsSync(options.folder.last);
+    const resume = options.resume === true && options.folder.hasStarted();
     return trainOn(run, benchmark.relations, { ...options, resume }, examiner);
   }
   const outcomes: Outcome[] = [];
@@ -273,7 +276,7 @@ export async function trainRun(run: Prepared, options: TrainOptions): Promise<Ou
       {
         ...options,
         folder,
-        resume: options.resume === true && existsSync(folder.last),
+        resume: options.resume === true && folder.hasStarted(),
         onStep: (report) => options.onStep?.(report, relation),
         onEvaluation: (row) => options.onEvaluation?.(row, relation),
       },
@@ -295,7 +298,6 @@ function trainOn(
   examiner: Examiner,
 ): Promise<Outcome> {
   const { method, prompter, buckets } = run;
-  const dev = itemsOf(relations, "dev");
   const { signal } = options;
   return method.train(prompter, {
     ...options,
@@ -303,8 +305,8 @@ function trainOn(
     options: run.options.own,
     seed: run.options.seed,
     buckets,
-    async evaluate(): Promise<Evaluation | undefined> {
-      const measured = await examiner.measure(dev, { signal });
+    async evaluate(split = "dev"): Promise<Evaluation | undefined> {
+      const measured = await examiner.measure(itemsOf(relations, split), { signal });
       return measured && { score: measured.accuracy[0], figures: figuresOf(measured) };
     },
   });

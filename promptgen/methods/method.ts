@@ -9,7 +9,7 @@
 import type { Device } from "../../engine/device.ts";
 import type { Tensor, TypedArray } from "../../engine/tensor.ts";
 import type { Benchmark, Item } from "../benchmark.ts";
-import type { Relation } from "../facts/facts.ts";
+import type { Relation, Split } from "../facts/facts.ts";
 import type { Evaluation, Outcome, StepReport } from "../training/loop.ts";
 import type { JsonObject, LogRow, RunFolder } from "../training/run-folder.ts";
 import type { Options, OptionTable } from "./options.ts";
@@ -83,8 +83,8 @@ export type Training = {
   /** What a checkpoint must share with the run that goes on from it. */
   readonly identity?: string | undefined;
   readonly signal?: AbortSignal | undefined;
-  /** Asks the dev facts of `relations`; the score is the mean over them. Undefined when the signal came. */
-  evaluate(): Promise<Evaluation | undefined>;
+  /** Asks the facts of a split of `relations`, dev by default; the score is the mean over them. Undefined when the signal came. */
+  evaluate(split?: Split): Promise<Evaluation | undefined>;
   onStep?(report: StepReport): void;
   onEvaluation?(row: LogRow): void;
 };

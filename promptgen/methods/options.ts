@@ -9,6 +9,8 @@ type Common = {
   readonly help: string;
   /** Part of what a prompter is made of: runs that differ in it cannot share one. Default: false. */
   readonly structural?: boolean;
+  /** What suits the embedded world, where that is another value. */
+  readonly world?: OptionValue;
 };
 
 /** Which numbers are taken, both ends included. */
@@ -24,8 +26,6 @@ export type NumberOption = Common &
   Limits & {
     readonly kind: "number";
     readonly initial: number;
-    /** What suits the embedded world, where that is another value. */
-    readonly world?: number;
   };
 
 export type ChoiceOption = Common & {
@@ -34,10 +34,12 @@ export type ChoiceOption = Common & {
   readonly choices: readonly string[];
 };
 
-/** A directory, or a model by its name on the Hub; `initial` "world" is the embedded one. */
+/** A directory, or a model by its name on the Hub; `initial` "world" is what the embedded world has of it. */
 export type PathOption = Common & {
   readonly kind: "model" | "folder";
   readonly initial: string;
+  /** Which of the world's folders that is. */
+  readonly embedded: "data" | "bert" | "bart";
 };
 
 export type OptionTable = Readonly<Record<string, Option>>;
@@ -73,7 +75,7 @@ export function optionsOf(table: OptionTable, given: Options, world = false): Op
 }
 
 export const initialOf = (option: Option, world: boolean): OptionValue =>
-  world && option.kind === "number" ? (option.world ?? option.initial) : option.initial;
+  world ? (option.world ?? option.initial) : option.initial;
 
 /** What to give instead of a value that an option does not take; undefined for one that it takes. */
 export function problemOf(option: Option, value: OptionValue): string | undefined {

@@ -1,17 +1,9 @@
-/**
- * Templates written or searched by others: one sentence a relation with [X] for the subject and [Y] for the object, which the
- * reader reads as words. Nothing is trained.
- */
-import { join } from "node:path";
-import type { Device } from "../../engine/device.ts";
-import { type Tensor, tensor } from "../../engine/tensor.ts";
-import { writeWhole } from "../../models/formats/files.ts";
-import { readText } from "../../models/formats/text.ts";
+/** Templates that were written or searched by others. Nothing is trained. */
 import type { Benchmark } from "../benchmark.ts";
-import { checkTemplate, fill, loadTemplates, TEMPLATE_SETS } from "../facts/templates.ts";
-import { filledUp, rightPadded } from "../training/padding.ts";
-import { type Asked, type Method, type Prediction, type Prompter, untrained } from "./method.ts";
+import { loadTemplates, TEMPLATE_SETS } from "../facts/templates.ts";
+import { type Method, untrained } from "./method.ts";
 import type { OptionsOf, OptionTable } from "./options.ts";
+import { readPrompts, TemplatePrompter } from "./shared/templates.ts";
 
 const OPTIONS = {
   templates: {
@@ -30,112 +22,6 @@ const ROWS: Readonly<Record<string, string>> = {
   LPAQA: "LPAQA",
   AutoPrompt: "AutoPrompt (5 [T]s)",
 };
-
-const FILE = "prompts.json";
-
-type TemplateBatch = { readonly ids: Tensor; readonly mask: Tensor; readonly places: Tensor };
-
-/** A question as the reader reads it, and where its [MASK] stands. */
-export type Filled = { readonly ids: readonly number[]; readonly place: number };
-
-/** A template for each relation. */
-export class TemplatePrompter implements Prompter {
-  readonly limit: number;
-  readonly contents = {};
-  readonly #benchmark: Benchmark;
-  #templates: ReadonlyMap<string, string>;
-
-  /** @param templates by relation; throws for a relation without one */
-  constructor(benchmark: Benchmark, templates: ReadonlyMap<string, string>) {
-    const lacking = benchmark.relations.find(({ id }) => !templates.has(id));
-    if (lacking) {
-      throw new Error(
-        `[templates] there is no template for ${lacking.id}; add one, or leave the relation out`,
-      );
-    }
-    this.#benchmark = benchmark;
-    this.#templates = templates;
-    this.limit = benchmark.reader.lm.positions;
-  }
-
-  width(asked: Asked): number {
-    return this.#filled(asked).reduce((most, { ids }) => Math.max(most, ids.length), 0);
-  }
-
-  collate(asked: readonly Asked[], width: number, rows: number): TemplateBatch {
-    const questions = filledUp(
-      asked.map((one) => this.#filled(one)),
-      rows,
-    );
-    const all = questions[0].flatMap((_, s) => questions.map((own) => own[s]));
-    const { ids, mask } = rightPadded(
-      all.map((one) => one.ids),
-      width,
-      this.#benchmark.reader.ids.pad,
-    );
-    const places = tensor(Uint32Array.from(all, ({ place }, row) => row * width + place));
-    return { ids, mask, places };
-  }
-
-  predict({ ids, mask, places }: TemplateBatch): Prediction {
-    return { logits: this.#benchmark.reader.readTokens({ ids, mask }, places), trace: {} };
-  }
-
-  words({ relation }: Asked): string {
-    return this.#template(relation.id);
-  }
-
-  async save(_device: Device, folder: string): Promise<void> {
-    const text = `${JSON.stringify(Object.fromEntries(this.#templates), null, 2)}\n`;
-    await writeWhole(join(folder, FILE), text);
-  }
-
-  async restore(_device: Device, folder: string): Promise<void> {
-    this.#templates = await readPrompts(folder);
-  }
-
-  #template(id: string): string {
-    const found = this.#templates.get(id);
-    if (found === undefined) throw new Error(`[templates] there is no template for ${id}`);
-    return found;
-  }
-
-  #filled({ relation, subjects }: Asked): Filled[] {
-    const template = this.#template(relation.id);
-    return subjects.map((subject) => filled(this.#benchmark, template, subject));
-  }
-}
-
-/** `[CLS] sentence [SEP]` with [MASK] for the object. */
-export function filled(
-  { tokenizer, encode }: Pick<Benchmark, "tokenizer" | "encode">,
-  template: string,
-  subject: string,
-): Filled {
-  const { cls, sep, mask } = tokenizer;
-  const ids = [cls, ...encode(fill(template, subject, tokenizer.token(mask))), sep];
-  // the object's mask, should the subject be spelled like one
-  const objectFirst = template.indexOf("[Y]") < template.indexOf("[X]");
-  return { ids, place: objectFirst ? ids.indexOf(mask) : ids.lastIndexOf(mask) };
-}
-
-async function readPrompts(folder: string): Promise<Map<string, string>> {
-  const path = join(folder, FILE);
-  const fail = (what: string, cause?: unknown): never => {
-    throw new Error(`[templates] ${path} ${what}`, { cause });
-  };
-  const text = await readText(path, fail, "name the folder of a saved prompter");
-  try {
-    const value: unknown = JSON.parse(text);
-    const isTable = typeof value === "object" && value !== null && !Array.isArray(value);
-    if (!isTable) throw new Error("does not give each relation its template");
-    const entries = Object.entries(value);
-    return new Map(entries.map(([id, template]) => [id, checkTemplate(String(template), path)]));
-  } catch (cause) {
-    const why = cause instanceof SyntaxError ? "is not JSON" : String(Object(cause).message);
-    throw new Error(`[templates] ${path} ${why}; save the prompter again`, { cause });
-  }
-}
 
 export const template: Method = {
   name: "template",

@@ -3,6 +3,7 @@
  *
  *     run.json            the configuration; what --resume compares
  *     last.safetensors    weights, AdamW moments (NAME.exp_avg, NAME.exp_avg_sq) and, as metadata, where the run stands
+ *     search.json         in its place where nothing is trained by gradients: where the search stands
  *     best/               the best weights as a model directory (config.json, model.safetensors, tokenizer)
  *     log.jsonl           one line an evaluation
  *     .lock               the process that writes here, see lock.ts
@@ -10,6 +11,7 @@
  * A file is written beside its place, flushed to the disk and renamed, so that a reader finds the old one or the new one, whole. The
  * safetensors files hold a checksum of all that is in them (see models/formats/seal.ts); those of before there was one have none.
  */
+import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { open, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
@@ -44,6 +46,9 @@ export class RunFolder {
   get last(): string {
     return join(this.path, "last.safetensors");
   }
+  get search(): string {
+    return join(this.path, "search.json");
+  }
   get best(): string {
     return join(this.path, "best");
   }
@@ -63,6 +68,11 @@ export class RunFolder {
     await makeFolder(this.path);
     await this.tidy();
     await this.writeJson("run.json", configuration);
+  }
+
+  /** Whether there is a checkpoint to go on from. */
+  hasStarted(): boolean {
+    return existsSync(this.last) || existsSync(this.search);
   }
 
   /** Removes half-written files. */
@@ -155,6 +165,42 @@ export class RunFolder {
     }
   }
 
+  /** Writes where a search stands. @param identity what the run that goes on from it must share */
+  async saveSearch(state: JsonObject, identity = ""): Promise<void> {
+    await this.writeJson("search.json", { identity, sha256: sumOf(state), state });
+  }
+
+  /**
+   * Where the search stands, as `saveSearch` wrote it; undefined where there is none.
+   * @throws one sentence for a file that is not what was written, or that another configuration wrote
+   */
+  async loadSearch(identity = ""): Promise<JsonObject | undefined> {
+    if (!existsSync(this.search)) return undefined;
+    const { state, ...found } = await this.readJson("search.json");
+    if (typeof state !== "object" || found.sha256 !== sumOf(state)) {
+      throw new Error(
+        `[resume] ${this.search} is not what was written, its checksum differs; start another run`,
+      );
+    }
+    if (found.identity !== identity) {
+      throw new Error(
+        `[resume] ${this.search} was written with other options, data or models; resume with those it was started with`,
+      );
+    }
+    return Object(state);
+  }
+
+  /** The step at which the last checkpoint stands, and how many there are; undefined where none tells it. */
+  async stand(): Promise<{ readonly step: number; readonly steps: number } | undefined> {
+    const isThere = existsSync(this.last);
+    if (!isThere && !existsSync(this.search)) return undefined;
+    const saved = isThere
+      ? (await this.loadLast()).state
+      : Object(await this.readJson("search.json")).state;
+    const { step, steps } = Object(saved);
+    return typeof step === "number" && typeof steps === "number" ? { step, steps } : undefined;
+  }
+
   /** The rows of the log; a last line that was cut off is left out. */
   async readLog(): Promise<LogRow[]> {
     if (!existsSync(this.log)) return [];
@@ -199,6 +245,9 @@ export class RunFolder {
     }
   }
 }
+
+const sumOf = (value: unknown): string =>
+  createHash("sha256").update(JSON.stringify(value)).digest("hex");
 
 /**
  * Throws when two configurations differ, naming the first option that does.

@@ -77,6 +77,7 @@ const benchmarkOf = (
   relations: readonly Relation[] = [],
 ): Benchmark => ({
   data: "",
+  checkpoint: "",
   reader,
   tokenizer: { wordId: Number } as unknown as Tokenizer,
   encode: () => [],

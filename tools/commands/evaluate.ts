@@ -341,10 +341,9 @@ async function standOf(
         `[${TOOL}] ${own.path} has no best/ yet: the run is not finished; ${remedy}`,
       );
     }
-    if (!existsSync(own.last)) continue;
-    const { step, steps } = (await own.loadLast()).state;
-    if (typeof step === "number" && typeof steps === "number" && step < steps) {
-      return `${own.path} is not finished, step ${step} of ${steps}; its best prompter up to there is asked, ${remedy}`;
+    const stand = await own.stand();
+    if (stand && stand.step < stand.steps) {
+      return `${own.path} is not finished, step ${stand.step} of ${stand.steps}; its best prompter up to there is asked, ${remedy}`;
     }
   }
   return "";

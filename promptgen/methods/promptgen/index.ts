@@ -21,6 +21,7 @@ const OPTIONS = {
     value: "DIR or NAME",
     help: "BART checkpoint that writes prompts: a directory with config.json, weights and tokenizer, or a name on the Hugging Face Hub as facebook/bart-large",
     initial: "world",
+    embedded: "bart",
     structural: true,
   },
   alpha: {

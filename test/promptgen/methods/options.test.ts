@@ -13,7 +13,7 @@ const TABLE = {
   rate: { kind: "number", value: "X", help: "", initial: 0.5, world: 0.25, least: 0, most: 1 },
   count: { kind: "number", value: "N", help: "", initial: 3, least: 1, whole: true },
   set: { kind: "choice", value: "SET", help: "", initial: "a", choices: ["a", "b"] },
-  model: { kind: "model", value: "DIR", help: "", initial: "world" },
+  model: { kind: "model", value: "DIR", help: "", initial: "world", embedded: "bart" },
 } as const satisfies OptionTable;
 
 test("what was not given has the table's value, or the world's where there is one", () => {

@@ -6,7 +6,8 @@ import { type Item, itemsOf, loadBenchmark, NONE } from "../../../promptgen/benc
 import { bucketsFor, Examiner } from "../../../promptgen/measure.ts";
 import type { Prompter } from "../../../promptgen/methods/method.ts";
 import { optionsOf } from "../../../promptgen/methods/options.ts";
-import { filled, TemplatePrompter, template } from "../../../promptgen/methods/template.ts";
+import { filled, TemplatePrompter } from "../../../promptgen/methods/shared/templates.ts";
+import { template } from "../../../promptgen/methods/template.ts";
 import { embeddedWorld } from "../../../promptgen/world/world.ts";
 import { onDevices } from "../../devices.ts";
 import { closeForward } from "../../models/parity.ts";

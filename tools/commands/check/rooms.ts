@@ -43,9 +43,14 @@ export const ROOMS: Readonly<Record<string, readonly Room[]>> = {
       may: ["benchmark", "facts", "training"],
     },
     {
+      name: "methods/shared",
+      paths: ["promptgen/methods/shared/"],
+      may: ["method", "benchmark", "facts", "training"],
+    },
+    {
       name: "methods/*",
       paths: ["promptgen/methods/*"],
-      may: ["method", "benchmark", "facts", "training"],
+      may: ["methods/shared", "method", "benchmark", "facts", "training"],
     },
     { name: "methods", paths: ["promptgen/methods/index.ts"], may: "all" },
     { name: "scores", paths: ["promptgen/scores.ts"], may: ["facts"] },

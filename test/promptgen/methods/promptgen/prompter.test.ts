@@ -7,7 +7,7 @@ import type { Relation } from "../../../../promptgen/facts/facts.ts";
 import { bucketsFor, Examiner } from "../../../../promptgen/measure.ts";
 import type { Asked, Prompter } from "../../../../promptgen/methods/method.ts";
 import { PromptGenPrompter } from "../../../../promptgen/methods/promptgen/prompter.ts";
-import { TemplatePrompter } from "../../../../promptgen/methods/template.ts";
+import { TemplatePrompter } from "../../../../promptgen/methods/shared/templates.ts";
 import { onDevices, openDevices } from "../../../devices.ts";
 import { closeForward } from "../../../models/parity.ts";
 import { preparePromptGen, tinyOptions, tinyPair } from "../../tiny.ts";
