@@ -1,0 +1,243 @@
+/**
+ * A study: rows of a table, each a method with options, each run with some seeds. Read from a file in YAML, of which JSON is a part:
+ *
+ *     name: world
+ *     world: true                                # take what suits the embedded world
+ *     seeds: [1, 2, 3]
+ *     options: { epochs: 5 }                     # of every row whose method has it
+ *     rows:
+ *       - { method: majority, seeds: [1] }
+ *       - { method: promptgen, alpha: [0, 0.3] } # a list makes a row of each value
+ *
+ * It becomes a list of tasks, each a run in a folder of its own. Nothing here runs one.
+ */
+import { existsSync } from "node:fs";
+import { basename, dirname, resolve } from "node:path";
+import { isMap, isNode, LineCounter, parseDocument } from "yaml";
+import { methodOf } from "./methods/index.ts";
+import type { Options, OptionValue } from "./methods/options.ts";
+import { type RunOptions, runOptions, SHARED_OPTIONS } from "./run.ts";
+
+/** One run. */
+export type Task = {
+  /** Of its folder. */
+  readonly name: string;
+  readonly options: RunOptions;
+};
+
+/** One row of the tables: runs that differ in their seed. */
+export type StudyRow = {
+  /** As the file names it, else as the method does. */
+  readonly name: string;
+  readonly tasks: readonly Task[];
+};
+
+export type Study = {
+  readonly name: string;
+  readonly rows: readonly StudyRow[];
+};
+
+/** Says where in a file something stands. */
+type Place = (path: readonly (string | number)[]) => string;
+
+const KEYS = ["name", "about", "world", "seeds", "options", "rows"];
+const ROW_KEYS = ["method", "name", "seeds"];
+/** More of them are a mistake rather than a study. */
+const MOST_TASKS = 100_000;
+
+type Json = Readonly<Record<string, unknown>>;
+
+/**
+ * Reads a study.
+ * @param path of the file, which mistakes name; folders in it count from where it stands, if they are there
+ * @param over options that count in place of those of the file, in every row whose method has them
+ * @throws one sentence with file, line and key
+ */
+export function parseStudy(text: string, path: string, over: Options = {}): Study {
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines });
+  const [error] = document.errors;
+  if (error !== undefined) {
+    const what = error.message.split("\n")[0].replace(/ at line \d+, column \d+:$/, "");
+    throw new Error(`[study] ${path}:${lines.linePos(error.pos[0]).line} ${what}`);
+  }
+  const place: Place = (keys) => {
+    // the nearest that is there: what is missing stands where it should be
+    for (let depth = keys.length; depth >= 0; depth--) {
+      const node = depth === 0 ? document.contents : document.getIn(keys.slice(0, depth), true);
+      if (isNode(node) && node.range) {
+        return `${path}:${lines.linePos(node.range[0]).line} ${nameOf(keys)}`;
+      }
+    }
+    return `${path} ${nameOf(keys)}`;
+  };
+  const fail = (keys: readonly (string | number)[], what: string): never => {
+    throw new Error(`[study] ${place(keys)}${what}`);
+  };
+  if (!isMap(document.contents)) return fail([], "holds no keys; write name and rows");
+  const file: Json = document.toJS();
+  for (const key of Object.keys(file)) {
+    if (!KEYS.includes(key)) fail([key], `is not known here; choose among ${KEYS.join(", ")}`);
+  }
+  const { name, world = false, seeds = [1], options = {}, rows } = file;
+  if (typeof name !== "string" || !/^\w[\w.-]*$/.test(name)) {
+    fail(["name"], "is no name of a folder; write letters, digits, points and dashes");
+  }
+  if (typeof world !== "boolean") fail(["world"], `is ${String(world)}; write true or false`);
+  if (!isJson(options)) fail(["options"], "holds no options; write name: value");
+  if (!Array.isArray(rows) || rows.length === 0) {
+    fail(["rows"], "holds no rows; write a list of methods with their options");
+  }
+  const all = rows as readonly unknown[];
+  const shared = { ...(options as Json), ...over };
+  const methods = all.map((row, i) => {
+    if (!isJson(row)) return fail(["rows", i], "is no row; write method: NAME and its options");
+    const { method } = row;
+    if (typeof method !== "string") return fail(["rows", i], "lacks method; write its name");
+    return attempt(
+      () => methodOf(method),
+      (what) => fail(["rows", i, "method"], what),
+    );
+  });
+  const has = (i: number, key: string): boolean =>
+    Object.hasOwn(SHARED_OPTIONS, key) ||
+    key === "relations" ||
+    Object.hasOwn(methods[i].options, key);
+  for (const key of Object.keys(shared)) {
+    if (methods.some((_, i) => has(i, key))) continue;
+    if (Object.hasOwn(over, key)) {
+      throw new Error(`[study] --${key} is an option of none of the methods in ${path}`);
+    }
+    fail(["options", key], "is an option of none of the rows' methods");
+  }
+  const made = all.flatMap((row, i) => {
+    const { method: _, name: title, seeds: own = seeds, ...given } = row as Json;
+    if (title !== undefined && typeof title !== "string") {
+      fail(["rows", i, "name"], `is ${String(title)}; write a text`);
+    }
+    const numbers = seedsOf(own, (what) =>
+      fail(own === seeds ? ["seeds"] : ["rows", i, "seeds"], what),
+    );
+    for (const key of Object.keys(given)) {
+      if (has(i, key) && key !== "seed") continue;
+      const known = [...ROW_KEYS, ...Object.keys(methods[i].options)].join(", ");
+      fail(["rows", i, key], `is no option of ${methods[i].name}; choose among ${known}`);
+    }
+    const common = Object.entries(shared).filter(([key]) => has(i, key));
+    const settings = {
+      ...Object.fromEntries(common),
+      ...given,
+      ...ofRow(over, (key) => has(i, key)),
+    };
+    return grid(settings).map((values) => {
+      const method = methods[i];
+      const flat = (seed: number): Options => ({
+        ...located(values, path),
+        method: method.name,
+        seed,
+      });
+      const runs = numbers.map((seed) =>
+        attempt(
+          () => runOptions(flat(seed), world === true),
+          (what) => fail(["rows", i], what),
+        ),
+      );
+      const lists = Object.keys(settings).filter((key) => Array.isArray(settings[key]));
+      return { title: title as string | undefined, runs, varied: lists, values };
+    });
+  });
+  const study = { name: String(name), rows: rowsOf(made) };
+  const tasks = study.rows.flatMap((row) => row.tasks.map((task) => task.name));
+  if (tasks.length > MOST_TASKS) fail(["rows"], `makes ${tasks.length} runs; write fewer values`);
+  const twice = tasks.find((task, i) => tasks.indexOf(task) < i);
+  if (twice !== undefined) fail(["rows"], `has ${twice} twice; keep one, or give one another name`);
+  return study;
+}
+
+const nameOf = (keys: readonly (string | number)[]): string => {
+  if (keys.length === 0) return "";
+  const text = keys.map((key) => (typeof key === "number" ? `[${key}]` : `.${key}`)).join("");
+  return `${text.replace(/^\./, "")} `;
+};
+
+const isJson = (value: unknown): value is Json =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
+/** What `run` gives; its mistake is said by `fail`. */
+function attempt<T>(run: () => T, fail: (what: string) => never): T {
+  try {
+    return run();
+  } catch (error) {
+    const what = error instanceof Error ? error.message : String(error);
+    return fail(what.replace(/^\[\w+\] /, "- "));
+  }
+}
+
+const ofRow = (options: Options, has: (key: string) => boolean): Options =>
+  Object.fromEntries(Object.entries(options).filter(([key]) => has(key)));
+
+/** `3` stands for 1, 2, 3. */
+function seedsOf(value: unknown, fail: (what: string) => never): readonly number[] {
+  const list = typeof value === "number" ? Array.from({ length: value }, (_, i) => i + 1) : value;
+  const fits =
+    Array.isArray(list) &&
+    list.length > 0 &&
+    list.every((one) => Number.isSafeInteger(one) && one >= 0);
+  if (!fits) return fail(`is ${JSON.stringify(value)}; write a list of whole numbers, or how many`);
+  return [...new Set(list as number[])];
+}
+
+/** Every combination of the values of lists. */
+function grid(settings: Json): Readonly<Record<string, OptionValue>>[] {
+  let all: Record<string, OptionValue>[] = [{}];
+  for (const [key, value] of Object.entries(settings)) {
+    const values = (Array.isArray(value) ? value : [value]) as OptionValue[];
+    all = all.flatMap((one) => values.map((own) => ({ ...one, [key]: own })));
+  }
+  return all;
+}
+
+/** Folders that stand beside the study's file. */
+function located(values: Options, path: string): Options {
+  const home = dirname(resolve(path));
+  const at = (value: OptionValue) =>
+    typeof value === "string" && /^\.{0,2}\//.test(value) && existsSync(resolve(home, value))
+      ? resolve(home, value)
+      : value;
+  return Object.fromEntries(Object.entries(values).map(([key, value]) => [key, at(value)]));
+}
+
+type Made = {
+  readonly title: string | undefined;
+  readonly runs: readonly RunOptions[];
+  readonly varied: readonly string[];
+  readonly values: Options;
+};
+
+/** Rows with their folders' names: the method and what tells it from its other rows. */
+function rowsOf(made: readonly Made[]): StudyRow[] {
+  return made.map(({ title, runs, varied, values }) => {
+    const [{ method, own }] = runs;
+    const alike = made.filter((other) => other.runs[0].method === method);
+    const differing = Object.keys(own).filter(
+      (key) => varied.includes(key) || alike.some((other) => other.runs[0].own[key] !== own[key]),
+    );
+    const shared = ["reader", "objects", "reader-weights", "data"].filter(
+      (key) => varied.includes(key) || alike.some((other) => other.values[key] !== values[key]),
+    );
+    const parts = [
+      ...differing.map((key) => `${key}-${own[key]}`),
+      ...shared.flatMap((key) =>
+        values[key] === undefined ? [] : [`${key}-${basename(String(values[key]))}`],
+      ),
+    ];
+    const slug = title === undefined ? [method, ...parts].join("-") : title;
+    const name = slug
+      .replace(/[^\w.]+/g, "-")
+      .replace(/^-|-$/g, "")
+      .toLowerCase();
+    const row = methodOf(method).row(own);
+    const tasks = runs.map((options) => ({ name: `${name}-seed${options.seed}`, options }));
+    return { name: title ?? row, tasks };
+  });
+}
