@@ -196,6 +196,8 @@ export type StateSource = {
   read(first: number, end: number): Promise<TypedArray>;
   /** Fills `into`, which may be shared memory, with the bytes of all values; absent where they have to be made. */
   readInto?(into: Uint8Array): Promise<void>;
+  /** The error for a value of `readInto` that is NaN or infinite, by its place; the device looks for one. */
+  refused?(place: number): Error;
 };
 
 /** What a state holds until a device takes it over; no data is zeros. */
@@ -240,10 +242,14 @@ export function initialData(t: Tensor): TypedArray | undefined {
   return fail("tensor", `${t} has no host data`);
 }
 
-/** Where a state's first values can be read straight into memory; undefined where they cannot. */
-export function directSource(t: Tensor): StateSource["readInto"] {
+/** The source of a state whose first values can be read straight into memory; undefined for others. */
+export function directSource(
+  t: Tensor,
+): (Required<Pick<StateSource, "readInto">> & StateSource) | undefined {
   const { data } = t.node.attrs.state as StateInit;
-  return data === undefined || ArrayBuffer.isView(data) ? undefined : data.readInto?.bind(data);
+  if (data === undefined || ArrayBuffer.isView(data) || data.readInto === undefined)
+    return undefined;
+  return { ...data, readInto: data.readInto };
 }
 
 /** Elements that are read and uploaded at once. */

@@ -424,6 +424,7 @@ export const manifest = {
 
 /** Files of `cpu/` that hold no kernel, and why they are there. */
 export const CPU_HELPERS: Readonly<Record<string, string>> = {
+  not_finite: "looks for a value that is no number, of a state that was read from a file",
   peek: "reads a word for a worker whose own view of the memory is too short",
 };
 

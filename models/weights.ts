@@ -435,8 +435,7 @@ type Kept = Float32Array | Uint16Array;
 
 /** A sentence about the first value, of element `first` on, that is not finite; undefined where all are. */
 function notFinite(
-  given: string,
-  { shape }: Entry["tensor"],
+  entry: Pick<Entry, "given" | "tensor">,
   values: Kept,
   storage: Storage,
   first: number,
@@ -444,36 +443,45 @@ function notFinite(
 ): string | undefined {
   const place = firstNotFinite(values, storage);
   if (place < 0) return undefined;
+  return noNumber(entry, first + place, storage, from);
+}
+
+function noNumber(
+  { given, tensor: { shape } }: Pick<Entry, "given" | "tensor">,
+  place: number,
+  storage: Storage,
+  from: string,
+): string {
   const index: number[] = [];
-  let rest = first + place;
+  let rest = place;
   for (const size of shape.toReversed()) {
     index.unshift(rest % size);
     rest = Math.floor(rest / size);
   }
   const kept = storage === "f32" ? "" : ` as ${storage}`;
-  const which = values instanceof Float32Array ? String(values[place]) : "NaN or infinite";
   return (
-    `${from}: ${given} holds a value that is not finite, ${which}${kept} at [${index.join(", ")}]; ` +
+    `${from}: ${given} holds a value that is not finite${kept} at [${index.join(", ")}]; ` +
     "fetch the file again, or use another checkpoint"
   );
 }
 
 /** What a state starts with; a problem where that is in memory and not finite. */
 function stored(
-  { given, tensor, twins }: Entry,
+  entry: Entry,
   storage: Storage,
   where: string,
   from: string,
 ): { initial: Initial; problem?: string | undefined } {
+  const { given, tensor, twins } = entry;
   const { dtype } = tensor;
   if ("data" in tensor && dtype === "F32" && storage === "f32") {
     const data = decode(dtype, tensor.data);
-    const problem = notFinite(given, tensor, data, storage, 0, from);
+    const problem = notFinite(entry, data, storage, 0, from);
     return { initial: { data, dtype: storage }, problem };
   }
   const width = FLOAT_BYTES[dtype as keyof typeof FLOAT_BYTES];
   const checked = (values: Kept, first: number): Kept => {
-    const problem = notFinite(given, tensor, values, storage, first, from);
+    const problem = notFinite(entry, values, storage, first, from);
     if (problem !== undefined) throw new ModelError(`[weights] ${problem}`);
     return values;
   };
@@ -492,11 +500,9 @@ function stored(
   if (!fill || dtype.toLowerCase() !== storage || twins.length > 0) {
     return { initial: { data: { read }, dtype: storage } };
   }
-  const readInto = async (into: Uint8Array) => {
-    await fill(into);
-    checked(convert(into, dtype, storage), 0);
-  };
-  return { initial: { data: { read, readInto }, dtype: storage } };
+  const refused = (place: number) =>
+    new ModelError(`[weights] ${noNumber(entry, place, storage, from)}`);
+  return { initial: { data: { read, readInto: fill, refused }, dtype: storage } };
 }
 
 /** Values of a file as the device keeps them. */

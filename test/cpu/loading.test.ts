@@ -66,6 +66,33 @@ test("a file's tensors of several pieces arrive byte for byte, and so do those t
   assert.is(at, got.length);
 });
 
+test("what is not finite is found wherever it stands, in every width, and named by its place", async () => {
+  const device = await open();
+  const lengths = [1, 15, 16, 17, 33, 1000];
+  for (const dtype of ["f32", "f16", "bf16"] as const) {
+    const ones = { f32: 0x7f800000, f16: 0x7c00, bf16: 0x7f80 }[dtype];
+    for (const n of lengths) {
+      for (const place of new Set([0, n >> 1, n - 1, -1])) {
+        const bits = dtype === "f32" ? new Uint32Array(n) : new Uint16Array(n);
+        bits.fill(ones - 1); // the largest of all numbers
+        if (place >= 0) bits[place] = ones + (place % 2);
+        const bytes = new Uint8Array(bits.buffer);
+        const source: StateSource = {
+          read: () => Promise.reject(new Error("it can be read directly")),
+          readInto: async (into) => into.set(bytes),
+          refused: (at) => new Error(`place ${at}`),
+        };
+        const t = state(`${dtype}-${n}-${place}`, source, [n], dtype);
+        const said = await compile(device, () => reshape(t, [1, n]))().then(
+          () => "place -1",
+          (error: Error) => error.message,
+        );
+        assert.is(said, `place ${place}`, `${dtype} [${n}]`);
+      }
+    }
+  }
+});
+
 test("half-precision values of an odd number, the last of their file", async () => {
   const half = Uint16Array.from({ length: 15 }, (_, i) => 0x3c00 + (i << 6)); // 1, 1.0625, ...
   const entry = { dtype: "F16", shape: [3, 5], data: new Uint8Array(half.buffer) } as const;

@@ -66,9 +66,9 @@ each("a device that reads such a tensor is told which, where and in which file",
   const { config, tensors } = goldenCheckpoint("bert");
   const width = Number(config.hidden_size);
   const cases: [string, number, number, string][] = [
-    [WORDS, 3 * width + 5, Number.NaN, "NaN at [3, 5]"],
-    [WORDS, 0, Number.NEGATIVE_INFINITY, "-Infinity at [0, 0]"],
-    [BIAS, 7, Number.POSITIVE_INFINITY, "Infinity at [7]"],
+    [WORDS, 3 * width + 5, Number.NaN, "at [3, 5]"],
+    [WORDS, 0, Number.NEGATIVE_INFINITY, "at [0, 0]"],
+    [BIAS, 7, Number.POSITIVE_INFINITY, "at [7]"],
   ];
   for (const [name, place, value, said] of cases) {
     const folder = spoiled(name, place, value);
@@ -82,11 +82,10 @@ each("a device that reads such a tensor is told which, where and in which file",
       const first = async (t: Tensor) => (await compile(device, () => reshape(t, [-1]))()).read();
       assert.is((await first(good)).length, width);
       const message = await first(bad).then(String, (error: Error) => error.message);
-      const kept =
-        bad.dtype === "f32" ? said : said.replace(/^\S+/, `NaN or infinite as ${storage}`);
+      const kept = bad.dtype === "f32" ? said : `as ${storage} ${said}`;
       assert.is(
         message,
-        `[weights] ${path}: ${name} holds a value that is not finite, ${kept}; fetch the file again, or use another checkpoint`,
+        `[weights] ${path}: ${name} holds a value that is not finite ${kept}; fetch the file again, or use another checkpoint`,
       );
     }
   }
@@ -98,7 +97,7 @@ each("a device that reads such a tensor is told which, where and in which file",
   const changed = new Map([...tensors, [BIAS, { ...entry, data }]]);
   assert.throws(
     () => BertForMaskedLM.from({ where: "memory", config, tensors: changed }),
-    /^\[weights\] memory: bert\.encoder\.layer\.1\.output\.dense\.bias holds a value that is not finite, NaN at \[2\]/,
+    /^\[weights\] memory: bert\.encoder\.layer\.1\.output\.dense\.bias holds a value that is not finite at \[2\]/,
   );
   await read(device, [...BertForMaskedLM.from({ where: "x", config, tensors }).parameters]);
 });
@@ -116,7 +115,7 @@ test("a value that half precision does not hold is told too", async () => {
   assert.is((await values("f32"))[1], 1e6);
   assert.is((await values("bf16")).length > 1, true);
   const message = await values("f16").then(String, (error: Error) => error.message);
-  assert.match(message, "not finite, NaN or infinite as f16 at [0, 1]");
+  assert.match(message, "not finite as f16 at [0, 1]");
 });
 
 test.run();

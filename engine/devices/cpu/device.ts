@@ -40,6 +40,9 @@ type State = {
   readonly panels: Map<string, Panels>;
 };
 
+/** The bits of the exponent, all ones in what is NaN or infinite. */
+const EXPONENT = { f32: 0x7f800000, f16: 0x7c00, bf16: 0x7f80 };
+
 /** Of the host's memory, how much plans that nobody waits for may hold. */
 const HOST_SHARE = 0.6;
 
@@ -204,9 +207,16 @@ export class CPUDevice implements Device {
     if (!memory || states.length === 0) return;
     await this.synchronize(); // nobody uses what lay there, and the memory has grown
     memory.grow(0); // this thread's view too
-    const reads = states.map(({ t, at }) =>
-      directSource(t)?.(new Uint8Array(memory.buffer, at, valueBytes(t))),
-    );
+    const reads = states.map(async ({ t, at }) => {
+      const source = directSource(t);
+      await source?.readInto(new Uint8Array(memory.buffer, at, valueBytes(t)));
+      if (!source?.refused || !(t.dtype in EXPONENT)) return;
+      const exponent = EXPONENT[t.dtype as keyof typeof EXPONENT];
+      const bytes = valueBytes(t) / t.size;
+      const look = { kind: "look", at, values: t.size, bytes, exponent } as const;
+      const { place = -1 } = await this.workers.call(look); // while others are on their way
+      if (place >= 0) throw source.refused(place);
+    });
     for (const result of await Promise.allSettled(reads)) {
       if (result.status === "rejected") throw result.reason;
     }

@@ -65,6 +65,14 @@ export type Request =
   | { readonly kind: "zero"; readonly at: number; readonly bytes: number }
   /** Words of a program for address `at`; the leader counts the tasks and fills them in. */
   | { readonly kind: "program"; readonly at: number; readonly words: Uint32Array<ArrayBuffer> }
+  /** Is one of the values that lie there NaN or infinite? Answered with its place. */
+  | {
+      readonly kind: "look";
+      readonly at: number;
+      readonly values: number;
+      readonly bytes: number;
+      readonly exponent: number;
+    }
   | { readonly kind: "read"; readonly ranges: readonly (readonly [at: number, bytes: number])[] };
 
 /** A request with a number is answered under that number. */
@@ -74,6 +82,8 @@ export type Answer = {
   /** Absent when a message that wants no answer failed. */
   readonly id?: number;
   readonly results?: ArrayBuffer[];
+  /** Of the first value that is not finite; -1 where all are. */
+  readonly place?: number;
   /** Milliseconds for each launch. */
   readonly times?: Float64Array<ArrayBuffer>;
   readonly error?: string;

@@ -31,6 +31,8 @@ class Thread {
   readonly #counts: Count[];
   /** Reads a word of memory. A view of a thread that did not grow the memory may be too short. */
   readonly #peek: (at: number) => number;
+  /** The place of the first value that is NaN or infinite, or -1. */
+  readonly look: (at: number, values: number, bytes: number, exponent: number) => number;
   readonly memory: WebAssembly.Memory;
   /** The control block. Shared memory keeps this view valid when it grows; other memory needs a new one. */
   #control: Int32Array;
@@ -52,6 +54,7 @@ class Thread {
     this.#counts = kernels.map((name) => exports[`${name}_tasks`] as Count);
     const peek = exports.peek as (at: number) => number;
     this.#peek = (at) => peek(at) >>> 0;
+    this.look = exports.not_finite as Thread["look"];
     this.#control = this.#controlView();
   }
 
@@ -265,6 +268,10 @@ function serve(request: Request): Answer {
     case "program":
       thread.install(request.at, request.words);
       return {};
+    case "look": {
+      const { at, values, bytes, exponent } = request;
+      return { place: thread.look(at, values, bytes, exponent) };
+    }
     case "read":
       return { results: copyOut(request.ranges) };
     case "run": {
