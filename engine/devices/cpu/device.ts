@@ -20,7 +20,7 @@ import { initialBytes } from "../results.ts";
 import { CPUExecutable } from "./executable.ts";
 import { ADDRESSABLE, Heap } from "./heap.ts";
 import { hasRelaxedSimd, type Kernels, loadKernels } from "./module.ts";
-import { type CPULaunch, mostWords, type Pack, type Panels, Program, panelsOf } from "./program.ts";
+import { type CPULaunch, mostWords, type Pack, type Panels, Program, packsOf } from "./program.ts";
 import { heapAt } from "./protocol.ts";
 import { Workers } from "./workers.ts";
 
@@ -336,7 +336,7 @@ export class CPUDevice implements Device {
   }
 
   async #load(plan: Plan): Promise<CPUExecutable> {
-    let packs = plan.launches.map(panelsOf);
+    let packs = packsOf(plan.launches);
     let plain = this.#plainStates(plan, packs);
     if (!this.#makeRoom(this.#needs(plan, plain, packs))) {
       if (!this.#plans.empty) this.#heap.require(this.#needs(plan, plain, packs), "the plan");

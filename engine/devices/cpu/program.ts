@@ -24,8 +24,26 @@ export type Pack = Omit<Panels, "at" | "version"> & { readonly key: string };
 /** A launch and, for a product with a parameter, its packed right operand. */
 export type CPULaunch = { readonly launch: PlanLaunch; readonly panels: Panels | undefined };
 
+/**
+ * A product of more rows packs its right operand as it goes, a block at a time in cache: that costs a share of about one in the number
+ * of rows, and no memory.
+ */
+const FEW_ROWS = 96;
+
+/** How the right operand of each launch is packed: of parameters that some product of few rows reads. */
+export function packsOf(launches: readonly PlanLaunch[]): (Pack | undefined)[] {
+  const packs = launches.map(packOf);
+  const nameOf = ({ state, key }: Pack) => `${state.node.id} ${key}`;
+  const worth = new Set<string>();
+  launches.forEach(({ kernel, params }, i) => {
+    const pack = packs[i];
+    if (pack && kernel === "matmul" && params.M <= FEW_ROWS) worth.add(nameOf(pack));
+  });
+  return packs.map((pack) => (pack && worth.has(nameOf(pack)) ? pack : undefined));
+}
+
 /** How the right operand of a product would be packed; undefined where it is not one whole f32 parameter. */
-export function panelsOf(launch: PlanLaunch): Pack | undefined {
+function packOf(launch: PlanLaunch): Pack | undefined {
   if (launch.kernel !== "matmul") return undefined;
   const { params, constants, inputs } = launch;
   const b = inputs[1];
