@@ -5,7 +5,7 @@ import { type Tensor, tensor } from "../../../engine/tensor.ts";
 import { writeWhole } from "../../../models/formats/files.ts";
 import { readText } from "../../../models/formats/text.ts";
 import type { Benchmark } from "../../benchmark.ts";
-import { checkTemplate, fill } from "../../facts/templates.ts";
+import { checkTemplate, fill, filledIn } from "../../facts/templates.ts";
 import { filledUp, rightPadded } from "../../training/padding.ts";
 import type { Asked, Prediction, Prompter } from "../method.ts";
 
@@ -96,10 +96,14 @@ export function filled(
   subject: string,
 ): Filled {
   const { cls, sep, mask } = tokenizer;
-  const ids = [cls, ...encode(fill(template, subject, tokenizer.token(mask))), sep];
-  // the object's mask, should the subject be spelled like one
-  const objectFirst = template.indexOf("[Y]") < template.indexOf("[X]");
-  return { ids, place: objectFirst ? ids.indexOf(mask) : ids.lastIndexOf(mask) };
+  const masked = tokenizer.token(mask);
+  const ids = [cls, ...encode(fill(template, subject, masked)), sep];
+  const place = ids.indexOf(mask);
+  if (ids.indexOf(mask, place + 1) < 0) return { ids, place };
+  // the subject or the template has masks of its own: the object's is the one behind those of the text before it
+  const before = filledIn(template.slice(0, template.indexOf("[Y]")), subject, masked);
+  const places = ids.flatMap((id, at) => (id === mask ? [at] : []));
+  return { ids, place: places[encode(before).filter((id) => id === mask).length] };
 }
 
 /** Templates by relation, as `TemplatePrompter.save` wrote them. */
