@@ -32,11 +32,19 @@ export class TestAsker {
   readonly #benchmark: Prepared["benchmark"];
   readonly #auditor: Auditor;
 
-  /** @param prompter the run's best one, where that is another */
-  constructor(device: Device, run: Prepared, prompter: Prompter = run.prompter) {
+  constructor(
+    device: Device,
+    run: Pick<Prepared, "benchmark" | "prompter" | "buckets">,
+    batchSize = 32,
+  ) {
     this.#benchmark = run.benchmark;
+    this.#auditor = new Auditor(device, run, batchSize);
+  }
+
+  /** For a run whose best prompter is this one. */
+  static ofRun(device: Device, run: Prepared, prompter: Prompter): TestAsker {
     const batchSize = Number(run.options.own["batch-size"] ?? 32);
-    this.#auditor = new Auditor(device, { ...run, prompter }, batchSize);
+    return new TestAsker(device, { ...run, prompter }, batchSize);
   }
 
   /** @returns undefined when the signal came */

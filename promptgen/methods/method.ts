@@ -100,6 +100,8 @@ export type Method = {
   readonly options: OptionTable;
   /** What the method's source leaves open and what is done here; goes into run.json. */
   readonly choices: JsonObject;
+  /** That its prompts, as `Prompter.words` gives them, can be asked of any reader; left out where they are vectors or nothing is asked. */
+  readonly prompts?: "words";
 
   /** Its row in the tables: the paper's name where it is one of the paper's. */
   row(options: Options): string;

@@ -12,7 +12,7 @@ import { spread } from "../../promptgen/report/figures.ts";
 import { type Result, report } from "../../promptgen/report/paper-tables.ts";
 import { relationRows } from "../../promptgen/report/relations.ts";
 import { resultsOf } from "../../promptgen/report/results.ts";
-import { FORMATS, printTable } from "../../promptgen/report/table.ts";
+import { FORMATS, type Format, printTable } from "../../promptgen/report/table.ts";
 import {
   bestPrompter,
   checkContents,
@@ -27,6 +27,7 @@ import {
   prompterKey,
   type RunFile,
   readRun,
+  SHARED_OPTIONS,
   savedPrompter,
   sourcesOf,
   warningsOf,
@@ -48,11 +49,17 @@ import {
   runTool,
   UsageError,
 } from "../lib/cli.ts";
+import { checkedOptions } from "../lib/run-options.ts";
+import { promptsOf, transferRun } from "../lib/transfer.ts";
 
 const TOOL = "evaluate";
 
 const OPTIONS = {
   format: { value: "NAME", help: `of the tables: ${FORMATS.join(", ")}`, initial: "text" },
+  reader: {
+    value: "DIR or NAME",
+    help: "another masked LM, which is asked with the prompts of each run where they are words; nothing else is done then",
+  },
   ...DEVICE_OPTIONS,
 } satisfies Record<string, OptionSpec>;
 
@@ -64,6 +71,8 @@ each fact, facts.jsonl and facts.csv. "earned" is the share of facts that are ri
 
   npx node tools/evaluate.ts runs/world-alpha0.3-seed1
   npx node tools/evaluate.ts runs/*            methods, seeds and alphas together
+  npx node tools/evaluate.ts runs/NAME --reader FacebookAI/roberta-base
+                                               its prompts asked of another masked LM
 
 Options
 ${optionHelp(OPTIONS)}
@@ -189,7 +198,7 @@ async function evaluate(
   // runs of one prompter share its plans
   const key = prompterKey(run.options);
   const kept = prompter === prepared.prompter ? askers.get(key) : undefined;
-  const asker = kept ?? new TestAsker(device, prepared, prompter);
+  const asker = kept ?? TestAsker.ofRun(device, prepared, prompter);
   askers.set(key, asker);
   const rate = new Rate();
   const bar = new Progress(folder.path, test.length, 0, "facts/s");
@@ -256,6 +265,7 @@ async function main(): Promise<number> {
     );
   }
   checkDevice(TOOL, values);
+  if (values.reader !== undefined) return transferAll(runs, values.reader, format, values);
   for (const { folder, run } of runs) checkTrained(folder, run);
   const locate = (name: string) => modelDirectory(name);
   const benchmark = await loadBenchmark(await sourcesOf(first.run.options, locate));
@@ -329,6 +339,23 @@ async function main(): Promise<number> {
   console.log(`\n${report(relationRows(asked.relations), [...beside, ...rows], format)}`);
   console.log(`\n${runTable(asked, results)}`);
   if (warned.length > 0) console.log(`\n${warned.join("\n")}`);
+  return 0;
+}
+
+/** Asks another reader with the prompts of every run. */
+async function transferAll(
+  runs: readonly Entry[],
+  name: string,
+  format: Format,
+  values: Parameters<typeof deviceOf>[1],
+): Promise<number> {
+  const { reader } = checkedOptions(TOOL, { reader: SHARED_OPTIONS.reader }, { reader: name });
+  for (const { folder, run } of runs) await promptsOf(TOOL, folder, run);
+  const device = await deviceOf(TOOL, values);
+  console.log(`device: ${device.description}`);
+  for (const entry of runs) {
+    await transferRun(TOOL, device, entry, { reader: String(reader), format });
+  }
   return 0;
 }
 

@@ -353,7 +353,7 @@ async function conclude(
   const { benchmark, method, options } = run;
   const { relations } = benchmark;
   const test = itemsOf(relations, "test");
-  const asker = new TestAsker(device, run, await bestPrompter(run, device, folder));
+  const asker = TestAsker.ofRun(device, run, await bestPrompter(run, device, folder));
   let bar: Progress | undefined;
   const asked = await asker.ask(options.seed, {
     signal,
