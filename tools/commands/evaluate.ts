@@ -50,6 +50,7 @@ import {
   UsageError,
 } from "../lib/cli.ts";
 import { checkedOptions } from "../lib/run-options.ts";
+import { checkTrained, standOf } from "../lib/saved-run.ts";
 import { promptsOf, transferRun } from "../lib/transfer.ts";
 
 const TOOL = "evaluate";
@@ -266,7 +267,7 @@ async function main(): Promise<number> {
   }
   checkDevice(TOOL, values);
   if (values.reader !== undefined) return transferAll(runs, values.reader, format, values);
-  for (const { folder, run } of runs) checkTrained(folder, run);
+  for (const { folder, run } of runs) checkTrained(TOOL, folder, run);
   const locate = (name: string) => modelDirectory(name);
   const benchmark = await loadBenchmark(await sourcesOf(first.run.options, locate));
   for (const { run } of runs) checkContents(run, benchmark);
@@ -302,7 +303,7 @@ async function main(): Promise<number> {
     );
   }
   for (const { folder, run } of runs) {
-    const stand = await standOf({ method: methodOf(run.options.method), benchmark }, folder);
+    const stand = await standOf(TOOL, { method: methodOf(run.options.method), benchmark }, folder);
     if (stand !== "") console.log(stand);
   }
   const fixed = await fixedResults(device, asked, first.run.options);
@@ -357,35 +358,6 @@ async function transferAll(
     await transferRun(TOOL, device, entry, { reader: String(reader), format });
   }
   return 0;
-}
-
-/** Throws for a run that has nothing to ask with. */
-function checkTrained(folder: RunFolder, { options }: RunFile): void {
-  const isOne = methodOf(options.method).scope === "all";
-  if (!isOne || existsSync(folder.best)) return;
-  throw new UsageError(
-    `[${TOOL}] ${folder.path} has no best/ yet: the run was stopped before its first evaluation; go on with npx node tools/train.ts --resume ${folder.path}`,
-  );
-}
-
-/** One sentence about a run that is not finished; empty for one that is. Throws where a relation was not trained. */
-async function standOf(
-  run: Pick<Prepared, "method" | "benchmark">,
-  folder: RunFolder,
-): Promise<string> {
-  const remedy = `go on with npx node tools/train.ts --resume ${folder.path}`;
-  for (const own of foldersOf(run, folder)) {
-    if (!existsSync(own.best)) {
-      throw new UsageError(
-        `[${TOOL}] ${own.path} has no best/ yet: the run is not finished; ${remedy}`,
-      );
-    }
-    const stand = await own.stand();
-    if (stand && stand.step < stand.steps) {
-      return `${own.path} is not finished, step ${stand.step} of ${stand.steps}; its best prompter up to there is asked, ${remedy}`;
-    }
-  }
-  return "";
 }
 
 function resultsFile(
