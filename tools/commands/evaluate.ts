@@ -49,9 +49,10 @@ import {
   runTool,
   UsageError,
 } from "../lib/cli.ts";
+import { promptsOf } from "../lib/prompts.ts";
 import { checkedOptions } from "../lib/run-options.ts";
 import { checkTrained, standOf } from "../lib/saved-run.ts";
-import { promptsOf, transferRun } from "../lib/transfer.ts";
+import { transferRun } from "../lib/transfer.ts";
 
 const TOOL = "evaluate";
 
@@ -351,7 +352,7 @@ async function transferAll(
   values: Parameters<typeof deviceOf>[1],
 ): Promise<number> {
   const { reader } = checkedOptions(TOOL, { reader: SHARED_OPTIONS.reader }, { reader: name });
-  for (const { folder, run } of runs) await promptsOf(TOOL, folder, run);
+  for (const { folder, run } of runs) await promptsOf(TOOL, folder, run, ["words"]);
   const device = await deviceOf(TOOL, values);
   console.log(`device: ${device.description}`);
   for (const entry of runs) {

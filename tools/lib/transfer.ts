@@ -1,15 +1,11 @@
 /** What `evaluate --reader` does: asks another reader with the prompts of runs, and prints and saves what it answers. */
-import { existsSync } from "node:fs";
 import { basename, join } from "node:path";
 import type { Device } from "../../engine/device.ts";
 import { loadBenchmark } from "../../promptgen/benchmark.ts";
-import { METHODS, methodOf } from "../../promptgen/methods/index.ts";
 import { comparison } from "../../promptgen/report/comparison.ts";
 import {
-  type FactRow,
   factFigures,
   factScores,
-  readFactRows,
   writeFactRows,
 } from "../../promptgen/report/fact-rows.ts";
 import { relationRows } from "../../promptgen/report/relations.ts";
@@ -17,28 +13,8 @@ import { type Format, printTable } from "../../promptgen/report/table.ts";
 import { type RunFile, sourcesOf } from "../../promptgen/run.ts";
 import type { RunFolder } from "../../promptgen/training/run-folder.ts";
 import { transfer } from "../../promptgen/transfer.ts";
-import { modelDirectory, Progress, Rate, UsageError } from "./cli.ts";
-
-/** The prompts of a run in words, with what its own reader answered. Throws UsageError for a run that has none. */
-export async function promptsOf(
-  tool: string,
-  folder: RunFolder,
-  { options }: RunFile,
-): Promise<FactRow[]> {
-  const path = folder.file("facts.jsonl");
-  if (methodOf(options.method).prompts !== "words") {
-    const names = METHODS.filter(({ prompts }) => prompts === "words").map(({ name }) => name);
-    throw new UsageError(
-      `[${tool}] ${folder.path} is a run of ${options.method}, whose prompts are not words, and vectors belong to the reader that they were trained with; name a run of ${names.join(", ")}`,
-    );
-  }
-  if (!existsSync(path)) {
-    throw new UsageError(
-      `[${tool}] ${folder.path} has no facts.jsonl, which holds its prompts; ask its own reader first, with npx node tools/evaluate.ts ${folder.path}`,
-    );
-  }
-  return readFactRows(path);
-}
+import { modelDirectory, Progress, Rate } from "./cli.ts";
+import { promptsOf } from "./prompts.ts";
 
 /** Asks the reader with the prompts of one run; its facts go into a folder of the run that is named after the reader. */
 export async function transferRun(
@@ -47,7 +23,7 @@ export async function transferRun(
   { folder, run }: { readonly folder: RunFolder; readonly run: RunFile },
   { reader, format }: { readonly reader: string; readonly format: Format },
 ): Promise<void> {
-  const rows = await promptsOf(tool, folder, run);
+  const rows = await promptsOf(tool, folder, run, ["words"]);
   const sources = await sourcesOf({ ...run.options, reader }, (name) => modelDirectory(name));
   const benchmark = await loadBenchmark(sources);
   console.log(benchmark.answers);
