@@ -5,6 +5,7 @@
 import { compile } from "../engine/compile.ts";
 import type { Device } from "../engine/device.ts";
 import { max } from "../engine/ops/reduce.ts";
+import { slice } from "../engine/ops/shape.ts";
 import { type Tensor, type TypedArray, tensor } from "../engine/tensor.ts";
 import { printable } from "../models/errors.ts";
 import { answerOf, logProbability, rankOf, topAnswers } from "./answers.ts";
@@ -46,12 +47,14 @@ export type Answered = {
   readonly answers: readonly Answer[];
   /** See `Prompter.words`. */
   readonly prompt: string;
+  /** Further figures of the fact that the prompter gives, by name. */
+  readonly figures?: Readonly<Record<string, number>>;
 };
 
 /** An id with its probability. */
 export type Candidate = { readonly id: number; readonly probability: number };
 
-/** `Answered` with the most probable answers to each question. */
+/** `Answered` with the most probable answers to each question, or to those with the first fillers. */
 export type Explained = Answered & { readonly top: readonly (readonly Candidate[])[] };
 
 /** Answers about some facts, counted. */
@@ -81,11 +84,19 @@ export function bucketsFor(
   fillers: readonly Filler[] = FILLERS,
 ): number[] {
   const items = SPLITS.flatMap((split) => itemsOf(relations, split));
-  return bucketWidths(
+  return bucketsOf(prompter, items, fillers);
+}
+
+/** Bucket widths that hold these facts with every filler. */
+export const bucketsOf = (
+  prompter: Prompter,
+  items: readonly Item[],
+  fillers: readonly Filler[] = FILLERS,
+): number[] =>
+  bucketWidths(
     items.map((item) => prompter.width(askedWith(item, fillers))),
     BUCKETS,
   );
-}
 
 const askedWith = (item: Item, fillers: readonly Filler[]): Asked => ({
   ...item,
@@ -110,12 +121,16 @@ export class Examiner {
   readonly #benchmark: Benchmark;
   readonly #prompter: Prompter;
   readonly #fillers: readonly Filler[];
+  readonly #explained: number;
   readonly #buckets: readonly number[];
   readonly #batchSize: number;
   readonly #answer: (batch: Batch, places: Places) => Promise<Counted>;
   readonly #explain: (batch: Batch, places: Places) => Promise<Counted & { readonly top: Top }>;
 
-  /** @param candidates how many answers `explain` gives */
+  /**
+   * @param candidates how many answers `explain` gives
+   * @param explained to the questions with how many of the fillers, the first ones; all by default
+   */
   constructor(
     device: Device,
     benchmark: Benchmark,
@@ -125,13 +140,16 @@ export class Examiner {
       readonly batchSize?: number;
       readonly fillers?: readonly Filler[];
       readonly candidates?: number;
+      readonly explained?: number;
     },
   ) {
     const { batchSize = 32, fillers = FILLERS, candidates = 5, buckets } = options;
+    const { explained = fillers.length } = options;
     this.#device = device;
     this.#benchmark = benchmark;
     this.#prompter = prompter;
     this.#fillers = fillers;
+    this.#explained = explained;
     this.#buckets = buckets;
     this.#batchSize = batchSize;
     const { allowed } = benchmark;
@@ -147,7 +165,7 @@ export class Examiner {
     });
     const explain = compile(device, (batch: Batch, places: Places) => {
       const { logits, trace } = prompter.predict(batch);
-      const top = topAnswers(logits, allowed, candidates);
+      const top = topAnswers(slice(logits, 0, 0, explained * batchSize), allowed, candidates);
       return { counts: counted(logits, places), trace, top };
     });
     this.#answer = async (batch, places) => {
@@ -175,15 +193,17 @@ export class Examiner {
   }
 
   /** As `ask`, with the most probable answers. */
-  async explain(items: readonly Item[]): Promise<Explained[]> {
-    const found = await this.#each(items, {}, this.#explain, (values, question, row) => ({
+  async explain(
+    items: readonly Item[],
+    options: MeasureOptions = {},
+  ): Promise<Explained[] | undefined> {
+    return this.#each(items, options, this.#explain, (values, question, row) => ({
       ...this.#answered(values, question, row),
-      top: this.#fillers.map((_, s) => {
+      top: Array.from({ length: this.#explained }, (_, s) => {
         const { rows } = values.trace;
-        return candidatesOf(values.top, s * rows + row, this.#fillers.length * rows);
+        return candidatesOf(values.top, s * rows + row, this.#explained * rows);
       }),
     }));
-    return found ?? [];
   }
 
   /**
@@ -198,15 +218,7 @@ export class Examiner {
       throw new Error("[measure] there are no facts to ask; see what was left out, and give some");
     }
     const answered = await this.ask(items, options);
-    if (!answered) return undefined;
-    const scores = this.#fillers.map((_, s) => scoresOf(answered, s));
-    const relations = [...new Set(items.map(({ relation }) => relation))];
-    return {
-      answered,
-      scores,
-      accuracy: scores.map((own) => means(relations, own).all),
-      distinct: new Set(answered.map(({ prompt }) => prompt)).size,
-    };
+    return answered && measuredOf(answered, this.#fillers.length);
   }
 
   async #each<V, T>(
@@ -263,7 +275,7 @@ export class Examiner {
       const { relation, fact } = question;
       throw new Error(
         `[measure] the masked LM's logits are not finite for ${relation.id}, ${printable(fact.subject)} > ${printable(fact.object)} ` +
-          `asked with ${filler.name === NONE ? `"${NONE}"` : "its own subject"}: a weight is NaN or infinite, in the masked LM or in what was trained; ` +
+          `asked with ${filler.name === OWN.name ? "its own subject" : `"${filler.name}"`}: a weight is NaN or infinite, in the masked LM or in what was trained; ` +
           "use weights that are numbers, or train anew with a smaller --lr",
       );
     });
@@ -279,6 +291,18 @@ export class Examiner {
       prompt: this.#prompter.words(question, values.trace, row),
     };
   }
+}
+
+/** Counts what was answered with the first `fillers` fillers. */
+export function measuredOf(answered: readonly Answered[], fillers = FILLERS.length): Measured {
+  const scores = Array.from({ length: fillers }, (_, s) => scoresOf(answered, s));
+  const relations = [...new Set(answered.map(({ item }) => item.relation))];
+  return {
+    answered,
+    scores,
+    accuracy: scores.map((own) => means(relations, own).all),
+    distinct: new Set(answered.map(({ prompt }) => prompt)).size,
+  };
 }
 
 /** Results on the host, in the shapes that they have there. */

@@ -26,14 +26,22 @@ export async function readRows<Field extends string>(
   fields: readonly Field[],
   remedy?: string,
 ): Promise<Row<Field>[]> {
-  const lines = await readLines(path, remedy);
+  return rowsOf(await readLines(path, remedy), fields, path);
+}
+
+/** As `readRows`, of the lines of a text. @param name of the text in messages */
+export function rowsOf<Field extends string>(
+  lines: readonly string[],
+  fields: readonly Field[],
+  name: string,
+): Row<Field>[] {
   return lines.flatMap((text, index) => {
     const line = index + 1;
     // a file that another was appended to has a mark within
     const own = text.trim();
     if (own === "") return [];
     const cut = line === lines.length; // the last line of a whole file is an empty one
-    return [{ row: parseRow(own, fields, `${path}:${line}`, cut), line }];
+    return [{ row: parseRow(own, fields, `${name}:${line}`, cut), line }];
   });
 }
 

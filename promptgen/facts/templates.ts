@@ -39,13 +39,17 @@ export function checkTemplate(text: string, where = "template"): string {
 
 /**
  * The sentence of a template: [X] becomes `subject`, [Y] becomes `object` (a word or a model's mask
- * token).
+ * token). An empty subject takes the blank behind it away, or the one before it where the sentence ends.
  */
 export function fill(template: string, subject: string, object: string): string {
+  const text = checkTemplate(template);
+  return filledIn(subject === "" ? text.replace(/\[X\] | ?\[X\]$/, "[X]") : text, subject, object);
+}
+
+/** As `fill`, for a part of a template, which may lack a place. */
+export function filledIn(part: string, subject: string, object: string): string {
   // one pass and functions: a subject may itself hold "[Y]" or "$&"
-  return checkTemplate(template).replace(/\[[XY]\]/g, (slot) =>
-    slot === "[X]" ? subject : object,
-  );
+  return part.replace(/\[[XY]\]/g, (slot) => (slot === "[X]" ? subject : object));
 }
 
 /**

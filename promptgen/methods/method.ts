@@ -100,6 +100,12 @@ export type Method = {
   readonly options: OptionTable;
   /** What the method's source leaves open and what is done here; goes into run.json. */
   readonly choices: JsonObject;
+  /**
+   * What its prompts are outside of a run: words, which are those of `Prompter.words` and can be asked of any reader, or vectors of
+   * each relation, which are `vectors` [k, hidden_size] of best/vectors.safetensors and stand in `Prompter.words` as `<word>`, one
+   * after the other, among tokens of the reader. Left out where they are neither.
+   */
+  readonly prompts?: "words" | "vectors";
 
   /** Its row in the tables: the paper's name where it is one of the paper's. */
   row(options: Options): string;

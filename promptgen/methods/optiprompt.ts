@@ -201,6 +201,7 @@ export const optiprompt: Method = {
     order: "shuffled anew in each epoch",
     nearest: "words of largest cosine, for reading only",
   },
+  prompts: "vectors",
   row: ({ vectors }) => `OptiPrompt (${vectors} [V]s)`,
   open: async (benchmark: Benchmark, { vectors }: OptiPromptOptions) =>
     new OptiPromptPrompter(benchmark, vectors),

@@ -29,6 +29,7 @@ export const template: Method = {
   scope: "all",
   options: OPTIONS,
   choices: {},
+  prompts: "words",
   row: ({ templates }) => ROWS[templates] ?? String(templates),
   async open(benchmark: Benchmark, { templates: set }: OptionsOf<typeof OPTIONS>, saved?: string) {
     if (saved !== undefined) return new TemplatePrompter(benchmark, await readPrompts(saved));

@@ -14,6 +14,7 @@ import { readText } from "../../models/formats/text.ts";
 import type { Split } from "../facts/facts.ts";
 import { type LeftOutCounts, SPLITS } from "../facts/left-out.ts";
 import type { Score, Scores } from "../scores.ts";
+import type { FactFigures } from "./fact-rows.ts";
 import type { Result } from "./paper-tables.ts";
 
 export const RESULTS_VERSION = 2;
@@ -34,6 +35,8 @@ export type ResultsRow = {
   readonly own: Counts;
   /** Asked about something else in the subject's place, by what stood there. */
   readonly fillers: Readonly<Record<string, Counts>>;
+  /** From facts.jsonl; absent where the row has none. */
+  readonly figures?: FactFigures;
 };
 
 /** results.json. */
@@ -72,6 +75,7 @@ export type ResultsParts = {
     readonly alpha?: number | undefined;
     readonly own: Scores;
     readonly fillers?: Readonly<Record<string, Scores>> | undefined;
+    readonly figures?: FactFigures | undefined;
   }[];
   readonly leftOut?: LeftOutCounts;
   readonly remarks?: readonly string[];
@@ -87,10 +91,16 @@ export function resultsOf({
   warnings = [],
   ...run
 }: ResultsParts): Results {
-  const made = rows.map(({ row, alpha, own, fillers = {} }): ResultsRow => {
+  const made = rows.map(({ row, alpha, own, fillers = {}, figures }): ResultsRow => {
     const asked = Object.entries(fillers).map(([name, scores]) => [name, countsOf(scores)]);
     const weight = alpha === undefined ? {} : { alpha };
-    return { row, ...weight, own: countsOf(own), fillers: Object.fromEntries(asked) };
+    return {
+      row,
+      ...weight,
+      own: countsOf(own),
+      fillers: Object.fromEntries(asked),
+      ...(figures === undefined ? {} : { figures }),
+    };
   });
   const results: Results = {
     version: RESULTS_VERSION,
@@ -254,13 +264,28 @@ function best(value: unknown): Results["best"] {
 }
 
 function resultsRow(value: unknown, key: string): ResultsRow {
-  const found = fields(value, key, ["row", "own", "fillers"], ["alpha"]);
+  const found = fields(value, key, ["row", "own", "fillers"], ["alpha", "figures"]);
   const { alpha } = found;
   return {
     row: string(found.row, `${key}.row`),
     ...(alpha === undefined ? {} : { alpha: number(alpha, `${key}.alpha`) }),
     own: counts(found.own, `${key}.own`),
     fillers: named(found.fillers, `${key}.fillers`, counts),
+    ...(found.figures === undefined ? {} : { figures: figures(found.figures, `${key}.figures`) }),
+  };
+}
+
+function figures(value: unknown, key: string): FactFigures {
+  const found = fields(value, key, ["subjectEarned", "mrr", "precisionAt10"]);
+  const share = (name: string): number => {
+    const own = number(found[name], `${key}.${name}`);
+    if (own >= 0 && own <= 100) return own;
+    throw unexpected(`${key}.${name}`, own, "a number from 0 to 100");
+  };
+  return {
+    subjectEarned: share("subjectEarned"),
+    mrr: share("mrr"),
+    precisionAt10: share("precisionAt10"),
   };
 }
 

@@ -186,7 +186,7 @@ each(
       const got = answered?.map(({ answers }) => answers[s].logP) ?? [];
       closeForward([{ name: "log P of the golden", got, want: given[s] }]);
     }
-    const explained = await examiner.explain(goldenItems);
+    const explained = (await examiner.explain(goldenItems)) ?? [];
     explained.forEach(({ top, ...same }, b) => {
       assert.equal(same, answered?.[b]);
       for (const [s, name] of ["mask_logits", "none_mask_logits"].entries()) {

@@ -5,13 +5,14 @@ import type { Device } from "../../engine/device.ts";
 import { printable } from "../../models/errors.ts";
 import { type Benchmark, itemsOf, loadBenchmark } from "../../promptgen/benchmark.ts";
 import { countLeftOut, type LeftOut, listed } from "../../promptgen/facts/left-out.ts";
-import { Examiner, type Measured } from "../../promptgen/measure.ts";
+import type { Measured } from "../../promptgen/measure.ts";
 import { methodOf } from "../../promptgen/methods/index.ts";
+import { type FactRow, factFigures, writeFactRows } from "../../promptgen/report/fact-rows.ts";
 import { spread } from "../../promptgen/report/figures.ts";
 import { type Result, report } from "../../promptgen/report/paper-tables.ts";
 import { relationRows } from "../../promptgen/report/relations.ts";
 import { resultsOf } from "../../promptgen/report/results.ts";
-import { FORMATS, printTable } from "../../promptgen/report/table.ts";
+import { FORMATS, type Format, printTable } from "../../promptgen/report/table.ts";
 import {
   bestPrompter,
   checkContents,
@@ -26,11 +27,13 @@ import {
   prompterKey,
   type RunFile,
   readRun,
+  SHARED_OPTIONS,
   savedPrompter,
   sourcesOf,
   warningsOf,
 } from "../../promptgen/run.ts";
 import { added, meanAndDeviation, means, type Scores } from "../../promptgen/scores.ts";
+import { resultsOfFacts, TestAsker } from "../../promptgen/test-facts.ts";
 import { partsOf } from "../../promptgen/training/fingerprint.ts";
 import { RunFolder } from "../../promptgen/training/run-folder.ts";
 import {
@@ -46,20 +49,32 @@ import {
   runTool,
   UsageError,
 } from "../lib/cli.ts";
+import { promptsOf } from "../lib/prompts.ts";
+import { checkedOptions } from "../lib/run-options.ts";
+import { checkTrained, standOf } from "../lib/saved-run.ts";
+import { transferRun } from "../lib/transfer.ts";
 
 const TOOL = "evaluate";
 
 const OPTIONS = {
   format: { value: "NAME", help: `of the tables: ${FORMATS.join(", ")}`, initial: "text" },
+  reader: {
+    value: "DIR or NAME",
+    help: "another masked LM, which is asked with the prompts of each run where they are words; nothing else is done then",
+  },
   ...DEVICE_OPTIONS,
 } satisfies Record<string, OptionSpec>;
 
 const HELP = `Asks the test facts with the best prompter of each run, of any method, and prints the paper's Tables 1, 2 and 4: what was
 measured, the paper's figure, the difference. Rows that were not run say so. Several runs of one method and alpha (seeds) are
-added up in the tables, and their mean and standard deviation stand below. Each run's folder gets results.json.
+added up in the tables, and their mean and standard deviation stand below. Each run's folder gets results.json and, with a line for
+each fact, facts.jsonl and facts.csv. "earned" is the share of facts that are right with their own subject and wrong with each of
+"None", another training subject, "It", "He", the mask and nothing in its place.
 
   npx node tools/evaluate.ts runs/world-alpha0.3-seed1
   npx node tools/evaluate.ts runs/*            methods, seeds and alphas together
+  npx node tools/evaluate.ts runs/NAME --reader FacebookAI/roberta-base
+                                               its prompts asked of another masked LM
 
 Options
 ${optionHelp(OPTIONS)}
@@ -74,6 +89,7 @@ type RunResult = Entry & {
   readonly alpha: number | undefined;
   readonly best: { readonly step: number; readonly score: number } | null;
   readonly measured: Measured;
+  readonly facts: readonly FactRow[];
 };
 
 /** What can be asked of a reader without training: majority, and the templates that the data folder has. */
@@ -118,9 +134,10 @@ function runTable(benchmark: Benchmark, results: readonly RunResult[]): string {
   const { relations } = benchmark;
   const over = (scores: Scores): number => means(relations, scores).all;
   const text = (value: number | undefined): string => value?.toFixed(1) ?? "-";
-  const head = ["run", "row", "alpha", "seed", "dev", "test", '"None"', "prompts"];
+  const head = ["run", "row", "alpha", "seed", "dev", "test", '"None"', "earned", "prompts"];
   const blocks = alike(results).map((own) => {
-    const rows = own.map(({ folder, run, row, alpha, best, measured }) => [
+    const earned = own.map(({ facts }) => factFigures(facts).subjectEarned);
+    const rows = own.map(({ folder, run, row, alpha, best, measured }, i) => [
       folder.path,
       row,
       alpha === undefined ? "" : String(alpha),
@@ -128,13 +145,17 @@ function runTable(benchmark: Benchmark, results: readonly RunResult[]): string {
       text(best?.score),
       text(over(measured.scores[0])),
       text(over(measured.scores[1])),
+      text(earned[i]),
       String(measured.distinct),
     ]);
     const [{ row, alpha }] = own;
     const of = (filler: number) =>
       spread(meanAndDeviation(own.map(({ measured }) => over(measured.scores[filler]))));
     const shown = alpha === undefined ? "" : String(alpha);
-    if (own.length > 1) rows.push([`mean of ${own.length}`, row, shown, "", "", of(0), of(1), ""]);
+    if (own.length > 1) {
+      const mean = spread(meanAndDeviation(earned));
+      rows.push([`mean of ${own.length}`, row, shown, "", "", of(0), of(1), mean, ""]);
+    }
     const columns = head.map(
       (title, i) => ({ head: title, align: i < 2 ? "left" : "right" }) as const,
     );
@@ -167,29 +188,32 @@ function rowName(own: readonly RunResult[], before: readonly (readonly RunResult
   return `${row} (${differing.map(([name, value]) => `${name} ${value}`).join(", ")})`;
 }
 
-/** A prompter that is kept for the runs that can share it. */
-type Kept = { readonly prepared: Prepared; readonly examiner: Examiner | undefined };
-
 async function evaluate(
   device: Device,
-  { prepared, examiner }: Kept,
+  prepared: Prepared,
+  askers: Map<string, TestAsker>,
   { folder, run }: Entry,
 ): Promise<RunResult> {
-  const { benchmark, method, buckets } = prepared;
+  const { benchmark, method } = prepared;
   const test = itemsOf(benchmark.relations, "test");
   const prompter = await bestPrompter(prepared, device, folder);
-  const asking = examiner ?? new Examiner(device, benchmark, prompter, { buckets });
+  // runs of one prompter share its plans
+  const key = prompterKey(run.options);
+  const kept = prompter === prepared.prompter ? askers.get(key) : undefined;
+  const asker = kept ?? TestAsker.ofRun(device, prepared, prompter);
+  askers.set(key, asker);
   const rate = new Rate();
   const bar = new Progress(folder.path, test.length, 0, "facts/s");
   let before = 0;
-  const measured = await asking.measure(test, {
+  const asked = await asker.ask(run.options.seed, {
     onProgress(done) {
       bar.update(done, "", rate.add(done - before));
       before = done;
     },
   });
   bar.stop();
-  if (!measured) throw new Error(`[${TOOL}] stopped`);
+  if (!asked) throw new Error(`[${TOOL}] stopped`);
+  for (const remark of asked.remarks) console.log(`${folder.path}: ${remark}`);
   const { own } = run.options;
   const alpha = typeof own.alpha === "number" ? own.alpha : undefined;
   return {
@@ -198,7 +222,8 @@ async function evaluate(
     row: method.row(own),
     alpha,
     best: await bestOf(prepared, folder),
-    measured,
+    measured: asked.measured,
+    facts: asked.rows,
   };
 }
 
@@ -242,7 +267,8 @@ async function main(): Promise<number> {
     );
   }
   checkDevice(TOOL, values);
-  for (const { folder, run } of runs) checkTrained(folder, run);
+  if (values.reader !== undefined) return transferAll(runs, values.reader, format, values);
+  for (const { folder, run } of runs) checkTrained(TOOL, folder, run);
   const locate = (name: string) => modelDirectory(name);
   const benchmark = await loadBenchmark(await sourcesOf(first.run.options, locate));
   for (const { run } of runs) checkContents(run, benchmark);
@@ -278,11 +304,11 @@ async function main(): Promise<number> {
     );
   }
   for (const { folder, run } of runs) {
-    const stand = await standOf({ method: methodOf(run.options.method), benchmark }, folder);
+    const stand = await standOf(TOOL, { method: methodOf(run.options.method), benchmark }, folder);
     if (stand !== "") console.log(stand);
   }
   const fixed = await fixedResults(device, asked, first.run.options);
-  const examiners = new Map<string, Examiner>();
+  const askers = new Map<string, TestAsker>();
   const results: RunResult[] = [];
   const warned: string[] = [];
   for (const entry of runs) {
@@ -290,10 +316,7 @@ async function main(): Promise<number> {
     const made = prepared.get(key);
     if (!made) continue;
     const own = { ...made, benchmark: asked };
-    if (own.method.scope === "all" && !examiners.has(key)) {
-      examiners.set(key, examinerOf(device, own));
-    }
-    const result = await evaluate(device, { prepared: own, examiner: examiners.get(key) }, entry);
+    const result = await evaluate(device, own, askers, entry);
     results.push(result);
     const gone = new Set(made.benchmark.leftOut.map(({ fact }) => fact));
     const leftOut = [
@@ -303,6 +326,7 @@ async function main(): Promise<number> {
     const warnings = await warningsOf(own, entry.folder, result.measured);
     for (const warning of warnings) warned.push(`${entry.folder.path}: ${warning}`);
     const file = resultsFile(result, own, leftOut, fixed, warnings);
+    await writeFactRows(entry.folder.path, result.facts);
     await entry.folder.writeJson("results.json", file);
   }
   const groups = alike(results);
@@ -320,33 +344,21 @@ async function main(): Promise<number> {
   return 0;
 }
 
-/** Throws for a run that has nothing to ask with. */
-function checkTrained(folder: RunFolder, { options }: RunFile): void {
-  const isOne = methodOf(options.method).scope === "all";
-  if (!isOne || existsSync(folder.best)) return;
-  throw new UsageError(
-    `[${TOOL}] ${folder.path} has no best/ yet: the run was stopped before its first evaluation; go on with npx node tools/train.ts --resume ${folder.path}`,
-  );
-}
-
-/** One sentence about a run that is not finished; empty for one that is. Throws where a relation was not trained. */
-async function standOf(
-  run: Pick<Prepared, "method" | "benchmark">,
-  folder: RunFolder,
-): Promise<string> {
-  const remedy = `go on with npx node tools/train.ts --resume ${folder.path}`;
-  for (const own of foldersOf(run, folder)) {
-    if (!existsSync(own.best)) {
-      throw new UsageError(
-        `[${TOOL}] ${own.path} has no best/ yet: the run is not finished; ${remedy}`,
-      );
-    }
-    const stand = await own.stand();
-    if (stand && stand.step < stand.steps) {
-      return `${own.path} is not finished, step ${stand.step} of ${stand.steps}; its best prompter up to there is asked, ${remedy}`;
-    }
+/** Asks another reader with the prompts of every run. */
+async function transferAll(
+  runs: readonly Entry[],
+  name: string,
+  format: Format,
+  values: Parameters<typeof deviceOf>[1],
+): Promise<number> {
+  const { reader } = checkedOptions(TOOL, { reader: SHARED_OPTIONS.reader }, { reader: name });
+  for (const { folder, run } of runs) await promptsOf(TOOL, folder, run, ["words"]);
+  const device = await deviceOf(TOOL, values);
+  console.log(`device: ${device.description}`);
+  for (const entry of runs) {
+    await transferRun(TOOL, device, entry, { reader: String(reader), format });
   }
-  return "";
+  return 0;
 }
 
 function resultsFile(
@@ -356,7 +368,7 @@ function resultsFile(
   fixed: readonly Result[],
   warnings: readonly string[],
 ) {
-  const { run, row, alpha, best, measured } = result;
+  const { run, row, alpha, best, measured, facts } = result;
   const others = fixed.filter((other) => other.row !== row);
   const fillers = (none: Scores | undefined) => (none ? { None: none } : {});
   return resultsOf({
@@ -372,7 +384,7 @@ function resultsFile(
         own: other.scores,
         fillers: fillers(other.none),
       })),
-      { row, alpha, own: measured.scores[0], fillers: fillers(measured.scores[1]) },
+      { row, alpha, ...resultsOfFacts(facts) },
     ],
     leftOut: countLeftOut(leftOut),
     remarks,

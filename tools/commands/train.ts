@@ -5,10 +5,11 @@ import { parseArgs } from "node:util";
 import type { Device } from "../../engine/device.ts";
 import { type Item, itemsOf } from "../../promptgen/benchmark.ts";
 import { countLeftOut } from "../../promptgen/facts/left-out.ts";
-import { Examiner, type Measured } from "../../promptgen/measure.ts";
+import type { Measured } from "../../promptgen/measure.ts";
 import { METHODS, methodOf } from "../../promptgen/methods/index.ts";
 import type { Method } from "../../promptgen/methods/method.ts";
 import { comparison } from "../../promptgen/report/comparison.ts";
+import { factFigures, writeFactRows } from "../../promptgen/report/fact-rows.ts";
 import { relationRows } from "../../promptgen/report/relations.ts";
 import { resultsOf } from "../../promptgen/report/results.ts";
 import { printTable } from "../../promptgen/report/table.ts";
@@ -31,6 +32,7 @@ import {
   WORLD,
   warningsOf,
 } from "../../promptgen/run.ts";
+import { resultsOfFacts, TestAsker } from "../../promptgen/test-facts.ts";
 import { FolderTakenError, type Held, takeFolder } from "../../promptgen/training/lock.ts";
 import type { Outcome } from "../../promptgen/training/loop.ts";
 import { RunFolder, sameConfiguration } from "../../promptgen/training/run-folder.ts";
@@ -102,7 +104,8 @@ Options of ${method.name}
 ${optionHelp(specs(method))}
 
 A run's folder holds run.json (options), log.jsonl (one line an evaluation), best/ (what was kept), last.safetensors (for
---resume) and results.json; where a method has a prompt for each relation, these stand in a folder for each. Exit code 0:
+--resume), results.json and, for every test fact, facts.jsonl and facts.csv; where a method has a prompt for each relation, the
+first four stand in a folder for each. Exit code 0:
 done; 1: an error, in one sentence (DEBUG=1 adds the stack); 128 and the signal's number, as 130 or 143: stopped by it, saved. A
 second signal ends the process at once. One process writes into a folder (.lock names it); another one is refused.
 `;
@@ -292,7 +295,7 @@ async function trained(
   });
   const where = relative(process.cwd(), folder.path) || ".";
   const ended =
-    outcome.finished && (await conclude(device, run, folder, outcome, examiner, signal));
+    outcome.finished && (await conclude(device, run, folder, outcome, signal));
   if (!ended) {
     const { step, steps, finished } = outcome;
     const when = finished ? "while the test facts were asked" : `after step ${step} of ${steps}`;
@@ -345,17 +348,14 @@ async function conclude(
   run: Prepared,
   folder: RunFolder,
   outcome: Outcome,
-  examiner: Examiner,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const { benchmark, buckets, method, options } = run;
+  const { benchmark, method, options } = run;
   const { relations } = benchmark;
   const test = itemsOf(relations, "test");
-  const prompter = await bestPrompter(run, device, folder);
-  const asking =
-    prompter === run.prompter ? examiner : new Examiner(device, benchmark, prompter, { buckets });
+  const asker = TestAsker.ofRun(device, run, await bestPrompter(run, device, folder));
   let bar: Progress | undefined;
-  const measured = await asking.measure(test, {
+  const asked = await asker.ask(options.seed, {
     signal,
     onProgress(done) {
       if (test.length < 2000) return;
@@ -364,16 +364,23 @@ async function conclude(
     },
   });
   bar?.stop();
-  if (!measured) return false;
+  if (!asked) return false;
+  const { measured } = asked;
+  for (const remark of asked.remarks) console.log(remark);
   const row = method.row(options.own);
   const others = await baselines(device, run, signal);
-  const explained = await asking.explain(pick(relations, test));
+  const shown = new Set(
+    pick(
+      relations,
+      asked.facts.map(({ item }) => item),
+    ),
+  );
   if (signal.aborted) return false;
   const { best } = outcome;
   const alpha = typeof options.own.alpha === "number" ? options.own.alpha : undefined;
   const rows = [
     ...others.map((other) => rowOf(other.row, other.measured)),
-    { ...rowOf(row, measured), alpha },
+    { row, ...resultsOfFacts(asked.rows), alpha },
   ];
   const warnings = await warningsOf(run, folder, measured);
   const results = resultsOf({
@@ -387,6 +394,7 @@ async function conclude(
     leftOut: countLeftOut(benchmark.leftOut),
     remarks: run.remarks,
   });
+  await writeFactRows(folder.path, asked.rows);
   await folder.writeJson("results.json", results);
   const chosen = best
     ? `best dev accuracy ${best.score.toFixed(1)} after step ${best.step} of ${outcome.steps}. `
@@ -401,10 +409,17 @@ async function conclude(
     { title: '"None"', scores: measured.scores[1] },
   ];
   console.log(printTable(comparison(relationRows(relations), columns)));
+  const { subjectEarned, mrr, precisionAt10 } = factFigures(asked.rows);
+  console.log(
+    `\nsubject-earned ${subjectEarned.toFixed(1)}: right with the own subject and with nothing else in its place. ` +
+      `MRR ${mrr.toFixed(1)}, P@10 ${precisionAt10.toFixed(1)}`,
+  );
   console.log(
     `\n${measured.distinct} different prompts for ${test.length} facts. Some of them, in words (the most probable of each slot):`,
   );
-  for (const one of explained) console.log(`\n${explanation(one, benchmark)}`);
+  for (const one of asked.facts) {
+    if (shown.has(one.item)) console.log(`\n${explanation(one, benchmark)}`);
+  }
   if (warnings.length > 0) console.log(`\n${warnings.join("\n")}`);
   return true;
 }

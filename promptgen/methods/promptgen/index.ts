@@ -123,6 +123,7 @@ export const promptgen: Method = {
     optimizer:
       "AdamW 0.9 0.999 1e-8, no decay on biases and LayerNorm, linear warm-up and decay, clip 1.0",
   },
+  prompts: "words",
   row: () => "PromptGen",
   open: (benchmark: Benchmark, options: PromptGenOptions, saved?: string) =>
     PromptGenPrompter.load(benchmark, saved ?? options.generator, options),

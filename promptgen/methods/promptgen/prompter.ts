@@ -103,7 +103,9 @@ export class PromptGenPrompter implements Prompter {
   }
 
   width(asked: Asked): number {
-    return subjectWidth(this.#example(asked));
+    const example = this.#example(asked);
+    // a subject that is none of the facts' may have more pieces within the template than alone
+    return Math.max(subjectWidth(example), example.encoder.length - this.#layout.extra);
   }
 
   collate(asked: readonly Asked[], width: number, rows: number): PromptBatch {

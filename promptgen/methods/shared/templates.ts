@@ -4,8 +4,8 @@ import type { Device } from "../../../engine/device.ts";
 import { type Tensor, tensor } from "../../../engine/tensor.ts";
 import { writeWhole } from "../../../models/formats/files.ts";
 import { readText } from "../../../models/formats/text.ts";
-import type { Benchmark } from "../../benchmark.ts";
-import { checkTemplate, fill } from "../../facts/templates.ts";
+import type { Benchmark, Item } from "../../benchmark.ts";
+import { checkTemplate, fill, filledIn } from "../../facts/templates.ts";
 import { filledUp, rightPadded } from "../../training/padding.ts";
 import type { Asked, Prediction, Prompter } from "../method.ts";
 
@@ -64,8 +64,8 @@ export class TemplatePrompter implements Prompter {
     return { logits: this.#benchmark.reader.readTokens({ ids, mask }, places), trace: {} };
   }
 
-  words({ relation }: Asked): string {
-    return this.#template(relation.id);
+  words(asked: Asked): string {
+    return this.template(asked);
   }
 
   async save(_device: Device, folder: string): Promise<void> {
@@ -77,15 +77,16 @@ export class TemplatePrompter implements Prompter {
     for (const [id, template] of await readPrompts(folder)) this.use(id, template);
   }
 
-  #template(id: string): string {
+  /** What a fact is asked with. */
+  protected template({ relation: { id } }: Item): string {
     const found = this.#templates.get(id);
     if (found === undefined) throw new Error(`[templates] there is no template for ${id}`);
     return found;
   }
 
-  #filled({ relation, subjects }: Asked): Filled[] {
-    const template = this.#template(relation.id);
-    return subjects.map((subject) => filled(this.#benchmark, template, subject));
+  #filled(asked: Asked): Filled[] {
+    const template = this.template(asked);
+    return asked.subjects.map((subject) => filled(this.#benchmark, template, subject));
   }
 }
 
@@ -96,10 +97,14 @@ export function filled(
   subject: string,
 ): Filled {
   const { cls, sep, mask } = tokenizer;
-  const ids = [cls, ...encode(fill(template, subject, tokenizer.token(mask))), sep];
-  // the object's mask, should the subject be spelled like one
-  const objectFirst = template.indexOf("[Y]") < template.indexOf("[X]");
-  return { ids, place: objectFirst ? ids.indexOf(mask) : ids.lastIndexOf(mask) };
+  const masked = tokenizer.token(mask);
+  const ids = [cls, ...encode(fill(template, subject, masked)), sep];
+  const place = ids.indexOf(mask);
+  if (ids.indexOf(mask, place + 1) < 0) return { ids, place };
+  // the subject or the template has masks of its own: the object's is the one behind those of the text before it
+  const before = filledIn(template.slice(0, template.indexOf("[Y]")), subject, masked);
+  const places = ids.flatMap((id, at) => (id === mask ? [at] : []));
+  return { ids, place: places[encode(before).filter((id) => id === mask).length] };
 }
 
 /** Templates by relation, as `TemplatePrompter.save` wrote them. */

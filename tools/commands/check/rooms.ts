@@ -68,7 +68,7 @@ export const ROOMS: Readonly<Record<string, readonly Room[]>> = {
     { name: "pretraining", paths: ["promptgen/pretraining/"], may: "all" },
     {
       name: "run",
-      paths: ["promptgen/run.ts", "promptgen/study.ts", "promptgen/probe.ts"],
+      paths: ["run", "study", "probe", "test-facts", "transfer"].map((n) => `promptgen/${n}.ts`),
       may: "all",
     },
     { name: "index", paths: ["promptgen/index.ts"], may: "all" },

@@ -1,0 +1,152 @@
+/** A run's prompts as files that other programs read: `node tools/export.ts RUN --out DIR`. */
+import { existsSync, readdirSync, statSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { initialData } from "../../engine/tensor.ts";
+import { writeWhole } from "../../models/formats/files.ts";
+import { npy } from "../../models/formats/npy.ts";
+import { openSafetensors, readFloat32 } from "../../models/formats/safetensors.ts";
+import { pathSource } from "../../models/formats/source.ts";
+import { type Benchmark, loadBenchmark } from "../../promptgen/benchmark.ts";
+import { methodOf } from "../../promptgen/methods/index.ts";
+import type { FactRow } from "../../promptgen/report/fact-rows.ts";
+import { checkContents, type RunFile, readRun, sourcesOf } from "../../promptgen/run.ts";
+import { RunFolder } from "../../promptgen/training/run-folder.ts";
+import {
+  commandLine,
+  modelDirectory,
+  type OptionSpec,
+  optionHelp,
+  runTool,
+  UsageError,
+} from "../lib/cli.ts";
+import { type Kind, promptsOf } from "../lib/prompts.ts";
+
+const TOOL = "export";
+
+const OPTIONS = {
+  out: { value: "DIR", help: "a new or empty folder" },
+} satisfies Record<string, OptionSpec>;
+
+const HELP = `Writes the prompts of a finished run as files that other programs read, and the lines of Python that ask a masked LM of
+transformers with them.
+
+  npx node tools/export.ts runs/NAME --out DIR
+
+  prompts.json   a list of {"relation", "subject", "prompt"}, the test facts; [X] is the subject's place, [Y] the object's
+  answers.json   the words that an answer is chosen from, with their ids in the masked LM
+  P17.npy, ...   where prompts are free vectors: f32 [k, hidden_size] for each relation; they stand in "prompt" as <word>, which is
+                 the word nearest to each
+  use.py         python use.py READER prints relation, subject and answer
+
+Options
+${optionHelp(OPTIONS)}
+`;
+
+const START = `import json, sys
+import numpy as np, torch
+from transformers import AutoModelForMaskedLM, AutoTokenizer
+tokenizer = AutoTokenizer.from_pretrained(sys.argv[1])
+model = AutoModelForMaskedLM.from_pretrained(sys.argv[1]).eval().float()
+answers = json.load(open("answers.json", encoding="utf-8"))
+for row in json.load(open("prompts.json", encoding="utf-8")):
+`;
+
+const END = `    answer = list(answers)[int(logits[list(answers.values())].argmax())]
+    print(row["relation"], row["subject"], answer, sep="\\t")
+`;
+
+/** What a reader of transformers is asked with, by the kind of the prompts. */
+const PYTHON: Readonly<Record<Kind, string>> = {
+  words: `${START.replace("import numpy as np, torch", "import torch")}    text = row["prompt"].replace("[Y]", tokenizer.mask_token).replace("[X]", row["subject"])
+    ids = [tokenizer.cls_token_id, *tokenizer.encode(text, add_special_tokens=False), tokenizer.sep_token_id]
+    logits = model(torch.tensor([ids])).logits[0, ids.index(tokenizer.mask_token_id)]
+${END}`,
+  vectors: `${START}    vectors = iter(np.load(row["relation"] + ".npy"))
+    words = lambda ids: model.get_input_embeddings()(torch.tensor(ids))
+    parts = [words([tokenizer.cls_token_id])]
+    for i, word in enumerate(row["prompt"].split(" ")):
+        if word == "[X]": part = words(tokenizer.encode(" " * (i > 0) + row["subject"], add_special_tokens=False))
+        elif word == "[Y]": place, part = sum(map(len, parts)), words([tokenizer.mask_token_id])
+        elif word[0] + word[-1] == "<>": part = torch.from_numpy(next(vectors))[None]
+        else: part = words(tokenizer.convert_tokens_to_ids([word]))
+        parts.append(part)
+    embeds = torch.cat(parts + [words([tokenizer.sep_token_id])])[None]
+    logits = model(inputs_embeds=embeds).logits[0, place]
+${END}`,
+};
+
+/** A new place for files. Throws UsageError where there are some. */
+function placeOf(out: string | undefined): string {
+  if (out === undefined || out.trim() === "") {
+    throw new UsageError(`[${TOOL}] there is no --out; name a new folder`);
+  }
+  const isFree = !existsSync(out) || (statSync(out).isDirectory() && readdirSync(out).length === 0);
+  if (isFree) return resolve(out);
+  throw new UsageError(`[${TOOL}] --out is ${out}, where there is something; name a new folder`);
+}
+
+/** The words that an answer is chosen from, with their ids. */
+function answersOf({ tokenizer, allowed }: Benchmark): Record<string, number> {
+  const ids = Array.from(initialData(allowed) ?? []).flatMap((isOne, id) => (isOne === 1 ? [id] : []));
+  return Object.fromEntries(ids.map((id) => [tokenizer.word(id) ?? tokenizer.token(id), id]));
+}
+
+/** Vectors of each relation as .npy, by file. */
+async function vectorsOf(
+  folder: RunFolder,
+  rows: readonly FactRow[],
+): Promise<[name: string, bytes: Uint8Array][]> {
+  const files: [string, Uint8Array][] = [];
+  for (const [id, own] of Map.groupBy(rows, ({ relation }) => relation)) {
+    const path = join(folder.path, id, "best", "vectors.safetensors");
+    const source = await pathSource(path).catch((cause) => {
+      throw new Error(`[${TOOL}] ${path} cannot be read; name the folder of a finished run`, {
+        cause,
+      });
+    });
+    const vectors = (await openSafetensors(source, path)).tensors.get("vectors");
+    const marks = own[0].prompt.split(" ").filter((word) => /^<.*>$/.test(word)).length;
+    if (vectors?.shape.length !== 2 || vectors.shape[0] !== marks) {
+      throw new Error(
+        `[${TOOL}] ${path} does not hold the ${marks} vectors of the prompts in facts.jsonl; write those again with tools/evaluate.ts`,
+      );
+    }
+    files.push([`${id}.npy`, npy(await readFloat32(vectors), vectors.shape)]);
+  }
+  return files;
+}
+
+const note = ({ options }: RunFile): string =>
+  options.method === "promptgen"
+    ? "# The run's prompts are mixtures of words; these are the most probable word of each slot, and may be answered otherwise.\n"
+    : "";
+
+async function main(): Promise<number> {
+  const line = commandLine(TOOL, OPTIONS, HELP);
+  if (!line) return 0;
+  const [path, ...more] = line.positionals;
+  if (path === undefined || more.length > 0) {
+    throw new UsageError(`[${TOOL}] name one run; type npx node tools/export.ts RUN --out DIR`);
+  }
+  const out = placeOf(line.values.out);
+  const folder = new RunFolder(resolve(path));
+  const run = await readRun(folder);
+  const rows = await promptsOf(TOOL, folder, run, ["words", "vectors"]);
+  const benchmark = await loadBenchmark(await sourcesOf(run.options, (name) => modelDirectory(name)));
+  checkContents(run, benchmark);
+  const kind = methodOf(run.options.method).prompts ?? "words";
+  const prompts = rows.map(({ relation, subject, prompt }) => ({ relation, subject, prompt }));
+  const json = (value: unknown) => `${JSON.stringify(value, null, 1)}\n`;
+  const files: (readonly [string, string | Uint8Array])[] = [
+    ["prompts.json", json(prompts)],
+    ["answers.json", json(answersOf(benchmark))],
+    ...(kind === "vectors" ? await vectorsOf(folder, rows) : []),
+    ["use.py", note(run) + PYTHON[kind]],
+  ];
+  for (const [name, content] of files) await writeWhole(join(out, name), content);
+  console.log(`${rows.length} prompts in ${out}; ask with: cd ${out} && python use.py READER`);
+  console.log(`READER is the directory or the name of the run's masked LM, ${run.options.reader}`);
+  return 0;
+}
+
+await runTool(main, { writesFiles: true });

@@ -1,0 +1,71 @@
+/** Saved runs that a command asks: opened with what they were trained with, and checked. */
+import { existsSync } from "node:fs";
+import { resolve } from "node:path";
+import { loadBenchmark } from "../../promptgen/benchmark.ts";
+import { methodOf } from "../../promptgen/methods/index.ts";
+import {
+  checkContents,
+  checkFiles,
+  foldersOf,
+  type Prepared,
+  prepareOn,
+  type RunFile,
+  readRun,
+  savedPrompter,
+  sourcesOf,
+} from "../../promptgen/run.ts";
+import { RunFolder } from "../../promptgen/training/run-folder.ts";
+import { modelDirectory, UsageError } from "./cli.ts";
+
+/** A run on disk with what it is asked with; its best prompter is not restored yet. */
+export type SavedRun = {
+  readonly folder: RunFolder;
+  readonly run: RunFile;
+  readonly prepared: Prepared;
+  /** Sentences about files that hold no checksum. */
+  readonly unchecked: readonly string[];
+};
+
+/** Opens the run of a folder. Throws one sentence for one that is none, is not trained, or whose data or models have changed. */
+export async function openSaved(tool: string, path: string): Promise<SavedRun> {
+  const folder = new RunFolder(resolve(path));
+  const run = await readRun(folder);
+  checkTrained(tool, folder, run);
+  const locate = (name: string) => modelDirectory(name);
+  const benchmark = await loadBenchmark(await sourcesOf(run.options, locate));
+  checkContents(run, benchmark);
+  const unchecked = await checkFiles(run, benchmark, folder);
+  const saved = savedPrompter(methodOf(run.options.method), folder);
+  const prepared = await prepareOn(benchmark, run.options, { saved, locate });
+  return { folder, run, prepared, unchecked };
+}
+
+/** Throws for a run that has nothing to ask with. */
+export function checkTrained(tool: string, folder: RunFolder, { options }: RunFile): void {
+  const isOne = methodOf(options.method).scope === "all";
+  if (!isOne || existsSync(folder.best)) return;
+  throw new UsageError(
+    `[${tool}] ${folder.path} has no best/ yet: the run was stopped before its first evaluation; go on with npx node tools/train.ts --resume ${folder.path}`,
+  );
+}
+
+/** One sentence about a run that is not finished; empty for one that is. Throws where a relation was not trained. */
+export async function standOf(
+  tool: string,
+  run: Pick<Prepared, "method" | "benchmark">,
+  folder: RunFolder,
+): Promise<string> {
+  const remedy = `go on with npx node tools/train.ts --resume ${folder.path}`;
+  for (const own of foldersOf(run, folder)) {
+    if (!existsSync(own.best)) {
+      throw new UsageError(
+        `[${tool}] ${own.path} has no best/ yet: the run is not finished; ${remedy}`,
+      );
+    }
+    const stand = await own.stand();
+    if (stand && stand.step < stand.steps) {
+      return `${own.path} is not finished, step ${stand.step} of ${stand.steps}; its best prompter up to there is asked, ${remedy}`;
+    }
+  }
+  return "";
+}

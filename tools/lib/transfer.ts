@@ -1,0 +1,58 @@
+/** What `evaluate --reader` does: asks another reader with the prompts of runs, and prints and saves what it answers. */
+import { basename, join } from "node:path";
+import type { Device } from "../../engine/device.ts";
+import { loadBenchmark } from "../../promptgen/benchmark.ts";
+import { comparison } from "../../promptgen/report/comparison.ts";
+import {
+  factFigures,
+  factScores,
+  writeFactRows,
+} from "../../promptgen/report/fact-rows.ts";
+import { relationRows } from "../../promptgen/report/relations.ts";
+import { type Format, printTable } from "../../promptgen/report/table.ts";
+import { type RunFile, sourcesOf } from "../../promptgen/run.ts";
+import type { RunFolder } from "../../promptgen/training/run-folder.ts";
+import { transfer } from "../../promptgen/transfer.ts";
+import { modelDirectory, Progress, Rate } from "./cli.ts";
+import { promptsOf } from "./prompts.ts";
+
+/** Asks the reader with the prompts of one run; its facts go into a folder of the run that is named after the reader. */
+export async function transferRun(
+  tool: string,
+  device: Device,
+  { folder, run }: { readonly folder: RunFolder; readonly run: RunFile },
+  { reader, format }: { readonly reader: string; readonly format: Format },
+): Promise<void> {
+  const rows = await promptsOf(tool, folder, run, ["words"]);
+  const sources = await sourcesOf({ ...run.options, reader }, (name) => modelDirectory(name));
+  const benchmark = await loadBenchmark(sources);
+  console.log(benchmark.answers);
+  for (const remark of benchmark.remarks) console.log(remark);
+  const rate = new Rate();
+  const bar = new Progress(folder.path, rows.length, 0, "facts/s");
+  let before = 0;
+  const done = await transfer(device, benchmark, rows, run.options.seed, {
+    onProgress(count) {
+      bar.update(count, "", rate.add(count - before));
+      before = count;
+    },
+  }).finally(() => bar.stop());
+  if (!done) return;
+  const { asked, relations } = done;
+  console.log(done.counts);
+  for (const remark of asked.remarks) console.log(remark);
+  const name = basename(sources.reader).replace(/[^\w.-]/g, "_");
+  const place = join(folder.path, `transfer-${name}-${benchmark.contents.reader.slice(0, 8)}`);
+  await writeFactRows(place, asked.rows);
+  const columns = [
+    { title: "own reader", scores: factScores(done.before) },
+    { title: "other", scores: factScores(asked.rows) },
+    { title: 'other "None"', scores: factScores(asked.rows, "None") },
+  ];
+  const title = `Transfer of ${folder.path} to ${reader}: accuracy on the facts that both were asked, per cent`;
+  const table = comparison(relationRows(relations), columns);
+  console.log(`\n${printTable({ ...table, title }, format)}`);
+  const [own, other] = [done.before, asked.rows].map((one) => factFigures(one).subjectEarned);
+  console.log(`\nsubject-earned ${own.toFixed(1)} with its own reader, ${other.toFixed(1)} here`);
+  console.log(`facts in ${place}\n`);
+}
