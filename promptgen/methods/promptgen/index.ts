@@ -87,7 +87,7 @@ export function promptProblem(
     terms: ["object", "none"],
     watched: ["topProbability", "entropy"],
     collate: (own, width, rows) => ({
-      ...prompter.collate(own.map(bothWays), width, rows),
+      ...prompter.questions(own.map(bothWays), width, rows),
       objects: tensor(Uint32Array.from(objectIds(benchmark, own, rows))),
       weights: rowWeights(own.length, rows),
     }),

@@ -9,6 +9,7 @@ import { loadTokenizer } from "../../../models/tokenizer/tokenizer.ts";
 import { type Benchmark, itemsOf, NONE, SPLITS } from "../../benchmark.ts";
 import type { Fact } from "../../facts/facts.ts";
 import { modelFingerprint } from "../../training/fingerprint.ts";
+import { filledUp } from "../../training/padding.ts";
 import type { Asked, Prediction, Prompter, Trace } from "../method.ts";
 import {
   assemble,
@@ -21,6 +22,7 @@ import {
   type Tokenizers,
 } from "./batch.ts";
 import { Generator, hardened } from "./generator.ts";
+import { ObjectClasses, type ObjectRows } from "./leak.ts";
 import { readPrompts } from "./objective.ts";
 import { type CommonVocabulary, pairVocabularies } from "./vocabulary.ts";
 
@@ -36,6 +38,7 @@ export class PromptGenPrompter implements Prompter {
   /** Where the generator's tokenizer is. */
   readonly #folder: string;
   readonly #hard: boolean;
+  readonly #objects: ObjectClasses;
   /** Facts are encoded once; the subjects that they are asked with may change. */
   readonly #encoded = new WeakMap<Fact, { subjects: string; example: Example }>();
 
@@ -55,6 +58,7 @@ export class PromptGenPrompter implements Prompter {
     this.#tokenizers = tokenizers;
     this.#folder = folder;
     this.#hard = hard;
+    this.#objects = new ObjectClasses(benchmark, vocabulary);
     const { lm } = generator;
     const without = rowsRemark(tokenizers.generator, lm.vocabularySize, folder);
     this.remarks = [...lm.weights.remarks, ...(without === undefined ? [] : [without])];
@@ -106,19 +110,28 @@ export class PromptGenPrompter implements Prompter {
     return subjectWidth(this.#example(asked));
   }
 
-  collate(asked: readonly Asked[], width: number, rows: number): PromptBatch {
+  /** What is asked of both models; enough for training. */
+  questions(asked: readonly Asked[], width: number, rows: number): PromptBatch {
     const examples = asked.map((one) => this.#example(one));
     return assemble(examples, width, rows, this.#layout);
   }
 
-  predict(batch: PromptBatch): Prediction {
+  collate(asked: readonly Asked[], width: number, rows: number): PromptBatch & ObjectRows {
+    return {
+      ...this.questions(asked, width, rows),
+      ...this.#objects.rows(filledUp(asked, rows)),
+    };
+  }
+
+  predict(batch: PromptBatch & ObjectRows): Prediction {
     const prompts = this.generator.unroll(batch);
     const read = this.#hard ? hardened(prompts) : prompts;
     const { reader } = this.benchmark;
     return {
       logits: readPrompts(reader, batch, read, this.vocabulary, this.generator.m),
       trace: { best: prompts.best, live: prompts.live },
-      slots: prompts.distributions,
+      slots: prompts,
+      figures: this.#objects.masses(prompts, batch),
     };
   }
 
