@@ -12,7 +12,7 @@ import type { Asked, Method, Training } from "../method.ts";
 import { type OptionsOf, type OptionTable, trainingOptions } from "../options.ts";
 import type { PromptBatch } from "./batch.ts";
 import { diagnose, FLOOR, objective, readPrompts } from "./objective.ts";
-import { PromptGenPrompter } from "./prompter.ts";
+import { PromptGenPrompter, VOCABULARIES } from "./prompter.ts";
 
 /** The paper's options; batch size and epochs are ours. */
 const OPTIONS = {
@@ -50,6 +50,14 @@ const OPTIONS = {
     least: 0,
     ceiling: 1000,
     whole: true,
+    structural: true,
+  },
+  vocabulary: {
+    kind: "choice",
+    value: "SET",
+    help: "what the generator may write: common, all words that both models have, or no-objects, those that are no object of the relations' training facts (answers stay what they are)",
+    initial: "common",
+    choices: VOCABULARIES,
     structural: true,
   },
   ...trainingOptions({
@@ -123,7 +131,7 @@ export const promptgen: Method = {
     optimizer:
       "AdamW 0.9 0.999 1e-8, no decay on biases and LayerNorm, linear warm-up and decay, clip 1.0",
   },
-  row: () => "PromptGen",
+  row: ({ vocabulary }) => (vocabulary === "no-objects" ? "PromptGen, no objects" : "PromptGen"),
   open: (benchmark: Benchmark, options: PromptGenOptions, saved?: string) =>
     PromptGenPrompter.load(benchmark, saved ?? options.generator, options),
   train(prompter: PromptGenPrompter, training: Training & { readonly options: PromptGenOptions }) {
