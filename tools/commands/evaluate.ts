@@ -3,7 +3,12 @@ import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { Device } from "../../engine/device.ts";
 import { printable } from "../../models/errors.ts";
-import { type Benchmark, itemsOf, loadBenchmark } from "../../promptgen/benchmark.ts";
+import {
+  type Benchmark,
+  itemsOf,
+  loadBenchmark,
+  withRandomReader,
+} from "../../promptgen/benchmark.ts";
 import { countLeftOut, type LeftOut, listed } from "../../promptgen/facts/left-out.ts";
 import { Examiner, type Measured } from "../../promptgen/measure.ts";
 import { methodOf } from "../../promptgen/methods/index.ts";
@@ -25,7 +30,9 @@ import {
   prepareOn,
   prompterKey,
   type RunFile,
+  readerSeedOf,
   readRun,
+  rowOf,
   savedPrompter,
   sourcesOf,
   warningsOf,
@@ -90,7 +97,7 @@ async function fixedResults(
   }
   const results: Result[] = [];
   for (const [method, own] of wanted) {
-    const options = { ...shared, method, own };
+    const options = { ...shared, method, own, "reader-weights": "trained" as const };
     let prepared: Prepared;
     try {
       prepared = await prepareOn(benchmark, options);
@@ -108,7 +115,7 @@ async function fixedResults(
     const measured = await examinerOf(device, prepared).measure(test);
     if (!measured) continue;
     const [scores, none] = measured.scores;
-    results.push({ row: prepared.method.row(own), scores, none });
+    results.push({ row: rowOf(options), scores, none });
   }
   return results;
 }
@@ -175,7 +182,7 @@ async function evaluate(
   { prepared, examiner }: Kept,
   { folder, run }: Entry,
 ): Promise<RunResult> {
-  const { benchmark, method, buckets } = prepared;
+  const { benchmark, buckets } = prepared;
   const test = itemsOf(benchmark.relations, "test");
   const prompter = await bestPrompter(prepared, device, folder);
   const asking = examiner ?? new Examiner(device, benchmark, prompter, { buckets });
@@ -195,7 +202,7 @@ async function evaluate(
   return {
     folder,
     run,
-    row: method.row(own),
+    row: rowOf(run.options),
     alpha,
     best: await bestOf(prepared, folder),
     measured,
@@ -244,7 +251,15 @@ async function main(): Promise<number> {
   checkDevice(TOOL, values);
   for (const { folder, run } of runs) checkTrained(folder, run);
   const locate = (name: string) => modelDirectory(name);
-  const benchmark = await loadBenchmark(await sourcesOf(first.run.options, locate));
+  const sources = await sourcesOf(first.run.options, locate);
+  const benchmark = await loadBenchmark({ ...sources, readerSeed: undefined });
+  /** By the seed of random weights: they are of another reader, but about the same facts. */
+  const benchmarks = new Map<number | undefined, Benchmark>([[undefined, benchmark]]);
+  for (const { run } of runs) {
+    const seed = readerSeedOf(run.options);
+    if (seed === undefined || benchmarks.has(seed)) continue;
+    benchmarks.set(seed, await withRandomReader(benchmark, seed));
+  }
   for (const { run } of runs) checkContents(run, benchmark);
   const unchecked: string[] = [];
   const prepared = new Map<string, Prepared>();
@@ -253,7 +268,8 @@ async function main(): Promise<number> {
     const key = prompterKey(run.options);
     if (prepared.has(key)) continue;
     const saved = savedPrompter(methodOf(run.options.method), folder);
-    prepared.set(key, await prepareOn(benchmark, run.options, { saved, locate }));
+    const own = benchmarks.get(readerSeedOf(run.options)) ?? benchmark;
+    prepared.set(key, await prepareOn(own, run.options, { saved, locate }));
   }
   // every row is about the same facts
   const common = commonFacts(benchmark.relations, [...prepared.values()]);
@@ -289,7 +305,7 @@ async function main(): Promise<number> {
     const key = prompterKey(entry.run.options);
     const made = prepared.get(key);
     if (!made) continue;
-    const own = { ...made, benchmark: asked };
+    const own = { ...made, benchmark: { ...made.benchmark, relations } };
     if (own.method.scope === "all" && !examiners.has(key)) {
       examiners.set(key, examinerOf(device, own));
     }

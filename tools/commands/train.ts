@@ -26,6 +26,7 @@ import {
   type RunFile,
   type RunOptions,
   readRun,
+  rowOf,
   runOptions,
   trainRun,
   WORLD,
@@ -365,15 +366,15 @@ async function conclude(
   });
   bar?.stop();
   if (!measured) return false;
-  const row = method.row(options.own);
+  const row = rowOf(options);
   const others = await baselines(device, run, signal);
   const explained = await asking.explain(pick(relations, test));
   if (signal.aborted) return false;
   const { best } = outcome;
   const alpha = typeof options.own.alpha === "number" ? options.own.alpha : undefined;
   const rows = [
-    ...others.map((other) => rowOf(other.row, other.measured)),
-    { ...rowOf(row, measured), alpha },
+    ...others.map((other) => resultOf(other.row, other.measured)),
+    { ...resultOf(row, measured), alpha },
   ];
   const warnings = await warningsOf(run, folder, measured);
   const results = resultsOf({
@@ -409,7 +410,7 @@ async function conclude(
   return true;
 }
 
-const rowOf = (row: string, { scores: [own, none] }: Measured) => ({
+const resultOf = (row: string, { scores: [own, none] }: Measured) => ({
   row,
   own,
   fillers: { None: none },
@@ -421,14 +422,11 @@ async function baselines(
   { benchmark, method, options }: Prepared,
   signal: AbortSignal,
 ): Promise<{ readonly row: string; readonly measured: Measured }[]> {
+  const { own: _, ...shared } = options;
   const found: { row: string; measured: Measured }[] = [];
   for (const name of ["majority", "template"]) {
     if (name === method.name) continue;
-    const { reader, data, relations, seed } = flatOptions(options);
-    const other = await prepareOn(
-      benchmark,
-      runOptions({ method: name, reader, data, relations, seed }),
-    );
+    const other = await prepareOn(benchmark, runOptions({ ...shared, method: name }));
     const fewer = fewerFacts(other, benchmark);
     if (fewer !== undefined) {
       console.log(fewer);
@@ -436,7 +434,7 @@ async function baselines(
     }
     const test = itemsOf(benchmark.relations, "test");
     const measured = await examinerOf(device, other).measure(test, { signal });
-    if (measured) found.push({ row: other.method.row(other.options.own), measured });
+    if (measured) found.push({ row: rowOf(other.options), measured });
   }
   return found;
 }
