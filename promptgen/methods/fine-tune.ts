@@ -36,6 +36,7 @@ const OPTIONS = {
     weightDecay: 0.01,
     batchSize: 2,
     epochs: 10,
+    world: { lr: 3e-4, batchSize: 8, epochs: 5 },
   }),
 } as const satisfies OptionTable;
 
