@@ -2,13 +2,14 @@
  * How much of a prompt is an answer already: the probability that its slots give to the fact's object, and to the objects that the
  * relation has in training.
  */
-import { cast, div, equal, maximum, mul } from "../../../engine/ops/elementwise.ts";
+import { cast, equal, mul } from "../../../engine/ops/elementwise.ts";
 import { embedding } from "../../../engine/ops/embedding.ts";
 import { sum } from "../../../engine/ops/reduce.ts";
 import { reshape } from "../../../engine/ops/shape.ts";
 import { type Tensor, tensor } from "../../../engine/tensor.ts";
 import type { Benchmark, Item } from "../../benchmark.ts";
 import type { Relation } from "../../facts/facts.ts";
+import { meanOfSlots } from "../shared/slots.ts";
 import type { Prompts } from "./generator.ts";
 import type { CommonVocabulary } from "./vocabulary.ts";
 
@@ -62,12 +63,9 @@ export class ObjectClasses {
    * - objectMass: the probability of the fact's object
    * - objectsMass: that of all training objects of its relation together
    */
-  masses({ distributions, live }: Prompts, rows: ObjectRows): Record<string, Tensor> {
-    const alive = cast(live, "f32"); // [m+n, B]
-    const [slots, batch] = live.shape;
-    const counts = maximum(sum(alive, 0), 1);
-    const seen = mul(distributions, reshape(alive, [slots, batch, 1]));
-    const mean = div(sum(seen, 0), reshape(counts, [batch, 1])); // [B, C]
+  masses(prompts: Prompts, rows: ObjectRows): Record<string, Tensor> {
+    const mean = meanOfSlots(prompts); // [B, C]
+    const [batch] = mean.shape;
     const classes = tensor(Uint32Array.from({ length: this.#size }, (_, c) => c));
     const own = cast(equal(reshape(rows.objectClasses, [batch, 1]), classes), "f32");
     const objects = embedding(this.#training, rows.relationRows); // [B, C]
