@@ -24,6 +24,8 @@ export type ModelClass<M> = {
   new (w: Weights, json: Json, where?: string): M;
   readonly names: (checkpoint: Checkpoint) => Names;
   from(checkpoint: Checkpoint, storage?: Storage): M;
+  /** An untrained one, as config.json says how weights begin. */
+  random(json: Json, seed: number): M;
 };
 
 /** Classes by model_type. */
@@ -100,6 +102,10 @@ function classOf<M extends Saveable>(table: Table<M>, checkpoint: Checkpoint): M
  */
 export const maskedLM = (checkpoint: Checkpoint, storage?: Storage): MaskedLM =>
   classOf(MASKED_LMS, checkpoint).from(checkpoint, storage);
+
+/** A masked LM of the architecture of a checkpoint, with random weights, of which none of its own is read. */
+export const randomMaskedLM = (checkpoint: Checkpoint, seed: number): MaskedLM =>
+  classOf(MASKED_LMS, checkpoint).random(checkpoint.config, seed);
 
 /** The masked LM of a directory with config.json and weights; as `maskedLM`. */
 export const loadMaskedLM = async (directory: string, storage?: Storage): Promise<MaskedLM> =>

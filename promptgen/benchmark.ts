@@ -4,7 +4,8 @@
  */
 import type { Tensor } from "../engine/tensor.ts";
 import { readCheckpoint } from "../models/formats/checkpoint.ts";
-import { maskedLM } from "../models/registry.ts";
+import type { MaskedLM } from "../models/masked-lm.ts";
+import { maskedLM, randomMaskedLM } from "../models/registry.ts";
 import { checkRows, rowsRemark } from "../models/rows.ts";
 import { loadTokenizer, remembering, type Tokenizer } from "../models/tokenizer/tokenizer.ts";
 import { answerMask, answersLine, commonWordIds } from "./answers.ts";
@@ -31,7 +32,12 @@ export type BenchmarkSources = {
   readonly relations?: readonly string[] | undefined;
   /** How objects and answer words are spelled; an uncased masked LM has them in lower case only. Default: as written. */
   readonly objects?: ObjectSpelling | undefined;
+  /** Gives the reader random weights, drawn by this seed: of its checkpoint only the architecture and the tokenizer are used. */
+  readonly readerSeed?: number | undefined;
 };
+
+export const READER_WEIGHTS = ["trained", "random"] as const;
+export type ReaderWeights = (typeof READER_WEIGHTS)[number];
 
 export const OBJECT_SPELLINGS = ["as-written", "lowercase"] as const;
 export type ObjectSpelling = (typeof OBJECT_SPELLINGS)[number];
@@ -43,6 +49,8 @@ export type Benchmark = {
   /** The directory of the reader's checkpoint. */
   readonly checkpoint: string;
   readonly reader: Reader;
+  /** The seed of its weights where they are random. */
+  readonly readerSeed?: number | undefined;
   readonly tokenizer: Tokenizer;
   /** The tokenizer's `encode`, which works once for each text and refuses a token without a row in the masked LM. */
   readonly encode: (text: string) => readonly number[];
@@ -78,6 +86,28 @@ export const objectIds = (
   items: readonly Item[],
   rows: number,
 ): number[] => filledUp(items, rows).map(({ fact }) => tokenizer.wordId(fact.object));
+
+/** The reader's model anew, on no device, as it was before anything was trained. */
+export async function openReader({
+  checkpoint,
+  readerSeed,
+}: Pick<Benchmark, "checkpoint" | "readerSeed">): Promise<MaskedLM> {
+  const found = await readCheckpoint(checkpoint);
+  return readerSeed === undefined ? maskedLM(found) : randomMaskedLM(found, readerSeed);
+}
+
+/** The same facts, answers and tokenizer with a reader whose weights are random, a control. */
+export async function withRandomReader(benchmark: Benchmark, seed: number): Promise<Benchmark> {
+  const { checkpoint, reader, remarks } = benchmark;
+  const lm = await openReader({ checkpoint, readerSeed: seed });
+  const said = `[reader] the masked LM's weights are random, drawn by the seed ${seed}; of ${checkpoint} only the architecture and the tokenizer are used`;
+  return {
+    ...benchmark,
+    reader: new Reader(lm, reader.ids),
+    readerSeed: seed,
+    remarks: [...remarks, said],
+  };
+}
 
 /** Throws one sentence for whatever is missing or does not fit. */
 export async function loadBenchmark(sources: BenchmarkSources): Promise<Benchmark> {
@@ -121,7 +151,7 @@ export async function loadBenchmark(sources: BenchmarkSources): Promise<Benchmar
   const lines = Object.values(facts.counts).reduce((sum, { raw }) => sum + raw, 0);
   const ids = facts.relations.map(({ id }) => id);
   const left = leftOutMessage(leftOut, lines, ids, inside.emptied);
-  return {
+  const benchmark: Benchmark = {
     data: sources.data,
     checkpoint: sources.reader,
     reader: new Reader(lm, { cls, sep, mask, pad }),
@@ -149,4 +179,6 @@ export async function loadBenchmark(sources: BenchmarkSources): Promise<Benchmar
       reader: await modelFingerprint(checkpoint, sources.reader),
     },
   };
+  const { readerSeed } = sources;
+  return readerSeed === undefined ? benchmark : withRandomReader(benchmark, readerSeed);
 }

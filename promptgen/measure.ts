@@ -47,7 +47,7 @@ export type Answered = {
   readonly answers: readonly Answer[];
   /** See `Prompter.words`. */
   readonly prompt: string;
-  /** Further figures of the fact that the prompter gives, by name. */
+  /** See `Prediction.figures`; absent where the prompter gives none. */
   readonly figures?: Readonly<Record<string, number>>;
 };
 
@@ -112,6 +112,8 @@ type Counted = {
   readonly ranks: TypedArray;
   readonly logP: TypedArray;
   readonly trace: Trace;
+  /** Each [B]. */
+  readonly figures: Readonly<Record<string, TypedArray>>;
 };
 type Top = { readonly ids: TypedArray; readonly probabilities: TypedArray };
 
@@ -160,28 +162,24 @@ export class Examiner {
       logP: logProbability(logits, objects),
     });
     const answer = compile(device, (batch: Batch, places: Places) => {
-      const { logits, trace } = prompter.predict(batch);
-      return { counts: counted(logits, places), trace };
+      const { logits, trace, figures = {} } = prompter.predict(batch);
+      return { counts: counted(logits, places), trace, figures };
     });
     const explain = compile(device, (batch: Batch, places: Places) => {
-      const { logits, trace } = prompter.predict(batch);
+      const { logits, trace, figures = {} } = prompter.predict(batch);
       const top = topAnswers(slice(logits, 0, 0, explained * batchSize), allowed, candidates);
-      return { counts: counted(logits, places), trace, top };
+      return { counts: counted(logits, places), trace, figures, top };
     });
-    this.#answer = async (batch, places) => {
-      const { counts, trace } = await answer(batch, places);
-      return {
-        ...(await readAll(counts)),
-        trace: { values: await readAll(trace), rows: batchSize },
-      };
-    };
+    type Answers = Pick<Awaited<ReturnType<typeof answer>>, "counts" | "trace" | "figures">;
+    const onHost = async ({ counts, trace, figures }: Answers): Promise<Counted> => ({
+      ...(await readAll(counts)),
+      trace: { values: await readAll(trace), rows: batchSize },
+      figures: await readAll(figures),
+    });
+    this.#answer = async (batch, places) => onHost(await answer(batch, places));
     this.#explain = async (batch, places) => {
-      const { counts, trace, top } = await explain(batch, places);
-      return {
-        ...(await readAll(counts)),
-        trace: { values: await readAll(trace), rows: batchSize },
-        top: await readAll(top),
-      };
+      const { top, ...answers } = await explain(batch, places);
+      return { ...(await onHost(answers)), top: await readAll(top) };
     };
   }
 
@@ -280,6 +278,7 @@ export class Examiner {
       );
     });
     const object = this.#benchmark.tokenizer.wordId(question.fact.object);
+    const figures = Object.entries(values.figures).map(([name, own]) => [name, own[row]] as const);
     return {
       item: question.item,
       answers: this.#fillers.map((_, s) => ({
@@ -289,6 +288,7 @@ export class Examiner {
         logP: values.logP[s * rows + row],
       })),
       prompt: this.#prompter.words(question, values.trace, row),
+      ...(figures.length === 0 ? {} : { figures: Object.fromEntries(figures) }),
     };
   }
 }

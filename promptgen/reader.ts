@@ -88,9 +88,14 @@ export class Reader {
   /**
    * Logits f32 [R, vocab_size] of texts that are tokens only.
    * @param places u32 [R]: where the [MASK] of each row stands, counted over all R T places
+   * @param training present where the reader's own dropout is on
    */
-  readTokens(text: { readonly ids: Tensor; readonly mask: Tensor }, places: Tensor): Tensor {
-    return this.lm.logits(gatherRows(this.lm.encode(text), places));
+  readTokens(
+    text: { readonly ids: Tensor; readonly mask: Tensor },
+    places: Tensor,
+    training?: Training,
+  ): Tensor {
+    return this.lm.logits(gatherRows(this.lm.encode(text, { training }), places));
   }
 }
 

@@ -14,6 +14,8 @@ import {
   loadBenchmark,
   OBJECT_SPELLINGS,
   type ObjectSpelling,
+  READER_WEIGHTS,
+  type ReaderWeights,
   SPLITS,
 } from "./benchmark.ts";
 import type { Relation } from "./facts/facts.ts";
@@ -54,6 +56,13 @@ export const SHARED_OPTIONS = {
     initial: "as-written",
     choices: OBJECT_SPELLINGS,
   },
+  "reader-weights": {
+    kind: "choice",
+    value: "WHICH",
+    help: "trained, or random: a control, in which nobody knows the facts; --seed draws them",
+    initial: "trained",
+    choices: READER_WEIGHTS,
+  },
   seed: {
     kind: "number",
     value: "N",
@@ -72,6 +81,7 @@ export type RunOptions = {
   readonly reader: string;
   readonly data: string;
   readonly objects: ObjectSpelling;
+  readonly "reader-weights": ReaderWeights;
   /** Ids joined by commas; empty for all. */
   readonly relations: string;
   readonly seed: number;
@@ -84,12 +94,13 @@ export function runOptions(given: Options, world = false): RunOptions {
   const { method: name = "promptgen", relations = "", ...rest } = given;
   const method = methodOf(String(name));
   const all = optionsOf({ ...SHARED_OPTIONS, ...method.options }, rest, world);
-  const { reader, data, objects, seed, ...own } = all;
+  const { reader, data, objects, "reader-weights": weights, seed, ...own } = all;
   return {
     method: method.name,
     reader: String(reader),
     data: String(data),
     objects: objects === "lowercase" ? objects : "as-written",
+    "reader-weights": weights === "random" ? weights : "trained",
     relations: String(relations),
     seed: Number(seed),
     own,
@@ -98,6 +109,18 @@ export function runOptions(given: Options, world = false): RunOptions {
 
 /** As they stand in run.json and on the command line. */
 export const flatOptions = ({ own, ...shared }: RunOptions): Options => ({ ...shared, ...own });
+
+/** The seed of the reader's weights where they are random. */
+export const readerSeedOf = ({
+  "reader-weights": weights,
+  seed,
+}: RunOptions): number | undefined => (weights === "random" ? seed : undefined);
+
+/** A run's row in the tables: its method's, which says so where the reader is random. */
+export function rowOf(options: RunOptions): string {
+  const row = methodOf(options.method).row(options.own);
+  return readerSeedOf(options) === undefined ? row : `${row}, random reader`;
+}
 
 /** A directory for the embedded world, a path, or what `locate` makes of another name. */
 type Locate = (name: string) => Promise<string>;
@@ -120,15 +143,17 @@ export type Prepared = {
 
 /** Where the facts and the reader are. */
 export async function sourcesOf(
-  { data, reader, objects, relations }: RunOptions,
+  options: RunOptions,
   locate: Locate = asItIs,
 ): Promise<BenchmarkSources> {
+  const { data, reader, objects, relations } = options;
   const world = embeddedWorld();
   return {
     data: data === WORLD ? world.data : resolve(data),
     reader: reader === WORLD ? world.bert : await place(reader, locate),
     objects,
     relations: relations === "" ? undefined : relations.split(","),
+    readerSeed: readerSeedOf(options),
   };
 }
 
@@ -216,7 +241,7 @@ export function fewerFacts(run: Prepared, { relations, remarks }: Benchmark): st
   const count = (own: readonly Relation[]) => itemsOf(own, "test").length;
   if (count(run.benchmark.relations) === count(relations)) return undefined;
   const said = run.remarks.filter((remark) => !remarks.includes(remark));
-  return `${said.join(" ")}; without ${run.method.row(run.options.own)}, for all rows are about the same facts`;
+  return `${said.join(" ")}; without ${rowOf(run.options)}, for all rows are about the same facts`;
 }
 
 /** What of `relations` every one of some runs on one benchmark can be asked about, and the facts that one cannot. */
@@ -475,11 +500,12 @@ export async function warningsOf(
   return (await Promise.all(own)).flat();
 }
 
-/** Runs that may share a prompter: of one method, with equal values of all options that it is made of. */
-export const prompterKey = ({ method: name, own }: RunOptions): string => {
+/** Runs that may share a prompter: of one method and one reader's weights, with equal values of all options that it is made of. */
+export const prompterKey = (options: RunOptions): string => {
+  const { method: name, own } = options;
   const table = methodOf(name).options;
   const structure = Object.entries(own).filter(([option]) => table[option]?.structural);
-  return JSON.stringify([name, structure]);
+  return JSON.stringify([name, readerSeedOf(options) ?? null, structure]);
 };
 
 type Foldered = {

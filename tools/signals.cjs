@@ -14,4 +14,7 @@ for (const name of NAMES) {
   });
 }
 
+// a command that another one has started ends with it
+process.on("disconnect", () => process.emit("SIGTERM", "SIGTERM"));
+
 module.exports = { signal: controller.signal, state };

@@ -26,8 +26,15 @@ export type Prediction = {
   readonly logits: Tensor;
   /** What `words` reads. */
   readonly trace: Readonly<Record<string, Tensor>>;
-  /** f32 [slots, B, C], where the prompt is made of distributions over C words. */
-  readonly slots?: Tensor;
+  /** Where the prompt is made of distributions over C words. */
+  readonly slots?: {
+    /** f32 [slots, B, C]. */
+    readonly distributions: Tensor;
+    /** u32 [slots, B]: 1 where the slot is part of the prompt. */
+    readonly live: Tensor;
+  };
+  /** What the method has to tell of each fact beside its answers, by name, each f32 [B]. */
+  readonly figures?: Readonly<Record<string, Tensor>>;
 };
 
 /** Values of `Prediction.trace` on the host, for a batch of `rows` facts. */

@@ -118,7 +118,7 @@ export const trainingOptions = (initial: {
   readonly batchSize: number;
   readonly epochs: number;
   /** What suits the embedded world. */
-  readonly world?: { readonly lr?: number; readonly epochs?: number };
+  readonly world?: { readonly lr?: number; readonly batchSize?: number; readonly epochs?: number };
 }) =>
   ({
     lr: {
@@ -151,6 +151,7 @@ export const trainingOptions = (initial: {
       value: "N",
       help: "facts a step",
       initial: initial.batchSize,
+      ...(initial.world?.batchSize === undefined ? {} : { world: initial.world.batchSize }),
       least: 1,
       ceiling: 4096,
       whole: true,

@@ -16,7 +16,9 @@ import {
   prepareOn,
   prompterKey,
   type RunFile,
+  readerSeedOf,
   readRun,
+  rowOf,
   runOptions,
   savedPrompter,
   sourcesOf,
@@ -79,15 +81,25 @@ test("options of a run: those of every method and those of its own", () => {
     reader: "world",
     data: "world",
     objects: "as-written",
+    "reader-weights": "trained",
     relations: "",
     seed: 1,
   });
 });
 
+test("a random reader is in the row's name, and is drawn by the run's seed", () => {
+  const of = (given: Record<string, number | string>) => {
+    const options = runOptions({ method: "optiprompt", seed: 4, ...given });
+    return [rowOf(options), readerSeedOf(options)];
+  };
+  assert.equal(of({}), ["OptiPrompt (5 [V]s)", undefined]);
+  assert.equal(of({ "reader-weights": "random" }), ["OptiPrompt (5 [V]s), random reader", 4]);
+});
+
 test("an option of another method, a seed that is none, a method that is none", async () => {
   assert.match(
     await failure(() => runOptions({ method: "template", alpha: 0.3 })),
-    /^\[options\] there is no option alpha; choose among reader, data, objects, seed, templates$/,
+    /^\[options\] there is no option alpha; choose among reader, data, objects, reader-weights, seed, templates$/,
   );
   assert.match(await failure(() => runOptions({ seed: 1.5 })), /seed is 1\.5; give a whole/);
   assert.match(await failure(() => runOptions({ method: "lama" })), /there is no method lama/);
@@ -118,6 +130,8 @@ test("a run of before has its own identity, and a reader in the place of mlm", a
     method: "promptgen",
     reader: mlm,
     objects: "as-written",
+    "reader-weights": "trained",
+    vocabulary: "common",
   });
 });
 
@@ -226,6 +240,7 @@ test("places: the world, folders, and names that are located once each", async (
     reader: world.bert,
     objects: "as-written",
     relations: ["P17", "P36"],
+    readerSeed: undefined,
   });
   const asked: string[] = [];
   const locate = async (name: string) => {
@@ -262,9 +277,17 @@ test("without a generator none is read", async () => {
 test("runs that differ in training share a prompter, others do not", () => {
   const key = (given: Record<string, number | string>) => prompterKey(runOptions(given));
   assert.is(key({ alpha: 0, seed: 3, lr: 1 }), key({}));
-  for (const other of [{ m: 3 }, { n: 2 }, { generator: "a/b" }, { method: "majority" }]) {
-    assert.is.not(key(other), key({}));
-  }
+  const others = [
+    { m: 3 },
+    { n: 2 },
+    { generator: "a/b" },
+    { vocabulary: "no-objects" },
+    { method: "majority" },
+    { "reader-weights": "random" },
+  ];
+  for (const other of others) assert.is.not(key(other), key({}));
+  const random = (seed: number) => key({ "reader-weights": "random", seed });
+  assert.is.not(random(1), random(2), "each seed draws a reader of its own");
   const templates = (set: string) => key({ method: "template", templates: set });
   assert.is.not(templates("LPAQA"), templates("manual"));
 });

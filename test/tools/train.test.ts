@@ -301,7 +301,8 @@ test("methods that are not trained run, and stand in one table with others", asy
     ],
   );
   const { reader, relations } = options;
-  const shared = { reader, data: "world", objects: "as-written", relations, seed: 1 };
+  const places = { reader, data: "world", objects: "as-written" };
+  const shared = { ...places, "reader-weights": "trained", relations, seed: 1 };
   assert.deepEqual(results[0].options, { method: "majority", ...shared });
   assert.deepEqual(results[1].options, { method: "template", ...shared, templates: "manual" });
   const rowOf = (i: number, name: string) => results[i].rows.find(({ row }) => row === name);
@@ -328,6 +329,8 @@ each(
     const {
       method: _,
       objects: _as,
+      "reader-weights": _weights,
+      vocabulary: _all,
       reader: mlm,
       seed,
       generator,

@@ -3,7 +3,12 @@ import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { Device } from "../../engine/device.ts";
 import { printable } from "../../models/errors.ts";
-import { type Benchmark, itemsOf, loadBenchmark } from "../../promptgen/benchmark.ts";
+import {
+  type Benchmark,
+  itemsOf,
+  loadBenchmark,
+  withRandomReader,
+} from "../../promptgen/benchmark.ts";
 import { countLeftOut, type LeftOut, listed } from "../../promptgen/facts/left-out.ts";
 import type { Measured } from "../../promptgen/measure.ts";
 import { methodOf } from "../../promptgen/methods/index.ts";
@@ -26,7 +31,9 @@ import {
   prepareOn,
   prompterKey,
   type RunFile,
+  readerSeedOf,
   readRun,
+  rowOf,
   SHARED_OPTIONS,
   savedPrompter,
   sourcesOf,
@@ -106,7 +113,7 @@ async function fixedResults(
   }
   const results: Result[] = [];
   for (const [method, own] of wanted) {
-    const options = { ...shared, method, own };
+    const options = { ...shared, method, own, "reader-weights": "trained" as const };
     let prepared: Prepared;
     try {
       prepared = await prepareOn(benchmark, options);
@@ -124,7 +131,7 @@ async function fixedResults(
     const measured = await examinerOf(device, prepared).measure(test);
     if (!measured) continue;
     const [scores, none] = measured.scores;
-    results.push({ row: prepared.method.row(own), scores, none });
+    results.push({ row: rowOf(options), scores, none });
   }
   return results;
 }
@@ -194,7 +201,7 @@ async function evaluate(
   askers: Map<string, TestAsker>,
   { folder, run }: Entry,
 ): Promise<RunResult> {
-  const { benchmark, method } = prepared;
+  const { benchmark } = prepared;
   const test = itemsOf(benchmark.relations, "test");
   const prompter = await bestPrompter(prepared, device, folder);
   // runs of one prompter share its plans
@@ -219,7 +226,7 @@ async function evaluate(
   return {
     folder,
     run,
-    row: method.row(own),
+    row: rowOf(run.options),
     alpha,
     best: await bestOf(prepared, folder),
     measured: asked.measured,
@@ -270,7 +277,15 @@ async function main(): Promise<number> {
   if (values.reader !== undefined) return transferAll(runs, values.reader, format, values);
   for (const { folder, run } of runs) checkTrained(TOOL, folder, run);
   const locate = (name: string) => modelDirectory(name);
-  const benchmark = await loadBenchmark(await sourcesOf(first.run.options, locate));
+  const sources = await sourcesOf(first.run.options, locate);
+  const benchmark = await loadBenchmark({ ...sources, readerSeed: undefined });
+  /** By the seed of random weights: they are of another reader, but about the same facts. */
+  const benchmarks = new Map<number | undefined, Benchmark>([[undefined, benchmark]]);
+  for (const { run } of runs) {
+    const seed = readerSeedOf(run.options);
+    if (seed === undefined || benchmarks.has(seed)) continue;
+    benchmarks.set(seed, await withRandomReader(benchmark, seed));
+  }
   for (const { run } of runs) checkContents(run, benchmark);
   const unchecked: string[] = [];
   const prepared = new Map<string, Prepared>();
@@ -279,7 +294,8 @@ async function main(): Promise<number> {
     const key = prompterKey(run.options);
     if (prepared.has(key)) continue;
     const saved = savedPrompter(methodOf(run.options.method), folder);
-    prepared.set(key, await prepareOn(benchmark, run.options, { saved, locate }));
+    const own = benchmarks.get(readerSeedOf(run.options)) ?? benchmark;
+    prepared.set(key, await prepareOn(own, run.options, { saved, locate }));
   }
   // every row is about the same facts
   const common = commonFacts(benchmark.relations, [...prepared.values()]);
@@ -315,7 +331,7 @@ async function main(): Promise<number> {
     const key = prompterKey(entry.run.options);
     const made = prepared.get(key);
     if (!made) continue;
-    const own = { ...made, benchmark: asked };
+    const own = { ...made, benchmark: { ...made.benchmark, relations } };
     const result = await evaluate(device, own, askers, entry);
     results.push(result);
     const gone = new Set(made.benchmark.leftOut.map(({ fact }) => fact));

@@ -27,6 +27,7 @@ import {
   type RunFile,
   type RunOptions,
   readRun,
+  rowOf,
   runOptions,
   trainRun,
   WORLD,
@@ -294,8 +295,7 @@ async function trained(
     examiner,
   });
   const where = relative(process.cwd(), folder.path) || ".";
-  const ended =
-    outcome.finished && (await conclude(device, run, folder, outcome, signal));
+  const ended = outcome.finished && (await conclude(device, run, folder, outcome, signal));
   if (!ended) {
     const { step, steps, finished } = outcome;
     const when = finished ? "while the test facts were asked" : `after step ${step} of ${steps}`;
@@ -367,7 +367,7 @@ async function conclude(
   if (!asked) return false;
   const { measured } = asked;
   for (const remark of asked.remarks) console.log(remark);
-  const row = method.row(options.own);
+  const row = rowOf(options);
   const others = await baselines(device, run, signal);
   const shown = new Set(
     pick(
@@ -379,7 +379,7 @@ async function conclude(
   const { best } = outcome;
   const alpha = typeof options.own.alpha === "number" ? options.own.alpha : undefined;
   const rows = [
-    ...others.map((other) => rowOf(other.row, other.measured)),
+    ...others.map((other) => resultOf(other.row, other.measured)),
     { row, ...resultsOfFacts(asked.rows), alpha },
   ];
   const warnings = await warningsOf(run, folder, measured);
@@ -424,7 +424,7 @@ async function conclude(
   return true;
 }
 
-const rowOf = (row: string, { scores: [own, none] }: Measured) => ({
+const resultOf = (row: string, { scores: [own, none] }: Measured) => ({
   row,
   own,
   fillers: { None: none },
@@ -436,14 +436,11 @@ async function baselines(
   { benchmark, method, options }: Prepared,
   signal: AbortSignal,
 ): Promise<{ readonly row: string; readonly measured: Measured }[]> {
+  const { own: _, ...shared } = options;
   const found: { row: string; measured: Measured }[] = [];
   for (const name of ["majority", "template"]) {
     if (name === method.name) continue;
-    const { reader, data, relations, seed } = flatOptions(options);
-    const other = await prepareOn(
-      benchmark,
-      runOptions({ method: name, reader, data, relations, seed }),
-    );
+    const other = await prepareOn(benchmark, runOptions({ ...shared, method: name }));
     const fewer = fewerFacts(other, benchmark);
     if (fewer !== undefined) {
       console.log(fewer);
@@ -451,7 +448,7 @@ async function baselines(
     }
     const test = itemsOf(benchmark.relations, "test");
     const measured = await examinerOf(device, other).measure(test, { signal });
-    if (measured) found.push({ row: other.method.row(other.options.own), measured });
+    if (measured) found.push({ row: rowOf(other.options), measured });
   }
   return found;
 }

@@ -177,6 +177,14 @@ export async function runTool(
   process.exit(code);
 }
 
+/** What a command tells the one that has started it, in place of a bar of its own. */
+export type ProgressMessage = {
+  readonly label: string;
+  readonly done: number;
+  readonly total: number;
+  readonly note: string;
+};
+
 /** A progress bar on a terminal; elsewhere a line every tenth of the way. */
 export class Progress {
   readonly #bar: SingleBar | undefined;
@@ -190,7 +198,7 @@ export class Progress {
     this.#label = label;
     this.#total = total;
     this.#unit = unit;
-    if (!process.stderr.isTTY) return;
+    if (process.send || !process.stderr.isTTY) return;
     this.#bar = new SingleBar({
       format: `${label} {bar} {percentage}% | {value}/{total} | {note}{eta_formatted} left`,
       barCompleteChar: "\u2588",
@@ -205,6 +213,13 @@ export class Progress {
   /** @param rate an empty one is left out, as an empty note is */
   update(done: number, note: string, rate: string): void {
     const notes = [note, rate && `${rate} ${this.#unit}`].filter((text) => text !== "");
+    const message: ProgressMessage = {
+      label: this.#label,
+      done,
+      total: this.#total,
+      note: notes.join(" | "),
+    };
+    process.send?.(message);
     if (this.#bar) {
       this.#bar.update(done, { note: notes.map((text) => `${text} | `).join("") });
       return;

@@ -12,7 +12,7 @@ import type { Asked, Method, Training } from "../method.ts";
 import { type OptionsOf, type OptionTable, trainingOptions } from "../options.ts";
 import type { PromptBatch } from "./batch.ts";
 import { diagnose, FLOOR, objective, readPrompts } from "./objective.ts";
-import { PromptGenPrompter } from "./prompter.ts";
+import { PromptGenPrompter, VOCABULARIES } from "./prompter.ts";
 
 /** The paper's options; batch size and epochs are ours. */
 const OPTIONS = {
@@ -52,6 +52,14 @@ const OPTIONS = {
     whole: true,
     structural: true,
   },
+  vocabulary: {
+    kind: "choice",
+    value: "SET",
+    help: "what the generator may write: common, all words that both models have, or no-objects, those that are no object of the relations' training facts (answers stay what they are)",
+    initial: "common",
+    choices: VOCABULARIES,
+    structural: true,
+  },
   ...trainingOptions({
     lr: 5e-5,
     warmup: 0.1,
@@ -87,7 +95,7 @@ export function promptProblem(
     terms: ["object", "none"],
     watched: ["topProbability", "entropy"],
     collate: (own, width, rows) => ({
-      ...prompter.collate(own.map(bothWays), width, rows),
+      ...prompter.questions(own.map(bothWays), width, rows),
       objects: tensor(Uint32Array.from(objectIds(benchmark, own, rows))),
       weights: rowWeights(own.length, rows),
     }),
@@ -124,7 +132,7 @@ export const promptgen: Method = {
       "AdamW 0.9 0.999 1e-8, no decay on biases and LayerNorm, linear warm-up and decay, clip 1.0",
   },
   prompts: "words",
-  row: () => "PromptGen",
+  row: ({ vocabulary }) => (vocabulary === "no-objects" ? "PromptGen, no objects" : "PromptGen"),
   open: (benchmark: Benchmark, options: PromptGenOptions, saved?: string) =>
     PromptGenPrompter.load(benchmark, saved ?? options.generator, options),
   train(prompter: PromptGenPrompter, training: Training & { readonly options: PromptGenOptions }) {

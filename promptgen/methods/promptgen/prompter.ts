@@ -1,6 +1,10 @@
 /** PromptGen as a prompter: the generator writes a prompt for the fact's own subject, the reader is asked with any. */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import type { Device } from "../../../engine/device.ts";
 import { readCheckpoint } from "../../../models/formats/checkpoint.ts";
+import { writeWhole } from "../../../models/formats/files.ts";
+import { readText } from "../../../models/formats/text.ts";
 import { loadSeq2Seq, seq2Seq } from "../../../models/registry.ts";
 import { restoreWeights } from "../../../models/restore.ts";
 import { checkRows, rowsRemark } from "../../../models/rows.ts";
@@ -9,6 +13,7 @@ import { loadTokenizer } from "../../../models/tokenizer/tokenizer.ts";
 import { type Benchmark, itemsOf, NONE, SPLITS } from "../../benchmark.ts";
 import type { Fact } from "../../facts/facts.ts";
 import { modelFingerprint } from "../../training/fingerprint.ts";
+import { filledUp } from "../../training/padding.ts";
 import type { Asked, Prediction, Prompter, Trace } from "../method.ts";
 import {
   assemble,
@@ -21,8 +26,15 @@ import {
   type Tokenizers,
 } from "./batch.ts";
 import { Generator, hardened } from "./generator.ts";
+import { ObjectClasses, type ObjectRows } from "./leak.ts";
 import { readPrompts } from "./objective.ts";
 import { type CommonVocabulary, pairVocabularies } from "./vocabulary.ts";
+
+/** What the generator may write: all words that both models have, or those that are no object of a training fact. */
+export const VOCABULARIES = ["common", "no-objects"] as const;
+
+/** In a saved prompter's folder: the words that its vocabulary lacks. */
+const LACKING = "lacking.json";
 
 export class PromptGenPrompter implements Prompter {
   readonly benchmark: Benchmark;
@@ -36,6 +48,9 @@ export class PromptGenPrompter implements Prompter {
   /** Where the generator's tokenizer is. */
   readonly #folder: string;
   readonly #hard: boolean;
+  /** Words that the vocabulary lacks. */
+  readonly #lacking: readonly string[];
+  readonly #objects: ObjectClasses;
   /** Facts are encoded once; the subjects that they are asked with may change. */
   readonly #encoded = new WeakMap<Fact, { subjects: string; example: Example }>();
 
@@ -47,6 +62,7 @@ export class PromptGenPrompter implements Prompter {
     folder: string,
     contents: Readonly<Record<string, string>>,
     hard: boolean,
+    lacking: readonly string[],
   ) {
     this.benchmark = benchmark;
     this.generator = generator;
@@ -55,6 +71,8 @@ export class PromptGenPrompter implements Prompter {
     this.#tokenizers = tokenizers;
     this.#folder = folder;
     this.#hard = hard;
+    this.#lacking = lacking;
+    this.#objects = new ObjectClasses(benchmark, vocabulary);
     const { lm } = generator;
     const without = rowsRemark(tokenizers.generator, lm.vocabularySize, folder);
     this.remarks = [...lm.weights.remarks, ...(without === undefined ? [] : [without])];
@@ -72,13 +90,13 @@ export class PromptGenPrompter implements Prompter {
 
   /**
    * The prompter with the generator of a directory.
-   * @param slots m soft words before the mask and n behind it
+   * @param structure m soft words before the mask and n behind it; of which vocabulary
    * @param hard the reader reads the most probable words in place of the mixtures
    */
   static async load(
     benchmark: Benchmark,
     directory: string,
-    slots: { readonly m: number; readonly n: number },
+    structure: { readonly m: number; readonly n: number; readonly vocabulary?: string },
     hard = false,
   ): Promise<PromptGenPrompter> {
     const checkpoint = await readCheckpoint(directory);
@@ -87,8 +105,14 @@ export class PromptGenPrompter implements Prompter {
     const { bos, eos, pad, mask } = tokenizer;
     const rows = { generator: lm.vocabularySize, reader: benchmark.reader.lm.vocabularySize };
     checkRows([bos, eos, pad, mask], rows.generator, tokenizer, directory);
-    const vocabulary = pairVocabularies(tokenizer, benchmark.tokenizer, rows);
-    const generator = new Generator(lm, vocabulary, mask, slots);
+    const { tokenizer: reader } = benchmark;
+    const lacking =
+      structure.vocabulary === "no-objects"
+        ? ((await readLacking(directory)) ?? trainingObjects(benchmark))
+        : [];
+    const without = new Set(lacking.map((word) => reader.wordId(word)));
+    const vocabulary = pairVocabularies(tokenizer, reader, rows, without);
+    const generator = new Generator(lm, vocabulary, mask, structure);
     const tokenizers = { generator: tokenizer, reader: benchmark.encode };
     const contents = { generator: await modelFingerprint(checkpoint, directory) };
     return new PromptGenPrompter(
@@ -99,6 +123,7 @@ export class PromptGenPrompter implements Prompter {
       directory,
       contents,
       hard,
+      lacking,
     );
   }
 
@@ -108,19 +133,28 @@ export class PromptGenPrompter implements Prompter {
     return Math.max(subjectWidth(example), example.encoder.length - this.#layout.extra);
   }
 
-  collate(asked: readonly Asked[], width: number, rows: number): PromptBatch {
+  /** What is asked of both models; enough for training. */
+  questions(asked: readonly Asked[], width: number, rows: number): PromptBatch {
     const examples = asked.map((one) => this.#example(one));
     return assemble(examples, width, rows, this.#layout);
   }
 
-  predict(batch: PromptBatch): Prediction {
+  collate(asked: readonly Asked[], width: number, rows: number): PromptBatch & ObjectRows {
+    return {
+      ...this.questions(asked, width, rows),
+      ...this.#objects.rows(filledUp(asked, rows)),
+    };
+  }
+
+  predict(batch: PromptBatch & ObjectRows): Prediction {
     const prompts = this.generator.unroll(batch);
     const read = this.#hard ? hardened(prompts) : prompts;
     const { reader } = this.benchmark;
     return {
       logits: readPrompts(reader, batch, read, this.vocabulary, this.generator.m),
       trace: { best: prompts.best, live: prompts.live },
-      slots: prompts.distributions,
+      slots: prompts,
+      figures: this.#objects.masses(prompts, batch),
     };
   }
 
@@ -133,13 +167,21 @@ export class PromptGenPrompter implements Prompter {
     return ["[X]", ...segment(0, m), "[Y]", ...segment(m, m + n)].join(" ");
   }
 
-  /** A checkpoint directory of the generator, with its tokenizer. */
+  /** A checkpoint directory of the generator, with its tokenizer and what its vocabulary lacks. */
   async save(device: Device, folder: string): Promise<void> {
     await saveCheckpoint(folder, device, this.generator.lm);
     await copyTokenizer(this.#folder, folder);
+    if (this.#lacking.length === 0) return;
+    await writeWhole(join(folder, LACKING), `${JSON.stringify(this.#lacking, null, 2)}\n`);
   }
 
   async restore(device: Device, folder: string): Promise<void> {
+    const lacking = (await readLacking(folder)) ?? [];
+    if (lacking.join("\n") !== this.#lacking.join("\n")) {
+      throw new Error(
+        `[prompt] ${folder} was trained without ${lacking.length} words and is asked without ${this.#lacking.length}, or others; ask it about the relations and facts of its run`,
+      );
+    }
     await restoreWeights(device, this.generator.lm, await loadSeq2Seq(folder));
   }
 
@@ -154,6 +196,29 @@ export class PromptGenPrompter implements Prompter {
     this.#encoded.set(asked.fact, { subjects, example });
     return example;
   }
+}
+
+/** The objects of all training facts, each once, in the order of their letters. */
+const trainingObjects = ({ relations }: Pick<Benchmark, "relations">): string[] =>
+  [...new Set(itemsOf(relations, "train").map(({ fact }) => fact.object))].sort();
+
+/** The words that a saved prompter's vocabulary lacks; undefined where the folder does not tell. */
+async function readLacking(folder: string): Promise<string[] | undefined> {
+  const path = join(folder, LACKING);
+  if (!existsSync(path)) return undefined;
+  const fail = (what: string, cause?: unknown): never => {
+    throw new Error(`[prompt] ${path} ${what}`, { cause });
+  };
+  const text = await readText(path, fail, "start another run");
+  let words: unknown;
+  try {
+    words = JSON.parse(text);
+  } catch (cause) {
+    return fail("is not JSON; start another run", cause);
+  }
+  const isWord = (word: unknown) => typeof word === "string";
+  if (Array.isArray(words) && words.every(isWord)) return words;
+  return fail("is no list of words; start another run");
 }
 
 /** The most pieces that a subject may have, so that every sequence fits the models' position tables. */

@@ -25,24 +25,32 @@ export type CommonVocabulary = {
  * Pairs the two vocabularies. Throws when they share no word.
  *
  * @param rows of each model's table of words: ids beyond them are no words of it
+ * @param without ids of the reader that no class may have
  */
 export function pairVocabularies(
   generator: Tokenizer,
   reader: Tokenizer,
   rows = { generator: generator.size, reader: reader.size },
+  without: ReadonlySet<number> = new Set(),
 ): CommonVocabulary {
-  const pairs: { generator: number; reader: number; word: string }[] = [];
+  const found: { generator: number; reader: number; word: string }[] = [];
   for (const id of generator.vocabulary.values()) {
     const word = generator.word(id);
     const piece = word === undefined ? undefined : reader.wordIdOrUndefined(word);
     if (word === undefined || piece === undefined) continue;
     if (id < rows.generator && piece < rows.reader)
-      pairs.push({ generator: id, reader: piece, word });
+      found.push({ generator: id, reader: piece, word });
   }
-  if (pairs.length === 0) {
+  if (found.length === 0) {
     throw new Error(
       `[vocabulary] none of ${generator.size} generator tokens is a word of the masked LM's ${reader.size}; ` +
         "use a BART whose words follow a space (Ġword) and a masked LM of the same language and case",
+    );
+  }
+  const pairs = found.filter((pair) => !without.has(pair.reader));
+  if (pairs.length === 0) {
+    throw new Error(
+      `[vocabulary] all ${found.length} common words are objects, and none is left to write; use --vocabulary common`,
     );
   }
   pairs.sort((a, b) => a.generator - b.generator);

@@ -11,7 +11,12 @@ import type { Asked, Prediction, Prompter } from "../method.ts";
 
 const FILE = "prompts.json";
 
-type TemplateBatch = { readonly ids: Tensor; readonly mask: Tensor; readonly places: Tensor };
+/** Texts of one width as tokens, and where the [MASK] of each stands. */
+export type TemplateBatch = {
+  readonly ids: Tensor;
+  readonly mask: Tensor;
+  readonly places: Tensor;
+};
 
 /** A question as the reader reads it, and where its [MASK] stands. */
 export type Filled = { readonly ids: readonly number[]; readonly place: number };

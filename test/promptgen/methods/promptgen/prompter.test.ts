@@ -1,4 +1,6 @@
 /** PromptGen as a prompter: what it says a prompt is, and what its reader reads. */
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import type { Device } from "../../../../engine/device.ts";
@@ -8,6 +10,7 @@ import { bucketsFor, Examiner } from "../../../../promptgen/measure.ts";
 import type { Asked, Prompter } from "../../../../promptgen/methods/method.ts";
 import { PromptGenPrompter } from "../../../../promptgen/methods/promptgen/prompter.ts";
 import { TemplatePrompter } from "../../../../promptgen/methods/shared/templates.ts";
+import { examinerOf } from "../../../../promptgen/run.ts";
 import { onDevices, openDevices } from "../../../devices.ts";
 import { closeForward } from "../../../models/parity.ts";
 import { preparePromptGen, tinyOptions, tinyPair } from "../../tiny.ts";
@@ -61,6 +64,57 @@ test("slots that leave no room", async () => {
   );
   assert.match(wide, /^\[prompt\] m 600 and n 40 leave no room for a subject in \d+ positions/);
 });
+
+each(
+  "without objects: no prompt has one, answers may be one, and a folder knows it",
+  async (device) => {
+    const { generator } = options;
+    const load = (relations: string, vocabulary: string) =>
+      preparePromptGen({ ...options, vocabulary, relations });
+    const [all, none] = [await load("P1303,P36", "common"), await load("P1303,P36", "no-objects")];
+    const train = itemsOf(none.benchmark.relations, "train");
+    const objects = new Set(train.map((one) => one.fact.object));
+    const { words } = none.prompter.vocabulary;
+    assert.equal(
+      words,
+      all.prompter.vocabulary.words.filter((word) => !objects.has(word)),
+    );
+    assert.ok(words.length < all.prompter.vocabulary.size - 10);
+    assert.is(none.benchmark.answers, all.benchmark.answers);
+    const items = itemsOf(none.benchmark.relations, "test").slice(0, 9);
+    const answered = await examinerOf(device, none).ask(items);
+    for (const { prompt, figures } of answered ?? []) {
+      assert.not(prompt.split(" ").some((word) => objects.has(word)));
+      assert.equal(figures, { objectMass: 0, objectsMass: 0 });
+    }
+    // saved, it is asked about other relations with the words of its training
+    const folder = join(home, "lacking");
+    await none.prompter.save(device, folder);
+    const other = await load("P17", "no-objects");
+    const structure = { m: 4, n: 2, vocabulary: "no-objects" };
+    const opened = await PromptGenPrompter.load(other.benchmark, folder, structure);
+    assert.equal(opened.vocabulary.words, words);
+    const said = (of: Promise<unknown>) =>
+      of.then(
+        () => "it is taken",
+        ({ message }) => message,
+      );
+    assert.match(
+      await said(other.prompter.restore(device, folder)),
+      /was trained without \d+ words and is asked without \d+, or others; ask it about the relations/,
+    );
+    assert.match(await said(all.prompter.restore(device, folder)), /is asked without 0, or others/);
+    assert.match(await said(none.prompter.restore(device, generator)), /without 0 words and is/);
+    await none.prompter.restore(device, folder);
+    for (const text of ["{", "[1]", "{}"]) {
+      writeFileSync(join(folder, "lacking.json"), text);
+      assert.match(
+        await said(PromptGenPrompter.load(other.benchmark, folder, structure)),
+        /lacking\.json is (not JSON|no list of words); start another run$/,
+      );
+    }
+  },
+);
 
 each("whoever copies a printed prompt asks what the hard prompter asks", (device) =>
   copies(device, { m: 4, n: 2 }),

@@ -56,6 +56,26 @@ test("RoBERTa as the masked LM: its words follow a space too, and its end is </s
   assert.equal(commonWordIds(roberta, ["cat", "the"]).missing, ["the"]);
 });
 
+test("ids of the masked LM that are taken out are no classes, whatever the generator calls them", () => {
+  const common = pairVocabularies(bart, bert, undefined, new Set([bert.wordId("cat"), 15]));
+  assert.equal(common.words, ["the", "café", "</s>"]);
+  assert.equal(
+    [[...common.generator], [...common.reader]],
+    [
+      [11, 23, 2],
+      [5, 12, 3],
+    ],
+  );
+  assert.is(common.end, 2);
+  // the end is none of the words
+  assert.equal(pairVocabularies(bart, bert, undefined, new Set([bert.sep])).size, 4);
+  const all = new Set([5, 6, 12]);
+  assert.throws(
+    () => pairVocabularies(bart, bert, undefined, all),
+    /^\[vocabulary\] all 3 common words are objects, and none is left to write; use --vocabulary common$/,
+  );
+});
+
 test("vocabularies without a common word are an error", () => {
   const other = createTokenizer({ "vocab.txt": "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nxyz\n" });
   assert.throws(() => pairVocabularies(bart, other), /none of 29 generator tokens is a word/);

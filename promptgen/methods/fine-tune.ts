@@ -1,0 +1,186 @@
+/**
+ * Fine-tuning, a control (after Zhong et al., NAACL 2021): a copy of the reader is trained, all its weights, on one relation's facts
+ * asked with the manual template. What it scores is what the training facts and all of the reader give together; the benchmark's reader
+ * stays as it is.
+ */
+import { rm } from "node:fs/promises";
+import type { Device } from "../../engine/device.ts";
+import { crossEntropy } from "../../engine/ops/cross-entropy.ts";
+import { div, mul } from "../../engine/ops/elementwise.ts";
+import { sum } from "../../engine/ops/reduce.ts";
+import { reshape } from "../../engine/ops/shape.ts";
+import { type Tensor, tensor } from "../../engine/tensor.ts";
+import { loadMaskedLM } from "../../models/registry.ts";
+import { restoreWeights } from "../../models/restore.ts";
+import { copyTokenizer, saveCheckpoint } from "../../models/save.ts";
+import { type Benchmark, type Item, itemsOf, objectIds, openReader } from "../benchmark.ts";
+import { Reader } from "../reader.ts";
+import { Learner, type Outcome, train } from "../training/loop.ts";
+import { rowWeights } from "../training/padding.ts";
+import type { Asked, Method, Prediction, Prompter, Training } from "./method.ts";
+import { type OptionsOf, type OptionTable, trainingOptions } from "./options.ts";
+import { type TemplateBatch, TemplatePrompter } from "./shared/templates.ts";
+
+const OPTIONS = {
+  "save-as": {
+    kind: "choice",
+    value: "DTYPE",
+    help: "the weights of best/: f32, or f16 in half the bytes, rounded",
+    initial: "f32",
+    choices: ["f32", "f16"],
+    structural: true,
+  },
+  ...trainingOptions({
+    lr: 2e-6,
+    warmup: 0.1,
+    weightDecay: 0.01,
+    batchSize: 2,
+    epochs: 10,
+    world: { lr: 3e-4, batchSize: 8, epochs: 5 },
+  }),
+} as const satisfies OptionTable;
+
+type FineTuneOptions = OptionsOf<typeof OPTIONS>;
+
+/** The published code clips no gradient. */
+const NO_CLIP = 3e38;
+
+type TrainingBatch = TemplateBatch & { readonly objects: Tensor; readonly weights: Tensor };
+
+/** The manual templates, read by a copy of the reader as it was last trained or restored. */
+export class FineTunePrompter implements Prompter {
+  readonly limit: number;
+  readonly contents = {};
+  /** Its reader is the copy. */
+  readonly benchmark: Benchmark;
+  readonly #templates: TemplatePrompter;
+  readonly #dtype: "F32" | "F16";
+  #learner: { readonly device: Device; readonly learner: Learner<TrainingBatch> } | undefined;
+
+  private constructor(benchmark: Benchmark, dtype: "F32" | "F16") {
+    const manual = benchmark.relations.map(({ id, template }) => [id, template] as const);
+    this.benchmark = benchmark;
+    this.#templates = new TemplatePrompter(benchmark, new Map(manual));
+    this.limit = this.#templates.limit;
+    this.#dtype = dtype;
+  }
+
+  /** @param dtype of what is saved */
+  static async open(benchmark: Benchmark, dtype: "F32" | "F16" = "F32"): Promise<FineTunePrompter> {
+    const copy = new Reader(await openReader(benchmark), benchmark.reader.ids);
+    return new FineTunePrompter({ ...benchmark, reader: copy }, dtype);
+  }
+
+  width(asked: Asked): number {
+    return this.#templates.width(asked);
+  }
+  collate(asked: readonly Asked[], width: number, rows: number): TemplateBatch {
+    return this.#templates.collate(asked, width, rows);
+  }
+  predict(batch: TemplateBatch): Prediction {
+    return this.#templates.predict(batch);
+  }
+  words(asked: Asked): string {
+    return this.#templates.words(asked);
+  }
+
+  /** A checkpoint directory of the reader, with its tokenizer. */
+  async save(device: Device, folder: string): Promise<void> {
+    await saveCheckpoint(folder, device, this.benchmark.reader.lm, this.#dtype);
+    await copyTokenizer(this.benchmark.checkpoint, folder);
+  }
+
+  async restore(device: Device, folder: string): Promise<void> {
+    await restoreWeights(device, this.benchmark.reader.lm, await loadMaskedLM(folder));
+  }
+
+  /** Puts the weights in place that the benchmark's reader has. */
+  async start(device: Device): Promise<void> {
+    await restoreWeights(device, this.benchmark.reader.lm, await openReader(this.benchmark));
+  }
+
+  /** The training loop's side; made once, so that all relations share its plans. */
+  problem(items: readonly Item[], buckets: readonly number[]) {
+    const { reader } = this.benchmark;
+    const own = (item: Item): Asked => ({ ...item, subjects: [item.fact.subject] });
+    return {
+      parameters: reader.lm.parameters,
+      decays: reader.lm.decays,
+      items: () => items,
+      width: (item: Item) => this.width(own(item)),
+      buckets,
+      terms: ["object"],
+      collate: (part: readonly Item[], width: number, rows: number): TrainingBatch => ({
+        ...this.collate(part.map(own), width, rows),
+        objects: tensor(Uint32Array.from(objectIds(this.benchmark, part, rows))),
+        weights: rowWeights(part.length, rows),
+      }),
+      loss: ({ ids, mask, places, objects, weights }: TrainingBatch, rng: Tensor) => {
+        const logits = reader.readTokens({ ids, mask }, places, { rng });
+        const loss = div(sum(mul(crossEntropy(logits, objects), weights)), sum(weights));
+        return { loss, terms: reshape(loss, [1]) };
+      },
+    };
+  }
+
+  learner(device: Device, weightDecay: number): Learner<TrainingBatch> {
+    if (this.#learner?.device !== device) {
+      const settings = { weightDecay, clip: NO_CLIP };
+      this.#learner = { device, learner: new Learner(device, this.problem([], []), settings) };
+    }
+    return this.#learner.learner;
+  }
+}
+
+export const fineTune: Method = {
+  name: "fine-tune",
+  summary: "a control: a copy of the reader, all its weights trained, one relation at a time",
+  scope: "relation",
+  options: OPTIONS,
+  choices: {
+    template: "the manual one",
+    trained: "all weights, the tables too",
+    softmax: "over the reader's whole vocabulary",
+    dropout: "the reader's own in training",
+    optimizer:
+      "AdamW 0.9 0.999 1e-8 with bias correction, no decay on biases and LayerNorm, linear warm-up and decay, no clipping",
+    order: "shuffled anew in each epoch",
+  },
+  row: () => "Fine-tuned reader",
+  open: (benchmark: Benchmark, options: FineTuneOptions) =>
+    FineTunePrompter.open(benchmark, options["save-as"] === "f16" ? "F16" : "F32"),
+  async train(
+    prompter: FineTunePrompter,
+    training: Training & { readonly options: FineTuneOptions },
+  ) {
+    const { device, folder, options, relations, resume, seed, buckets, identity } = training;
+    const ended = resume ? await folder?.loadSearch(identity) : undefined;
+    if (ended) return ended as unknown as Outcome;
+    if (!resume) await prompter.start(device);
+    const weightDecay = options["weight-decay"];
+    const outcome = await train({
+      ...training,
+      problem: prompter.problem(itemsOf(relations, "train"), buckets),
+      learner: prompter.learner(device, weightDecay),
+      settings: {
+        epochs: options.epochs,
+        batchSize: options["batch-size"],
+        lr: options.lr,
+        warmup: options.warmup,
+        weightDecay,
+        clip: NO_CLIP,
+        seed,
+        evaluationsPerEpoch: 3,
+      },
+      async saveBest() {
+        if (folder) await prompter.save(device, folder.best);
+      },
+    });
+    if (folder && outcome.finished) {
+      // weights and moments of a relation that is done would be three models more on the disk
+      await folder.saveSearch({ ...outcome }, identity);
+      await rm(folder.last, { force: true });
+    }
+    return outcome;
+  },
+};
