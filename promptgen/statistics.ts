@@ -51,10 +51,10 @@ export function bootstrapMeans(
   const means = Array.from({ length: columns }, () => new Float64Array(resamples));
   groups.forEach((group, g) => {
     const count = group[0].length;
-    const random = new Random(seed, BOOTSTRAP, g);
+    const below = fast(new Random(seed, BOOTSTRAP, g));
     const drawn = new Uint32Array(count);
     for (let b = 0; b < resamples; b++) {
-      for (let i = 0; i < count; i++) drawn[i] = random.below(count);
+      for (let i = 0; i < count; i++) drawn[i] = below(count);
       group.forEach((values, column) => {
         let sum = 0;
         for (let i = 0; i < count; i++) sum += values[drawn[i]];
@@ -63,6 +63,22 @@ export function bootstrapMeans(
     }
   });
   return means;
+}
+
+/**
+ * Whole numbers from 0 to below n, several times as fast as `Random` gives them: 34,017 facts are drawn 2,000 times. It is sfc32 of Chris
+ * Doty-Humphrey's PractRand, its state drawn from `random`.
+ */
+function fast(random: Random): (n: number) => number {
+  let [a, b, c, count] = Array.from({ length: 4 }, () => random.bits() | 0);
+  return (n) => {
+    const sum = (((a + b) | 0) + count) | 0;
+    count = (count + 1) | 0;
+    a = b ^ (b >>> 9);
+    b = (c + (c << 3)) | 0;
+    c = (((c << 21) | (c >>> 11)) + sum) | 0;
+    return Math.floor(((sum >>> 0) / 2 ** 32) * n);
+  };
 }
 
 /** The 2.5th and the 97.5th percentile, linear between the two nearest values. Throws for no values. */

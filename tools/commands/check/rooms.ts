@@ -60,7 +60,7 @@ export const ROOMS: Readonly<Record<string, readonly Room[]>> = {
     },
     {
       name: "measure",
-      paths: ["promptgen/measure.ts", "promptgen/audit.ts"],
+      paths: ["promptgen/measure.ts", "promptgen/audit.ts", "promptgen/uhn.ts"],
       may: ["method", "scores", "benchmark", "training", "facts"],
     },
     {
