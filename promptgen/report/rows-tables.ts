@@ -176,7 +176,8 @@ function besideTable(relations: readonly RelationRow[], rows: readonly Row[]): T
       ];
     }),
     notes: [
-      "MRR: mean of 100 / rank of the object; P@10: the object is among the first ten; both are means over relations, pooled is over facts.",
+      "MRR: mean of 100 / rank of the object; P@10: the object is among the first ten; means over relations.",
+      "pooled: accuracy over facts.",
     ],
   };
 }
@@ -250,7 +251,7 @@ function testsTable(
     String(runs),
     String(leftOut),
   ];
-  const heads = ["difference", "95 % interval", "bootstrap p", "McNemar p", "pairs", "left out"];
+  const heads = ["diff", "95 % interval", "bootstrap p", "McNemar p", "pairs", "left out"];
   return {
     title: chosen ? `each row against ${against}` : "tests between rows",
     groups: [{ columns: [left("row"), ...(chosen ? [] : [left("against")]), ...heads.map(right)] }],
@@ -261,7 +262,9 @@ function testsTable(
     ]),
     notes: [
       drawn,
-      "difference: points of All; bootstrap p: two-sided, the same facts drawn for both rows. McNemar p: exact, two-sided, the largest over the pairs of runs of equal seed; left out: facts that a run of one of both lacks. No p is corrected for the number of tests.",
+      "diff: points of All; bootstrap p: two-sided, the same facts drawn for both rows.",
+      "McNemar p: exact, two-sided, over facts, the largest of the pairs of runs of equal seed.",
+      "left out: facts that a run of one of both lacks. No p is corrected for the number of tests.",
     ],
   };
 }
