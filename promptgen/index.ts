@@ -15,6 +15,7 @@ export {
   splitByVocabulary,
 } from "./facts/facts.ts";
 export { countLeftOut, type LeftOut, leftOutMessage, type Reason } from "./facts/left-out.ts";
+export { overlapping, type TestSplit, testSplits } from "./facts/splits.ts";
 export { checkTemplate, fill, loadTemplates } from "./facts/templates.ts";
 export {
   type Answer,
@@ -56,6 +57,8 @@ export { type Part, Reader } from "./reader.ts";
 export { type Result, report } from "./report/paper-tables.ts";
 export { relationRows } from "./report/relations.ts";
 export { readResults, resultsOf } from "./report/results.ts";
+export type { Row, RowRun } from "./report/rows.ts";
+export { type RowsOptions, rowsReport } from "./report/rows-tables.ts";
 export {
   bestPrompter,
   examinerOf,
@@ -69,4 +72,5 @@ export {
 export { means, type Score, type Scores } from "./scores.ts";
 export { Learner, NotFiniteError, type Problem, type StepReport, train } from "./training/loop.ts";
 export { RunFolder } from "./training/run-folder.ts";
+export { namedAway } from "./uhn.ts";
 export { embeddedWorld } from "./world/world.ts";

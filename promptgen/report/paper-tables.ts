@@ -4,8 +4,8 @@
  * They are made from relations and scores, whoever measured them; the paper's figures stand in `paper.ts`. A mean is
  * over relations, not facts; the pooled figure, over facts, stands beside it.
  */
-import { accuracy, means, type Scores, typesOf } from "../scores.ts";
-import { difference, percent } from "./figures.ts";
+import { accuracy, means, type Scores, type Spread, typesOf } from "../scores.ts";
+import { difference, percent, spread } from "./figures.ts";
 import { METHODS, type Method, TABLE_1, TABLE_2, TABLE_4, TABLE_4_METHODS } from "./paper.ts";
 import { inTableOrder, type RelationRow } from "./relations.ts";
 import { type Cell, type Column, type Format, printTables, type Table } from "./table.ts";
@@ -21,7 +21,7 @@ export type Result = {
   readonly none?: Scores;
 };
 
-const PAPER_ALPHA = 0.3;
+export const PAPER_ALPHA = 0.3;
 const LABEL_WIDTH = 28;
 const NOT_COMPARABLE =
   "The test facts are not the paper's 41 relations with 34,017 facts: its figures stand for orientation, " +
@@ -88,41 +88,79 @@ export function table2(relations: readonly RelationRow[], results: readonly Resu
 
 /** Table 4: every relation, for the methods that the paper lists there. */
 export function table4(relations: readonly RelationRow[], results: readonly Result[]): Table {
-  const columns = TABLE_4_METHODS.map((method, index) => ({
-    method,
-    index,
-    result: resultOf(method, results),
-  }));
+  const alone = (mean: number | undefined) =>
+    mean === undefined ? undefined : { mean, deviation: undefined };
+  const columns = TABLE_4_METHODS.map((method): RelationColumn => {
+    const result = resultOf(method, results);
+    return {
+      title: result ? method : `${method}: not run`,
+      method,
+      of: (id) => alone(accuracy(result?.scores.get(id))),
+      all: alone(result && means(relations, result.scores).all),
+    };
+  });
+  return relationsTable(relations, columns);
+}
+
+/** What one method scored on each relation. */
+export type RelationColumn = {
+  readonly title: string;
+  /** Where the paper's figures and the differences stand beside it. */
+  readonly method?: (typeof TABLE_4_METHODS)[number] | undefined;
+  of(id: string): Spread | undefined;
+  readonly all: Spread | undefined;
+};
+
+/** Accuracy by relation, a column for each method or three. */
+export function relationsTable(
+  relations: readonly RelationRow[],
+  columns: readonly RelationColumn[],
+): Table {
+  const cells = (ours: Spread | undefined, paper: number | undefined, same: boolean): Cell[] => [
+    ours === undefined ? null : spread(ours),
+    percent(paper),
+    difference(ours?.mean, same ? paper : undefined),
+  ];
   const rows = inTableOrder(relations).map((relation) => {
     const paper = TABLE_4.find(({ id }) => id === relation.id);
     const same = isPaperRelation(relation);
-    const figures = columns.flatMap(({ index, result }) =>
-      triple(accuracy(result?.scores.get(relation.id)), paper?.accuracy[index], same),
-    );
+    const figures = columns.flatMap(({ method, of }) => {
+      const all = cells(of(relation.id), method && paper?.accuracy[columnOf(method)], same);
+      return method === undefined ? all.slice(0, 1) : all;
+    });
     return [relation.id, relation.type, relation.label, String(relation.facts), ...figures];
   });
   const comparable = isPaperBenchmark(relations);
-  const all = columns.flatMap(({ method, result }) =>
-    triple(result && means(relations, result.scores).all, TABLE_1[method].All, comparable),
+  const over = columns.flatMap(({ method, all }) =>
+    method === undefined
+      ? cells(all, undefined, false).slice(0, 1)
+      : cells(all, TABLE_1[method].All, comparable),
   );
   const label: Column = { ...left("label"), most: LABEL_WIDTH };
+  const isBeside = columns.some(({ method }) => method !== undefined);
   return {
     label: "Table 4",
     title: "accuracy by relation (%)",
     groups: [
       { columns: [left("relation"), left("type"), label, right("facts")] },
-      ...columns.map(({ method, result }) => ({
-        title: result ? method : `${method}: not run`,
-        columns: ["run", "paper", "diff"].map(right),
-      })),
+      ...columns.map(({ title, method }) =>
+        method === undefined
+          ? { columns: [right(title)] }
+          : { title, columns: ["run", "paper", "diff"].map(right) },
+      ),
     ],
-    rows: [...rows, ["All", "", "mean over relations", "", ...all]],
-    notes: [
-      ...(relations.every(isPaperRelation) ? [] : [NOT_COMPARABLE]),
-      ...(relations.some(({ id }) => id === "P264") ? [MISPRINT] : []),
-    ],
+    rows: [...rows, ["All", "", "mean over relations", "", ...over]],
+    notes: isBeside
+      ? [
+          ...(relations.every(isPaperRelation) ? [] : [NOT_COMPARABLE]),
+          ...(relations.some(({ id }) => id === "P264") ? [MISPRINT] : []),
+        ]
+      : [],
   };
 }
+
+const columnOf = (method: (typeof TABLE_4_METHODS)[number]): number =>
+  TABLE_4_METHODS.indexOf(method);
 
 /** Tables 1, 2 and 4. */
 export function paperTables(
@@ -204,8 +242,4 @@ function meansTable(
     rows: rows.map(cells),
     notes: comparable ? [] : [NOT_COMPARABLE],
   };
-}
-
-function triple(ours: number | undefined, paper: number | undefined, same: boolean): Cell[] {
-  return [percent(ours), percent(paper), difference(ours, same ? paper : undefined)];
 }

@@ -60,6 +60,39 @@ export function printTables(tables: readonly Table[], format: Format = "text"): 
   return tables.map((table) => printTable(table, format)).join(between);
 }
 
+/**
+ * The table in parts that are no wider than `width` characters as text, each with the first group's columns, by which its rows are
+ * known; one group alone may be wider. Notes stand below the last.
+ */
+export function inWidth(table: Table, width: number): Table[] {
+  const [key, ...groups] = table.groups;
+  const isNarrow = (some: readonly Group[]): boolean => {
+    const { title: _, label: __, notes: ___, ...body } = partOf(table, [key, ...some]);
+    return asText(body)
+      .split("\n")
+      .every((line) => lengthOf(line) <= width);
+  };
+  const parts: Group[][] = [];
+  for (const group of groups) {
+    const last = parts.at(-1);
+    if (last && isNarrow([...last, group])) last.push(group);
+    else parts.push([group]);
+  }
+  if (parts.length < 2) return [table];
+  return parts.map((own, i) => {
+    const { notes = [], title = "", ...part } = partOf(table, [key, ...own]);
+    const some = `${title}, ${i + 1} of ${parts.length}`;
+    return { ...part, title: some, ...(i === parts.length - 1 ? { notes } : {}) };
+  });
+}
+
+/** Some of the groups with their cells. */
+function partOf(table: Table, groups: readonly Group[]): Table {
+  const own = placed(table).filter((_, g) => groups.includes(table.groups[g]));
+  const rows = table.rows.map((row) => own.flatMap(({ from, end }) => row.slice(from, end)));
+  return { ...table, groups, rows };
+}
+
 const columnsOf = ({ groups }: Table): Column[] => groups.flatMap(({ columns }) => columns);
 
 const isTitled = ({ groups }: Table): boolean => groups.some(({ title = "" }) => title !== "");

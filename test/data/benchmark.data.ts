@@ -5,6 +5,7 @@ import * as assert from "uvu/assert";
 import { loadTokenizer } from "../../models/tokenizer/tokenizer.ts";
 import { commonWordIds } from "../../promptgen/answers.ts";
 import { loadFacts, splitByVocabulary } from "../../promptgen/facts/facts.ts";
+import { inSubject, overlapping } from "../../promptgen/facts/splits.ts";
 import { loadTemplates } from "../../promptgen/facts/templates.ts";
 import { byFrequency } from "../../promptgen/methods/majority.ts";
 import { pairVocabularies } from "../../promptgen/methods/promptgen/vocabulary.ts";
@@ -65,6 +66,17 @@ lama("the majority row is 0.21 / 23.17 / 10.95 / 17.28", () => {
   const { types, all } = means(facts.relations, new Map(scores));
   const row = ["1-1", "N-1", "N-M"].map((type) => (types.get(type) ?? Number.NaN).toFixed(2));
   assert.equal([...row, all.toFixed(2)], ["0.21", "23.17", "10.95", "17.28"]);
+});
+
+lama("59 test facts stand in train or dev too", () => {
+  const found = overlapping(facts.relations);
+  assert.is(found.length, 59);
+  const of = (id: string) => found.filter(({ relation }) => relation === id).length;
+  assert.equal(["P138", "P264", "P176", "P190", "P1376", "P36"].map(of), [16, 11, 10, 7, 3, 3]);
+});
+
+lama("4,732 objects stand in their subject's name", () => {
+  assert.is(facts.relations.flatMap(({ test }) => test.filter(inSubject)).length, 4732);
 });
 
 lama("every relation has a manual, an LPAQA and an AutoPrompt template", async () => {

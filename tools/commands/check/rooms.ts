@@ -53,11 +53,15 @@ export const ROOMS: Readonly<Record<string, readonly Room[]>> = {
       may: ["methods/shared", "method", "benchmark", "facts", "training"],
     },
     { name: "methods", paths: ["promptgen/methods/index.ts"], may: "all" },
-    { name: "scores", paths: ["promptgen/scores.ts"], may: ["facts"] },
+    {
+      name: "scores",
+      paths: ["promptgen/scores.ts", "promptgen/statistics.ts"],
+      may: ["facts", "training"],
+    },
     { name: "logistic", paths: ["promptgen/logistic.ts"], may: [] },
     {
       name: "measure",
-      paths: ["promptgen/measure.ts", "promptgen/audit.ts"],
+      paths: ["promptgen/measure.ts", "promptgen/audit.ts", "promptgen/uhn.ts"],
       may: ["method", "scores", "benchmark", "training", "facts"],
     },
     {
