@@ -1,6 +1,7 @@
 /** The devices that tests run on, and suites that run on each of them. */
 import { suite } from "uvu";
 import type { Device, DeviceOptions } from "../engine/device.ts";
+import { CPUDevice } from "../engine/devices/cpu/device.ts";
 import { NoDeviceError } from "../engine/errors.ts";
 import { openDevice } from "../engine/open.ts";
 
@@ -31,6 +32,24 @@ export function testsRunOn(device: TestDevice): boolean {
   return wanted === "here" || wanted === "all" || wanted === device;
 }
 
+/** The CPU with 64-bit addresses; nothing that a test does lies below 4 GiB. */
+export async function openWide(more: DeviceOptions = {}): Promise<Device> {
+  const device = await openDevice({ memoryBudget: 12e9, ...more, device: "cpu" });
+  if (!(device instanceof CPUDevice)) throw new Error("the CPU is another device");
+  for (let i = 0; i < 2; i++) device.allocate(2 ** 31, "what lies below"); // reserved, never touched
+  return device;
+}
+
+/** The CPU with the kernels that PROMPTGEN_TEST_BUILD asks for: relaxed where it is unset, plain or wide. */
+function openCPU(more: DeviceOptions): Promise<Device> {
+  const build = process.env.PROMPTGEN_TEST_BUILD ?? "relaxed";
+  const options = { threads, ...more, device: "cpu" } as const;
+  if (build === "relaxed") return openDevice(options);
+  if (build === "plain") return openDevice({ simd: "plain", ...options });
+  if (build === "wide") return more.memoryBudget ? openDevice(options) : openWide(options);
+  throw new Error(`PROMPTGEN_TEST_BUILD is ${build}; choose relaxed, plain or wide, or unset it`);
+}
+
 async function openWebGPU(more: DeviceOptions): Promise<Opened[]> {
   const wanted = asked();
   const found: Opened[] = [];
@@ -48,9 +67,7 @@ async function openWebGPU(more: DeviceOptions): Promise<Opened[]> {
 
 /** Opens every device that is asked for. Throws where one that was named is missing. */
 export async function openEach(more: DeviceOptions = {}): Promise<Opened[]> {
-  const first: Opened[] = testsRunOn("cpu")
-    ? [{ name: "cpu", device: await openDevice({ threads, ...more, device: "cpu" }) }]
-    : [];
+  const first: Opened[] = testsRunOn("cpu") ? [{ name: "cpu", device: await openCPU(more) }] : [];
   return [...first, ...(await openWebGPU(more))];
 }
 

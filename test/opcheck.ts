@@ -11,7 +11,7 @@ import { addN, mul } from "../engine/ops/elementwise.ts";
 import { sum } from "../engine/ops/reduce.ts";
 import { sameShape, show } from "../engine/shape.ts";
 import { ancestors, type Node, type Tensor, type TypedArray, tensor } from "../engine/tensor.ts";
-import { allDevices } from "./devices.ts";
+import { allDevices, openWide } from "./devices.ts";
 import { type Case, type Golden, readGolden, type Values } from "./golden.ts";
 
 /** Applies the op under test to a case's inputs. */
@@ -41,6 +41,8 @@ async function openForms(): Promise<Form[]> {
     if (name === "cpu") {
       const plain = await openDevice({ device: "cpu", threads: 2, simd: "plain" });
       forms.push({ name: `without relaxed SIMD on ${name}`, device: plain });
+      const wide = await openWide({ threads: 2 });
+      forms.push({ name: `with 64-bit addresses on ${name}`, device: wide });
     }
     if (name === "gpu:software") {
       const hardware = await openDevice({ device: name, geometry: "hardware" });
@@ -51,13 +53,14 @@ async function openForms(): Promise<Form[]> {
 }
 
 /**
- * The CPU with 1, 2 and 4 threads. Profiling makes every launch a segment of its own, which the threads share whatever its
+ * The CPU with 1, 2 and 4 threads, and with 64-bit addresses. Profiling makes every launch a segment of its own, which the threads share whatever its
  * size.
  */
 const openThreads = (): Promise<Device[]> =>
-  Promise.all(
-    [1, 2, 4].map((threads) => openDevice({ device: "cpu", threads, profile: true, debug: 0 })),
-  );
+  Promise.all([
+    ...[1, 2, 4].map((threads) => openDevice({ device: "cpu", threads, profile: true, debug: 0 })),
+    openWide({ threads: 2, debug: 0 }),
+  ]);
 
 let formsOpened: Promise<Form[]> | undefined;
 

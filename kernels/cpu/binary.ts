@@ -126,7 +126,7 @@ function unsigned(op: u32, l: usize, r: usize, y: usize, n: u32): void {
 
 // F is one of the classes below: a loop of its own for each, without a choice inside.
 function run<F>(l: usize, r: usize, y: usize, n: u32): void {
-  const op = changetype<F>(0);
+  const op = changetype<F>(<usize>0);
   for (; n >= 16; n -= 16) {
     const v0 = op.f(v128.load(l), v128.load(r));
     const v1 = op.f(v128.load(l, 16), v128.load(r, 16));

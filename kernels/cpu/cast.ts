@@ -52,7 +52,7 @@ export function cast(p: Cast, task: u32, scratch: usize): void {
 
 // F is one of the classes above: a loop of its own for each, without a choice inside.
 function run<F>(x: usize, y: usize, n: u32): void {
-  const to = changetype<F>(0);
+  const to = changetype<F>(<usize>0);
   for (; n >= 8; n -= 8) {
     const a = to.f(v128.load(x));
     const b = to.f(v128.load(x, 16));

@@ -49,7 +49,7 @@ export function unary(p: Unary, task: u32, scratch: usize): void {
 
 // F is one of the classes below: a loop of its own for each, without a choice inside.
 function run<F>(x: usize, y: usize, n: u32): void {
-  const op = changetype<F>(0);
+  const op = changetype<F>(<usize>0);
   for (; n >= 8; n -= 8) {
     const a = op.f(v128.load(x));
     const b = op.f(v128.load(x, 16));

@@ -53,7 +53,7 @@ export function unary_backward(p: UnaryBackward, task: u32, scratch: usize): voi
 
 // F is one of the classes below: a loop of its own for each, without a choice inside.
 function run<F>(dy: usize, r: usize, dx: usize, n: u32): void {
-  const op = changetype<F>(0);
+  const op = changetype<F>(<usize>0);
   for (; n >= 8; n -= 8) {
     const a = f32x4.mul(v128.load(dy), op.slope(v128.load(r)));
     const b = f32x4.mul(v128.load(dy, 16), op.slope(v128.load(r, 16)));

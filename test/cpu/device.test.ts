@@ -20,6 +20,7 @@ import { state, type Tensor, type TypedArray, tensor } from "../../engine/tensor
 import { assign } from "../../engine/trace.ts";
 import type { TrainingBatch } from "../../promptgen/methods/promptgen/index.ts";
 import { dropoutState, Random } from "../../promptgen/training/random.ts";
+import { openWide } from "../devices.ts";
 import { closeLosses, trainedLosses } from "../models/parity.ts";
 import { folder } from "../promptgen/fixture.ts";
 import { batchOf, facts, golden, loadPair, settings, stepOf } from "../promptgen/golden-step.ts";
@@ -63,6 +64,16 @@ test("says how many threads it has, which SIMD, and why it was opened", async ()
   assert.match(device.description, /^CPU with 2 threads \(relaxed SIMD; as asked\)$/);
   const plain = await open({ threads: 1, simd: "plain" });
   assert.match(plain.description, /^CPU with 1 thread \(SIMD; as asked\)$/);
+  const wide = await open({ threads: 2, memoryBudget: 6e9 });
+  assert.match(
+    wide.description,
+    /^CPU with 2 threads \(relaxed SIMD, 64-bit addresses; as asked\)$/,
+  );
+  const { message } = await failure(() => open({ simd: "plain", memoryBudget: 6e9 }));
+  assert.match(
+    message,
+    /^\[cpu\] a memoryBudget of 6000000000 bytes takes WebAssembly with relaxed SIMD, which/,
+  );
 });
 
 test("a number of threads that cannot be is refused", async () => {
@@ -72,7 +83,7 @@ test("a number of threads that cannot be is refused", async () => {
   }
 });
 
-test("1, 2 and 4 threads train the tiny pair to the same bits, dropout included", async () => {
+test("1, 2 and 4 threads, and 64-bit addresses, train the tiny pair to the same bits, dropout included", async () => {
   const options = tinyOptions(await tinyPair(device));
   const train = async (on: Device): Promise<TypedArray[]> => {
     const { problem, prompter } = await preparePromptGen(options);
@@ -98,6 +109,7 @@ test("1, 2 and 4 threads train the tiny pair to the same bits, dropout included"
   );
   // every launch is shared among the threads when each is timed
   others.push(await train(await open({ threads: 3, profile: true })));
+  others.push(await train(await openWide({ threads: 2 })));
   assert.ok(one.every((data) => data.every(Number.isFinite)));
   for (const other of others) assert.equal(other, one);
 });
@@ -126,9 +138,10 @@ test("a plan beyond 32-bit addresses is refused with its bytes, and nothing is a
   const before = { ...one.stats };
   const error = await failure(() => compile(one, twice)(tensor(new Float32Array(n * k), [n, k])));
   assert.instance(error, OutOfMemoryError);
-  const found = /needs (\d+) bytes beside 0 in use, but the limit is (\d+) bytes \(32-bit/.exec(
-    error.message,
-  );
+  const found =
+    /needs (\d+) bytes beside 0 in use, but the limit is (\d+) bytes \(32-bit addresses\); give it more with memoryBudget \(--memory 12G\)/.exec(
+      error.message,
+    );
   assert.ok(found, error.message);
   if (found) {
     assert.ok(Number(found[1]) >= 2 * n * n * 4, found[1]);
@@ -136,6 +149,21 @@ test("a plan beyond 32-bit addresses is refused with its bytes, and nothing is a
   }
   assert.equal({ ...one.stats }, before);
   assert.equal([...(await read(one, [mul(tensor([1, 2]), 2)]))[0]], [2, 4], "it still works");
+});
+
+test("with 64-bit addresses the same plan fits, and one block beyond 32 bits is refused", async () => {
+  const one = await openWide({ memoryBudget: 15e9 });
+  const [n, k] = [2_000, 8];
+  const x = tensor(values(n * k, 1), [n, k]);
+  const product = (on: Device) => read(on, [matmul(x, x, { transB: true })]);
+  assert.equal(await product(one), await product(device), "the same bits above 4 GiB");
+  const big = state("big", { read: async () => new Float32Array(0) }, [2 ** 30 - 1]);
+  const error = await failure(() => compile(one, () => mul(big, 2))());
+  assert.match(
+    error.message,
+    /^\[cpu\] .* needs 4294967296 bytes in one piece, of which there may be 4294901760; use a smaller/,
+  );
+  one.destroy();
 });
 
 test("data that stand in a plan count before anything is allocated", async () => {

@@ -105,22 +105,41 @@ export const DEVICE_OPTIONS = {
     initial: "auto",
   },
   threads: { value: "N", help: "worker threads of the CPU device", initial: "one a core" },
+  memory: {
+    value: "SIZE",
+    help: "the most that the device may take, as 3G or 800M; the CPU goes beyond 4G with 64-bit addresses, up to 16G and a quarter slower",
+    initial: "4G on the CPU, what there is on a GPU",
+  },
 } satisfies Record<string, OptionSpec>;
 
 type DeviceValues = Readonly<Record<string, string | undefined>>;
 
 /** What `deviceOf` opens. Throws UsageError for a name or a number that is none, before anything is loaded. */
-export function checkDevice(tool: string, { device = "auto", threads }: DeviceValues) {
+export function checkDevice(tool: string, { device = "auto", threads, memory }: DeviceValues) {
   const name = deviceNames.find((known) => known === device);
   if (name === undefined) {
     throw new UsageError(`[${tool}] --device is ${device}; choose among ${deviceNames.join(", ")}`);
   }
-  if (threads === undefined) return { device: name };
   const limits = { least: 1, most: 64, whole: true };
-  return { device: name, threads: numberOf(tool, "threads", threads, limits) };
+  return {
+    device: name,
+    ...(threads === undefined ? {} : { threads: numberOf(tool, "threads", threads, limits) }),
+    ...(memory === undefined ? {} : { memoryBudget: bytesOf(tool, memory) }),
+  };
 }
 
-/** Opens the device of `--device` and `--threads`. */
+/** `12G` or `800M`, of 2^30 and 2^20 bytes. */
+function bytesOf(tool: string, text: string): number {
+  const [, digits, unit] = /^(\d+(?:\.\d+)?)([MG])$/i.exec(text.trim()) ?? [];
+  const bytes = Math.floor(Number(digits) * 2 ** (unit?.toUpperCase() === "G" ? 30 : 20));
+  const least = 2 ** 24;
+  if (bytes >= least && bytes <= 2 ** 46) return bytes;
+  throw new UsageError(
+    `[${tool}] --memory is ${text}; write a size of 16M or more, as 12G or 800M`,
+  );
+}
+
+/** Opens the device of `--device`, `--threads` and `--memory`. */
 export const deviceOf = async (tool: string, values: DeviceValues): Promise<Device> =>
   openDevice(checkDevice(tool, values));
 

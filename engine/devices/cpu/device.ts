@@ -1,6 +1,6 @@
 /** The CPU as a device: its states, slots and plans. Computes addresses on the main thread; workers touch the bytes. */
 import type { Device, DeviceOptions, DeviceStats, Executable, ProfileRow } from "../../device.ts";
-import { check } from "../../errors.ts";
+import { check, NoDeviceError } from "../../errors.ts";
 import type { Plan, Region } from "../../plan.ts";
 import { show } from "../../shape.ts";
 import {
@@ -18,8 +18,17 @@ import { HOST_LAUNCHES, LoadedPlans, withoutEmpty } from "../plans.ts";
 import { LaunchTimes } from "../profiler.ts";
 import { initialBytes } from "../results.ts";
 import { CPUExecutable } from "./executable.ts";
-import { ADDRESSABLE, Heap } from "./heap.ts";
-import { hasRelaxedSimd, type Kernels, loadKernels } from "./module.ts";
+import { ADDRESSABLE, Heap, WIDE_ADDRESSABLE } from "./heap.ts";
+import {
+  type Build,
+  growMemory,
+  hasRelaxedSimd,
+  hasWideMemory,
+  type Kernels,
+  loadKernels,
+  makeMemory,
+  PAGE_BYTES,
+} from "./module.ts";
 import { type CPULaunch, mostWords, type Pack, type Panels, Program, packsOf } from "./program.ts";
 import { heapAt } from "./protocol.ts";
 import { Workers } from "./workers.ts";
@@ -64,30 +73,41 @@ async function threadsOf(options: DeviceOptions, shared: boolean): Promise<numbe
   return Math.max(1, Math.min(MOST_THREADS, cores));
 }
 
+/** The kernels for what is asked: those with 64-bit addresses, which are slower, only for a budget beyond what 32 bits reach. */
+function buildFor({ memoryBudget = 0, simd = "relaxed" }: DeviceOptions): Build {
+  const relaxed = simd === "relaxed" && hasRelaxedSimd();
+  if (memoryBudget <= ADDRESSABLE) return relaxed ? "relaxed" : "plain";
+  if (hasWideMemory() && relaxed) return "wide";
+  const what = hasWideMemory() ? "relaxed SIMD" : "64-bit addresses";
+  throw new NoDeviceError(
+    `[cpu] a memoryBudget of ${memoryBudget} bytes takes WebAssembly with ${what}, which this host lacks; ` +
+      `give at most ${ADDRESSABLE}, or use Node 24 or Chromium 133`,
+  );
+}
+
 /** Opens the CPU: worker threads where memory can be shared, one worker elsewhere. */
 export async function openCPU(options: DeviceOptions, why: string): Promise<Device> {
   const inNode = typeof process !== "undefined" && process.versions?.node !== undefined;
   const shared = inNode || globalThis.crossOriginIsolated === true;
-  const relaxed = (options.simd ?? "relaxed") === "relaxed" && hasRelaxedSimd();
+  const build = buildFor(options);
   const threads = await threadsOf(options, shared);
-  const kernels = await loadKernels(relaxed, shared);
+  const kernels = await loadKernels(build, shared);
   const memory = shared
-    ? new WebAssembly.Memory({
-        initial: Math.ceil(heapAt(threads) / 65536) + 16,
-        maximum: 65536,
-        shared: true,
-      })
+    ? makeMemory(build, Math.ceil(heapAt(threads) / PAGE_BYTES) + 16, true)
     : undefined;
   const workers = await Workers.start(kernels, memory, threads);
   const count = threads === 1 ? "1 thread" : `${threads} threads`;
   const alone = shared ? "" : ", for the page is not cross-origin isolated";
-  const simd = relaxed ? "relaxed SIMD" : "SIMD";
+  const simd = { relaxed: "relaxed SIMD", plain: "SIMD", wide: "relaxed SIMD, 64-bit addresses" }[
+    build
+  ];
   const description = `CPU with ${count} (${simd}${alone}; ${why})`;
   const host = inNode ? (await import("node:os")).totalmem() : Number.POSITIVE_INFINITY;
   const heap = new Heap(
     heapAt(threads),
     options.memoryBudget ?? ADDRESSABLE,
     options.memoryBudget ?? HOST_SHARE * host,
+    build === "wide" ? WIDE_ADDRESSABLE : ADDRESSABLE,
   );
   return new CPUDevice(workers, kernels, heap, description, options);
 }
@@ -206,7 +226,7 @@ export class CPUDevice implements Device {
     const { memory } = this.workers;
     if (!memory || states.length === 0) return;
     await this.synchronize(); // nobody uses what lay there, and the memory has grown
-    memory.grow(0); // this thread's view too
+    growMemory(memory, this.#kernels.build, 0); // this thread's view too
     const reads = states.map(async ({ t, at }) => {
       const source = directSource(t);
       await source?.readInto(new Uint8Array(memory.buffer, at, valueBytes(t)));
@@ -385,7 +405,6 @@ export class CPUDevice implements Device {
     const values = this.stateAt(panels.state);
     const here = this.allocate(4 * program.words, "the program of a plan");
     const words = program.write(
-      here,
       () => 0,
       () => values,
     );

@@ -79,7 +79,6 @@ export class CPUExecutable implements Resident {
   #write(): void {
     const device = this.#device;
     const words = this.#program.write(
-      this.#at,
       (region) => this.#address(region),
       (state) => device.stateAt(state),
     );

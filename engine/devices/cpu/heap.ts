@@ -4,6 +4,8 @@ import { ALIGNMENT } from "../../op.ts";
 
 /** Bytes that 32-bit addresses reach, less the last page: no pointer one past the end wraps to 0. */
 export const ADDRESSABLE = 2 ** 32 - 2 ** 16;
+/** What V8 gives to a memory with 64-bit addresses, less the last page. One block stays within 32 bits there too. */
+export const WIDE_ADDRESSABLE = 2 ** 34 - 2 ** 16;
 
 const up = (bytes: number): number => Math.ceil(Math.max(bytes, 1) / ALIGNMENT) * ALIGNMENT;
 const total = (sizes: readonly number[]): number => sizes.reduce((sum, size) => sum + up(size), 0);
@@ -18,16 +20,19 @@ export class Heap {
   readonly #start: number;
   readonly #limit: number;
   readonly #comfortable: number;
+  readonly #reach: number;
   #bytes = 0;
 
   /**
    * Addresses below `start` are the caller's; at most `budget` bytes are handed out, of which more than `comfortable` only when
    * nothing can be let go.
+   * @param reach the first address that there is not
    */
-  constructor(start: number, budget: number, comfortable = budget) {
+  constructor(start: number, budget: number, comfortable = budget, reach = ADDRESSABLE) {
     this.#start = start;
     this.#end = start;
-    this.#limit = Math.min(budget, ADDRESSABLE - start);
+    this.#reach = reach;
+    this.#limit = Math.min(budget, reach - start);
     this.#comfortable = Math.min(comfortable, this.#limit);
   }
 
@@ -38,6 +43,11 @@ export class Heap {
   /** What the memory must reach. */
   get end(): number {
     return this.#end;
+  }
+
+  /** Whether it is the width of addresses that sets the limit. */
+  get #isNarrow(): boolean {
+    return this.#reach === ADDRESSABLE && this.#limit === this.#reach - this.#start;
   }
 
   /** Whether blocks of these sizes can be had. */
@@ -64,14 +74,19 @@ export class Heap {
     const need = total(sizes);
     throw new OutOfMemoryError(
       `[cpu] ${what} needs ${need} bytes beside ${this.#bytes} in use, but the limit is ${this.#limit} bytes` +
-        `${this.#limit < ADDRESSABLE / 2 ? "" : " (32-bit addresses)"}; use a smaller batch or model, ` +
-        "half-precision frozen weights, or a GPU",
+        `${this.#isNarrow ? " (32-bit addresses); give it more with memoryBudget (--memory 12G), " : "; "}` +
+        "use a smaller batch or model, half-precision frozen weights, or a GPU",
     );
   }
 
   allocate(bytes: number, what: string): number {
     this.require([bytes], what);
     const size = up(bytes);
+    if (size > ADDRESSABLE) {
+      throw new OutOfMemoryError(
+        `[cpu] ${what} needs ${size} bytes in one piece, of which there may be ${ADDRESSABLE}; use a smaller batch or model, or a GPU`,
+      );
+    }
     let best = -1;
     this.#free.forEach((hole, i) => {
       if (hole.size >= size && (best < 0 || hole.size < this.#free[best].size)) best = i;
@@ -83,9 +98,10 @@ export class Heap {
       if (hole.size === size) this.#free.splice(best, 1);
       else this.#free[best] = { at: at + size, size: hole.size - size };
     } else {
-      if (at + size > ADDRESSABLE) {
+      const left = this.#reach - at;
+      if (size > left) {
         throw new OutOfMemoryError(
-          `[cpu] ${what} needs ${size} bytes in one piece, but ${ADDRESSABLE - at} are left beyond ` +
+          `[cpu] ${what} needs ${size} bytes in one piece, but ${left} are left beyond ` +
             `${this.#bytes} in use; use a smaller batch or model, or a GPU`,
         );
       }

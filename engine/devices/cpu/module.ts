@@ -4,14 +4,43 @@ import { type CPUKernel, cpuKernels } from "../../../kernels/manifest.ts";
 import { EngineError, fail } from "../../errors.ts";
 
 type FieldType = "u32" | "i32" | "f32" | "usize";
-export type Fields = readonly (readonly [name: string, type: FieldType])[];
+type Fields = readonly (readonly [name: string, type: FieldType])[];
 
-/** The compiled kernels and, from the module's custom section, the fields of each one's record. */
+/** How a record lies in memory. */
+export type Layout = {
+  readonly fields: readonly {
+    readonly name: string;
+    readonly type: FieldType;
+    readonly at: number;
+  }[];
+  /** Words of 4 bytes, an even number. */
+  readonly words: number;
+  /** Addresses are words of 8 bytes. */
+  readonly wide: boolean;
+};
+
+/** The builds: with relaxed SIMD, without, with it for memories of more than 4 GiB. */
+export type Build = "relaxed" | "plain" | "wide";
+
+/** The compiled kernels and, from the module's custom section, the record of each. */
 export type Kernels = {
   readonly module: WebAssembly.Module;
+  readonly build: Build;
   readonly names: readonly CPUKernel[];
-  readonly fields: Readonly<Record<CPUKernel, Fields>>;
+  readonly layouts: Readonly<Record<CPUKernel, Layout>>;
 };
+
+/** Fields one after the other, each where its size divides the address, as the compiler lays classes out. */
+export function layoutOf(fields: Fields, wide: boolean): Layout {
+  let end = 0;
+  const placed = fields.map(([name, type]) => {
+    const bytes = wide && type === "usize" ? 8 : 4;
+    const at = Math.ceil(end / bytes) * bytes;
+    end = at + bytes;
+    return { name, type, at };
+  });
+  return { fields: placed, words: 2 * Math.ceil(end / 8), wide };
+}
 
 /** A function that holds one f32x4.relaxed_madd: does the host know it? */
 const RELAXED_PROBE = Uint8Array.from([
@@ -21,7 +50,31 @@ const RELAXED_PROBE = Uint8Array.from([
 
 export const hasRelaxedSimd = (): boolean => WebAssembly.validate(RELAXED_PROBE);
 
-/** How a module imports its memory: "env", "memory", kind 2, then flags: 3 is shared, 1 is not, both with a maximum. */
+/** A module that has a memory with 64-bit addresses: does the host know it? */
+const WIDE_PROBE = Uint8Array.from([0, 97, 115, 109, 1, 0, 0, 0, 5, 3, 1, 4, 1]);
+
+export const hasWideMemory = (): boolean => WebAssembly.validate(WIDE_PROBE);
+
+export const PAGE_BYTES = 65536;
+/** The most pages of a memory: 4 GiB, or what V8 gives with 64-bit addresses. */
+const MOST_PAGES = { narrow: 65536, wide: 262144 };
+
+/** A memory for kernels of a build. */
+export function makeMemory(build: Build, pages: number, shared: boolean): WebAssembly.Memory {
+  if (build !== "wide") {
+    return new WebAssembly.Memory({ initial: pages, maximum: MOST_PAGES.narrow, shared });
+  }
+  // the compiler's types know no 64-bit addresses yet
+  const wide = { initial: BigInt(pages), maximum: BigInt(MOST_PAGES.wide), shared, address: "i64" };
+  return new WebAssembly.Memory(wide as unknown as WebAssembly.MemoryDescriptor);
+}
+
+/** Makes a memory larger; 0 pages bring a view of a thread up to date. */
+export function growMemory(memory: WebAssembly.Memory, build: Build, pages: number): void {
+  memory.grow((build === "wide" ? BigInt(pages) : pages) as number);
+}
+
+/** How a module imports its memory: "env", "memory", kind 2, then flags: 1 for a maximum, 2 for shared, 4 for 64-bit addresses. */
 const MEMORY_IMPORT = [
   3,
   ...new TextEncoder().encode("env"),
@@ -34,14 +87,14 @@ const MEMORY_IMPORT = [
 function unshared(bytes: Uint8Array<ArrayBuffer>, name: string): Uint8Array<ArrayBuffer> {
   const at = bytes.findIndex((_, i) => MEMORY_IMPORT.every((byte, j) => bytes[i + j] === byte));
   const flags = at + MEMORY_IMPORT.length;
-  if (at < 0 || bytes[flags] !== 3)
+  if (at < 0 || (bytes[flags] & 3) !== 3)
     fail("cpu", `${name} imports no shared memory; run npm run kernels`);
-  return bytes.with(flags, 1);
+  return bytes.with(flags, bytes[flags] & ~2);
 }
 
-/** Compiles the kernels, for shared memory or not, with relaxed SIMD or without. */
-export async function loadKernels(relaxed: boolean, shared: boolean): Promise<Kernels> {
-  const name = `${relaxed ? "relaxed" : "plain"}.wasm`;
+/** Compiles the kernels of a build, for shared memory or not. */
+export async function loadKernels(build: Build, shared: boolean): Promise<Kernels> {
+  const name = `${build}.wasm`;
   let bytes: Uint8Array<ArrayBuffer>;
   try {
     bytes = await loadBytes(`../../../kernels/cpu/build/${name}`, import.meta.url);
@@ -57,7 +110,11 @@ export async function loadKernels(relaxed: boolean, shared: boolean): Promise<Ke
   const described = JSON.parse(new TextDecoder().decode(section)) as Record<CPUKernel, Fields>;
   const missing = cpuKernels.find((kernel) => !described[kernel]);
   if (missing) return fail("cpu", `${name} has no kernel ${missing}; run npm run kernels`);
-  return { module, names: cpuKernels, fields: described };
+  const layouts = cpuKernels.map((kernel) => [
+    kernel,
+    layoutOf(described[kernel], build === "wide"),
+  ]);
+  return { module, build, names: cpuKernels, layouts: Object.fromEntries(layouts) };
 }
 
 /**
@@ -66,28 +123,30 @@ export async function loadKernels(relaxed: boolean, shared: boolean): Promise<Ke
  */
 export function writeRecord(
   kernel: string,
-  fields: Fields,
+  { fields, wide }: Layout,
   params: Readonly<Record<string, number>>,
   constants: Readonly<Record<string, number>>,
   operands: readonly number[],
   into: DataView,
 ): void {
-  const known = new Set(fields.map(([name]) => name));
+  const known = new Set(fields.map(({ name }) => name));
   const given: Readonly<Record<string, number>> = { ...params, ...constants };
   for (const name of Object.keys(given)) {
     if (!known.has(name)) fail(kernel, `the kernel has no parameter ${name}`);
   }
   let operand = 0;
-  for (const [i, [name, type]] of fields.entries()) {
+  for (const { name, type, at } of fields) {
     if (type === "usize") {
-      into.setUint32(4 * i, operands[operand++] ?? 0, true);
+      const address = operands[operand++] ?? 0;
+      into.setUint32(at, address % 2 ** 32, true);
+      if (wide) into.setUint32(at + 4, Math.floor(address / 2 ** 32), true);
       continue;
     }
     const value = given[name];
     if (value === undefined) fail(kernel, `the launch gives no parameter ${name}`);
-    if (type === "f32") into.setFloat32(4 * i, value, true);
-    else if (type === "i32") into.setInt32(4 * i, value, true);
-    else into.setUint32(4 * i, value, true);
+    if (type === "f32") into.setFloat32(at, value, true);
+    else if (type === "i32") into.setInt32(at, value, true);
+    else into.setUint32(at, value, true);
   }
   if (operands.length !== operand) {
     fail(kernel, `the launch has ${operands.length} operands, the kernel ${operand}`);

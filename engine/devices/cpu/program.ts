@@ -64,13 +64,13 @@ function packOf(launch: PlanLaunch): Pack | undefined {
 export function mostWords(
   launches: readonly PlanLaunch[],
   packs: number,
-  { fields }: Kernels,
+  { layouts }: Kernels,
 ): number {
   const row = launchRow.words + segmentRow.words;
-  const packing = packs > 0 ? segmentRow.words + packs * (row + fields.pack_panels.length) : 0;
+  const packing = packs > 0 ? segmentRow.words + packs * (row + layouts.pack_panels.words) : 0;
   return launches.reduce(
-    (sum, { kernel }) => sum + row + fields[kernel].length,
-    header.words + packing,
+    (sum, { kernel }) => sum + row + layouts[kernel].words,
+    header.words + packing + 1,
   );
 }
 
@@ -100,14 +100,15 @@ export class Program {
     );
     const count = this.panels.length + launches.length;
     const segments = this.#first + this.#segments.length;
-    let at = header.words + segments * segmentRow.words + count * launchRow.words;
+    const tables = header.words + segments * segmentRow.words + count * launchRow.words;
+    let at = 2 * Math.ceil(tables / 2); // records lie where 8 divides the address
     const names: CPUKernel[] = [
       ...this.panels.map(() => "pack_panels" as const),
       ...this.#segments.flatMap((s) => s.launches.map((i) => launches[i].launch.kernel)),
     ];
     this.#records = names.map((name) => {
       const record = at;
-      at += this.#kernels.fields[name].length;
+      at += this.#kernels.layouts[name].words;
       return record;
     });
     this.words = at;
@@ -128,9 +129,8 @@ export class Program {
     return this.#segments.flatMap((s) => s.launches.map((i) => this.launches[i].launch));
   }
 
-  /** The program's words for address `base`, given where the operands are. */
+  /** The program's words, given where the operands are. */
   write(
-    base: number,
     address: (region: Region) => number,
     stateAt: (state: Tensor) => number,
   ): Uint32Array<ArrayBuffer> {
@@ -152,10 +152,10 @@ export class Program {
       const at = rows + row * launchRow.words;
       const record = this.#records[row++];
       words[at + launchRow.kernel] = this.#kernels.names.indexOf(kernel);
-      words[at + launchRow.record] = base + 4 * record;
-      const fields = this.#kernels.fields[kernel];
-      const view = new DataView(words.buffer, 4 * record, 4 * fields.length);
-      writeRecord(kernel, fields, params, constants, operands, view);
+      words[at + launchRow.record] = 4 * record;
+      const layout = this.#kernels.layouts[kernel];
+      const view = new DataView(words.buffer, 4 * record, 4 * layout.words);
+      writeRecord(kernel, layout, params, constants, operands, view);
     };
     const segment = (i: number, first: number, end: number, serial: boolean): void => {
       const at = header.words + i * segmentRow.words;

@@ -3,6 +3,8 @@
  * a queue, and runs programs together with the helpers, which follow it through shared memory and take no messages.
  */
 
+import type { Build } from "./module.ts";
+
 /** Where the control block stands in memory, in bytes; below it is the module's own data. */
 export const CONTROL_AT = 65536;
 
@@ -10,7 +12,7 @@ export const CONTROL_AT = 65536;
 export const control = {
   /** Counts runs; helpers sleep on it. */
   run: 0,
-  /** Address of the running program's tables. */
+  /** Address of the running program's tables, in units of `PROGRAM_UNIT`. */
   program: 16,
   /** Counts programs that were written, so that a helper sees that a table changed. */
   version: 32,
@@ -27,6 +29,9 @@ export const control = {
   words: 128,
 } as const;
 
+/** Programs begin where this divides the address, so that a word of 32 bits tells each. */
+export const PROGRAM_UNIT = 256;
+
 /** Bytes that a kernel may use as it likes, for each thread. */
 export const SCRATCH_BYTES = 2 ** 20;
 export const SCRATCH_AT = CONTROL_AT + 4096;
@@ -36,6 +41,7 @@ export const heapAt = (threads: number): number => SCRATCH_AT + threads * SCRATC
 export type Open = {
   readonly kind: "open";
   readonly module: WebAssembly.Module;
+  readonly build: Build;
   /** Kernel names in the order of their numbers. */
   readonly kernels: readonly string[];
   /** Shared by all workers; undefined where memory cannot be shared: then the one worker makes its own. */
@@ -104,5 +110,5 @@ export const header = {
   words: 5,
 } as const;
 export const segmentRow = { first: 0, end: 1, tasks: 2, serial: 3, words: 4 } as const;
-/** `tasks` of all launches of the segment before this one come first. A packing launch is left out where `skip` is set. */
+/** `record` is where the launch's record begins, in bytes from the start of the program. `tasks` of all launches of the segment before this one come first. A packing launch is left out where `skip` is set. */
 export const launchRow = { kernel: 0, record: 1, tasks: 2, before: 3, skip: 4, words: 5 } as const;

@@ -1,4 +1,5 @@
 /** The program of a worker: the leader (thread 0) takes messages, the helpers follow it through shared memory. */
+import { type Build, growMemory, makeMemory, PAGE_BYTES } from "./module.ts";
 import {
   type Answer,
   CONTROL_AT,
@@ -7,6 +8,7 @@ import {
   launchRow,
   type Message,
   type Open,
+  PROGRAM_UNIT,
   type Request,
   type Run,
   SCRATCH_AT,
@@ -19,7 +21,6 @@ type Count = (record: number) => number;
 
 /** How long a thread looks for work before it sleeps, in milliseconds: waking one takes as long as many a segment. */
 const PATIENCE = 0.1;
-const PAGE_BYTES = 65536;
 
 class Thread {
   readonly #thread: number;
@@ -40,8 +41,11 @@ class Thread {
   #programs = new Map<number, Uint32Array>();
   #version = 0;
 
-  constructor({ module, kernels, memory, thread, threads }: Open) {
-    this.memory = memory ?? new WebAssembly.Memory({ initial: 64, maximum: 65536 });
+  readonly #build: Build;
+
+  constructor({ module, build, kernels, memory, thread, threads }: Open) {
+    this.memory = memory ?? makeMemory(build, 64, false);
+    this.#build = build;
     this.#thread = thread;
     this.#all = threads;
     this.#threads = threads;
@@ -65,7 +69,7 @@ class Thread {
   grow(bytes: number): void {
     const pages = Math.ceil((bytes - this.memory.buffer.byteLength) / PAGE_BYTES);
     if (pages <= 0) return;
-    this.memory.grow(pages);
+    growMemory(this.memory, this.#build, pages);
     this.#control = this.#controlView();
   }
 
@@ -80,7 +84,7 @@ class Thread {
       for (let l = here[segment + segmentRow.first]; l < here[segment + segmentRow.end]; l++) {
         const row = rows + l * launchRow.words;
         const record = here[row + launchRow.record];
-        const count = this.#counts[here[row + launchRow.kernel]](record) >>> 0;
+        const count = this.#counts[here[row + launchRow.kernel]](at + record) >>> 0;
         here[row + launchRow.before] = tasks;
         here[row + launchRow.tasks] = count;
         tasks += count;
@@ -120,7 +124,7 @@ class Thread {
     Atomics.store(c, control.next, 0);
     Atomics.store(c, control.failed, 0);
     if (this.#threads > 1) {
-      Atomics.store(c, control.program, program | 0);
+      Atomics.store(c, control.program, program / PROGRAM_UNIT);
       Atomics.add(c, control.run, 1);
       Atomics.notify(c, control.run);
     }
@@ -140,7 +144,7 @@ class Thread {
       const version = Atomics.load(this.#control, control.version);
       if (version !== this.#version) this.#programs.clear();
       this.#version = version;
-      const program = Atomics.load(this.#control, control.program) >>> 0;
+      const program = Atomics.load(this.#control, control.program) * PROGRAM_UNIT;
       this.#execute(program, this.#program(program), undefined);
     }
   }
@@ -155,8 +159,8 @@ class Thread {
       const packing = s === 0 && words[header.packs] > 0 ? program : 0;
       try {
         if (words[segment + segmentRow.serial] !== 0 || this.#threads === 1) {
-          if (this.#thread === 0) this.#runAll(words, first, end, packing);
-        } else this.#share(words, first, words[segment + segmentRow.tasks], packing);
+          if (this.#thread === 0) this.#runAll(program, words, first, end, packing);
+        } else this.#share(program, words, first, words[segment + segmentRow.tasks], packing);
       } catch (error) {
         Atomics.store(this.#control, control.failed, 1);
         if (this.#thread === 0) this.#failure = error;
@@ -176,20 +180,20 @@ class Thread {
     return packing !== 0 && this.#peek(packing + 4 * (row + launchRow.skip)) !== 0;
   }
 
-  #runAll(words: Uint32Array, first: number, end: number, packing: number): void {
+  #runAll(at: number, words: Uint32Array, first: number, end: number, packing: number): void {
     const rows = header.words + words[header.segments] * segmentRow.words;
     for (let l = first; l < end; l++) {
       const row = rows + l * launchRow.words;
       if (this.#skips(packing, row)) continue;
       const kernel = this.#kernels[words[row + launchRow.kernel]];
-      const record = words[row + launchRow.record];
+      const record = at + words[row + launchRow.record];
       const tasks = words[row + launchRow.tasks];
       for (let task = 0; task < tasks; task++) kernel(record, task, this.#scratch);
     }
   }
 
   /** Takes the next task until none is left. */
-  #share(words: Uint32Array, first: number, tasks: number, packing: number): void {
+  #share(at: number, words: Uint32Array, first: number, tasks: number, packing: number): void {
     const rows = header.words + words[header.segments] * segmentRow.words;
     let row = rows + first * launchRow.words;
     for (;;) {
@@ -200,7 +204,8 @@ class Thread {
       }
       if (this.#skips(packing, row)) continue;
       const kernel = this.#kernels[words[row + launchRow.kernel]];
-      kernel(words[row + launchRow.record], next - words[row + launchRow.before], this.#scratch);
+      const record = at + words[row + launchRow.record];
+      kernel(record, next - words[row + launchRow.before], this.#scratch);
     }
   }
 

@@ -78,8 +78,16 @@ export class Workers {
     try {
       await Promise.all(
         workers.#ports.map((port, thread) => {
-          const { module, names } = kernels;
-          const open = { kind: "open", module, kernels: names, memory, thread, threads } as const;
+          const { module, build, names } = kernels;
+          const open = {
+            kind: "open",
+            module,
+            build,
+            kernels: names,
+            memory,
+            thread,
+            threads,
+          } as const;
           return workers.#call(port, open, []);
         }),
       );

@@ -83,7 +83,7 @@ export function decodeHalves(y: usize, x: usize, format: u32, n: u32): void {
 }
 
 function decodeRow<Row>(y: usize, x: usize, n: u32): void {
-  const row = changetype<Row>(0);
+  const row = changetype<Row>(<usize>0);
   for (; n >= 8; n -= 8) {
     const a = row.four(x);
     const b = row.four(x + 8);
