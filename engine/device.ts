@@ -71,6 +71,11 @@ export type DeviceOptions = {
    * software adapters, 4 GiB on the CPU.
    */
   memoryBudget?: number;
+  /**
+   * Bytes that will be wanted, where that is known. Beyond what 32-bit addresses reach the CPU takes those with 64 bits, which are
+   * slower, if the host has them.
+   */
+  memoryNeeded?: number;
   /** The largest storage binding, in bytes, to emulate a smaller adapter. */
   maxBinding?: number;
   /** Which form of the kernels runs; by default that of the adapter. Tests run both on a software adapter. */

@@ -41,7 +41,6 @@ import {
   checkDevice,
   commandLine,
   DEVICE_OPTIONS,
-  deviceOf,
   exitCodeOf,
   modelDirectory,
   numberOf,
@@ -54,7 +53,13 @@ import {
   say,
   UsageError,
 } from "../lib/cli.ts";
-import { checkedOptions, checkedRelations, specsOf, tableOf } from "../lib/run-options.ts";
+import {
+  checkedOptions,
+  checkedRelations,
+  deviceFor,
+  specsOf,
+  tableOf,
+} from "../lib/run-options.ts";
 import { explanation } from "../lib/summary.ts";
 
 const TOOL = "train";
@@ -273,7 +278,7 @@ async function trained(
     checkContents(saved, run);
     for (const remark of await checkFiles(saved, run.benchmark, folder)) console.log(remark);
   }
-  const device = await deviceOf(TOOL, given);
+  const device = await deviceFor(TOOL, given, run);
   console.log(`device: ${device.description}`);
   if (given.mlm !== undefined) console.log("--mlm is taken as --reader");
   console.log(run.benchmark.answers);

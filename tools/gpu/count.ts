@@ -8,7 +8,7 @@ import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { compile } from "../../engine/compile.ts";
-import type { Device } from "../../engine/device.ts";
+import { firstPlan } from "../../engine/devices/onlooker.ts";
 import { windows } from "../../engine/devices/webgpu/windows.ts";
 import type { Plan, PlanLaunch, Region } from "../../engine/plan.ts";
 import { manifest } from "../../kernels/manifest.ts";
@@ -23,40 +23,13 @@ const BINDING = 2 ** 31 - 4;
 /** Of an H100: bytes and operations (f32) a millisecond at the best. */
 const PEAK = { bytes: 3.35e9, flops: 60e9 };
 
-class Captured extends Error {
-  readonly plan: Plan;
-  constructor(plan: Plan) {
-    super("captured");
-    this.plan = plan;
-  }
-}
-
-const nothing = (): never => {
-  throw new Error("this device only looks at plans");
-};
-
-/** A device that throws the first plan it is given. */
-const onlooker: Device = {
-  kind: "webgpu",
-  description: "looks at plans",
-  stats: { buffersCreated: 0, bytes: 0, submits: 0, launches: 0, pipelines: 0 },
-  load: (plan) => Promise.reject(new Captured(plan)),
-  readStates: nothing,
-  write: nothing,
-  profile: () => [],
-  synchronize: () => Promise.resolve(),
-  destroy: () => {},
-};
-
 /** The plan of a workload. */
 export async function planOf(options: WorkloadOptions): Promise<Plan> {
   const { batch, optimizer, run } = workload(options);
-  try {
-    await compile(onlooker, run)(batch, Uint32Array.of(1, 0, 1, 0), optimizer.scalars(1, 1e-5));
-  } catch (error) {
-    if (error instanceof Captured) return error.plan;
-    throw error;
-  }
+  const plan = await firstPlan((device) =>
+    compile(device, run)(batch, Uint32Array.of(1, 0, 1, 0), optimizer.scalars(1, 1e-5)),
+  );
+  if (plan) return plan;
   throw new Error("nothing was planned");
 }
 

@@ -112,7 +112,7 @@ export const DEVICE_OPTIONS = {
   },
 } satisfies Record<string, OptionSpec>;
 
-type DeviceValues = Readonly<Record<string, string | undefined>>;
+export type DeviceValues = Readonly<Record<string, string | undefined>>;
 
 /** What `deviceOf` opens. Throws UsageError for a name or a number that is none, before anything is loaded. */
 export function checkDevice(tool: string, { device = "auto", threads, memory }: DeviceValues) {

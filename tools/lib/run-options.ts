@@ -1,6 +1,9 @@
 /** Options of runs on the command line: made from the tables of the library and of each method, so that help and limits are theirs. */
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
+import type { Device } from "../../engine/device.ts";
+import { openDevice } from "../../engine/open.ts";
+import { memoryOf } from "../../promptgen/memory.ts";
 import type { Method } from "../../promptgen/methods/method.ts";
 import {
   initialOf,
@@ -11,8 +14,8 @@ import {
   type OptionValue,
   problemOf,
 } from "../../promptgen/methods/options.ts";
-import { SHARED_OPTIONS, WORLD } from "../../promptgen/run.ts";
-import { type OptionSpec, UsageError } from "./cli.ts";
+import { type Prepared, SHARED_OPTIONS, WORLD } from "../../promptgen/run.ts";
+import { checkDevice, type DeviceValues, type OptionSpec, UsageError } from "./cli.ts";
 
 /** All options of a method's runs. */
 export const tableOf = (method: Method): OptionTable => ({ ...SHARED_OPTIONS, ...method.options });
@@ -70,4 +73,20 @@ export function checkedRelations(tool: string, text: string | undefined): Option
     throw new UsageError(`[${tool}] --relations is "${text}"; write ids as in P36,P17`);
   }
   return { relations: [...new Set(ids)].sort().join(",") };
+}
+
+/** Models beyond this are planned before a device is opened for them; others fit anywhere. */
+const LARGE_MODEL = 50e6; // bytes
+
+/** As `deviceOf`, for a run: a CPU that takes 64-bit addresses if the run does, unless --memory says how much there is. */
+export async function deviceFor(
+  tool: string,
+  values: DeviceValues,
+  run: Prepared,
+): Promise<Device> {
+  const options = checkDevice(tool, values);
+  const { parameters } = run.benchmark.reader.lm.weights;
+  const bytes = [...parameters.values()].reduce((sum, t) => sum + t.bytes, 0);
+  if ("memoryBudget" in options || bytes < LARGE_MODEL) return openDevice(options);
+  return openDevice({ ...options, memoryNeeded: await memoryOf(run) });
 }

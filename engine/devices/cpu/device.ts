@@ -1,10 +1,9 @@
 /** The CPU as a device: its states, slots and plans. Computes addresses on the main thread; workers touch the bytes. */
 import type { Device, DeviceOptions, DeviceStats, Executable, ProfileRow } from "../../device.ts";
 import { check, NoDeviceError } from "../../errors.ts";
-import type { Plan, Region } from "../../plan.ts";
+import type { Plan } from "../../plan.ts";
 import { show } from "../../shape.ts";
 import {
-  byteLength,
   directSource,
   initialPieces,
   stateName,
@@ -29,7 +28,8 @@ import {
   makeMemory,
   PAGE_BYTES,
 } from "./module.ts";
-import { type CPULaunch, mostWords, type Pack, type Panels, Program, packsOf } from "./program.ts";
+import { ownBytes, panelsName, plainStates } from "./needs.ts";
+import { type CPULaunch, type Pack, type Panels, Program, packsOf } from "./program.ts";
 import { heapAt } from "./protocol.ts";
 import { Workers } from "./workers.ts";
 
@@ -74,9 +74,14 @@ async function threadsOf(options: DeviceOptions, shared: boolean): Promise<numbe
 }
 
 /** The kernels for what is asked: those with 64-bit addresses, which are slower, only for a budget beyond what 32 bits reach. */
-function buildFor({ memoryBudget = 0, simd = "relaxed" }: DeviceOptions): Build {
+function buildFor({ memoryBudget, memoryNeeded = 0, simd = "relaxed" }: DeviceOptions): Build {
   const relaxed = simd === "relaxed" && hasRelaxedSimd();
-  if (memoryBudget <= ADDRESSABLE) return relaxed ? "relaxed" : "plain";
+  const ordinary = relaxed ? "relaxed" : "plain";
+  if (memoryBudget === undefined) {
+    const isWide = memoryNeeded > ADDRESSABLE && relaxed && hasWideMemory();
+    return isWide ? "wide" : ordinary;
+  }
+  if (memoryBudget <= ADDRESSABLE) return ordinary;
   if (hasWideMemory() && relaxed) return "wide";
   const what = hasWideMemory() ? "relaxed SIMD" : "64-bit addresses";
   throw new NoDeviceError(
@@ -103,11 +108,13 @@ export async function openCPU(options: DeviceOptions, why: string): Promise<Devi
   ];
   const description = `CPU with ${count} (${simd}${alone}; ${why})`;
   const host = inNode ? (await import("node:os")).totalmem() : Number.POSITIVE_INFINITY;
+  const reach = build === "wide" ? WIDE_ADDRESSABLE : ADDRESSABLE;
+  const { memoryBudget = reach } = options;
   const heap = new Heap(
     heapAt(threads),
-    options.memoryBudget ?? ADDRESSABLE,
+    memoryBudget,
     options.memoryBudget ?? HOST_SHARE * host,
-    build === "wide" ? WIDE_ADDRESSABLE : ADDRESSABLE,
+    reach,
   );
   return new CPUDevice(workers, kernels, heap, description, options);
 }
@@ -311,22 +318,6 @@ export class CPUDevice implements Device {
     return this.#slots[index].at;
   }
 
-  /** The states that a plan wants as they are, when these launches' right operands are packed. */
-  #plainStates(plan: Plan, packs: readonly (Pack | undefined)[]): Set<Tensor> {
-    const plain = new Set<Tensor>();
-    const add = (r: Region | null | undefined): void => {
-      if (r?.memory.kind === "state") plain.add(r.memory.state);
-    };
-    plan.launches.forEach(({ inputs, inouts, outputs, rng }, l) => {
-      inputs.forEach((r, i) => {
-        if (!(packs[l] && i === 1)) add(r);
-      });
-      for (const r of [...inouts, ...outputs, rng]) add(r);
-    });
-    plan.outputs.forEach(add);
-    return plain;
-  }
-
   /** What a plan would add to the memory, in bytes of each block. */
   #needs(plan: Plan, plain: Set<Tensor>, packs: readonly (Pack | undefined)[]): number[] {
     const states = [...plain].flatMap((t) =>
@@ -337,13 +328,11 @@ export class CPUDevice implements Device {
     let passing = 0; // values that are there only while they are packed
     for (const pack of packs) {
       if (!pack || this.#panelsMade(pack)) continue;
-      panels.set(`${pack.state.node.id} ${pack.key}`, pack.bytes);
+      panels.set(panelsName(pack), pack.bytes);
       if (!plain.has(pack.state)) passing = Math.max(passing, pack.state.bytes);
     }
-    const own = [...plan.constants, ...plan.inputs].map(byteLength);
-    const packings = packs.filter((pack) => pack !== undefined).length;
-    const program = 4 * mostWords(plan.launches, packings, this.#kernels);
-    return [...states, ...slots, ...panels.values(), passing, ...own, program];
+    const own = ownBytes(plan, packs, this.#kernels);
+    return [...states, ...slots, ...panels.values(), passing, ...own];
   }
 
   #panelsMade(pack: Pack): Panels | undefined {
@@ -357,7 +346,7 @@ export class CPUDevice implements Device {
 
   async #load(plan: Plan): Promise<CPUExecutable> {
     let packs = packsOf(plan.launches);
-    let plain = this.#plainStates(plan, packs);
+    let plain = plainStates(plan, packs);
     if (!this.#makeRoom(this.#needs(plan, plain, packs))) {
       if (!this.#plans.empty) this.#heap.require(this.#needs(plan, plain, packs), "the plan");
       this.#releaseSlots();
@@ -365,7 +354,7 @@ export class CPUDevice implements Device {
     if (!this.#heap.fits(this.#needs(plan, plain, packs))) {
       // panels are for speed: a large model may still fit without more of them
       packs = packs.map((pack) => (pack && this.#panelsMade(pack) ? pack : undefined));
-      plain = this.#plainStates(plan, packs);
+      plain = plainStates(plan, packs);
       this.#heap.require(this.#needs(plan, plain, packs), "the plan");
     }
     for (const t of plain) this.#state(t).plain = true;

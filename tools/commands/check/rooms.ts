@@ -73,7 +73,9 @@ export const ROOMS: Readonly<Record<string, readonly Room[]>> = {
     { name: "pretraining", paths: ["promptgen/pretraining/"], may: "all" },
     {
       name: "run",
-      paths: ["run", "study", "probe", "test-facts", "transfer"].map((n) => `promptgen/${n}.ts`),
+      paths: ["run", "study", "memory", "probe", "test-facts", "transfer"].map(
+        (n) => `promptgen/${n}.ts`,
+      ),
       may: "all",
     },
     { name: "index", paths: ["promptgen/index.ts"], may: "all" },

@@ -1,0 +1,56 @@
+/** What plans are said to take of the CPU's memory, against what a device hands out for them. */
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { compile } from "../../engine/compile.ts";
+import type { Device } from "../../engine/device.ts";
+import { bytesOnCPU } from "../../engine/devices/cpu/needs.ts";
+import { firstPlan } from "../../engine/devices/onlooker.ts";
+import { grad } from "../../engine/grad.ts";
+import { openDevice } from "../../engine/open.ts";
+import { tanh } from "../../engine/ops/elementwise.ts";
+import { linear } from "../../engine/ops/matmul.ts";
+import { mean } from "../../engine/ops/reduce.ts";
+import { AdamW } from "../../engine/optim.ts";
+import type { Plan } from "../../engine/plan.ts";
+import { state, type Tensor, tensor } from "../../engine/tensor.ts";
+
+const test = suite("needs on cpu");
+
+const values = (n: number) => Float32Array.from({ length: n }, (_, i) => Math.sin(i) / 10);
+
+for (const rows of [8, 300]) {
+  test(`a step and an evaluation of ${rows} rows take what is said, nearly to the byte`, async () => {
+    const [width, inner] = [384, 1000];
+    const up = state("up", values(inner * width), [inner, width]);
+    const down = state("down", values(width * inner), [width, inner]);
+    const frozen = state("frozen", values(width * width), [width, width]);
+    const x = tensor(values(rows * width), [rows, width]);
+    const optimizer = new AdamW([up, down], { weightDecay: 0, maxNorm: 1 });
+    const out = (input: Tensor) => linear(linear(tanh(linear(input, up)), down), frozen);
+    const step = (device: Device) =>
+      compile(device, (input: Tensor, scalars: Tensor) => {
+        const loss = mean(out(input));
+        optimizer.update(grad(loss, [up, down]), scalars, [loss]);
+        return { loss };
+      })(x, optimizer.scalars(1, 1e-3));
+    const evaluation = (device: Device) => compile(device, (input: Tensor) => mean(out(input)))(x);
+    const plans: Plan[] = [];
+    for (const run of [step, evaluation]) {
+      const plan = await firstPlan(run);
+      if (plan) plans.push(plan);
+    }
+    const said = await bytesOnCPU(plans);
+    const device = await openDevice({ device: "cpu", threads: 2 });
+    await (await step(device)).loss.read();
+    await (await evaluation(device)).read();
+    const taken = device.stats.bytes;
+    const least = 4 * (3 * 2 * width * inner + width * width);
+    assert.ok(taken > least, `${taken} bytes hold parameters and moments, ${least}`);
+    // what is kept in panels alone is there as it is while it is packed
+    const passing = rows < 96 ? frozen.bytes : 0;
+    const more = said - passing - taken;
+    assert.ok(Math.abs(more) < 65536, `said ${said}, of which ${passing} pass, taken ${taken}`);
+  });
+}
+
+test.run();
