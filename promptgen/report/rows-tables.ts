@@ -46,7 +46,10 @@ export type RowsOptions = {
   readonly resamples?: number;
   /** What they are drawn by; 1 when left out. */
   readonly seed?: number;
-  /** Characters that a table's text may be wide, as far as its columns can be parted; 110 when left out. */
+  /**
+   * Characters that a table's text may be wide, as far as its columns can be parted; 110 when left out. Infinity suits formats
+   * that are not read as text.
+   */
   readonly width?: number;
 };
 
@@ -263,7 +266,7 @@ function testsTable(
     notes: [
       drawn,
       "diff: points of All; bootstrap p: two-sided, the same facts drawn for both rows.",
-      "McNemar p: exact, two-sided, over facts, the largest of the pairs of runs of equal seed.",
+      "McNemar p: exact, two-sided, over facts, the largest of the pairs of runs of equal seed (one without a seed goes with each).",
       "left out: facts that a run of one of both lacks. No p is corrected for the number of tests.",
     ],
   };

@@ -181,6 +181,9 @@ export type PairTest = {
   readonly leftOut: number;
 };
 
+/** A run's facts by their keys. */
+type Answers = ReadonlyMap<string, FactRow>;
+
 /** By fact, the mean over the runs of what is right; facts that a run lacks are not there. */
 type ByFact = ReadonlyMap<string, { readonly relation: string; readonly value: number }>;
 
@@ -188,6 +191,7 @@ type ByFact = ReadonlyMap<string, { readonly relation: string; readonly value: n
 export class Resampler {
   readonly #relations: readonly RelationRow[];
   readonly #resampling: Resampling;
+  readonly #answers = new Map<RowRun, Answers>();
   readonly #byRow = new Map<Row, ByFact>();
   /** Means of the rows that share their facts. */
   readonly #shared: { readonly keys: ByFact; readonly means: Map<Row, Float64Array> }[] = [];
@@ -197,7 +201,10 @@ export class Resampler {
     this.#resampling = resampling;
     const alike: { keys: ByFact; rows: Row[] }[] = [];
     for (const row of rows) {
-      const own = byFact(row);
+      for (const one of row.runs) {
+        this.#answers.set(one, new Map(one.facts.map((fact) => [keyOf(fact), fact])));
+      }
+      const own = byFact(row.runs.map((one) => this.#answersOf(one)));
       this.#byRow.set(row, own);
       const found = alike.find(({ keys }) => sameKeys(keys, own));
       if (found) found.rows.push(row);
@@ -226,14 +233,19 @@ export class Resampler {
     const differences = one.map((value, i) => value - other[i]);
     const mean = (values: ByFact): number =>
       average(this.#groups(common, [values]).map(([own]) => average(own)));
-    const ps = pairsOf(first, second).map(([left, right]) => mcnemarOf(left, right));
+    const ps = pairsOf(first, second).map(([left, right]) =>
+      mcnemarOf(this.#answersOf(left), this.#answersOf(right)),
+    );
+    const asked = [...first.runs, ...second.runs].flatMap((one) => [
+      ...this.#answersOf(one).keys(),
+    ]);
     return {
       difference: 100 * (mean(a) - mean(b)),
       interval: percentileInterval(differences),
       p: bootstrapP(differences),
       mcnemar: ps.length === 0 ? undefined : Math.max(...ps),
       pairs: ps.length,
-      leftOut: factsOf(first, second) - common.length,
+      leftOut: new Set(asked).size - common.length,
     };
   }
 
@@ -241,6 +253,10 @@ export class Resampler {
     const found = this.#byRow.get(row);
     if (found === undefined) throw new Error(`[report] ${titleOf(row)} is none of these rows`);
     return found;
+  }
+
+  #answersOf(one: RowRun): Answers {
+    return this.#answers.get(one) ?? new Map();
   }
 
   /** Values by relation and column. */
@@ -272,26 +288,17 @@ const average = (values: readonly number[]): number =>
 const sameKeys = (a: ByFact, b: ByFact): boolean =>
   a.size === b.size && [...a.keys()].every((key) => b.has(key));
 
-function byFact({ runs }: Row): ByFact {
-  const values = new Map<string, { relation: string; right: number; times: number }>();
-  for (const fact of runs.flatMap(({ facts }) => facts)) {
-    const key = keyOf(fact);
-    const { right, times } = values.get(key) ?? { right: 0, times: 0 };
-    const more = right + Number(fact.own.right);
-    values.set(key, { relation: fact.relation, right: more, times: times + 1 });
-  }
-  const asked = [...values].filter(([, { times }]) => times === runs.length);
+function byFact(runs: readonly Answers[]): ByFact {
+  const [first, ...others] = runs;
+  const common = [...first.keys()].filter((key) => others.every((own) => own.has(key)));
+  // one order, whichever file the facts came from
   return new Map(
-    asked
-      // one order, whichever run's file came first
-      .sort(([a], [b]) => (a < b ? -1 : 1))
-      .map(([key, { relation, right }]) => [key, { relation, value: right / runs.length }]),
+    common.sort().map((key) => {
+      const right = runs.filter((own) => own.get(key)?.own.right).length;
+      return [key, { relation: first.get(key)?.relation ?? "", value: right / runs.length }];
+    }),
   );
 }
-
-/** Facts that any run of either was asked. */
-const factsOf = (first: Row, second: Row): number =>
-  new Set([...first.runs, ...second.runs].flatMap(({ facts }) => facts.map(keyOf))).size;
 
 /** Runs of equal seed; one without a seed goes with each. */
 const pairsOf = (first: Row, second: Row): (readonly [RowRun, RowRun])[] =>
@@ -301,12 +308,11 @@ const pairsOf = (first: Row, second: Row): (readonly [RowRun, RowRun])[] =>
       .map((other) => [one, other] as const),
   );
 
-function mcnemarOf(first: RowRun, second: RowRun): number {
-  const right = new Map(second.facts.map((fact) => [keyOf(fact), fact.own.right]));
+function mcnemarOf(first: Answers, second: Answers): number {
   let [alone, other] = [0, 0];
-  for (const fact of first.facts) {
-    const theirs = right.get(keyOf(fact));
-    if (theirs === undefined || theirs === fact.own.right) continue;
+  for (const [key, { own }] of first) {
+    const theirs = second.get(key)?.own.right;
+    if (theirs === undefined || theirs === own.right) continue;
     if (theirs) other++;
     else alone++;
   }

@@ -179,6 +179,8 @@ tests("facts that a run of one of both lacks are left out of both, and counted",
   const runs = row("runs", [1, { A: "11", B: "1", C: "1" }], [2, { A: "1111", B: "1", C: "1" }]);
   const full = row("full", [1, { A: "1111", B: "1", C: "1" }]);
   assert.is(resampler(runs, full).test(runs, full).leftOut, 2);
+  const fewer: Row = { name: "fewer", runs: runs.runs.toReversed() };
+  assert.is(resampler(fewer, full).test(fewer, full).leftOut, 2);
 });
 
 tests("a row's test is the same whatever rows stand beside it", () => {
@@ -191,6 +193,16 @@ tests("a row's test is the same whatever rows stand beside it", () => {
   const beside = resampler(third, first, second);
   assert.equal(beside.test(first, second), alone.test(first, second));
   assert.equal(beside.interval(first), alone.interval(first));
+});
+
+tests("the order in which facts were written decides nothing", () => {
+  const own = row("own", [1, { A: "1101000110101", B: "101100011", C: "1" }]);
+  const runs = own.runs.map((one) => ({ ...one, facts: one.facts.toReversed() }));
+  const turned: Row = { name: "turned", runs };
+  const other = row("other", [1, { A: "0110010011101", B: "110011010", C: "0" }]);
+  const few = (...rows: Row[]) => new Resampler(RELATIONS, rows, { resamples: 40, seed: 1 });
+  assert.equal(few(turned).interval(turned), few(own).interval(own));
+  assert.equal(few(turned, other).test(turned, other), few(own, other).test(own, other));
 });
 
 const refused = suite("rows that are refused");
