@@ -101,7 +101,7 @@ export function runOptions(given: Options, world = false): RunOptions {
     data: String(data),
     objects: objects === "lowercase" ? objects : "as-written",
     "reader-weights": weights === "random" ? weights : "trained",
-    relations: String(relations),
+    relations: [...new Set(String(relations).split(","))].sort().join(","),
     seed: Number(seed),
     own,
   };

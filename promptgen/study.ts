@@ -34,13 +34,15 @@ export type StudyRow = {
 
 export type Study = {
   readonly name: string;
+  /** The row that the others are tested against, by its title; each is tested against each where it is left out. */
+  readonly against?: string;
   readonly rows: readonly StudyRow[];
 };
 
 /** Says where in a file something stands. */
 type Place = (path: readonly (string | number)[]) => string;
 
-const KEYS = ["name", "about", "world", "seeds", "options", "rows"];
+const KEYS = ["name", "about", "world", "seeds", "against", "options", "rows"];
 const ROW_KEYS = ["method", "name", "seeds"];
 /** More of them are a mistake rather than a study. */
 const MOST_TASKS = 100_000;
@@ -79,11 +81,14 @@ export function parseStudy(text: string, path: string, over: Options = {}): Stud
   for (const key of Object.keys(file)) {
     if (!KEYS.includes(key)) fail([key], `is not known here; choose among ${KEYS.join(", ")}`);
   }
-  const { name, world = false, seeds = [1], options = {}, rows } = file;
+  const { name, world = false, seeds = [1], against, options = {}, rows } = file;
   if (typeof name !== "string" || !/^\w[\w.-]*$/.test(name)) {
     fail(["name"], "is no name of a folder; write letters, digits, points and dashes");
   }
   if (typeof world !== "boolean") fail(["world"], `is ${String(world)}; write true or false`);
+  if (against !== undefined && typeof against !== "string") {
+    fail(["against"], `is ${String(against)}; write the title of a row`);
+  }
   if (!isJson(options)) fail(["options"], "holds no options; write name: value");
   if (!Array.isArray(rows) || rows.length === 0) {
     fail(["rows"], "holds no rows; write a list of methods with their options");
@@ -146,7 +151,11 @@ export function parseStudy(text: string, path: string, over: Options = {}): Stud
       return { title: title as string | undefined, runs, varied: lists, values };
     });
   });
-  const study = { name: String(name), rows: rowsOf(made) };
+  const study: Study = {
+    name: String(name),
+    ...(typeof against === "string" ? { against } : {}),
+    rows: rowsOf(made),
+  };
   const tasks = study.rows.flatMap((row) => row.tasks.map((task) => task.name));
   if (tasks.length > MOST_TASKS) fail(["rows"], `makes ${tasks.length} runs; write fewer values`);
   const twice = tasks.find((task, i) => tasks.indexOf(task) < i);

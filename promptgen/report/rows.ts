@@ -14,7 +14,11 @@ import {
   percentileInterval,
   type Resampling,
 } from "../statistics.ts";
-import type { FactRow } from "./fact-rows.ts";
+import {
+  type FactRow,
+  fillersOf as fillersOfFacts,
+  isEarned as isFactEarned,
+} from "./fact-rows.ts";
 import type { RelationRow } from "./relations.ts";
 
 /** One run of a row. */
@@ -41,11 +45,8 @@ export const isRight: Value = ({ own }) => (own.right ? 1 : 0);
 export const reciprocalRank: Value = ({ own }) => 1 / own.rank;
 export const amongTen: Value = ({ own }) => (own.rank <= 10 ? 1 : 0);
 /** Right with its own subject, and wrong with everything else that stood for it. */
-export const isEarned: Value = ({ own, fillers }) => {
-  const others = Object.values(fillers);
-  if (others.length === 0) return undefined;
-  return own.right && others.every(({ right }) => !right) ? 1 : 0;
-};
+export const isEarned: Value = (fact) =>
+  Object.keys(fact.fillers).length === 0 ? undefined : Number(isFactEarned(fact));
 export const rightWith =
   (filler: string): Value =>
   ({ fillers }) =>
@@ -57,11 +58,7 @@ export const titleOf = ({ name, alpha }: Pick<Row, "name" | "alpha">): string =>
 
 /** Names of everything that stood for a subject, in the order of the files. */
 export const fillersOf = (rows: readonly Row[]): string[] => [
-  ...new Set(
-    rows.flatMap(({ runs }) =>
-      runs.flatMap(({ facts }) => facts.flatMap(({ fillers }) => Object.keys(fillers))),
-    ),
-  ),
+  ...new Set(rows.flatMap(({ runs }) => runs.flatMap(({ facts }) => fillersOfFacts(facts)))),
 ];
 
 /** Values added up by relation: `correct` need not be whole. Facts without a value do not count. */

@@ -1,0 +1,105 @@
+/** Studies on the command line: what is done is not done again, what was cut off goes on, what fails is said. */
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { suite } from "uvu";
+import { printedBy, ROOT, refuses, run } from "./command.ts";
+
+const test = suite("study");
+
+const home = mkdtempSync(join(tmpdir(), "promptgen-study-"));
+process.on("exit", () => rmSync(home, { recursive: true, force: true }));
+
+const file = join(home, "small.yaml");
+writeFileSync(
+  file,
+  `name: small
+world: true
+options: { relations: "P36,P17" }
+rows:
+  - { method: majority }
+  - { method: optiprompt, vectors: 5, epochs: 3, seeds: [1, 2] }
+`,
+);
+const RUNS = ["majority-seed1", "optiprompt-seed1", "optiprompt-seed2"];
+const common = ["--device", "cpu", "--threads", "1"];
+const facts = (out: string) => RUNS.map((name) => readFileSync(join(out, name, "facts.jsonl")));
+const tables = (out: string) => readFileSync(join(out, "tables.csv"), "utf8");
+
+test("a study that is killed with all its processes ends in the same bits, and what is done stays", async () => {
+  const [whole, cut] = ["whole", "cut"].map((name) => join(home, name));
+  const printed = await printedBy("study.ts", [file, "--out", whole, ...common]);
+  for (const said of ["Majority", "OptiPrompt (5 [V]s)", "tests between rows", "leak audit"]) {
+    assert.ok(printed.includes(said), said);
+  }
+  assert.ok(existsSync(join(whole, "logs", "optiprompt-seed2.txt")));
+  const killed = spawn(
+    process.execPath,
+    [join(ROOT, "tools/study.ts"), file, "--out", cut, ...common, "--jobs", "2"],
+    { cwd: ROOT, detached: true, stdio: "ignore" },
+  );
+  const started = join(cut, "optiprompt-seed1", "P17", "last.safetensors");
+  const ended = new Promise((done) => killed.on("exit", done));
+  while (!existsSync(started) && killed.exitCode === null) {
+    await new Promise((done) => setTimeout(done, 20));
+  }
+  if (killed.pid) process.kill(-killed.pid, "SIGKILL");
+  await ended;
+  assert.ok(!existsSync(join(cut, "tables.csv")), "it was cut off");
+  const stands = await printedBy("study.ts", [file, "--out", cut, "--dry-run"]);
+  assert.match(stands, /cut off optiprompt-seed1/);
+  await printedBy("study.ts", [file, "--out", cut, ...common]);
+  assert.deepEqual(facts(cut), facts(whole));
+  assert.equal(tables(cut), tables(whole));
+  const times = () => RUNS.map((name) => statSync(join(cut, name, "facts.jsonl")).mtimeMs);
+  const before = times();
+  await printedBy("study.ts", [file, "--out", cut, ...common]);
+  assert.deepEqual(times(), before, "nothing is run twice");
+  assert.match(await printedBy("study.ts", [file, "--out", cut, "--dry-run"]), /^done .*\ndone /);
+  const changed = ["--out", cut, "--epochs", "4"];
+  await refuses(
+    "study.ts",
+    [file, ...changed],
+    /^error \[study\] epochs is 4 but the run in .*optiprompt-seed1 was started with 3; remove that folder/,
+  );
+});
+
+test("a run that fails is named with what it said, and the others are run", async () => {
+  const out = join(home, "failing");
+  const broken = join(home, "failing.json");
+  const rows = [
+    { method: "promptgen", generator: "no/where", seeds: [1] },
+    { method: "majority", seeds: [1] },
+  ];
+  writeFileSync(broken, JSON.stringify({ name: "failing", options: { relations: "P36" }, rows }));
+  const { code, error } = await run("study.ts", [broken, "--out", out, ...common], {
+    env: { HF_HUB_OFFLINE: "1" },
+  });
+  assert.equal(code, 1);
+  assert.match(error, /promptgen-seed1: error .*no\/where/);
+  assert.match(error, /\[study\] 1 of 2 runs failed; the same command tries them again/);
+  assert.ok(existsSync(join(out, "majority-seed1", "results.json")));
+});
+
+test("what is no study is said in one sentence", async () => {
+  await refuses("study.ts", [], /^error \[study\] name one study, as in/);
+  await refuses(
+    "study.ts",
+    [join(home, "none.json")],
+    /^error \[study\] .*none\.json .*name the file/,
+  );
+  await refuses(
+    "study.ts",
+    [file, "--jobs", "0"],
+    /^error \[study\] --jobs is 0; give a whole number/,
+  );
+  await refuses(
+    "study.ts",
+    [file, "--alpha", "0.1"],
+    /^error \[study\] --alpha is an option of none of the methods in/,
+  );
+});
+
+test.run();

@@ -1,0 +1,275 @@
+/** Runs a study, a file of rows and seeds, and prints its tables: `node tools/study.ts --help`. */
+import { type ChildProcess, fork } from "node:child_process";
+import { closeSync, existsSync, openSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { availableParallelism } from "node:os";
+import { join, relative, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { MultiBar, type SingleBar } from "cli-progress";
+import { makeFolder, writeWhole } from "../../models/formats/files.ts";
+import { readText } from "../../models/formats/text.ts";
+import { loadBenchmark } from "../../promptgen/benchmark.ts";
+import { METHODS } from "../../promptgen/methods/index.ts";
+import { FORMATS, printTables } from "../../promptgen/report/table.ts";
+import { flatOptions, readRun, SHARED_OPTIONS, sourcesOf } from "../../promptgen/run.ts";
+import { parseStudy, type Study, type Task } from "../../promptgen/study.ts";
+import { RunFolder, sameConfiguration } from "../../promptgen/training/run-folder.ts";
+import {
+  checkDevice,
+  commandLine,
+  DEVICE_OPTIONS,
+  deviceOf,
+  exitCodeOf,
+  modelDirectory,
+  numberOf,
+  type OptionSpec,
+  onSignals,
+  optionHelp,
+  type ProgressMessage,
+  runTool,
+  say,
+  UsageError,
+} from "../lib/cli.ts";
+import { checkedOptions, checkedRelations, specsOf } from "../lib/run-options.ts";
+import { tablesOf } from "../lib/study-tables.ts";
+
+const TOOL = "study";
+const TRAIN = fileURLToPath(new URL("../train.ts", import.meta.url));
+
+const OWN = {
+  out: { value: "DIR", help: "folder of the study", initial: "runs/ and the study's name" },
+  jobs: { value: "N", help: "runs at a time, which share the cores", initial: "1" },
+  "dry-run": { help: "lists the runs and how each stands, and runs none" },
+  relations: { value: "IDS", help: "relations to use, as in P36,P17", initial: "the file's" },
+  ...DEVICE_OPTIONS,
+} satisfies Record<string, OptionSpec>;
+
+/** Options of all methods: they count in every row whose method has them. */
+const TABLE = Object.assign({}, SHARED_OPTIONS, ...METHODS.map(({ options }) => options));
+
+const HELP = `Runs every row of a study with every seed, each as a run in a folder of its own, and prints the tables. A run that is there is not
+run again, one that was cut off goes on; so the same command, typed again, ends what was begun.
+
+  npx node tools/study.ts tools/studies/world.json
+      all rows on the embedded world, three seeds
+  npx node tools/study.ts tools/studies/paper.json --reader google-bert/bert-base-cased --generator facebook/bart-large --data DIR --candidates DIR
+      the paper's Table 1 with the paper's models
+
+Options
+${optionHelp(OWN)}
+  --OPTION VALUE    any other option of tools/train.ts, in place of what the file says, in every row whose method has it
+
+A study is YAML or JSON: name, rows (each a method with its options; a list of values makes a row of each), seeds, options (of all rows that
+have them), world: true for what suits the embedded world. Its folder gets a folder for each run, what each said in logs/, and the
+tables as text, Markdown, CSV and LaTeX.
+`;
+
+/** How a task stands. */
+type Stand = "done" | "cut off" | "new";
+
+/** @throws for a folder of that name that holds a run with other options */
+async function standOf(folder: RunFolder, { options }: Task): Promise<Stand> {
+  if (!folder.exists()) return "new";
+  const saved = await readRun(folder);
+  try {
+    sameConfiguration({ ...flatOptions(saved.options) }, { ...flatOptions(options) }, folder.path);
+  } catch (error) {
+    const what = error instanceof Error ? error.message.replace("[resume] --", "") : "";
+    const [said] = what.split(";");
+    throw new UsageError(
+      `[${TOOL}] ${said}; remove that folder, or name another --out for the changed study`,
+    );
+  }
+  const ended = ["results.json", "facts.jsonl"].every((name) => existsSync(folder.file(name)));
+  return ended ? "done" : "cut off";
+}
+
+type Planned = { readonly task: Task; readonly folder: RunFolder; readonly stand: Stand };
+
+/** The command line of a run that is not done. */
+function argumentsOf({ task, folder, stand }: Planned, device: readonly string[]): string[] {
+  if (stand === "cut off") return ["--resume", folder.path, ...device];
+  const given = Object.entries(flatOptions(task.options)).filter(([, value]) => value !== "");
+  return [
+    "--out",
+    folder.path,
+    ...given.flatMap(([name, value]) => [`--${name}`, String(value)]),
+    ...device,
+  ];
+}
+
+/** Bars of the runs that are under way and of the whole study; lines where there is no terminal. */
+class Display {
+  readonly #bars: MultiBar | undefined;
+  readonly #all: SingleBar | undefined;
+  readonly #total: number;
+  readonly #began = performance.now();
+  #done: number;
+
+  constructor(total: number, done: number) {
+    this.#total = total;
+    this.#done = done;
+    if (!process.stderr.isTTY) return;
+    this.#bars = new MultiBar({
+      format: "{name} {bar} {percentage}% | {note}",
+      barCompleteChar: "\u2588",
+      barIncompleteChar: "\u2591",
+      barsize: 24,
+      hideCursor: true,
+      clearOnComplete: false,
+      linewrap: false,
+    });
+    this.#all = this.#bars.create(total, done, { name: "study".padEnd(28), note: "" });
+  }
+
+  begin(name: string): { tell(message: ProgressMessage): void; end(how: string): void } {
+    const label = name.slice(0, 28).padEnd(28);
+    const bar = this.#bars?.create(1, 0, { name: label, note: "" });
+    const began = performance.now();
+    return {
+      tell: ({ label: what, done, total, note }) => {
+        bar?.setTotal(total);
+        bar?.update(done, { name: label, note: `${what} ${note}` });
+      },
+      end: (how) => {
+        this.#done++;
+        const seconds = (performance.now() - began) / 1000;
+        const line = `${how} ${name}, ${seconds.toFixed(0)} s (${this.#done} of ${this.#total})\n`;
+        if (bar) this.#bars?.remove(bar);
+        const minutes = (performance.now() - this.#began) / 60_000;
+        this.#all?.update(this.#done, {
+          name: "study".padEnd(28),
+          note: `${minutes.toFixed(1)} min`,
+        });
+        if (!this.#bars) say(line);
+      },
+    };
+  }
+
+  stop(): void {
+    this.#bars?.stop();
+  }
+}
+
+/** What a run that failed said last. */
+async function lastLine(path: string): Promise<string> {
+  const text = await readFile(path, "utf8").catch(() => "");
+  return text.trim().split("\n").at(-1) ?? "";
+}
+
+/** Runs a task in a process of its own; gives its exit code. */
+function start(
+  planned: Planned,
+  device: readonly string[],
+  log: string,
+  tell: (message: ProgressMessage) => void,
+): { readonly child: ChildProcess; readonly ended: Promise<number> } {
+  const out = openSync(log, "a");
+  const child = fork(TRAIN, argumentsOf(planned, device), {
+    stdio: ["ignore", out, out, "ipc"],
+    env: { ...process.env, NO_COLOR: "1" },
+  });
+  closeSync(out);
+  child.on("message", (message) => tell(message as ProgressMessage));
+  const ended = new Promise<number>((done) => {
+    child.on("error", () => done(1));
+    child.on("exit", (code, signal) => done(code ?? exitCodeOf(signal)));
+  });
+  return { child, ended };
+}
+
+/** Runs what is not done, `jobs` at a time. Sentences about those that failed; undefined when the signal came. */
+async function runAll(
+  plan: readonly Planned[],
+  { out, jobs, device }: { out: string; jobs: number; device: readonly string[] },
+): Promise<string[] | undefined> {
+  const signal = onSignals();
+  const waiting = plan.filter(({ stand }) => stand !== "done");
+  const display = new Display(plan.length, plan.length - waiting.length);
+  const running = new Set<ChildProcess>();
+  signal.addEventListener("abort", () => {
+    for (const child of running) child.kill("SIGTERM");
+  });
+  await makeFolder(join(out, "logs"));
+  const failed: string[] = [];
+  const worker = async (): Promise<void> => {
+    for (let next = waiting.shift(); next && !signal.aborted; next = waiting.shift()) {
+      const { name } = next.task;
+      const log = join(out, "logs", `${name}.txt`);
+      const shown = display.begin(name);
+      const { child, ended } = start(next, device, log, (message) => shown.tell(message));
+      running.add(child);
+      const code = await ended;
+      running.delete(child);
+      if (signal.aborted) break;
+      shown.end(code === 0 ? "done" : "failed");
+      if (code !== 0) failed.push(`${name}: ${await lastLine(log)} (${relative("", log)})`);
+    }
+  };
+  await Promise.all(Array.from({ length: jobs }, worker));
+  display.stop();
+  return signal.aborted ? undefined : failed;
+}
+
+async function readStudy(path: string, over: Parameters<typeof parseStudy>[2]): Promise<Study> {
+  const fail = (what: string, cause?: unknown): never => {
+    throw new UsageError(`[${TOOL}] ${path} ${what}`, { cause });
+  };
+  return parseStudy(await readText(path, fail, "name the file of a study"), path, over);
+}
+
+async function main(): Promise<number> {
+  const line = commandLine(TOOL, { ...specsOf(TABLE), ...OWN }, HELP);
+  if (!line) return 0;
+  const { values, positionals } = line;
+  const given: Readonly<Record<string, string | undefined>> = values;
+  if (positionals.length !== 1) {
+    throw new UsageError(
+      `[${TOOL}] name one study, as in npx node tools/study.ts tools/studies/world.json`,
+    );
+  }
+  const [path] = positionals;
+  const over = {
+    ...checkedOptions(TOOL, TABLE, given),
+    ...checkedRelations(TOOL, given.relations),
+  };
+  const study = await readStudy(path, over);
+  const out = resolve(given.out ?? join("runs", study.name));
+  const jobs = numberOf(TOOL, "jobs", given.jobs ?? "1", { least: 1, most: 64, whole: true });
+  checkDevice(TOOL, given);
+  const threads = given.threads ?? String(Math.max(1, Math.floor(availableParallelism() / jobs)));
+  const device = ["--threads", threads, ...(given.device ? ["--device", given.device] : [])];
+  const tasks = study.rows.flatMap((row) => row.tasks);
+  const plan: Planned[] = [];
+  for (const task of tasks) {
+    const folder = new RunFolder(join(out, task.name));
+    plan.push({ task, folder, stand: await standOf(folder, task) });
+  }
+  if ("dry-run" in given) {
+    for (const { task, stand } of plan) console.log(`${stand.padEnd(8)}${task.name}`);
+    return 0;
+  }
+  const failed = await runAll(plan, { out, jobs, device });
+  if (!failed) {
+    console.log("stopped, saved; the same command goes on");
+    return exitCodeOf(onSignals().reason);
+  }
+  for (const what of failed) say(`${what}\n`);
+  if (failed.length > 0) {
+    throw new Error(
+      `[${TOOL}] ${failed.length} of ${plan.length} runs failed; the same command tries them again`,
+    );
+  }
+  const locate = (name: string) => modelDirectory(name);
+  const benchmark = await loadBenchmark(await sourcesOf(tasks[0].options, locate));
+  const tables = await tablesOf(study, out, benchmark, await deviceOf(TOOL, given));
+  for (const format of FORMATS) {
+    const ending = { text: "txt", markdown: "md", csv: "csv", latex: "tex" }[format];
+    await writeWhole(join(out, `tables.${ending}`), `${printTables(tables, format)}\n`);
+  }
+  console.log(printTables(tables));
+  console.log(`\nalso in ${relative("", out)}/tables.md, .csv and .tex`);
+  return 0;
+}
+
+await runTool(main, { writesFiles: true });

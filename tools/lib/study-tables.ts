@@ -1,0 +1,48 @@
+/** The tables of a study, from what its runs have written. */
+import { join } from "node:path";
+import type { Device } from "../../engine/device.ts";
+import type { Benchmark } from "../../promptgen/benchmark.ts";
+import { testSplits } from "../../promptgen/facts/splits.ts";
+import { methodOf } from "../../promptgen/methods/index.ts";
+import { readFactRows } from "../../promptgen/report/fact-rows.ts";
+import { relationRows } from "../../promptgen/report/relations.ts";
+import type { Row, RowRun } from "../../promptgen/report/rows.ts";
+import { rowsReport } from "../../promptgen/report/rows-tables.ts";
+import type { Table } from "../../promptgen/report/table.ts";
+import type { Study, Task } from "../../promptgen/study.ts";
+import { namedAway } from "../../promptgen/uhn.ts";
+
+/**
+ * @param out the study's folder, with a folder for each run
+ * @param device asks the reader which subjects' names give the object away
+ */
+export async function tablesOf(
+  study: Study,
+  out: string,
+  benchmark: Benchmark,
+  device: Device,
+): Promise<Table[]> {
+  const rows: Row[] = [];
+  for (const { name, tasks } of study.rows) {
+    const runs: RowRun[] = [];
+    for (const task of tasks) {
+      const facts = await readFactRows(join(out, task.name, "facts.jsonl"));
+      runs.push({ seed: task.options.seed, facts, settings: settingsOf(task) });
+    }
+    const { alpha } = tasks[0].options.own;
+    rows.push({ name, ...(typeof alpha === "number" ? { alpha } : {}), runs });
+  }
+  const named = await namedAway(device, benchmark);
+  const splits = testSplits(benchmark.relations, named);
+  return rowsReport(relationRows(benchmark.relations), rows, { splits, against: study.against });
+}
+
+/** The options that say how a run was trained; models and folders are what a row is about. */
+function settingsOf({ options: { method, own } }: Task): Record<string, string | number> {
+  const table = methodOf(method).options;
+  return Object.fromEntries(
+    Object.entries(own).filter(
+      ([name]) => name !== "alpha" && !["model", "folder"].includes(table[name]?.kind ?? ""),
+    ),
+  );
+}
