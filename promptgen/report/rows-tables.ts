@@ -43,14 +43,14 @@ export type RowsOptions = {
   /** Title of the row that every other is tested against; without it each is tested against each. */
   readonly against?: string | undefined;
   /** How often facts are drawn anew; 2,000 when left out. */
-  readonly resamples?: number;
+  readonly resamples?: number | undefined;
   /** What they are drawn by; 1 when left out. */
-  readonly seed?: number;
+  readonly seed?: number | undefined;
   /**
    * Characters that a table's text may be wide, as far as its columns can be parted; 110 when left out. Infinity suits formats
    * that are not read as text.
    */
-  readonly width?: number;
+  readonly width?: number | undefined;
 };
 
 const left = (head: string): Column => ({ head, align: "left" });

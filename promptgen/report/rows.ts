@@ -57,9 +57,13 @@ export const titleOf = ({ name, alpha }: Pick<Row, "name" | "alpha">): string =>
   alpha === undefined ? name : `${name} (alpha ${alpha})`;
 
 /** Names of everything that stood for a subject, in the order of the files. */
-export const fillersOf = (rows: readonly Row[]): string[] => [
-  ...new Set(rows.flatMap(({ runs }) => runs.flatMap(({ facts }) => fillersOfFacts(facts)))),
-];
+export function fillersOf(rows: readonly Row[]): string[] {
+  const names = new Set<string>();
+  for (const { facts } of rows.flatMap(({ runs }) => runs)) {
+    for (const { fillers } of facts) for (const name of Object.keys(fillers)) names.add(name);
+  }
+  return [...names];
+}
 
 /** Values added up by relation: `correct` need not be whole. Facts without a value do not count. */
 export function scoresOf(facts: readonly FactRow[], value: Value): Scores {

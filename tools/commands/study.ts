@@ -265,9 +265,10 @@ async function main(): Promise<number> {
   const tables = await tablesOf(study, out, benchmark, await deviceOf(TOOL, given));
   for (const format of FORMATS) {
     const ending = { text: "txt", markdown: "md", csv: "csv", latex: "tex" }[format];
-    await writeWhole(join(out, `tables.${ending}`), `${printTables(tables, format)}\n`);
+    const width = format === "text" ? undefined : Number.POSITIVE_INFINITY;
+    await writeWhole(join(out, `tables.${ending}`), `${printTables(tables(width), format)}\n`);
   }
-  console.log(printTables(tables));
+  console.log(printTables(tables()));
   console.log(`\nalso in ${relative("", out)}/tables.md, .csv and .tex`);
   return 0;
 }

@@ -13,6 +13,7 @@ import type { Study, Task } from "../../promptgen/study.ts";
 import { namedAway } from "../../promptgen/uhn.ts";
 
 /**
+ * Gives the tables for a width of text, see `rowsReport`.
  * @param out the study's folder, with a folder for each run
  * @param device asks the reader which subjects' names give the object away
  */
@@ -21,7 +22,7 @@ export async function tablesOf(
   out: string,
   benchmark: Benchmark,
   device: Device,
-): Promise<Table[]> {
+): Promise<(width?: number) => Table[]> {
   const rows: Row[] = [];
   for (const { name, tasks } of study.rows) {
     const runs: RowRun[] = [];
@@ -34,7 +35,8 @@ export async function tablesOf(
   }
   const named = await namedAway(device, benchmark);
   const splits = testSplits(benchmark.relations, named);
-  return rowsReport(relationRows(benchmark.relations), rows, { splits, against: study.against });
+  const relations = relationRows(benchmark.relations);
+  return (width) => rowsReport(relations, rows, { splits, against: study.against, width });
 }
 
 /** The options that say how a run was trained; models and folders are what a row is about. */
