@@ -116,7 +116,8 @@ export class Auditor {
 
   #remarks(lonely: readonly Item[]): string[] {
     const silent = this.#silent.map(
-      (name) => `[audit] "${name}" is unknown to the masked LM's tokenizer; nothing is asked with it`,
+      (name) =>
+        `[audit] "${name}" is unknown to the masked LM's tokenizer; nothing is asked with it`,
     );
     const relations = [...new Set(lonely.map(({ relation }) => relation.id))].sort();
     if (relations.length === 0) return silent;

@@ -81,7 +81,9 @@ function rowOf(
     prompt,
     own: answered(fact.subject, answers[0]),
     // a probability of -1 fills the list where there are fewer answer words
-    top: top[0].filter(({ probability }) => probability >= 0).map(({ id, probability }) => [word(id), probability] as const),
+    top: top[0]
+      .filter(({ probability }) => probability >= 0)
+      .map(({ id, probability }) => [word(id), probability] as const),
     fillers: Object.fromEntries(others),
     ...(figures === undefined ? {} : { figures }),
   };
@@ -94,5 +96,9 @@ export function resultsOfFacts(rows: readonly FactRow[]): {
   readonly figures: FactFigures;
 } {
   const fillers = fillersOf(rows).map((name) => [name, factScores(rows, name)]);
-  return { own: factScores(rows), fillers: Object.fromEntries(fillers), figures: factFigures(rows) };
+  return {
+    own: factScores(rows),
+    fillers: Object.fromEntries(fillers),
+    figures: factFigures(rows),
+  };
 }

@@ -73,7 +73,9 @@ export async function transfer(
   const gone = reasons.filter(([count]) => count > 0).map(([count, what]) => `${count} ${what}`);
   const counts = `[transfer] ${kept.size} of ${rows.length} facts can be asked of the other masked LM${gone.length === 0 ? "" : `; not asked: ${gone.join(", ")}`}`;
   if (kept.size === 0) {
-    throw new Error(`${counts}; name a masked LM whose vocabulary has the objects as they are written`);
+    throw new Error(
+      `${counts}; name a masked LM whose vocabulary has the objects as they are written`,
+    );
   }
   const relations = benchmark.relations
     .map((relation) => ({ ...relation, test: relation.test.filter((fact) => kept.has(fact)) }))

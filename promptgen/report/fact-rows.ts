@@ -58,7 +58,8 @@ export function factFigures(rows: readonly FactRow[]): FactFigures {
   if (rows.length === 0) throw new Error("[facts] there are no facts to count; ask some first");
   const relations = [...Map.groupBy(rows, ({ relation }) => relation).values()];
   const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;
-  const over = (of: (row: FactRow) => number) => 100 * mean(relations.map((own) => mean(own.map(of))));
+  const over = (of: (row: FactRow) => number) =>
+    100 * mean(relations.map((own) => mean(own.map(of))));
   return {
     subjectEarned: over((row) => (isEarned(row) ? 1 : 0)),
     mrr: over(({ own }) => 1 / own.rank),
@@ -245,5 +246,7 @@ function factRow(text: string, where: string): FactRow {
     top: top(found.top),
     fillers: named(found.fillers, "fillers", answer),
   };
-  return found.figures === undefined ? row : { ...row, figures: named(found.figures, "figures", number) };
+  return found.figures === undefined
+    ? row
+    : { ...row, figures: named(found.figures, "figures", number) };
 }

@@ -2,7 +2,7 @@
 import * as assert from "uvu/assert";
 import type { Device } from "../../engine/device.ts";
 import { loadTokenizer, type Tokenizer } from "../../models/tokenizer/tokenizer.ts";
-import { Auditor, type AuditedFact, OTHER } from "../../promptgen/audit.ts";
+import { type AuditedFact, Auditor, OTHER } from "../../promptgen/audit.ts";
 import { type Item, itemsOf } from "../../promptgen/benchmark.ts";
 import { Examiner } from "../../promptgen/measure.ts";
 import { OptiPromptPrompter } from "../../promptgen/methods/optiprompt.ts";
@@ -154,12 +154,20 @@ test("the rows of a run, and its prompts asked of its own reader again", async (
   assert.is(row.prompt, run.benchmark.relations[0].template);
   assert.is(row.top.length, 5);
   assert.is(row.top[0][0], row.own.answer);
-  assert.ok(Math.abs(Math.exp(row.own.logP) - (row.top.find(([w]) => w === row.object)?.[1] ?? Math.exp(row.own.logP))) < 1e-5);
+  assert.ok(
+    Math.abs(
+      Math.exp(row.own.logP) -
+        (row.top.find(([w]) => w === row.object)?.[1] ?? Math.exp(row.own.logP)),
+    ) < 1e-5,
+  );
   assert.is(row.fillers.empty.subject, "");
   const again = await transfer(device, run.benchmark, rows, 3);
   assert.equal(again?.asked.rows, rows);
   assert.equal(again?.before, rows);
-  assert.is(again?.counts, `[transfer] ${rows.length} of ${rows.length} facts can be asked of the other masked LM`);
+  assert.is(
+    again?.counts,
+    `[transfer] ${rows.length} of ${rows.length} facts can be asked of the other masked LM`,
+  );
 });
 
 test("each fact is asked of another reader with its own prompt; objects that it lacks are counted", async (device) => {
@@ -178,7 +186,10 @@ test("each fact is asked of another reader with its own prompt; objects that it 
     `[transfer] ${rows.length} of ${rows.length + 2} facts can be asked of the other masked LM; not asked: 2 of an object that is not one token of it`,
   );
   const now = done?.asked.rows ?? [];
-  assert.equal(now.map(({ prompt }) => prompt), rows.map(({ prompt }) => prompt));
+  assert.equal(
+    now.map(({ prompt }) => prompt),
+    rows.map(({ prompt }) => prompt),
+  );
   now.forEach((one, i) => {
     if (i % 2 === 1) assert.ok(Math.abs(one.own.logP - rows[i].own.logP) < 1e-4);
     else assert.ok(Math.abs(one.own.logP - rows[i].own.logP) > 1e-4);

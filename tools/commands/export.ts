@@ -87,7 +87,9 @@ function placeOf(out: string | undefined): string {
 
 /** The words that an answer is chosen from, with their ids. */
 function answersOf({ tokenizer, allowed }: Benchmark): Record<string, number> {
-  const ids = Array.from(initialData(allowed) ?? []).flatMap((isOne, id) => (isOne === 1 ? [id] : []));
+  const ids = Array.from(initialData(allowed) ?? []).flatMap((isOne, id) =>
+    isOne === 1 ? [id] : [],
+  );
   return Object.fromEntries(ids.map((id) => [tokenizer.word(id) ?? tokenizer.token(id), id]));
 }
 
@@ -138,7 +140,9 @@ async function main(): Promise<number> {
   const folder = new RunFolder(resolve(path));
   const run = await readRun(folder);
   const rows = await promptsOf(TOOL, folder, run, ["words", "vectors"]);
-  const benchmark = await loadBenchmark(await sourcesOf(run.options, (name) => modelDirectory(name)));
+  const benchmark = await loadBenchmark(
+    await sourcesOf(run.options, (name) => modelDirectory(name)),
+  );
   checkContents(run, benchmark);
   const kind = methodOf(run.options.method).prompts ?? "words";
   const prompts = rows.map(({ relation, subject, prompt }) => ({ relation, subject, prompt }));

@@ -294,8 +294,7 @@ async function trained(
     examiner,
   });
   const where = relative(process.cwd(), folder.path) || ".";
-  const ended =
-    outcome.finished && (await conclude(device, run, folder, outcome, signal));
+  const ended = outcome.finished && (await conclude(device, run, folder, outcome, signal));
   if (!ended) {
     const { step, steps, finished } = outcome;
     const when = finished ? "while the test facts were asked" : `after step ${step} of ${steps}`;

@@ -3,11 +3,7 @@ import { basename, join } from "node:path";
 import type { Device } from "../../engine/device.ts";
 import { loadBenchmark } from "../../promptgen/benchmark.ts";
 import { comparison } from "../../promptgen/report/comparison.ts";
-import {
-  factFigures,
-  factScores,
-  writeFactRows,
-} from "../../promptgen/report/fact-rows.ts";
+import { factFigures, factScores, writeFactRows } from "../../promptgen/report/fact-rows.ts";
 import { relationRows } from "../../promptgen/report/relations.ts";
 import { type Format, printTable } from "../../promptgen/report/table.ts";
 import { type RunFile, sourcesOf } from "../../promptgen/run.ts";

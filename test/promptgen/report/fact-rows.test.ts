@@ -128,7 +128,10 @@ test("what is no row is told with its file and line", async () => {
     [() => "{", "FILE:2 is not JSON: {"],
     [() => "[]", "FILE:2: the line is [] where an object is expected"],
     [changed((r) => delete r.object), "FILE:2: object is missing where text is expected"],
-    [changed((r) => Object.assign(r, { prompt: "" })), 'FILE:2: prompt is "" where text is expected'],
+    [
+      changed((r) => Object.assign(r, { prompt: "" })),
+      'FILE:2: prompt is "" where text is expected',
+    ],
     [changed((r) => Object.assign(r, { more: 1 })), "FILE:2: more is not known in the line"],
     [
       changed((r) => Object.assign(r, { own: answer(true, { rank: 0 }) })),
