@@ -75,9 +75,6 @@ test("ask: a question on the command line, lines of a file and of stdin", async 
 test("ask: questions that cannot be asked", async () => {
   const P36 = ["--relation", "P36"];
   const cases: [args: string[], sentence: RegExp][] = [
-    [[], /no run was named/],
-    [[home, ...P36, "--subject", "Peru"], /is no run: run\.json cannot be read/],
-    [[templates], /there is no question; give --relation and --subject, or a file/],
     [
       [templates, "--relation", "P9", "--subject", "Peru"],
       /no relation "P9"; choose among P1303, P36$/,
@@ -92,7 +89,6 @@ test("ask: questions that cannot be asked", async () => {
       [templates, ...P36, "--subject", "Peru", "--object", "Xyzzy"],
       /object "Xyzzy" is not one token/,
     ],
-    [[templates, ...P36, "--subject", "Peru", "--top", "0"], /--top is 0/],
     [[templates, "-", ...P36], /--relation, --subject and --object ask one question/],
     [[templates, "-"], /stdin holds no question/],
   ];
