@@ -13,7 +13,7 @@ import numpy as np
 
 from reference_core import GOLDEN
 
-SHAPES = [(2, 3), (5,), (1, 1), (0, 4), (), (1000000, 0), (2, 3, 4)]
+SHAPES = [(2, 3), (5,), (1, 1), (0, 4), (), (1000000, 0), (2, 3, 4), (1,) * 15, (2,) * 5]
 
 
 def main() -> None:
