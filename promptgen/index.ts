@@ -1,4 +1,5 @@
 /** PromptGen and other ways of asking a masked LM: facts in, prompts, answers and scores out. */
+export { type Audited, type AuditedFact, Auditor } from "./audit.ts";
 export {
   type Benchmark,
   type BenchmarkSources,
@@ -54,6 +55,7 @@ export { PromptGenPrompter } from "./methods/promptgen/prompter.ts";
 export { pairVocabularies } from "./methods/promptgen/vocabulary.ts";
 export { TemplatePrompter } from "./methods/shared/templates.ts";
 export { type Part, Reader } from "./reader.ts";
+export { type FactRow, factFigures, readFactRows, writeFactRows } from "./report/fact-rows.ts";
 export { type Result, report } from "./report/paper-tables.ts";
 export { relationRows } from "./report/relations.ts";
 export { readResults, resultsOf } from "./report/results.ts";
@@ -70,7 +72,9 @@ export {
   trainRun,
 } from "./run.ts";
 export { means, type Score, type Scores } from "./scores.ts";
+export { TestAsker, type TestFacts } from "./test-facts.ts";
 export { Learner, NotFiniteError, type Problem, type StepReport, train } from "./training/loop.ts";
 export { RunFolder } from "./training/run-folder.ts";
+export { type Transferred, transfer } from "./transfer.ts";
 export { namedAway } from "./uhn.ts";
 export { embeddedWorld } from "./world/world.ts";

@@ -213,7 +213,7 @@ each(
       [
         ["Majority", undefined, ["None"]],
         ["Manual", undefined, ["None"]],
-        ["PromptGen", 0.3, ["None"]],
+        ["PromptGen", 0.3, ["None", "other", "It", "He", "[MASK]", "empty"]],
       ],
     );
     assert.deepEqual([finished.method, finished.row], ["promptgen", "PromptGen"]);
@@ -305,7 +305,10 @@ test("methods that are not trained run, and stand in one table with others", asy
   const shared = { ...places, "reader-weights": "trained", relations, seed: 1 };
   assert.deepEqual(results[0].options, { method: "majority", ...shared });
   assert.deepEqual(results[1].options, { method: "template", ...shared, templates: "manual" });
-  const rowOf = (i: number, name: string) => results[i].rows.find(({ row }) => row === name);
+  const rowOf = (i: number, name: string) => {
+    const found = results[i].rows.find(({ row }) => row === name);
+    return found && [found.own, found.fillers.None];
+  };
   assert.deepEqual(rowOf(0, "Manual"), rowOf(1, "Manual"), "either is the other's baseline");
   assert.deepEqual(rowOf(0, "Majority"), rowOf(1, "Majority"));
   const tables = await tool("evaluate.ts", [...outs, ...cpu]);

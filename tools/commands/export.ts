@@ -45,7 +45,7 @@ ${optionHelp(OPTIONS)}
 const START = `import json, sys
 import numpy as np, torch
 from transformers import AutoModelForMaskedLM, AutoTokenizer
-tokenizer = AutoTokenizer.from_pretrained(sys.argv[1])
+tokenizer = AutoTokenizer.from_pretrained(sys.argv[1], do_lower_case=False)
 model = AutoModelForMaskedLM.from_pretrained(sys.argv[1]).eval().float()
 answers = json.load(open("answers.json", encoding="utf-8"))
 for row in json.load(open("prompts.json", encoding="utf-8")):
@@ -118,6 +118,12 @@ async function vectorsOf(
   return files;
 }
 
+/** transformers takes a BERT without tokenizer_config.json for an uncased one, so the lines say which it is. */
+function withCase(python: string, { encode }: Benchmark): string {
+  const isLower = encode("THE CAT").join() === encode("the cat").join();
+  return isLower ? python.replace("do_lower_case=False", "do_lower_case=True") : python;
+}
+
 const note = ({ options }: RunFile): string =>
   options.method === "promptgen"
     ? "# The run's prompts are mixtures of words; these are the most probable word of each slot, and may be answered otherwise.\n"
@@ -145,7 +151,7 @@ async function main(): Promise<number> {
     ["prompts.json", json(prompts)],
     ["answers.json", json(answersOf(benchmark))],
     ...(kind === "vectors" ? await vectorsOf(folder, rows) : []),
-    ["use.py", note(run) + PYTHON[kind]],
+    ["use.py", note(run) + withCase(PYTHON[kind], benchmark)],
   ];
   for (const [name, content] of files) await writeWhole(join(out, name), content);
   console.log(`${rows.length} prompts in ${out}; ask with: cd ${out} && python use.py READER`);
