@@ -146,8 +146,11 @@ function chosen(
 ): { readonly model: Logistic; readonly objects: readonly string[]; readonly l2: number } {
   const objects = [...new Set(train.map(({ fact }) => fact.object))];
   const classes = train.map(({ fact }) => objects.indexOf(fact.object));
+  const labelled = { rows: rows.slice(0, train.length), classes };
+  let last: Logistic | undefined;
   const tried = PENALTIES.map((l2) => {
-    const model = fitLogistic({ rows: rows.slice(0, train.length), classes }, objects.length, l2);
+    const model = fitLogistic(labelled, objects.length, l2, last);
+    last = model;
     let right = 0;
     let logP = 0;
     dev.forEach(({ fact }, i) => {
