@@ -74,7 +74,7 @@ test("probe: a table of runs, probe.json in each, and what cannot be probed", as
   const template = await prepare(runOptions({ method: "template", relations: "P36" }));
   await beginRun(other, template);
   await template.prompter.save(device, other.best);
-  const no = /^\[probe\] the prompts of template are no distributions over words; probe a run of/;
+  const no = /\[probe\] the prompts of template are no distributions over words; probe a run of/;
   await refuses("probe.ts", [other.path, ...CPU], no);
 });
 
