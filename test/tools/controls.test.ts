@@ -7,7 +7,7 @@ import { beginRun, prepare, runOptions } from "../../promptgen/run.ts";
 import { RunFolder } from "../../promptgen/training/run-folder.ts";
 import { openDevices } from "../devices.ts";
 import { preparePromptGen, tinyOptions, tinyPair } from "../promptgen/tiny.ts";
-import { printedBy, refuses, temporary } from "./command.ts";
+import { printedBy, refuses, run, temporary } from "./command.ts";
 
 const test = suite("controls");
 const CPU = ["--device", "cpu"];
@@ -44,9 +44,9 @@ test("a random reader is a row beside the trained one, each seed its own", async
 test("probe: a table of runs, probe.json in each, and what cannot be probed", async () => {
   const [device] = await openDevices();
   const home = await tinyPair(device);
-  const run = await preparePromptGen({ ...tinyOptions(home), relations: "P1303,P36" });
+  const made = await preparePromptGen({ ...tinyOptions(home), relations: "P1303,P36" });
   const folder = new RunFolder(join(home, "run"));
-  await beginRun(folder, run);
+  await beginRun(folder, made);
   const { path } = folder;
   await refuses(
     "probe.ts",
@@ -54,7 +54,7 @@ test("probe: a table of runs, probe.json in each, and what cannot be probed", as
     /run has no best\/ yet: the run is not finished; go on with/,
   );
   await refuses("probe.ts", CPU, /no run was named; type npx node tools\/probe.ts RUN/);
-  await run.prompter.save(device, folder.best);
+  await made.prompter.save(device, folder.best);
   const printed = await printedBy("probe.ts", [path, ...CPU]);
   assert.match(printed, /^run +row +alpha +seed +probe +majority +object mass +objects mass$/m);
   const figures = new RegExp(`^${path} +PromptGen +0\\.3 +7((?: +\\d+\\.\\d){4})$`, "m").exec(
@@ -64,7 +64,7 @@ test("probe: a table of runs, probe.json in each, and what cannot be probed", as
   const saved = JSON.parse(readFileSync(folder.file("probe.json"), "utf8"));
   assert.deepEqual([probe, majority], [saved.probe.toFixed(1), saved.majority.toFixed(1)]);
   assert.deepEqual(Object.keys(saved.relations), ["P1303", "P36"]);
-  for (const { id, test: facts } of run.benchmark.relations) {
+  for (const { id, test: facts } of made.benchmark.relations) {
     const own = saved.relations[id];
     assert.deepEqual([own.probe.total, own.majority.total], [facts.length, facts.length]);
     assert.match(printed, new RegExp(`^${id} .* ${facts.length} `, "m"));
@@ -74,8 +74,12 @@ test("probe: a table of runs, probe.json in each, and what cannot be probed", as
   const template = await prepare(runOptions({ method: "template", relations: "P36" }));
   await beginRun(other, template);
   await template.prompter.save(device, other.best);
-  const no = /\[probe\] the prompts of template are no distributions over words; probe a run of/;
-  await refuses("probe.ts", [other.path, ...CPU], no);
+  const { code, error } = await run("probe.ts", [other.path, ...CPU]);
+  assert.match(
+    error,
+    /^error \[probe\] the prompts of template are no distributions over words; .*$/,
+  );
+  assert.equal(code, 1);
 });
 
 test.run();
