@@ -7,6 +7,7 @@ export {
   itemsOf,
   loadBenchmark,
   NONE,
+  openReader,
 } from "./benchmark.ts";
 export {
   type Fact,

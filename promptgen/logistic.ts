@@ -14,6 +14,8 @@ export type Labelled = {
 export type Logistic = {
   /** Minimum of the loss. */
   readonly loss: number;
+  /** W and the biases: [K, features + 1], the bias last. */
+  readonly parameters: Float64Array;
   /** Log-probabilities of the K classes. */
   logP(row: Float64Array): Float64Array;
   name(row: Float64Array): number;
@@ -25,12 +27,18 @@ const MOST_STEPS = 2000;
 
 /**
  * Minimises  sum of -log P(class | row) + l2 / 2 |W|²  over W [K, features] and the biases [K], which are not punished. The loss is
- * convex, so there is one minimum; L-BFGS (Liu and Nocedal, 1989) goes there from zero.
+ * convex, so there is one minimum, to which L-BFGS (Liu and Nocedal, 1989) goes.
  * @param count K
+ * @param start where it begins; zero when left out
  */
-export function fitLogistic({ rows, classes }: Labelled, count: number, l2: number): Logistic {
-  const width = rows[0].length + 1; // the bias last
-  const model = new Float64Array(count * width);
+export function fitLogistic(
+  { rows, classes }: Labelled,
+  count: number,
+  l2: number,
+  start?: Logistic,
+): Logistic {
+  const width = rows[0].length + 1;
+  const model = start ? start.parameters.slice() : new Float64Array(count * width);
   const logits = (of: Float64Array, row: Float64Array): Float64Array => {
     const values = new Float64Array(count);
     for (let k = 0; k < count; k++) {
@@ -65,9 +73,10 @@ export function fitLogistic({ rows, classes }: Labelled, count: number, l2: numb
     }
     return loss;
   };
-  const loss = minimised(model, measure, 1e-9 * rows.length);
+  const loss = minimised(model, measure, 1e-8 * rows.length);
   return {
     loss,
+    parameters: model,
     logP: (row) => logP(model, row),
     name: (row) => logits(model, row).reduce((best, x, k, all) => (x > all[best] ? k : best), 0),
   };

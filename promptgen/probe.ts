@@ -18,7 +18,7 @@ import type { Prepared } from "./run.ts";
 import type { Score } from "./scores.ts";
 import { groups } from "./training/buckets.ts";
 
-/** Penalties that are tried, the strongest first: of equal ones on dev it is kept. */
+/** Penalties that are tried, the strongest first. */
 export const PENALTIES = [10, 1, 0.1, 0.01, 0.001] as const;
 
 /** What was found for one relation, counted on its test facts. */
@@ -138,7 +138,7 @@ type Prompt = {
   readonly figures: ReadonlyMap<string, number>;
 };
 
-/** Trained with each penalty; the one that names most dev facts. */
+/** Trained with each penalty; the one that names most dev facts, of several the one that finds them most probable, else the strongest. */
 function chosen(
   train: readonly Item[],
   dev: readonly Item[],
@@ -146,14 +146,25 @@ function chosen(
 ): { readonly model: Logistic; readonly objects: readonly string[]; readonly l2: number } {
   const objects = [...new Set(train.map(({ fact }) => fact.object))];
   const classes = train.map(({ fact }) => objects.indexOf(fact.object));
+  const labelled = { rows: rows.slice(0, train.length), classes };
+  let last: Logistic | undefined;
   const tried = PENALTIES.map((l2) => {
-    const model = fitLogistic({ rows: rows.slice(0, train.length), classes }, objects.length, l2);
-    const right = dev.filter(
-      ({ fact }, i) => objects[model.name(rows[train.length + i])] === fact.object,
-    );
-    return { model, objects, l2, right: right.length };
+    const model = fitLogistic(labelled, objects.length, l2, last);
+    last = model;
+    let right = 0;
+    let logP = 0;
+    dev.forEach(({ fact }, i) => {
+      const row = rows[train.length + i];
+      const object = objects.indexOf(fact.object);
+      if (object < 0) return;
+      if (model.name(row) === object) right++;
+      logP += model.logP(row)[object];
+    });
+    return { model, objects, l2, right, logP };
   });
-  return tried.reduce((best, one) => (one.right > best.right ? one : best));
+  return tried.reduce((best, one) =>
+    one.right > best.right || (one.right === best.right && one.logP > best.logP) ? one : best,
+  );
 }
 
 /**
@@ -166,10 +177,11 @@ function centred(rows: readonly Float32Array[], count: number): Float32Array[] {
     for (let c = 0; c < mean.length; c++) mean[c] += row[c] / count;
   }
   const moved = rows.map((row) => row.map((x, c) => x - mean[c]));
-  const squares = moved
-    .slice(0, count)
-    .reduce((sum, row) => sum + row.reduce((own, x) => own + x * x, 0), 0);
-  const scale = squares > 0 ? Math.sqrt(count / squares) : 1;
+  const squares = (of: readonly Float32Array[]) =>
+    of.slice(0, count).reduce((sum, row) => sum + row.reduce((own, x) => own + x * x, 0), 0);
+  // prompts that differ by rounding alone are one prompt
+  const differ = squares(moved) > 1e-10 * squares(rows);
+  const scale = differ ? Math.sqrt(count / squares(moved)) : 0;
   return moved.map((row) => row.map((x) => x * scale));
 }
 

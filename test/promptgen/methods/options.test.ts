@@ -75,6 +75,7 @@ test("PromptGen has the paper's options", () => {
     alpha: 0.3,
     m: 10,
     n: 5,
+    vocabulary: "common",
     lr: 5e-5,
     warmup: 0.1,
     "weight-decay": 1e-3,
@@ -91,7 +92,15 @@ test("every method has a name and options of its own, and one that is unknown is
     for (const [option, one] of Object.entries(options)) {
       assert.is(problemOf(one, initialOf(one, false)), undefined, option);
       assert.is(problemOf(one, initialOf(one, true)), undefined, option);
-      for (const shared of ["method", "reader", "data", "relations", "seed", "mlm"]) {
+      for (const shared of [
+        "method",
+        "reader",
+        "reader-weights",
+        "data",
+        "relations",
+        "seed",
+        "mlm",
+      ]) {
         assert.is.not(option, shared, `${name} has an option that every run has`);
       }
     }
