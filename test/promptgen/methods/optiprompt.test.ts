@@ -72,8 +72,9 @@ test("a padded batch asks as each question alone, written out", async (device) =
   const prompter = prompterOf(run);
   const { reader, tokenizer } = run.benchmark;
   const [count, width] = prompter.vectors.shape;
-  prompter.start(device, 3, "P36");
-  const items = itemsOf(run.benchmark.relations, "test").slice(0, 3);
+  const [relation] = run.benchmark.relations;
+  await prompter.start(device, 3, relation);
+  const items = itemsOf([relation], "test").slice(0, 3);
   const asked = items.map((item: Item) => ({ ...item, subjects: [item.fact.subject, "None"] }));
   const most = Math.max(...asked.map((one) => prompter.width(one))) + 2;
   const { logits } = prompter.predict(prompter.collate(asked, most, 4));
