@@ -64,6 +64,7 @@ const OPTIONS = {
     weightDecay: 0.1,
     batchSize: 16,
     epochs: 50,
+    world: { lr: 3e-3, epochs: 10 },
   }),
 } as const satisfies OptionTable;
 
