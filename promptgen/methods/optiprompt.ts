@@ -166,7 +166,7 @@ export class OptiPromptPrompter implements Answering {
     const { reader, encode } = this.benchmark;
     const [{ relation }] = asked;
     const places = this.#placesOf(relation);
-    const other = asked.find((one) => one.relation !== relation)?.relation;
+    const other = asked.find((one) => one.relation.id !== relation.id)?.relation;
     if ((other && !this.#random) || countOf(places) !== this.#count) {
       const [whose, which] = other ? [relation.id, other.id] : ["another relation", relation.id];
       throw new Error(
