@@ -6,15 +6,16 @@ import * as assert from "uvu/assert";
 import { read } from "../../../engine/compile.ts";
 import type { Device } from "../../../engine/device.ts";
 import { concat, reshape, slice } from "../../../engine/ops/shape.ts";
-import { tensor } from "../../../engine/tensor.ts";
+import { state, tensor } from "../../../engine/tensor.ts";
 import { RobertaForMaskedLM } from "../../../models/roberta.ts";
 import { saveCheckpoint } from "../../../models/save.ts";
-import { type Item, itemsOf, loadBenchmark } from "../../../promptgen/benchmark.ts";
+import { loadTokenizer } from "../../../models/tokenizer/tokenizer.ts";
+import { type Item, itemsOf } from "../../../promptgen/benchmark.ts";
 import { Examiner } from "../../../promptgen/measure.ts";
 import type { Prediction, Prompter } from "../../../promptgen/methods/method.ts";
 import { OptiPromptPrompter } from "../../../promptgen/methods/optiprompt.ts";
 import { TemplatePrompter } from "../../../promptgen/methods/shared/templates.ts";
-import { finalPeriod } from "../../../promptgen/methods/shared/vectors.ts";
+import { finalPeriod, nearestWords } from "../../../promptgen/methods/shared/vectors.ts";
 import {
   beginRun,
   bestPrompter,
@@ -156,21 +157,39 @@ test("started at any manual template it asks as that template does", async (devi
   }
 });
 
-test("the period of a random start is as it stands behind the mask, with or without blanks at starts", async (device) => {
-  const folder = await robertaWorld(device);
-  const file = join(folder, "tokenizer.json");
-  const json = JSON.parse(readFileSync(file, "utf8"));
-  for (const blank of [false, true]) {
-    json.pre_tokenizer.add_prefix_space = blank;
-    writeFileSync(file, JSON.stringify(json));
-    const { tokenizer } = await loadBenchmark({ data: embeddedWorld().data, reader: folder });
+test("the period of a random start is what it is behind the mask", async (device) => {
+  const periodOf = async (folder: string): Promise<readonly string[]> => {
+    const tokenizer = await loadTokenizer(folder);
     const period = finalPeriod({ tokenizer, encode: (text) => tokenizer.encode(text) });
-    const sentence = tokenizer.encode(`Paris is in ${tokenizer.token(tokenizer.mask)}.`);
-    assert.equal(period, sentence.slice(sentence.indexOf(tokenizer.mask) + 1));
-    assert.is(period.length, 1);
-  }
-  const { benchmark } = await load();
-  assert.equal(finalPeriod(benchmark), [benchmark.tokenizer.id(".")]);
+    return period.map((id) => tokenizer.token(id));
+  };
+  assert.equal(await periodOf(embeddedWorld().bert), ["."]);
+  assert.equal(await periodOf(await robertaWorld(device)), ["."]);
+  // one whose texts begin with a mark that does not stand behind a mask
+  const special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"];
+  const spaces = { type: "Metaspace", replacement: "▁", prepend_scheme: "first", split: true };
+  const json = {
+    added_tokens: special.map((content, id) => ({ id, content, special: true, normalized: false })),
+    normalizer: null,
+    pre_tokenizer: spaces,
+    decoder: spaces,
+    model: {
+      type: "Unigram",
+      unk_id: 3,
+      vocab: [...special, "▁.", ".", "▁"].map((token, i) => [token, -i]),
+    },
+  };
+  const marked = mkdtempSync(join(home, "marked-"));
+  writeFileSync(join(marked, "tokenizer.json"), JSON.stringify(json));
+  assert.equal((await loadTokenizer(marked)).encode("."), [5]);
+  assert.equal(await periodOf(marked), ["."]);
+});
+
+test("the nearest words are those of the largest cosine, however long their rows are", async (device) => {
+  const table = state("table", Float32Array.of(1, 0, 5, 5, 0, 0, 0, 2), [4, 2]);
+  const vectors = tensor(Float32Array.of(1, 0.1, 0.1, 1, 3, 3, -1, -1), [4, 2]);
+  const [near] = await read(device, [nearestWords(vectors, table)]);
+  assert.equal(Array.from(near), [0, 3, 1, 2]); // nothing is less far from the last than a row of zeros
 });
 
 test("each relation has as many vectors as its template has pieces, and another's are refused", async (device) => {
