@@ -1,40 +1,55 @@
 /**
- * OptiPrompt (Zhong et al., NAACL 2021): a few free vectors between subject and mask, one set a relation, trained through the
- * frozen reader.
+ * OptiPrompt (Zhong et al., NAACL 2021): a few free vectors in a question about the subject, one set a relation, trained through
+ * the frozen reader. They start at random, k of them between subject and mask,
  *
  *     [CLS] subject [V]1 .. [V]k [MASK] . [SEP]
+ *
+ * or at the relation's manual template, each of whose pieces beside subject and object, the final period too, becomes a vector
+ * in its place:
+ *
+ *     [CLS] [V]1 [V]2 subject [V]3 [MASK] [V]4 [SEP]
  *
  * The vectors are embeddings of the reader's input only: they are no words, and its softmax stays as it is.
  */
 
 import { join } from "node:path";
+import { read } from "../../engine/compile.ts";
 import type { Device } from "../../engine/device.ts";
-import { argmax } from "../../engine/ops/argmax.ts";
-import { crossEntropy } from "../../engine/ops/cross-entropy.ts";
-import { div, maximum, mul, rsqrt, square } from "../../engine/ops/elementwise.ts";
-import { matmul } from "../../engine/ops/matmul.ts";
-import { sum } from "../../engine/ops/reduce.ts";
-import { reshape } from "../../engine/ops/shape.ts";
-import { state, type Tensor, tensor } from "../../engine/tensor.ts";
-import { openSafetensors, readFloat32 } from "../../models/formats/safetensors.ts";
-import { withSeal, writeSealed } from "../../models/formats/seal.ts";
-import { pathSource } from "../../models/formats/source.ts";
+import { reshape, slice } from "../../engine/ops/shape.ts";
+import { stateName, type Tensor, tensor, zeroState } from "../../engine/tensor.ts";
 import { normal } from "../../models/init.ts";
 import type { Training as Dropout } from "../../models/nn.ts";
-import { streamTensors } from "../../models/save.ts";
-import { type Benchmark, type Item, itemsOf, objectIds } from "../benchmark.ts";
-import { everywhere } from "../reader.ts";
+import type { Benchmark } from "../benchmark.ts";
+import type { Relation } from "../facts/facts.ts";
+import type { Part } from "../reader.ts";
 import { textFingerprint } from "../training/fingerprint.ts";
-import { Learner, train } from "../training/loop.ts";
-import { filledUp, rightPadded, rowWeights } from "../training/padding.ts";
-import type { Asked, Method, Prediction, Prompter, Trace, Training } from "./method.ts";
+import { filledUp, rightPadded } from "../training/padding.ts";
+import type { Asked, Batch, Method, Prediction, Trace, Training } from "./method.ts";
 import { type OptionsOf, type OptionTable, trainingOptions } from "./options.ts";
+import { type Answering, trainAnswers } from "./shared/answering.ts";
+import {
+  asNearest,
+  finalPeriod,
+  nearestWords,
+  readFrame,
+  readStates,
+  savedValues,
+  saveStates,
+} from "./shared/vectors.ts";
 
 const OPTIONS = {
+  start: {
+    kind: "choice",
+    value: "HOW",
+    help: "random, or manual: a vector for each piece of the relation's manual template, at its place and from its embedding",
+    initial: "random",
+    choices: ["random", "manual"],
+    structural: true,
+  },
   vectors: {
     kind: "number",
     value: "N",
-    help: "free vectors between the subject and the mask",
+    help: "free vectors between the subject and the mask; with --start manual there are as many as pieces",
     initial: 5,
     least: 1,
     most: 64,
@@ -60,130 +75,214 @@ const STD = 0.02;
 /** The published code clips no gradient. */
 const NO_CLIP = 3e38;
 
-type Questions = { readonly ids: Tensor; readonly mask: Tensor }; // u32 [S * B, 1 + W]
-type TrainingBatch = Questions & { readonly objects: Tensor; readonly weights: Tensor };
+/** Where the vectors of a relation stand. */
+type Places = {
+  /** How many stand before subject and mask, between them and behind. */
+  readonly counts: readonly [lead: number, between: number, tail: number];
+  readonly objectFirst: boolean;
+  /** What stands before the subject's first letter: a blank, where it goes on a sentence. */
+  readonly before: string;
+  /** Ids that the vectors start from; undefined where they start at random. */
+  readonly pieces?: readonly number[];
+};
+
+const SEGMENTS = ["lead", "between", "tail"] as const;
+
+const countOf = ({ counts }: Places): number => counts.reduce((sum, count) => sum + count, 0);
+
+/** Where the pieces of a template stand, slots aside. */
+function placesOf(template: string, encode: Benchmark["encode"]): Places {
+  const [first, second, third] = template.split(/\[[XY]\]/);
+  // a blank before a slot belongs to the word in the slot
+  const segments = [first.trimEnd(), second.trimEnd(), third].map((text) =>
+    text === "" ? [] : encode(text),
+  );
+  const objectFirst = template.indexOf("[Y]") < template.indexOf("[X]");
+  const ahead = template.slice(0, template.indexOf("[X]"));
+  return {
+    counts: [segments[0].length, segments[1].length, segments[2].length],
+    objectFirst,
+    before: /\s$/.test(ahead) ? " " : "",
+    pieces: segments.flat(),
+  };
+}
 
 /** Free vectors for the relation that was last trained or restored. */
-export class OptiPromptPrompter implements Prompter {
+export class OptiPromptPrompter implements Answering {
   readonly limit: number;
   readonly contents = {};
   readonly benchmark: Benchmark;
-  /** f32 [k, hidden_size]. */
-  readonly vectors: Tensor;
-  readonly #period: number;
-  #learner: { readonly device: Device; readonly learner: Learner<TrainingBatch> } | undefined;
+  readonly decays = () => true;
+  /** Where they stand in every relation; undefined where each has its own places. */
+  readonly #random: Places | undefined;
+  /** Ids behind the last vector. */
+  readonly #end: readonly number[];
+  /** f32 [k, hidden_size] by k. */
+  readonly #states = new Map<number, Tensor>();
+  readonly #places = new Map<string, Places>();
+  /** How many vectors are in use. */
+  #count: number;
 
-  constructor(benchmark: Benchmark, count: number) {
-    const { reader, encode } = benchmark;
-    const [, width] = reader.lm.wordEmbeddings.weight.shape;
+  constructor(
+    benchmark: Benchmark,
+    { start, vectors }: Pick<OptiPromptOptions, "start" | "vectors">,
+  ) {
+    const { reader, relations } = benchmark;
     this.benchmark = benchmark;
-    this.vectors = state(VECTORS, new Float32Array(count * width), [count, width]);
-    [this.#period] = encode(".");
-    this.limit = reader.lm.positions - (count + 4); // [CLS], the mask, the period, [SEP]
+    this.#random =
+      start === "manual" ? undefined : { counts: [0, vectors, 0], objectFirst: false, before: "" };
+    this.#end = this.#random ? finalPeriod(benchmark) : [];
+    const counts = relations.map((relation) => countOf(this.#placesOf(relation)));
+    this.#count = this.#random ? vectors : counts[0];
+    const most = Math.max(...counts);
+    this.limit = reader.lm.positions - (most + this.#end.length + 3); // [CLS], the mask, [SEP]
     if (this.limit < 1) {
+      const remedy = this.#random
+        ? "use fewer"
+        : `shorten the template of ${relations[counts.indexOf(most)].id}, or leave it out`;
       throw new Error(
-        `[optiprompt] ${count} vectors leave no room for a subject in the masked LM's ${reader.lm.positions} positions; use fewer`,
+        `[optiprompt] ${most} vectors leave no room for a subject in the masked LM's ${reader.lm.positions} positions; ${remedy}`,
       );
     }
   }
 
-  width({ subjects }: Asked): number {
-    const { encode } = this.benchmark;
-    return subjects.reduce((most, text) => Math.max(most, encode(text).length), 1);
+  /** f32 [k, hidden_size]: those that are in use. */
+  get vectors(): Tensor {
+    return this.#vectors(this.#count);
   }
 
-  collate(asked: readonly Asked[], width: number, rows: number): Questions {
+  get parameters(): readonly Tensor[] {
+    return [this.vectors];
+  }
+
+  width({ relation, subjects }: Asked): number {
+    const { before } = this.#placesOf(relation);
+    const { encode } = this.benchmark;
+    return subjects.reduce((most, text) => Math.max(most, encode(before + text).length), 1);
+  }
+
+  /** Subjects u32 [S * B, W], under another name where the object stands before them, and places u32 [1, k] of vectors, all 1. */
+  collate(asked: readonly Asked[], width: number, rows: number): Batch {
     const { reader, encode } = this.benchmark;
+    const [{ relation }] = asked;
+    const places = this.#placesOf(relation);
+    const other = asked.find((one) => one.relation.id !== relation.id)?.relation;
+    if ((other && !this.#random) || countOf(places) !== this.#count) {
+      const [whose, which] = other ? [relation.id, other.id] : ["another relation", relation.id];
+      throw new Error(
+        `[optiprompt] the vectors of ${whose} cannot ask about ${which}; ask relation by relation, each with its own`,
+      );
+    }
     const filled = filledUp(asked, rows);
     const texts = asked[0].subjects.flatMap((_, s) =>
-      filled.map(({ subjects }) => [reader.ids.cls, ...encode(subjects[s])]),
+      filled.map(({ subjects }) => encode(places.before + subjects[s])),
     );
-    return rightPadded(texts, 1 + width, reader.ids.pad);
+    const { ids, mask } = rightPadded(texts, width, reader.ids.pad);
+    const vectors = SEGMENTS.flatMap((name, i) => {
+      const count = places.counts[i];
+      if (count === 0) return [];
+      return [[name, tensor(new Uint32Array(count).fill(1), [1, count])] as const];
+    });
+    const question = places.objectFirst ? { behind: ids, mask } : { before: ids, mask };
+    return { ...question, ...Object.fromEntries(vectors) };
   }
 
   /** Logits f32 [S * B, vocab_size]. */
-  logits(questions: Questions, dropout?: Dropout): Tensor {
+  logits({ before, behind, mask, ...segments }: Batch, dropout?: Dropout): Tensor {
     const { reader } = this.benchmark;
-    const [count, width] = this.vectors.shape;
-    const vectors = everywhere(reshape(this.vectors, [1, count, width]));
-    const end = [reader.word(this.#period, 1), reader.word(reader.ids.sep, 1)];
-    return reader.read([reader.words(questions), vectors], end, dropout);
+    const masks = SEGMENTS.map((name): Tensor | undefined => segments[name]);
+    const all = this.#vectors(masks.reduce((sum, own) => sum + (own?.shape[1] ?? 0), 0));
+    let at = 0;
+    const [lead, between, tail] = masks.map((own): Part | undefined => {
+      if (!own) return undefined;
+      const count = own.shape[1];
+      at += count;
+      const embeds = slice(all, 0, at - count, at);
+      return { embeds: reshape(embeds, [1, count, all.shape[1]]), mask: own };
+    });
+    const subject = reader.words({ ids: before ?? behind, mask });
+    const objectFirst = before === undefined;
+    return readFrame(
+      reader,
+      { subject, objectFirst, lead, between, tail, end: this.#end },
+      dropout,
+    );
   }
 
-  predict(batch: Questions): Prediction {
-    // the nearest words by the cosine, for people to read
+  predict(batch: Batch): Prediction {
     const { weight } = this.benchmark.reader.lm.wordEmbeddings;
-    const length = rsqrt(maximum(sum(square(weight), 1), 1e-12)); // [vocab_size]; a row may be zero
-    const cosine = mul(matmul(this.vectors, weight, { transB: true }), length);
-    return { logits: this.logits(batch), trace: { nearest: argmax(cosine) } };
+    return { logits: this.logits(batch), trace: { nearest: nearestWords(this.vectors, weight) } };
   }
 
-  words(_asked: Asked, { values }: Trace): string {
+  words({ relation }: Asked, { values }: Trace): string {
+    const { counts, objectFirst } = this.#placesOf(relation);
     const { tokenizer } = this.benchmark;
-    const near = Array.from(values.nearest, (id) => `<${tokenizer.token(id)}>`);
-    return ["[X]", ...near, "[Y]", "."].join(" ");
+    const near = asNearest(this.benchmark, values.nearest);
+    const [x, y] = objectFirst ? ["[Y]", "[X]"] : ["[X]", "[Y]"];
+    const second = counts[0] + counts[1];
+    const between = near.slice(counts[0], second);
+    const end = this.#end.map((id) => tokenizer.token(id));
+    return [...near.slice(0, counts[0]), x, ...between, y, ...near.slice(second), ...end].join(" ");
   }
 
-  async save(device: Device, folder: string): Promise<void> {
-    const pieces = streamTensors(device, [this.vectors], withSeal({ format: "pt" }));
-    await writeSealed(join(folder, FILE), pieces);
+  save(device: Device, folder: string): Promise<void> {
+    return saveStates(device, join(folder, FILE), [this.vectors]);
   }
 
   async restore(device: Device, folder: string): Promise<void> {
     const path = join(folder, FILE);
-    const source = await pathSource(path).catch((cause) => {
-      throw new Error(`[optiprompt] ${path} cannot be read; name the folder of a finished run`, {
-        cause,
-      });
-    });
-    const found = (await openSafetensors(source, path)).tensors.get(VECTORS);
-    if (found?.shape.join() !== this.vectors.shape.join()) {
-      throw new Error(
-        `[optiprompt] ${path} does not hold ${VECTORS} [${this.vectors.shape}]; use the reader and the number of vectors of its run`,
-      );
-    }
-    const values = await readFloat32(found);
-    if (!values.every(Number.isFinite)) {
-      throw new Error(`[optiprompt] ${path} holds values that are not finite; train it again`);
-    }
+    const saved = await readStates(path, "optiprompt");
+    const [held = 0] = saved.get(VECTORS)?.shape ?? [];
+    const count = this.#counts().includes(held) ? held : this.#count;
+    const vectors = this.#vectors(count);
+    const values = savedValues(saved, stateName(vectors), vectors.shape, path, "optiprompt");
+    this.#count = count;
+    device.write(vectors, values);
+  }
+
+  /** Puts the first vectors of a relation in place. */
+  async start(device: Device, seed: number, relation: Relation): Promise<void> {
+    const { reader } = this.benchmark;
+    const { pieces } = this.#placesOf(relation);
+    this.use(relation);
+    const stream = Number.parseInt(textFingerprint(relation.id).slice(0, 7), 16);
+    const [values] = pieces
+      ? await read(device, [reader.lm.embed(tensor(Uint32Array.from(pieces)))])
+      : [normal(this.vectors.size, STD, seed, stream)];
     device.write(this.vectors, values);
   }
 
-  /** Puts the random vectors of a relation in place. */
-  start(device: Device, seed: number, relation: string): void {
-    const stream = Number.parseInt(textFingerprint(relation).slice(0, 7), 16);
-    device.write(this.vectors, normal(this.vectors.size, STD, seed, stream));
+  /** Makes the vectors of a relation, as they stand, those that are in use. */
+  use(relation: Relation): void {
+    this.#count = countOf(this.#placesOf(relation));
   }
 
-  /** The training loop's side; made once, so that all relations share its plans. */
-  problem(items: readonly Item[], buckets: readonly number[]) {
-    const own = (item: Item): Asked => ({ ...item, subjects: [item.fact.subject] });
-    return {
-      parameters: [this.vectors],
-      decays: () => true,
-      items: () => items,
-      width: (item: Item) => this.width(own(item)),
-      buckets,
-      terms: ["object"],
-      collate: (part: readonly Item[], width: number, rows: number): TrainingBatch => ({
-        ...this.collate(part.map(own), width, rows),
-        objects: tensor(Uint32Array.from(objectIds(this.benchmark, part, rows))),
-        weights: rowWeights(part.length, rows),
-      }),
-      loss: (batch: TrainingBatch, rng: Tensor) => {
-        const losses = crossEntropy(this.logits(batch, { rng }), batch.objects);
-        const loss = div(sum(mul(losses, batch.weights)), sum(batch.weights));
-        return { loss, terms: reshape(loss, [1]) };
-      },
-    };
+  /** The numbers of vectors that its relations have. */
+  #counts(): number[] {
+    return this.benchmark.relations.map((relation) => countOf(this.#placesOf(relation)));
   }
 
-  learner(device: Device, weightDecay: number): Learner<TrainingBatch> {
-    if (this.#learner?.device !== device) {
-      const settings = { weightDecay, clip: NO_CLIP };
-      this.#learner = { device, learner: new Learner(device, this.problem([], []), settings) };
+  #vectors(count: number): Tensor {
+    const known = this.#states.get(count);
+    if (known) return known;
+    const [, width] = this.benchmark.reader.lm.wordEmbeddings.weight.shape;
+    const made = zeroState(VECTORS, [count, width]);
+    this.#states.set(count, made);
+    return made;
+  }
+
+  #placesOf({ id, template }: Relation): Places {
+    if (this.#random) return this.#random;
+    const known = this.#places.get(template);
+    if (known) return known;
+    const made = placesOf(template, this.benchmark.encode);
+    if (countOf(made) === 0) {
+      throw new Error(
+        `[optiprompt] the manual template of ${id}, ${JSON.stringify(template)}, has no word that a vector could start from; give it one, leave the relation out, or use --start random`,
+      );
     }
-    return this.#learner.learner;
+    this.#places.set(template, made);
+    return made;
   }
 }
 
@@ -194,7 +293,7 @@ export const optiprompt: Method = {
   scope: "relation",
   options: OPTIONS,
   choices: {
-    start: `normal, standard deviation ${STD}`,
+    start: `random: normal, standard deviation ${STD}; manual: the reader's embeddings of the template's pieces`,
     softmax: "the reader's own; the published code widens it by the vectors",
     dropout: "the reader's own in training",
     optimizer: "AdamW 0.9 0.999 1e-8 with bias correction, linear warm-up and decay, no clipping",
@@ -202,33 +301,18 @@ export const optiprompt: Method = {
     nearest: "words of largest cosine, for reading only",
   },
   prompts: "vectors",
-  row: ({ vectors }) => `OptiPrompt (${vectors} [V]s)`,
-  open: async (benchmark: Benchmark, { vectors }: OptiPromptOptions) =>
-    new OptiPromptPrompter(benchmark, vectors),
-  train(
+  row: ({ start, vectors }) =>
+    start === "manual" ? "OptiPrompt (manual)" : `OptiPrompt (${vectors} [V]s)`,
+  open: async (benchmark: Benchmark, options: OptiPromptOptions) =>
+    new OptiPromptPrompter(benchmark, options),
+  async train(
     prompter: OptiPromptPrompter,
     training: Training & { readonly options: OptiPromptOptions },
   ) {
-    const { device, folder, options, relations, resume, seed, buckets } = training;
-    if (!resume) prompter.start(device, seed, relations.map(({ id }) => id).join());
-    const weightDecay = options["weight-decay"];
-    return train({
-      ...training,
-      problem: prompter.problem(itemsOf(relations, "train"), buckets),
-      learner: prompter.learner(device, weightDecay),
-      settings: {
-        epochs: options.epochs,
-        batchSize: options["batch-size"],
-        lr: options.lr,
-        warmup: options.warmup,
-        weightDecay,
-        clip: NO_CLIP,
-        seed,
-        evaluationsPerEpoch: 3,
-      },
-      async saveBest() {
-        if (folder) await prompter.save(device, folder.best);
-      },
-    });
+    const { device, relations, resume, seed } = training;
+    const [relation] = relations;
+    if (resume) prompter.use(relation);
+    else await prompter.start(device, seed, relation);
+    return trainAnswers(prompter, training, NO_CLIP);
   },
 };

@@ -95,12 +95,14 @@ const specs = (method: Method): Record<string, OptionSpec> => ({
   ...LAST,
 });
 
+const WIDEST = Math.max(...METHODS.map(({ name }) => name.length)) + 2;
+
 const help = (
   method: Method,
 ): string => `Trains a way of asking a frozen masked LM for facts, keeps what is best on the dev facts, and asks the test facts.
 
 Methods, each with options of its own (--method NAME --help)
-${METHODS.map(({ name, summary }) => `  ${name.padEnd(12)}${summary}`).join("\n")}
+${METHODS.map(({ name, summary }) => `  ${name.padEnd(WIDEST)}${summary}`).join("\n")}
 
 ${examples(method)}
   npx node tools/train.ts --resume runs/NAME
