@@ -2,9 +2,9 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { loadTokenizer } from "../../models/tokenizer/tokenizer.ts";
 import { loadCandidates, loadPatternCandidates } from "../../promptgen/facts/candidates.ts";
 import { loadFacts } from "../../promptgen/facts/facts.ts";
-import { loadTokenizer } from "../../models/tokenizer/tokenizer.ts";
 import { embeddedWorld, loadPatterns } from "../../promptgen/world/world.ts";
 import { folder } from "./fixture.ts";
 
@@ -36,7 +36,13 @@ test("the manual template, then each other one once, in the order of the files",
   const { root, work } = load(FILES);
   const { templates, remarks } = await work;
   assert.equal(Object.fromEntries(templates), {
-    P17: ["[X] is in [Y] .", "[X] lies in [Y].", "[X] at [Y]", "[Y] city [X] .", "[X] LIES in [Y]."],
+    P17: [
+      "[X] is in [Y] .",
+      "[X] lies in [Y].",
+      "[X] at [Y]",
+      "[Y] city [X] .",
+      "[X] LIES in [Y].",
+    ],
     P36: ["[Y] rules [X] .", "[X] , [Y]"],
   });
   assert.equal(remarks, [

@@ -31,8 +31,8 @@ import { filled } from "../shared/templates.ts";
 import {
   bestOf,
   openPool,
-  type Pool,
   POOL_OPTIONS,
+  type Pool,
   questionWidth,
   scoreCandidates,
   subjectLimit,

@@ -9,8 +9,8 @@ import { TemplatePrompter, writePrompts } from "../shared/templates.ts";
 import {
   bestOf,
   openPool,
-  type Pool,
   POOL_OPTIONS,
+  type Pool,
   questionWidth,
   scoreCandidates,
   subjectLimit,

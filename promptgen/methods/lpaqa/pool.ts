@@ -1,10 +1,7 @@
 /** The templates that a search chooses among, and how they stand on the training facts. */
-import {
-  type Candidates,
-  loadCandidates,
-  loadPatternCandidates,
-} from "../../facts/candidates.ts";
+
 import type { Benchmark } from "../../benchmark.ts";
+import { type Candidates, loadCandidates, loadPatternCandidates } from "../../facts/candidates.ts";
 import { textFingerprint } from "../../training/fingerprint.ts";
 import type { Training } from "../method.ts";
 import type { OptionsOf, OptionTable } from "../options.ts";
