@@ -2,7 +2,11 @@ import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { createTokenizer, loadTokenizer, remembering } from "../../../models/tokenizer/tokenizer.ts";
+import {
+  createTokenizer,
+  loadTokenizer,
+  remembering,
+} from "../../../models/tokenizer/tokenizer.ts";
 import { folder, MERGES_TXT, VOCAB_JSON, VOCAB_TXT } from "../../promptgen/fixture.ts";
 
 const bert = createTokenizer({ "vocab.txt": VOCAB_TXT });

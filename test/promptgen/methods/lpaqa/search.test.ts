@@ -50,7 +50,7 @@ async function trained(
   device: Device,
   run: Prepared,
   more: { folder?: RunFolder; resume?: boolean; after?: number } = {},
-): Promise<{ folder: RunFolder; outcome: Outcome; rows: LogRow[] }> {
+): Promise<{ folder: RunFolder; outcome: Outcome; rows: LogRow[]; steps: number }> {
   const place = more.folder ?? new RunFolder(join(home, `run ${runs++}`));
   const { identity } = more.resume ? await place.readJson("identity") : await beginRun(place, run);
   if (!more.resume) await place.writeJson("identity", { identity });
@@ -70,7 +70,7 @@ async function trained(
     },
     onEvaluation: (row) => rows.push(row),
   });
-  return { folder: place, outcome, rows };
+  return { folder: place, outcome, rows, steps };
 }
 
 const textOf = (place: RunFolder, path: string): string => readFileSync(place.file(path), "utf8");
@@ -181,8 +181,9 @@ test("stopped anywhere and gone on with, a search ends in the same files", async
     const cut = await trained(device, run, { after });
     assert.is(cut.outcome.finished, false, `after ${after}`);
     const { folder: place } = cut;
-    const { outcome } = await trained(device, run, { folder: place, resume: true });
+    const { outcome, steps } = await trained(device, run, { folder: place, resume: true });
     assert.equal(outcome, whole.outcome);
+    assert.is(steps, 7 - after, "what was scored is not scored again");
     for (const id of ["P1303", "P36"]) {
       for (const file of ["best/prompts.json", "log.jsonl", "search.json"]) {
         assert.is(textOf(place, `${id}/${file}`), textOf(whole.folder, `${id}/${file}`), file);
@@ -241,8 +242,9 @@ test("an ensemble stopped anywhere ends in the same bits, and answers as it did"
     const cut = await trained(device, run, { after });
     assert.is(cut.outcome.finished, false, `after ${after}`);
     const { folder: place } = cut;
-    const { outcome } = await trained(device, run, { folder: place, resume: true });
-    assert.equal(outcome, whole.outcome, `after ${after}`);
+    const went = await trained(device, run, { folder: place, resume: true });
+    assert.equal(went.outcome, whole.outcome, `after ${after}`);
+    assert.is(went.steps, steps - after);
     for (const id of ["P1303", "P36"]) {
       for (const own of [file, "log.jsonl"]) {
         assert.is(textOf(place, `${id}/${own}`), textOf(whole.folder, `${id}/${own}`), own);
