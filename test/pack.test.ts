@@ -71,7 +71,7 @@ test("holds what its exports name, every data file of the source, and no TypeScr
   for (const part of ["kernels", "promptgen"]) {
     const packed = new Set(list(join(home, "dist", part)));
     const wanted = list(join(ROOT, part)).filter((name) =>
-      /\.(?:wgsl|wasm|jsonl|safetensors)$/.test(name),
+      /\.(?:wgsl|wasm|jsonl|txt|safetensors)$/.test(name),
     );
     assert.ok(wanted.length > 0);
     assert.equal(

@@ -275,12 +275,14 @@ export function createTokenizer(files: TokenizerFiles, where = "these files"): T
 /** A tokenizer's `encode` that works once for each text. */
 export function remembering(
   tokenizer: Pick<Tokenizer, "encode">,
+  most = 2 ** 18,
 ): (text: string) => readonly number[] {
   const known = new Map<string, readonly number[]>();
   return (text) => {
     let ids = known.get(text);
     if (!ids) {
       ids = tokenizer.encode(text);
+      if (known.size >= most) known.clear(); // a search over templates asks with millions of texts
       known.set(text, ids);
     }
     return ids;

@@ -2,6 +2,8 @@
 import { fineTune } from "./fine-tune.ts";
 import { idpg } from "./idpg.ts";
 import { instancePrompt } from "./instance-prompt.ts";
+import { ensemble } from "./lpaqa/ensemble.ts";
+import { lpaqa } from "./lpaqa/index.ts";
 import { majority } from "./majority.ts";
 import type { Method } from "./method.ts";
 import { optiprompt } from "./optiprompt.ts";
@@ -11,6 +13,8 @@ import { template } from "./template.ts";
 export const METHODS: readonly Method[] = [
   majority,
   template,
+  lpaqa,
+  ensemble,
   optiprompt,
   promptgen,
   idpg,

@@ -19,7 +19,7 @@ const OPTIONS = {
 /** Rows of the tables by set. */
 const ROWS: Readonly<Record<string, string>> = {
   manual: "Manual",
-  LPAQA: "LPAQA",
+  LPAQA: "LPAQA (published)",
   AutoPrompt: "AutoPrompt (5 [T]s)",
 };
 

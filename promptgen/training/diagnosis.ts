@@ -34,6 +34,7 @@ const DIAGNOSES: readonly Diagnosis[] = [
   {
     of({ rows }) {
       if (rows.findLast(({ best }) => best === true)?.step !== 0) return undefined;
+      if (devOf(rows[0]) >= 100) return undefined; // nothing can be better
       return `was never better than before its first step (dev ${devOf(rows[0]).toFixed(1)}); try a smaller --lr, or more --epochs`;
     },
   },

@@ -32,7 +32,7 @@ export function specsOf(table: OptionTable): Record<string, OptionSpec> {
 
 function shownInitial(option: Option): string {
   if (option.kind === "model") return "the embedded tiny one";
-  if (option.kind === "folder") return "the embedded facts";
+  if (option.kind === "folder") return "the embedded world's";
   const [initial, world] = [initialOf(option, false), initialOf(option, true)];
   return initial === world ? String(initial) : `${initial}; with --world ${world}`;
 }

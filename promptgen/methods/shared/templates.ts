@@ -74,8 +74,7 @@ export class TemplatePrompter implements Prompter {
   }
 
   async save(_device: Device, folder: string): Promise<void> {
-    const text = `${JSON.stringify(Object.fromEntries(this.#templates), null, 2)}\n`;
-    await writeWhole(join(folder, FILE), text);
+    await writePrompts(folder, this.#templates);
   }
 
   async restore(_device: Device, folder: string): Promise<void> {
@@ -112,7 +111,16 @@ export function filled(
   return { ids, place: places[encode(before).filter((id) => id === mask).length] };
 }
 
-/** Templates by relation, as `TemplatePrompter.save` wrote them. */
+/** Writes templates by relation as `TemplatePrompter.restore` takes them. */
+export async function writePrompts(
+  folder: string,
+  templates: ReadonlyMap<string, string>,
+): Promise<void> {
+  const text = `${JSON.stringify(Object.fromEntries(templates), null, 2)}\n`;
+  await writeWhole(join(folder, FILE), text);
+}
+
+/** Templates by relation, as `writePrompts` wrote them. */
 export async function readPrompts(folder: string): Promise<Map<string, string>> {
   const path = join(folder, FILE);
   const fail = (what: string, cause?: unknown): never => {

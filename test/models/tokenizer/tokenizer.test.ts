@@ -2,7 +2,11 @@ import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { createTokenizer, loadTokenizer } from "../../../models/tokenizer/tokenizer.ts";
+import {
+  createTokenizer,
+  loadTokenizer,
+  remembering,
+} from "../../../models/tokenizer/tokenizer.ts";
 import { folder, MERGES_TXT, VOCAB_JSON, VOCAB_TXT } from "../../promptgen/fixture.ts";
 
 const bert = createTokenizer({ "vocab.txt": VOCAB_TXT });
@@ -165,6 +169,17 @@ files("a byte order mark is no part of a file, a pipe is refused at once", async
       `[${area}] ${join(directory, name)} is a pipe (FIFO), not a file; make it a readable file`,
     );
   }
+});
+
+wordPiece("works once for each text, and forgets before its memory is full", () => {
+  let worked = 0;
+  const counted = { encode: (text: string) => [text.length, worked++] };
+  const encode = remembering(counted, 2);
+  assert.equal(encode("a"), [1, 0]);
+  assert.equal(encode("bb"), [2, 1]);
+  assert.equal(encode("a"), [1, 0]);
+  assert.equal(encode("ccc"), [3, 2]);
+  assert.equal(encode("a"), [1, 3]);
 });
 
 for (const one of [wordPiece, bytePairs, files]) one.run();

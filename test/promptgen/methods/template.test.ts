@@ -87,7 +87,7 @@ test("a published set comes from the data's folder, and must have every relation
     await said(open("AutoPrompt")),
     `[templates] there is no template for ${relation.id}; add one, or leave the relation out`,
   );
-  assert.is(template.row({ templates: "LPAQA" }), "LPAQA");
+  assert.is(template.row({ templates: "LPAQA" }), "LPAQA (published)");
   assert.is(template.row({ templates: "AutoPrompt" }), "AutoPrompt (5 [T]s)");
   assert.throws(
     () => optionsOf(template.options, { templates: "LAMA" }),

@@ -26,6 +26,7 @@ const ROWS: Row[] = [
   ["a good one", { rows: log([20, 25, 30, 29]) }, []],
   ["better only once", { rows: log([20, 21, 10, 9]) }, []],
   ["equal is not better", { rows: log([20, 20, 20]) }, [NEVER]],
+  ["all right from the start", { rows: log([100, 100, 100]) }, []],
   ["better never", { rows: log([20, 19.9, 20]), warmup: 0.9 }, [NEVER]],
   ["down in the warm-up, never back", { rows: log([20, 12, 15, 20]), warmup: 0.1 }, [NEVER, FELL]],
   ["down in the warm-up, but back", { rows: log([20, 12, 15, 21]), warmup: 0.1 }, []],
