@@ -462,6 +462,7 @@ export async function warningsOf(
   { distinct, answered }: Measured,
 ): Promise<string[]> {
   const { method, options, benchmark } = run;
+  if (options.own.lr === undefined) return []; // they are about the rate
   const warmup = Number(options.own.warmup ?? 0);
   const isOne = method.scope === "all";
   const own = foldersOf(run, folder).map(async (one, i) =>
