@@ -332,7 +332,7 @@ each(
       all?.map(({ answers: own, prompt }) => [own, prompt]);
     for (const [tokens, template, isSame] of [
       [["the", "capital", "of"], "[X] the capital of [Y] .", true],
-      [["##s", "capital", "##ir"], "[X]s capitalir [Y] .", false],
+      [["##s", "nation", "##al"], "[X]s national [Y] .", false],
     ] as const) {
       const folder = await saved(device, tokens);
       const byIds = await examine(await opened("ids", folder));
