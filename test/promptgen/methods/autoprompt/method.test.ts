@@ -332,7 +332,8 @@ each(
       all?.map(({ answers: own, prompt }) => [own, prompt]);
     for (const [tokens, template, isSame] of [
       [["the", "capital", "of"], "[X] the capital of [Y] .", true],
-      [["##s", "nation", "##al"], "[X]s national [Y] .", false],
+      [["##s", "nation", "##al"], "[X]s national [Y] .", false], // read as fewer
+      [["i", "##all", "the"], "[X] iall the [Y] .", false], // as more
     ] as const) {
       const folder = await saved(device, tokens);
       const byIds = await examine(await opened("ids", folder));
