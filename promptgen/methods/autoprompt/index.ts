@@ -12,9 +12,9 @@ import { Random } from "../../training/random.ts";
 import type { JsonObject } from "../../training/run-folder.ts";
 import type { Method, Training } from "../method.ts";
 import type { OptionsOf, OptionTable } from "../options.ts";
-import { allowedTriggers } from "./filter.ts";
 import { AutoPromptPrompter } from "./prompter.ts";
 import type { Draw, FactBatch, Found } from "./search.ts";
+import { allowedTriggers } from "./tokens.ts";
 
 const OPTIONS = {
   triggers: {

@@ -8,8 +8,8 @@ import type { Benchmark } from "../../benchmark.ts";
 import { filledUp, rightPadded } from "../../training/padding.ts";
 import type { Asked, Prediction, Prompter } from "../method.ts";
 import { type Filled, filled } from "../shared/templates.ts";
-import { templateOf } from "./filter.ts";
 import { TriggerSearch } from "./search.ts";
+import { templateOf } from "./tokens.ts";
 
 const FILE = "triggers.json";
 /** Texts that are longer than their ids are padded to multiples of this, so that few plans serve them. */

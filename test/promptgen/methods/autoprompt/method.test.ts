@@ -10,9 +10,9 @@ import { loadTokenizer } from "../../../../models/tokenizer/tokenizer.ts";
 import { type Benchmark, itemsOf, loadBenchmark } from "../../../../promptgen/benchmark.ts";
 import type { Relation } from "../../../../promptgen/facts/facts.ts";
 import { type Answer, type Answered, bucketsFor, Examiner } from "../../../../promptgen/measure.ts";
-import { allowedTriggers, templateOf } from "../../../../promptgen/methods/autoprompt/filter.ts";
 import { autoprompt, factBatch } from "../../../../promptgen/methods/autoprompt/index.ts";
 import { AutoPromptPrompter } from "../../../../promptgen/methods/autoprompt/prompter.ts";
+import { allowedTriggers, templateOf } from "../../../../promptgen/methods/autoprompt/tokens.ts";
 import type { Prompter } from "../../../../promptgen/methods/method.ts";
 import { TemplatePrompter } from "../../../../promptgen/methods/shared/templates.ts";
 import { Reader } from "../../../../promptgen/reader.ts";
@@ -397,6 +397,21 @@ each("what does not fit is one sentence", async (device) => {
     thrown(() => asText.collate([asked], 3, 1)),
     /^\[autoprompt\] the prompt "\[X\]xqzjk \[Y\] \." is read as \d+ tokens .* masked LM's 12 positions; use --ask ids$/,
   );
+});
+
+each("two batches are the facts of one of twice the size", async (device) => {
+  const rows = async (accumulation: number, size: number) => {
+    const own = { ...options.own, accumulation, "batch-size": size };
+    const { folder } = await trained(device, await prepare({ ...alone("P36"), own }));
+    return (await new RunFolder(folder.file("P36")).readLog()).slice(1);
+  };
+  const [one, two] = [await rows(1, 8), await rows(2, 4)];
+  assert.equal(
+    two.map(({ prompt }) => prompt),
+    one.map(({ prompt }) => prompt),
+  );
+  const likelihood = (of: typeof one) => of.map((row) => Number(row.logLikelihood));
+  closeForward([{ name: "log P", got: likelihood(two), want: likelihood(one) }]);
 });
 
 each("one training fact suffices", async (device) => {

@@ -1,4 +1,4 @@
-/** Which tokens of the reader may be triggers. */
+/** Tokens as triggers: which of the reader's may be some, and how they are spelled as a template. */
 import type { Tokenizer } from "../../../models/tokenizer/tokenizer.ts";
 import type { Benchmark } from "../../benchmark.ts";
 import type { Relation } from "../../facts/facts.ts";
