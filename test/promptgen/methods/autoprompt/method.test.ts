@@ -174,21 +174,35 @@ const options = runOptions(
 const FOLDERS = ["P1303", "P36"];
 const alone = (id: string) => ({ ...options, relations: id });
 
+/** Stops the run as it begins to ask for the last of `left` times. */
+class Interrupted extends Examiner {
+  left = 0;
+  stop = new AbortController();
+  override measure(...asked: Parameters<Examiner["measure"]>): ReturnType<Examiner["measure"]> {
+    if (--this.left === 0) this.stop.abort();
+    return super.measure(...asked);
+  }
+}
+
 let runs = 0;
 async function trained(
   device: Device,
   run: Prepared,
-  more: { folder?: RunFolder; after?: number; saveEvery?: number } = {},
+  more: { folder?: RunFolder; after?: number; asking?: number; saveEvery?: number } = {},
 ): Promise<{ folder: RunFolder; outcome: Outcome }> {
   const resume = more.folder !== undefined;
   const folder = more.folder ?? new RunFolder(join(home, `run ${runs++}`));
   if (!resume) await beginRun(folder, run);
-  const stop = new AbortController();
+  const { benchmark: own, prompter, buckets } = run;
+  const examiner = new Interrupted(device, own, prompter, { buckets, batchSize: 8 });
+  examiner.left = more.asking ?? 0;
+  const { stop } = examiner;
   let steps = 0;
   const outcome = await trainRun(run, {
     device,
     folder,
     resume,
+    examiner,
     identity: "the run",
     saveEvery: more.saveEvery ?? 3,
     signal: stop.signal,
@@ -278,6 +292,13 @@ each("stopped after any iteration and gone on with, all is the same", async (dev
     const { outcome } = await trained(device, run, cut);
     assert.equal(outcome, whole.outcome);
     assert.equal(left(cut.folder), left(whole.folder), `after ${after}`);
+  }
+  for (const asking of [1, 2, 3]) {
+    const cut = await trained(device, run, { asking });
+    assert.is(cut.outcome.finished, false);
+    const { outcome } = await trained(device, run, { folder: cut.folder });
+    assert.equal(outcome, whole.outcome);
+    assert.equal(left(cut.folder), left(whole.folder), `while asking for time ${asking}`);
   }
   // newer rows and a newer best stand beside what a process that was killed had saved last
   const cut = await trained(device, run, { after: 6 });
