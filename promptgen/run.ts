@@ -388,7 +388,7 @@ export type RunFile = {
 export async function beginRun(folder: RunFolder, run: Prepared): Promise<RunFile> {
   const { method, options, contents } = run;
   const flat = flatOptions(options);
-  const choices = { ...method.choices, ...sharedChoices(method) };
+  const choices = { ...sharedChoices(method), ...method.choices };
   await folder.begin({ options: flat, contents, choices });
   return { options, contents, identity: JSON.stringify([flat, contents]), remarks: [] };
 }
@@ -487,6 +487,7 @@ export async function warningsOf(
   { distinct, answered }: Measured,
 ): Promise<string[]> {
   const { method, options, benchmark } = run;
+  if (options.own.lr === undefined) return []; // they are about the rate
   const warmup = Number(options.own.warmup ?? 0);
   const isOne = method.scope === "all";
   const own = foldersOf(run, folder).map(async (one, i) =>

@@ -177,6 +177,11 @@ export class Tokenizer {
     return word === undefined || word === "" || /\s/.test(word) ? undefined : word;
   }
 
+  /** Whether an id is a special token's: one that has a role, or was added beside the vocabulary. */
+  isSpecial(id: number): boolean {
+    return this.#added.has(id);
+  }
+
   /** Id of the special token of a role. Throws for a role that this kind of model does not have. */
   special(role: Role): number {
     const id = this.#roles.get(role);

@@ -1,4 +1,5 @@
 /** Every method, in the order of the tables. A new one is a file beside this and a row in the list. */
+import { autoprompt } from "./autoprompt/index.ts";
 import { fineTune } from "./fine-tune.ts";
 import { idpg } from "./idpg.ts";
 import { instancePrompt } from "./instance-prompt.ts";
@@ -15,6 +16,7 @@ export const METHODS: readonly Method[] = [
   template,
   lpaqa,
   ensemble,
+  autoprompt,
   optiprompt,
   promptgen,
   idpg,
