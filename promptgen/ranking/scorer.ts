@@ -193,7 +193,8 @@ class MaskedScorer implements Scorer {
         const question = questions.get(key) ?? { ids: masked, place, wanted: new Map() };
         questions.set(key, question);
         const wanted = question.wanted.get(ids[place]) ?? [];
-        question.wanted.set(ids[place], [...wanted, { scores, at: place - 1 }]);
+        wanted.push({ scores, at: place - 1 });
+        question.wanted.set(ids[place], wanted);
       }
     }
     return scores;

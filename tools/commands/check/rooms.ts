@@ -54,6 +54,7 @@ export const ROOMS: Readonly<Record<string, readonly Room[]>> = {
     },
     { name: "methods", paths: ["promptgen/methods/index.ts"], may: "all" },
     { name: "scores", paths: ["promptgen/scores.ts"], may: ["facts"] },
+    { name: "ranking", paths: ["promptgen/ranking/"], may: ["scores", "training", "facts"] },
     {
       name: "measure",
       paths: ["promptgen/measure.ts", "promptgen/audit.ts"],
