@@ -60,9 +60,13 @@ export async function loadBear(root: string, only?: readonly string[]): Promise<
 }
 
 async function metadata(path: string): Promise<Readonly<Record<string, unknown>>> {
-  const text = await readText(path, (what, cause) => {
-    throw new Error(`[data] ${path} ${what}`, { cause });
-  }, LAYOUT);
+  const text = await readText(
+    path,
+    (what, cause) => {
+      throw new Error(`[data] ${path} ${what}`, { cause });
+    },
+    LAYOUT,
+  );
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -122,7 +126,10 @@ async function relationOf(
   });
   const file = join(root, `${id}.jsonl`);
   if (!existsSync(file)) {
-    refuse(file, `does not exist, but ${METADATA} has ${id}; copy it, or name others in --relations`);
+    refuse(
+      file,
+      `does not exist, but ${METADATA} has ${id}; copy it, or name others in --relations`,
+    );
   }
   const rows = await readRows(file, ["sub_label", "obj_label"], LAYOUT);
   if (rows.length === 0) refuse(file, "holds no facts; write one a line, or leave it out");
@@ -133,7 +140,7 @@ async function relationOf(
   }
   const space: Answers = labels ? { labels, ...(ids && { ids }) } : answersOfFile(rows);
   const facts = rows.map(({ row, line }) => factOf(row, space, `${file}:${line}`));
-  return { id, templates, answers: space.labels, facts };
+  return { id, templates, answers: space.labels, facts, capitalize: true };
 }
 
 /** The objects of a file, one an id where there are ids, in the order in which they first stand. */

@@ -63,20 +63,20 @@ const rounded = (value: number): number => Number(value.toFixed(6));
 export const sentencesOf = (
   { templates, answers, facts }: RankedRelation,
   { templates: chosen, limit = facts.length }: RankOptions = {},
-): number =>
-  (chosen?.length ?? templates.length) * Math.min(limit, facts.length) * answers.length;
+): number => (chosen?.length ?? templates.length) * Math.min(limit, facts.length) * answers.length;
 
 /**
- * Asks each fact of a relation with each template, template by template. Holds the sentences of a few facts at a time.
+ * Asks each fact of a relation with each template, template by template. The sentences of a few facts are held at a time.
  * @throws what `signal` was aborted with
  */
-export async function* rankRelation(
+export async function rankRelation(
   scorer: Scorer,
   relation: RankedRelation,
   { templates: chosen, limit, onScored, signal }: RankOptions = {},
-): AsyncGenerator<RankRow> {
+): Promise<RankRow[]> {
   const { id, answers, templates } = relation;
   const facts = relation.facts.slice(0, limit);
+  const rows: RankRow[] = [];
   const together = Math.max(1, Math.ceil(TOGETHER / answers.length));
   for (const template of chosen ?? templates.keys()) {
     const prompt = templates[template];
@@ -84,7 +84,7 @@ export async function* rankRelation(
       signal?.throwIfAborted();
       const own = facts.slice(start, start + together);
       const sentences = own.flatMap(({ subject }) =>
-        answers.map((answer) => statement(prompt, subject, answer)),
+        answers.map((answer) => statement(relation, prompt, subject, answer)),
       );
       const found = await scorer.tokenScores(sentences);
       const sums = found.map((values) => values.reduce((a, b) => a + b, 0));
@@ -93,7 +93,7 @@ export async function* rankRelation(
         const scores = sums.slice(from, to);
         const tokens = found.slice(from, to).map(({ length }) => length);
         const means = scores.map((score, j) => score / tokens[j]);
-        yield {
+        rows.push({
           relation: id,
           template,
           prompt,
@@ -103,11 +103,12 @@ export async function* rankRelation(
           mean: placeOf(answers, means, answer),
           scores: scores.map(rounded),
           tokens,
-        };
+        });
       }
       onScored?.(sentences.length);
     }
   }
+  return rows;
 }
 
 /** Right answers of a relation by template, in the order of the templates. */

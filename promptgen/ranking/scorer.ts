@@ -273,7 +273,10 @@ class CausalScorer implements Scorer {
       const losses = await (await this.#run(ids, mask, next)).read();
       rows.forEach((row, b) => {
         const start = b * (width - 1);
-        row.scores = Array.from(losses.subarray(start, start + row.ids.length - 1), (loss) => -loss);
+        row.scores = Array.from(
+          losses.subarray(start, start + row.ids.length - 1),
+          (loss) => -loss,
+        );
         checkFinite(row.scores);
       });
     }

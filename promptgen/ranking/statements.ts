@@ -16,21 +16,26 @@ export type RankedRelation = {
   /** The answer space: every answer that a fact of this relation may have, of any length. */
   readonly answers: readonly string[];
   readonly facts: readonly RankedFact[];
+  /** Whether a sentence begins with a capital whatever it begins with, as BEAR's do. */
+  readonly capitalize: boolean;
 };
 
-/**
- * The sentence that states an answer: one pass, for a subject may itself hold "[Y]". It begins with a capital, as BEAR's do
- * (Wiland et al. 2024).
- */
-export function statement(template: string, subject: string, answer: string): string {
+/** The sentence that states an answer: one pass, for a subject may itself hold "[Y]". */
+export function statement(
+  { capitalize }: Pick<RankedRelation, "capitalize">,
+  template: string,
+  subject: string,
+  answer: string,
+): string {
   const text = template.replace(/\[[XY]\]/g, (slot) => (slot === "[X]" ? subject : answer));
+  if (!capitalize) return text;
   const [first = ""] = text; // a whole character, not half of one
   return first.toUpperCase() + text.slice(first.length);
 }
 
 /**
  * The test facts of LAMA's relations, each ranked among the objects of its relation in all splits. So an object may have several
- * pieces, which one [MASK] cannot hold.
+ * pieces, which one [MASK] cannot hold. Sentences stand as LAMA has them, without a capital.
  * @param templates by relation; the relation's own where left out
  */
 export function rankedRelations(
@@ -43,6 +48,6 @@ export function rankedRelations(
     const facts = test.map(({ subject, object }) => {
       return { subject, object, answer: places.get(object) ?? -1 };
     });
-    return { id, templates: templates?.get(id) ?? [template], answers, facts };
+    return { id, templates: templates?.get(id) ?? [template], answers, facts, capitalize: false };
   });
 }

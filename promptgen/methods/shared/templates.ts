@@ -102,9 +102,9 @@ export function filled(
   return { ids, place: objectFirst ? ids.indexOf(mask) : ids.lastIndexOf(mask) };
 }
 
-/** Templates by relation, as `TemplatePrompter.save` wrote them. */
-export async function readPrompts(folder: string): Promise<Map<string, string>> {
-  const path = join(folder, FILE);
+/** Templates by relation, as `TemplatePrompter.save` wrote them; `file` where they have another name. */
+export async function readPrompts(folder: string, file = FILE): Promise<Map<string, string>> {
+  const path = join(folder, file);
   const fail = (what: string, cause?: unknown): never => {
     throw new Error(`[templates] ${path} ${what}`, { cause });
   };

@@ -7,8 +7,8 @@ import { languageModel } from "../../../models/registry.ts";
 import { loadTokenizer } from "../../../models/tokenizer/tokenizer.ts";
 import { loadBear } from "../../../promptgen/ranking/bear.ts";
 import {
-  REDUCTIONS,
   type RankRow,
+  REDUCTIONS,
   rankRelation,
   rankScores,
 } from "../../../promptgen/ranking/rank.ts";
@@ -55,7 +55,7 @@ async function ranked(...[device, name, pll]: Parameters<typeof scorer>) {
   const own = await scorer(device, name, pll);
   const found = new Map<string, RankRow[]>();
   for (const relation of relations) {
-    found.set(relation.id, await Array.fromAsync(rankRelation(own, relation)));
+    found.set(relation.id, await rankRelation(own, relation));
   }
   return { kind: own.kind, found };
 }
@@ -98,7 +98,12 @@ for (const [name, kind] of KINDS) {
     const [relation] = relations;
     const rows = golden[name][kind].relations[relation.id];
     const sentences = rows.map(({ template, instance }) =>
-      statement(relation.templates[template], relation.facts[instance].subject, relation.answers[0]),
+      statement(
+        relation,
+        relation.templates[template],
+        relation.facts[instance].subject,
+        relation.answers[0],
+      ),
     );
     for (const batchTokens of [1, 300]) {
       const got = await (await scorer(device, name, pll, batchTokens)).tokenScores(sentences);
