@@ -47,7 +47,8 @@ export type AskedOf = {
 const askedOf = ({ relation, templates, limit }: AskedOf): string => {
   const facts = relation.facts.slice(0, limit);
   const chosen = templates.map((i) => [i, relation.templates[i]]);
-  return textFingerprint(JSON.stringify([relation.id, chosen, relation.answers, facts]));
+  const { id, answers, capitalize } = relation;
+  return textFingerprint(JSON.stringify([id, chosen, capitalize, answers, facts]));
 };
 
 /** Relations that were ranked by one scorer. */

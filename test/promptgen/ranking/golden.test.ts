@@ -105,8 +105,12 @@ for (const [name, kind] of KINDS) {
         relation.answers[0],
       ),
     );
-    for (const batchTokens of [1, 300]) {
-      const got = await (await scorer(device, name, pll, batchTokens)).tokenScores(sentences);
+    for (const [batchTokens, count] of [
+      [1, 1],
+      [300, sentences.length],
+    ]) {
+      const own = await scorer(device, name, pll, batchTokens);
+      const got = await own.tokenScores(sentences.slice(0, count));
       got.forEach((scores, i) => {
         const want = rows[i].tokens.map(([, score]) => score);
         assert.ok(distance(scores, want) < 1e-4, `${sentences[i]}: ${scores} and ${want}`);
