@@ -71,6 +71,20 @@ test("answers by place, by id, by label, and of the file itself; relations by nu
   await assert.rejects(loadBear(path, ["P7"]), /has no relation P7; it has P19, P6/);
 });
 
+test("an answer of the same name as another is found by its id, in the metadata and in the file", async () => {
+  const lines = [line("a", "Paris", { obj_id: "Q1" }), line("b", "Paris", { obj_id: "Q2" })];
+  const named = { answer_space_labels: ["Paris", "Paris"], answer_space_ids: ["Q1", "Q2"] };
+  for (const more of [named, {}]) {
+    const path = folder({ P6: { templates, ...more } }, { "P6.jsonl": lines });
+    const [{ answers, facts }] = (await loadBear(path)).relations;
+    assert.deepEqual(answers, ["Paris", "Paris"]);
+    assert.deepEqual(
+      facts.map(({ answer }) => answer),
+      [0, 1],
+    );
+  }
+});
+
 test("what does not fit is named with its file and line", async () => {
   const good = { "P6.jsonl": [line("sky", "red", { answer_idx: 0 })] };
   const refused = (metadata: unknown, sentence: RegExp, files: typeof good = good) =>
