@@ -108,7 +108,8 @@ def write_data(folder):
 
 def wordpiece():
     """A vocabulary of its own making: the library's trainer does not write the same one twice."""
-    words = [word for word, _ in pre_tokenizers.BertPreTokenizer().pre_tokenize_str(" ".join(SENTENCES))]
+    cut = pre_tokenizers.BertPreTokenizer().pre_tokenize_str(" ".join(SENTENCES))
+    words = [word for word, _ in cut]
     characters = sorted(set("".join(words)))
     ends = ["##" + word[i : i + 2] for word in words for i in range(1, len(word) - 1, 2)]
     starts = [word[:2] for word in words]
