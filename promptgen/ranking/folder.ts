@@ -66,7 +66,7 @@ export class RankFolder {
     const file = join(path, INDEX);
     if (!existsSync(file)) return new RankFolder(path, { ...by, relations: {} });
     const found = parsed(await readFile(file, "utf8"));
-    if (typeof found?.model !== "string" || typeof found.relations !== "object") {
+    if (typeof found?.model !== "string" || Object(found.relations) !== found.relations) {
       throw new Error(`[ranking] ${file} is not what was written; name another --out`);
     }
     const differs = found.model === by.model ? "kind of likelihood" : "model";

@@ -194,7 +194,7 @@ test("mistakes are answered in one sentence", async () => {
   );
   const taken = place("taken");
   cpSync(bear, taken, { recursive: true });
-  writeFileSync(join(taken, "rank.json"), "{");
+  writeFileSync(join(taken, "rank.json"), '{"model": "m", "relations": null}');
   await refuses(
     TOOL,
     asked("gpt2", taken),
