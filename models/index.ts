@@ -57,6 +57,7 @@ export type { Names } from "./names.ts";
 export { type ForwardOptions, gatherRows, type TextInput, type Training } from "./nn.ts";
 export {
   causalLM,
+  languageModel,
   loadCausalLM,
   loadMaskedLM,
   loadSeq2Seq,

@@ -38,6 +38,9 @@ const SEQ2SEQS: Table<Seq2Seq> = {
 };
 const CAUSAL_LMS: Table<GPT2LMHeadModel> = { gpt2: GPT2LMHeadModel };
 
+/** Those that give a text a likelihood, whole or place by place. */
+const LMS: Table<MaskedLM | GPT2LMHeadModel> = { ...MASKED_LMS, ...CAUSAL_LMS };
+
 /** Every class that can be loaded, by model_type. */
 export const MODELS: Table<Saveable> = { ...MASKED_LMS, ...SEQ2SEQS, ...CAUSAL_LMS };
 
@@ -46,6 +49,7 @@ const ROLES: readonly (readonly [Table<Saveable>, one: string, all: string])[] =
   [MASKED_LMS, "a masked LM", "masked LMs"],
   [SEQ2SEQS, "an encoder-decoder", "encoder-decoders"],
   [CAUSAL_LMS, "a causal LM", "causal LMs"],
+  [LMS, "a language model", "masked and causal LMs"],
 ];
 
 /** Names that only files of one type have, behind whatever wrappers put before them. */
@@ -128,3 +132,9 @@ export const loadCausalLM = async (
   directory: string,
   storage?: Storage,
 ): Promise<GPT2LMHeadModel> => causalLM(await readCheckpoint(directory), storage);
+
+/** The masked or causal LM of a checkpoint, whichever it is; as `maskedLM`. */
+export const languageModel = (
+  checkpoint: Checkpoint,
+  storage?: Storage,
+): MaskedLM | GPT2LMHeadModel => classOf(LMS, checkpoint).from(checkpoint, storage);

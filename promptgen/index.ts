@@ -55,6 +55,16 @@ export { diagnose, FLOOR, type Objective, objective } from "./methods/promptgen/
 export { PromptGenPrompter } from "./methods/promptgen/prompter.ts";
 export { pairVocabularies } from "./methods/promptgen/vocabulary.ts";
 export { TemplatePrompter } from "./methods/shared/templates.ts";
+export { loadBear } from "./ranking/bear.ts";
+export {
+  type RankOptions,
+  type RankRow,
+  type Reduction,
+  rankRelation,
+  rankScores,
+} from "./ranking/rank.ts";
+export { type PllMetric, type Scorer, scorerOf } from "./ranking/scorer.ts";
+export { type RankedRelation, rankedRelations, statement } from "./ranking/statements.ts";
 export { type Part, Reader } from "./reader.ts";
 export { type FactRow, factFigures, readFactRows, writeFactRows } from "./report/fact-rows.ts";
 export { type Result, report } from "./report/paper-tables.ts";

@@ -16,7 +16,7 @@ import { basename, dirname, resolve } from "node:path";
 import { isMap, isNode, LineCounter, parseDocument } from "yaml";
 import { methodOf } from "./methods/index.ts";
 import type { Options, OptionValue } from "./methods/options.ts";
-import { type RunOptions, runOptions, SHARED_OPTIONS } from "./run.ts";
+import { type RunOptions, rowOf, runOptions, SHARED_OPTIONS } from "./run.ts";
 
 /** One run. */
 export type Task = {
@@ -245,7 +245,7 @@ function rowsOf(made: readonly Made[]): StudyRow[] {
       .replace(/[^\w.]+/g, "-")
       .replace(/^-|-$/g, "")
       .toLowerCase();
-    const row = methodOf(method).row(own);
+    const row = rowOf(runs[0]);
     const tasks = runs.map((options) => ({ name: `${name}-seed${options.seed}`, options }));
     return { name: title ?? row, tasks };
   });

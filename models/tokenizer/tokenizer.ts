@@ -90,16 +90,24 @@ export class Tokenizer {
    * own id. A surrogate without its other half is read as U+FFFD.
    */
   encode(text: string): number[] {
-    const ids: number[] = [];
+    return this.encodeWords(text).flat();
+  }
+
+  /**
+   * The ids of `encode`, word by word as the pre-tokenizer cuts the text: what Python's `word_ids` tells. A special token that is
+   * written in the text is a word of its own.
+   */
+  encodeWords(text: string): (readonly number[])[] {
+    const words: (readonly number[])[] = [];
     let first = true;
     for (const section of this.#split(text.toWellFormed())) {
-      if (typeof section === "number") ids.push(section);
+      if (typeof section === "number") words.push([section]);
       else {
         for (const part of this.#splitNormalized(this.#normalize(section))) {
-          if (typeof part === "number") ids.push(part);
+          if (typeof part === "number") words.push([part]);
           else {
             for (const piece of this.#preTokenize({ text: part, first })) {
-              for (const id of this.#model(piece.text)) ids.push(id);
+              words.push(this.#model(piece.text));
             }
           }
           first = false;
@@ -107,7 +115,7 @@ export class Tokenizer {
       }
       first = false;
     }
-    return ids;
+    return words;
   }
 
   /** Text of ids, special tokens included as they are written; ids without a token add nothing. */

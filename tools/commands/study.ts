@@ -261,7 +261,8 @@ async function main(): Promise<number> {
     );
   }
   const locate = (name: string) => modelDirectory(name);
-  const benchmark = await loadBenchmark(await sourcesOf(tasks[0].options, locate));
+  const sources = await sourcesOf(tasks[0].options, locate);
+  const benchmark = await loadBenchmark({ ...sources, readerSeed: undefined });
   const tables = await tablesOf(study, out, benchmark, await deviceOf(TOOL, given));
   for (const format of FORMATS) {
     const ending = { text: "txt", markdown: "md", csv: "csv", latex: "tex" }[format];

@@ -120,9 +120,9 @@ export async function writePrompts(
   await writeWhole(join(folder, FILE), text);
 }
 
-/** Templates by relation, as `writePrompts` wrote them. */
-export async function readPrompts(folder: string): Promise<Map<string, string>> {
-  const path = join(folder, FILE);
+/** Templates by relation, as `writePrompts` wrote them; `file` where they have another name. */
+export async function readPrompts(folder: string, file = FILE): Promise<Map<string, string>> {
+  const path = join(folder, file);
   const fail = (what: string, cause?: unknown): never => {
     throw new Error(`[templates] ${path} ${what}`, { cause });
   };

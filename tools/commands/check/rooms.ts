@@ -59,6 +59,7 @@ export const ROOMS: Readonly<Record<string, readonly Room[]>> = {
       may: ["facts", "training"],
     },
     { name: "logistic", paths: ["promptgen/logistic.ts"], may: [] },
+    { name: "ranking", paths: ["promptgen/ranking/"], may: ["scores", "training", "facts"] },
     {
       name: "measure",
       paths: ["promptgen/measure.ts", "promptgen/audit.ts", "promptgen/uhn.ts"],
