@@ -121,6 +121,7 @@ test("a run with a prompt a relation: asked, exported with its vectors, not tran
     "P36.npy",
     "answers.json",
     "prompts.json",
+    "tokenizer.json",
     "use.py",
   ]);
   const path = join(vectors, "P36", "best", "vectors.safetensors");
@@ -152,7 +153,10 @@ test("transfer and export of words; what has none, and places that are taken", a
     rows.flatMap(({ object, own, top }) => [object, own.answer, ...top.map(([word]) => word)]),
   );
   for (const word of words) assert.ok(Number.isSafeInteger(answers[word]), word);
-  assert.match(readFileSync(join(out, "use.py"), "utf8"), /do_lower_case=False/);
+  assert.match(
+    readFileSync(join(out, "use.py"), "utf8"),
+    /Tokenizer\.from_file\("tokenizer\.json"\)/,
+  );
   await refuses(
     "export.ts",
     [templates, "--out", out],

@@ -1,5 +1,6 @@
 /** A run's prompts as files that other programs read: `node tools/export.ts RUN --out DIR`. */
 import { existsSync, readdirSync, statSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { initialData } from "../../engine/tensor.ts";
 import { writeWhole } from "../../models/formats/files.ts";
@@ -36,16 +37,26 @@ transformers with them.
   answers.json   the words that an answer is chosen from, with their ids in the masked LM
   P17.npy, ...   where prompts are free vectors: f32 [k, hidden_size] for each relation; they stand in "prompt" as <word>, which is
                  the word nearest to each
+  tokenizer.json the masked LM's, where it has one
   use.py         python use.py READER prints relation, subject and answer
 
 Options
 ${optionHelp(OPTIONS)}
 `;
 
-const START = `import json, sys
-import numpy as np, torch
-from transformers import AutoModelForMaskedLM, AutoTokenizer
-tokenizer = AutoTokenizer.from_pretrained(sys.argv[1], do_lower_case=False)
+const FROM_FILE = `from tokenizers import Tokenizer
+from transformers import AutoModelForMaskedLM
+tokenizer = Tokenizer.from_file("tokenizer.json")
+encode = lambda text: tokenizer.encode(text, add_special_tokens=False).ids
+`;
+
+/** transformers takes a BERT without tokenizer_config.json for an uncased one, so it is told. */
+const BY_NAME = `from transformers import AutoModelForMaskedLM, AutoTokenizer
+tokenizer = AutoTokenizer.from_pretrained(sys.argv[1], do_lower_case=LOWER)
+encode = lambda text: tokenizer.encode(text, add_special_tokens=False)
+`;
+
+const START = `cls, sep, mask, mask_token = IDS
 model = AutoModelForMaskedLM.from_pretrained(sys.argv[1]).eval().float()
 answers = json.load(open("answers.json", encoding="utf-8"))
 for row in json.load(open("prompts.json", encoding="utf-8")):
@@ -57,20 +68,20 @@ const END = `    answer = list(answers)[int(logits[list(answers.values())].argma
 
 /** What a reader of transformers is asked with, by the kind of the prompts. */
 const PYTHON: Readonly<Record<Kind, string>> = {
-  words: `${START.replace("import numpy as np, torch", "import torch")}    text = row["prompt"].replace("[Y]", tokenizer.mask_token).replace("[X]", row["subject"])
-    ids = [tokenizer.cls_token_id, *tokenizer.encode(text, add_special_tokens=False), tokenizer.sep_token_id]
-    logits = model(torch.tensor([ids])).logits[0, ids.index(tokenizer.mask_token_id)]
+  words: `${START}    text = row["prompt"].replace("[Y]", mask_token).replace("[X]", row["subject"])
+    ids = [cls, *encode(text), sep]
+    logits = model(torch.tensor([ids])).logits[0, ids.index(mask)]
 ${END}`,
   vectors: `${START}    vectors = iter(np.load(row["relation"] + ".npy"))
     words = lambda ids: model.get_input_embeddings()(torch.tensor(ids))
-    parts = [words([tokenizer.cls_token_id])]
+    parts = [words([cls])]
     for i, word in enumerate(row["prompt"].split(" ")):
-        if word == "[X]": part = words(tokenizer.encode(" " * (i > 0) + row["subject"], add_special_tokens=False))
-        elif word == "[Y]": place, part = sum(map(len, parts)), words([tokenizer.mask_token_id])
+        if word == "[X]": part = words(encode(" " * (i > 0) + row["subject"]))
+        elif word == "[Y]": place, part = sum(map(len, parts)), words([mask])
         elif word[0] + word[-1] == "<>": part = torch.from_numpy(next(vectors))[None]
-        else: part = words(tokenizer.convert_tokens_to_ids([word]))
+        else: part = words([tokenizer.get_vocab()[word]])
         parts.append(part)
-    embeds = torch.cat(parts + [words([tokenizer.sep_token_id])])[None]
+    embeds = torch.cat(parts + [words([sep])])[None]
     logits = model(inputs_embeds=embeds).logits[0, place]
 ${END}`,
 };
@@ -118,10 +129,14 @@ async function vectorsOf(
   return files;
 }
 
-/** transformers takes a BERT without tokenizer_config.json for an uncased one, so the lines say which it is. */
-function withCase(python: string, { encode }: Benchmark): string {
-  const isLower = encode("THE CAT").join() === encode("the cat").join();
-  return isLower ? python.replace("do_lower_case=False", "do_lower_case=True") : python;
+/** The lines of Python for a reader. @param hasFile whether its tokenizer.json is beside them */
+function pythonOf(kind: Kind, { tokenizer, encode }: Benchmark, hasFile: boolean): string {
+  const { cls, sep, mask } = tokenizer;
+  const lower = encode("THE CAT").join() === encode("the cat").join() ? "True" : "False";
+  const imports = `import json, sys\nimport ${kind === "vectors" ? "numpy as np, torch" : "torch"}\n`;
+  const reading = hasFile ? FROM_FILE : BY_NAME.replace("LOWER", lower);
+  const ids = `${cls}, ${sep}, ${mask}, ${JSON.stringify(tokenizer.token(mask))}`;
+  return imports + reading + PYTHON[kind].replace("IDS", ids);
 }
 
 const note = ({ options }: RunFile): string =>
@@ -146,12 +161,15 @@ async function main(): Promise<number> {
   checkContents(run, benchmark);
   const kind = methodOf(run.options.method).prompts ?? "words";
   const prompts = rows.map(({ relation, subject, prompt }) => ({ relation, subject, prompt }));
+  const file = join(benchmark.checkpoint, "tokenizer.json");
+  const hasFile = existsSync(file);
   const json = (value: unknown) => `${JSON.stringify(value, null, 1)}\n`;
   const files: (readonly [string, string | Uint8Array])[] = [
     ["prompts.json", json(prompts)],
     ["answers.json", json(answersOf(benchmark))],
     ...(kind === "vectors" ? await vectorsOf(folder, rows) : []),
-    ["use.py", note(run) + withCase(PYTHON[kind], benchmark)],
+    ...(hasFile ? [["tokenizer.json", await readFile(file)] as const] : []),
+    ["use.py", note(run) + pythonOf(kind, benchmark, hasFile)],
   ];
   for (const [name, content] of files) await writeWhole(join(out, name), content);
   console.log(`${rows.length} prompts in ${out}; ask with: cd ${out} && python use.py READER`);
