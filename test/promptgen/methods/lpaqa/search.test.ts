@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { compile } from "../../../../engine/compile.ts";
+import { compile, read } from "../../../../engine/compile.ts";
 import type { Device } from "../../../../engine/device.ts";
 import { type Tensor, tensor } from "../../../../engine/tensor.ts";
 import { itemsOf, NONE } from "../../../../promptgen/benchmark.ts";
@@ -43,7 +43,7 @@ const few = folder({
 });
 const given = (method: string, more: Readonly<Record<string, string | number>> = {}) =>
   runOptions({ method, relations: "P1303,P36", candidates: few, seed: 3, ...more }, true);
-const ENSEMBLE = { prompts: 2, epochs: 2, lr: 0.3, "batch-size": 32 };
+const ENSEMBLE = { prompts: 3, epochs: 2, lr: 0.3, "batch-size": 32 };
 
 let runs = 0;
 async function trained(
@@ -259,18 +259,26 @@ test("an ensemble stopped anywhere ends in the same bits, and answers as it did"
     assert.is(textOf(alone.folder, `${id}/${file}`), textOf(whole.folder, `${id}/${file}`), id);
   }
   const saved = JSON.parse(textOf(whole.folder, `P36/${file}`)).P36;
-  assert.is(saved.length, 2);
-  assert.ok(saved.every(({ template }: { template: string }) => template.includes("capital")));
+  assert.is(saved.length, 3);
+  assert.ok(
+    saved.slice(0, 2).every(({ template }: { template: string }) => template.includes("capital")),
+  );
   // the joined prompters answer the dev facts as each did when it was kept
   const joined = await bestPrompter(run, device, whole.folder);
   for (const relation of run.benchmark.relations) {
     await joined.select?.(device, relation);
+    const [scores] = await read(device, [(run.prompter as EnsemblePrompter).scores]);
+    const own = JSON.parse(textOf(whole.folder, `${relation.id}/${file}`))[relation.id];
+    assert.equal(
+      [...scores],
+      own.map(({ score }: { score: number }) => score),
+    );
     const items = itemsOf([relation], "dev");
     const measured = await examinerOf(device, run).measure(items);
     const rows = await new RunFolder(whole.folder.file(relation.id)).readLog();
     const kept = rows.findLast(({ best }) => best === true);
     assert.equal(measured?.accuracy, [kept?.devAccuracy, kept?.devNone]);
-    assert.is(measured?.answered[0].prompt.split(" | ").length, 2);
+    assert.is(measured?.answered[0].prompt.split(" | ").length, 3);
   }
 });
 
@@ -289,8 +297,8 @@ test("what is no ensemble, and one of more templates, is refused", async () => {
   }
   const one = { template: "[X] [Y]", score: 0 };
   assert.match(
-    await said(at(JSON.stringify({ P36: [one, one, one] }))),
-    /holds 3 templates; open it with --prompts 3 or more/,
+    await said(at(JSON.stringify({ P36: [one, one, one, one] }))),
+    /holds 4 templates; open it with --prompts 4 or more/,
   );
   assert.match(
     await said(at(JSON.stringify({ P36: [{ ...one, template: "[X]" }] }))),
