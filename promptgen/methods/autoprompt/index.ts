@@ -262,6 +262,7 @@ export const autoprompt: Method = {
       "top-1 on the relation's dev facts, asked by ids, before the first iteration and behind each that changes a trigger; the published code takes dev log-likelihood",
     text: "tokens joined by spaces, pieces to what stands before them, be it the subject",
   },
+  prompts: "words",
   row: ({ triggers, ask }) =>
     ask === "text" ? "AutoPrompt, as text" : `AutoPrompt (${triggers} [T]s)`,
   open: async (benchmark: Benchmark, { triggers, ask }: AutoPromptOptions) =>

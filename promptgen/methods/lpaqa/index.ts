@@ -69,6 +69,7 @@ export const lpaqa: Method = {
     ties: "the earlier candidate",
     selection: "accuracy on all training facts; the dev facts are asked once, for the log",
   },
+  prompts: "words",
   row: ({ pool }) => (pool === "patterns" ? "Best pre-training pattern" : "LPAQA"),
   open: async (benchmark: Benchmark, { candidates, pool }: LpaqaOptions) =>
     new CandidatePrompter(
