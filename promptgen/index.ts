@@ -67,7 +67,6 @@ export { type PllMetric, type Scorer, scorerOf } from "./ranking/scorer.ts";
 export { type RankedRelation, rankedRelations, statement } from "./ranking/statements.ts";
 export { type Part, Reader } from "./reader.ts";
 export { type FactRow, factFigures, readFactRows, writeFactRows } from "./report/fact-rows.ts";
-export { type Result, report } from "./report/paper-tables.ts";
 export { relationRows } from "./report/relations.ts";
 export { readResults, resultsOf } from "./report/results.ts";
 export type { Row, RowRun } from "./report/rows.ts";

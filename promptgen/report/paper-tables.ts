@@ -4,11 +4,11 @@
  * They are made from relations and scores, whoever measured them; the paper's figures stand in `paper.ts`. A mean is
  * over relations, not facts; the pooled figure, over facts, stands beside it.
  */
-import { accuracy, means, type Scores, type Spread, typesOf } from "../scores.ts";
+import { means, type Scores, type Spread, typesOf } from "../scores.ts";
 import { difference, percent, spread } from "./figures.ts";
 import { METHODS, type Method, TABLE_1, TABLE_2, TABLE_4, TABLE_4_METHODS } from "./paper.ts";
 import { inTableOrder, type RelationRow } from "./relations.ts";
-import { type Cell, type Column, type Format, printTables, type Table } from "./table.ts";
+import type { Cell, Column, Table } from "./table.ts";
 
 /** What one method scored, or several seeds of it added up. */
 export type Result = {
@@ -86,22 +86,6 @@ export function table2(relations: readonly RelationRow[], results: readonly Resu
   };
 }
 
-/** Table 4: every relation, for the methods that the paper lists there. */
-export function table4(relations: readonly RelationRow[], results: readonly Result[]): Table {
-  const alone = (mean: number | undefined) =>
-    mean === undefined ? undefined : { mean, deviation: undefined };
-  const columns = TABLE_4_METHODS.map((method): RelationColumn => {
-    const result = resultOf(method, results);
-    return {
-      title: result ? method : `${method}: not run`,
-      method,
-      of: (id) => alone(accuracy(result?.scores.get(id))),
-      all: alone(result && means(relations, result.scores).all),
-    };
-  });
-  return relationsTable(relations, columns);
-}
-
 /** What one method scored on each relation. */
 export type RelationColumn = {
   readonly title: string;
@@ -161,23 +145,6 @@ export function relationsTable(
 
 const columnOf = (method: (typeof TABLE_4_METHODS)[number]): number =>
   TABLE_4_METHODS.indexOf(method);
-
-/** Tables 1, 2 and 4. */
-export function paperTables(
-  relations: readonly RelationRow[],
-  results: readonly Result[],
-): Table[] {
-  return [table1, table2, table4].map((table) => table(relations, results));
-}
-
-/** Tables 1, 2 and 4 in a format, one after the other. */
-export function report(
-  relations: readonly RelationRow[],
-  results: readonly Result[],
-  format: Format = "text",
-): string {
-  return printTables(paperTables(relations, results), format);
-}
 
 const isMethod = (row: string): row is Method => (METHODS as readonly string[]).includes(row);
 

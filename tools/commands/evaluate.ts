@@ -10,20 +10,21 @@ import {
   withRandomReader,
 } from "../../promptgen/benchmark.ts";
 import { countLeftOut, type LeftOut, listed } from "../../promptgen/facts/left-out.ts";
+import { testSplits } from "../../promptgen/facts/splits.ts";
 import type { Measured } from "../../promptgen/measure.ts";
 import { methodOf } from "../../promptgen/methods/index.ts";
 import { type FactRow, factFigures, writeFactRows } from "../../promptgen/report/fact-rows.ts";
 import { spread } from "../../promptgen/report/figures.ts";
-import { type Result, report } from "../../promptgen/report/paper-tables.ts";
 import { relationRows } from "../../promptgen/report/relations.ts";
 import { resultsOf } from "../../promptgen/report/results.ts";
-import { FORMATS, type Format, printTable } from "../../promptgen/report/table.ts";
+import type { Row } from "../../promptgen/report/rows.ts";
+import { rowsReport } from "../../promptgen/report/rows-tables.ts";
+import { FORMATS, type Format, printTable, printTables } from "../../promptgen/report/table.ts";
 import {
   bestPrompter,
   checkContents,
   checkFiles,
   commonFacts,
-  examinerOf,
   fewerFacts,
   flatOptions,
   foldersOf,
@@ -39,10 +40,11 @@ import {
   sourcesOf,
   warningsOf,
 } from "../../promptgen/run.ts";
-import { added, meanAndDeviation, means, type Scores } from "../../promptgen/scores.ts";
+import { meanAndDeviation, means, type Scores } from "../../promptgen/scores.ts";
 import { resultsOfFacts, TestAsker } from "../../promptgen/test-facts.ts";
 import { partsOf } from "../../promptgen/training/fingerprint.ts";
 import { RunFolder } from "../../promptgen/training/run-folder.ts";
+import { namedAway } from "../../promptgen/uhn.ts";
 import {
   checkDevice,
   commandLine,
@@ -72,9 +74,9 @@ const OPTIONS = {
   ...DEVICE_OPTIONS,
 } satisfies Record<string, OptionSpec>;
 
-const HELP = `Asks the test facts with the best prompter of each run, of any method, and prints the paper's Tables 1, 2 and 4: what was
-measured, the paper's figure, the difference. Rows that were not run say so. Several runs of one method and alpha (seeds) are
-added up in the tables, and their mean and standard deviation stand below. Each run's folder gets results.json and, with a line for
+const HELP = `Asks the test facts with the best prompter of each run, of any method, and prints tables: accuracy by type of relation and by
+relation, what is right with something else for the subject, tests between rows, parts of the facts; beside the paper's figures where the
+facts are the paper's. Runs that differ in their seed alone make one row, mean and standard deviation. Each run's folder gets results.json and, with a line for
 each fact, facts.jsonl and facts.csv. "earned" is the share of facts that are right with their own subject and wrong with each of
 "None", another training subject, "It", "He", the mask and nothing in its place.
 
@@ -99,19 +101,22 @@ type RunResult = Entry & {
   readonly facts: readonly FactRow[];
 };
 
+/** A row that takes no run. */
+type FixedRow = { readonly row: string; readonly facts: readonly FactRow[] };
+
 /** What can be asked of a reader without training: majority, and the templates that the data folder has. */
 async function fixedResults(
   device: Device,
   benchmark: Benchmark,
   shared: RunFile["options"],
-): Promise<Result[]> {
+): Promise<FixedRow[]> {
   const wanted: [method: string, own: Record<string, string>][] = [["majority", {}]];
   wanted.push(["template", { templates: "manual" }]);
   for (const set of ["LPAQA", "AutoPrompt"]) {
     const file = join(benchmark.data, "relation_metainfo", `${set}_relations.jsonl`);
     if (existsSync(file)) wanted.push(["template", { templates: set }]);
   }
-  const results: Result[] = [];
+  const results: FixedRow[] = [];
   for (const [method, own] of wanted) {
     const options = { ...shared, method, own, "reader-weights": "trained" as const };
     let prepared: Prepared;
@@ -127,11 +132,9 @@ async function fixedResults(
       console.log(fewer);
       continue;
     }
-    const test = itemsOf(benchmark.relations, "test");
-    const measured = await examinerOf(device, prepared).measure(test);
-    if (!measured) continue;
-    const [scores, none] = measured.scores;
-    results.push({ row: rowOf(options), scores, none });
+    const asker = TestAsker.ofRun(device, prepared, prepared.prompter);
+    const asked = await asker.ask(shared.seed);
+    if (asked) results.push({ row: rowOf(options), facts: asked.rows });
   }
   return results;
 }
@@ -346,15 +349,20 @@ async function main(): Promise<number> {
     await entry.folder.writeJson("results.json", file);
   }
   const groups = alike(results);
-  const rows = groups.map((own, i): Result => {
+  const rows = groups.map((own, i): Row => {
     const [{ alpha }] = own;
-    const row = rowName(own, groups.slice(0, i));
-    const of = (filler: number) => added(own.map(({ measured }) => measured.scores[filler]));
-    return { row, ...(alpha === undefined ? {} : { alpha }), scores: of(0), none: of(1) };
+    const name = rowName(own, groups.slice(0, i));
+    const runs = own.map(({ run, facts }) => ({ seed: run.options.seed, facts }));
+    return { name, ...(alpha === undefined ? {} : { alpha }), runs };
   });
-  const named = new Set(rows.map(({ row }) => row));
-  const beside = fixed.filter(({ row }) => !named.has(row));
-  console.log(`\n${report(relationRows(asked.relations), [...beside, ...rows], format)}`);
+  const named = new Set(rows.map(({ name }) => name));
+  const beside = fixed.flatMap(({ row, facts }): Row[] =>
+    named.has(row) ? [] : [{ name: row, runs: [{ facts }] }],
+  );
+  const splits = testSplits(relations, await namedAway(device, asked));
+  const width = format === "text" ? undefined : Number.POSITIVE_INFINITY;
+  const tables = rowsReport(relationRows(relations), [...beside, ...rows], { splits, width });
+  console.log(`\n${printTables(tables, format)}`);
   console.log(`\n${runTable(asked, results)}`);
   if (warned.length > 0) console.log(`\n${warned.join("\n")}`);
   return 0;
@@ -381,12 +389,11 @@ function resultsFile(
   result: RunResult,
   { method, remarks }: Prepared,
   leftOut: readonly LeftOut[],
-  fixed: readonly Result[],
+  fixed: readonly FixedRow[],
   warnings: readonly string[],
 ) {
   const { run, row, alpha, best, measured, facts } = result;
   const others = fixed.filter((other) => other.row !== row);
-  const fillers = (none: Scores | undefined) => (none ? { None: none } : {});
   return resultsOf({
     method: method.name,
     row,
@@ -395,11 +402,7 @@ function resultsFile(
     distinctPrompts: measured.distinct,
     warnings,
     rows: [
-      ...others.map((other) => ({
-        row: other.row,
-        own: other.scores,
-        fillers: fillers(other.none),
-      })),
+      ...others.map((other) => ({ row: other.row, ...resultsOfFacts(other.facts) })),
       { row, alpha, ...resultsOfFacts(facts) },
     ],
     leftOut: countLeftOut(leftOut),
