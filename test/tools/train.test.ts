@@ -221,9 +221,9 @@ each(
     assert.equal(finished.facts, finished.rows[0].own.P1303.total + finished.rows[0].own.P36.total);
     const tables = await tool("evaluate.ts", [out, ...on]);
     assert.equal(tables.code, 0, tables.error);
-    for (const name of ["Table 1", "Table 2", "Table 4"])
+    for (const name of ["Table 1", "Table 4", "leak audit", "tests between rows"])
       assert.ok(tables.out.includes(name), name);
-    assert.match(tables.out, /Gao et al\. \(2021\) +\| not run/);
+    assert.match(tables.out, /^PromptGen \(alpha 0\.3\) +1 /m);
     assert.deepEqual(await readResults(join(out, "results.json")), finished, "asked twice");
   },
 );
@@ -254,7 +254,7 @@ test("runs that differ in more than their seed are rows of their own", async () 
   assert.equal(tables.code, 0, tables.error);
   assert.equal(tables.out.match(/^mean of 2 +OptiPrompt \(2 \[V\]s\)/gm)?.length, 1);
   assert.equal(tables.out.match(/^mean of/gm)?.length, 1);
-  assert.match(tables.out, /^OptiPrompt \(2 \[V\]s\) \(lr 0\.5\) +\|/m);
+  assert.match(tables.out, /^OptiPrompt \(2 \[V\]s\) \(lr 0\.5\) +1 /m);
   run.contents.data = "0123456789abcdef";
   writeFileSync(file, JSON.stringify(run));
   await refuses("evaluate.ts", [other, ...cpu], /--data: the contents of world have changed/);

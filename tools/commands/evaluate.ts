@@ -7,13 +7,19 @@ import {
   type Benchmark,
   itemsOf,
   loadBenchmark,
+  NONE,
   withRandomReader,
 } from "../../promptgen/benchmark.ts";
 import { countLeftOut, type LeftOut, listed } from "../../promptgen/facts/left-out.ts";
 import { testSplits } from "../../promptgen/facts/splits.ts";
 import type { Measured } from "../../promptgen/measure.ts";
 import { methodOf } from "../../promptgen/methods/index.ts";
-import { type FactRow, factFigures, writeFactRows } from "../../promptgen/report/fact-rows.ts";
+import {
+  type FactRow,
+  factFigures,
+  factScores,
+  writeFactRows,
+} from "../../promptgen/report/fact-rows.ts";
 import { spread } from "../../promptgen/report/figures.ts";
 import { relationRows } from "../../promptgen/report/relations.ts";
 import { resultsOf } from "../../promptgen/report/results.ts";
@@ -352,7 +358,10 @@ async function main(): Promise<number> {
   const rows = groups.map((own, i): Row => {
     const [{ alpha }] = own;
     const name = rowName(own, groups.slice(0, i));
-    const runs = own.map(({ run, facts }) => ({ seed: run.options.seed, facts }));
+    const seeds = own.map(({ run }) => run.options.seed);
+    // a seed pairs a run with that of another row, which takes one run a seed
+    const isPaired = new Set(seeds).size === seeds.length;
+    const runs = own.map(({ facts }, k) => (isPaired ? { seed: seeds[k], facts } : { facts }));
     return { name, ...(alpha === undefined ? {} : { alpha }), runs };
   });
   const named = new Set(rows.map(({ name }) => name));
@@ -402,7 +411,11 @@ function resultsFile(
     distinctPrompts: measured.distinct,
     warnings,
     rows: [
-      ...others.map((other) => ({ row: other.row, ...resultsOfFacts(other.facts) })),
+      ...others.map((other) => ({
+        row: other.row,
+        own: factScores(other.facts),
+        fillers: { [NONE]: factScores(other.facts, NONE) },
+      })),
       { row, alpha, ...resultsOfFacts(facts) },
     ],
     leftOut: countLeftOut(leftOut),
