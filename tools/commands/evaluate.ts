@@ -358,10 +358,9 @@ async function main(): Promise<number> {
   const rows = groups.map((own, i): Row => {
     const [{ alpha }] = own;
     const name = rowName(own, groups.slice(0, i));
-    const seeds = own.map(({ run }) => run.options.seed);
-    // a seed pairs a run with that of another row, which takes one run a seed
-    const isPaired = new Set(seeds).size === seeds.length;
-    const runs = own.map(({ facts }, k) => (isPaired ? { seed: seeds[k], facts } : { facts }));
+    const all = own.map(({ run, facts }) => ({ seed: run.options.seed, facts }));
+    // a run and its copy are one
+    const runs = all.filter(({ seed }, k) => all.findIndex((one) => one.seed === seed) === k);
     return { name, ...(alpha === undefined ? {} : { alpha }), runs };
   });
   const named = new Set(rows.map(({ name }) => name));
