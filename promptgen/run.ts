@@ -363,7 +363,7 @@ export type RunFile = {
 export async function beginRun(folder: RunFolder, run: Prepared): Promise<RunFile> {
   const { method, options, contents } = run;
   const flat = flatOptions(options);
-  const choices = { ...method.choices, ...sharedChoices(method) };
+  const choices = { ...sharedChoices(method), ...method.choices };
   await folder.begin({ options: flat, contents, choices });
   return { options, contents, identity: JSON.stringify([flat, contents]), remarks: [] };
 }

@@ -1,11 +1,19 @@
 /** Every method, in the order of the tables. A new one is a file beside this and a row in the list. */
+import { lmBff, lmBffBart } from "./lm-bff/index.ts";
 import { majority } from "./majority.ts";
 import type { Method } from "./method.ts";
 import { optiprompt } from "./optiprompt.ts";
 import { promptgen } from "./promptgen/index.ts";
 import { template } from "./template.ts";
 
-export const METHODS: readonly Method[] = [majority, template, optiprompt, promptgen];
+export const METHODS: readonly Method[] = [
+  majority,
+  template,
+  lmBff,
+  lmBffBart,
+  optiprompt,
+  promptgen,
+];
 
 /** The method of a name. Throws one sentence for a name that is none. */
 export function methodOf(name: string): Method {

@@ -359,7 +359,11 @@ function seq2SeqBatch(
 }
 
 /** The mean loss of the tokens that are written. */
-function written(model: Seq2Seq, batch: Seq2SeqBatch, rng: Tensor): { loss: Tensor; terms: Tensor } {
+function written(
+  model: Seq2Seq,
+  batch: Seq2SeqBatch,
+  rng: Tensor,
+): { loss: Tensor; terms: Tensor } {
   const training = { rng };
   const encoded = model.encode({ ids: batch.ids, mask: batch.mask }, { training });
   const start = model.start(encoded, batch.mask);

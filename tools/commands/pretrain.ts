@@ -58,7 +58,7 @@ const RECIPE = {
     shares: { manual: 0.4, none: 0 },
   },
   t5: {
-    settings: { epochs: 16, batchSize: 32, lr: 3e-3, warmup: 0.1, weightDecay: 0.01, clip: 1 },
+    settings: { epochs: 8, batchSize: 32, lr: 3e-3, warmup: 0.1, weightDecay: 0.01, clip: 1 },
     spans: { least: 0.3, most: 0.8, span: 3 },
     shares: { manual: 0.005, none: 0 },
   },
@@ -78,7 +78,11 @@ const OPTIONS = {
   only: { value: "MODEL", help: "bert, bart or t5", initial: "all" },
   out: { value: "DIR", help: "folder of checkpoints and logs", initial: "runs/pretrain" },
   curves: { value: "DIR", help: "folder of the loss curves", initial: "docs/pretraining" },
-  epochs: { value: "N", help: "passes over the sentences", initial: "7 for bert, 4 for bart, 16 for t5" },
+  epochs: {
+    value: "N",
+    help: "passes over the sentences",
+    initial: "7 for bert, 4 for bart, 8 for t5",
+  },
   seed: { value: "N", help: "decides weights, order and masks", initial: "1" },
   ...DEVICE_OPTIONS,
   resume: { help: "go on from the last checkpoint in --out" },

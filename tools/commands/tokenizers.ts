@@ -391,7 +391,9 @@ function main(): void {
   write("t5/tokenizer.json", JSON.stringify(t5, null, 1));
   write("t5/config.json", JSON.stringify(t5Config(t5Size), null, 2));
   write("common_vocabs/common_vocab_cased.txt", sorted.join("\n"));
-  console.log(`${facts.length} facts, ${words.size} words, ${size(bert)} BERT, ${size(bart)} BART, ${t5Size} T5`);
+  console.log(
+    `${facts.length} facts, ${words.size} words, ${size(bert)} BERT, ${size(bart)} BART, ${t5Size} T5`,
+  );
 }
 
 main();
