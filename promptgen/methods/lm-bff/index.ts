@@ -10,7 +10,7 @@ import { rowsRemark } from "../../../models/rows.ts";
 import { loadTokenizer } from "../../../models/tokenizer/tokenizer.ts";
 import type { Benchmark } from "../../benchmark.ts";
 import { modelFingerprint } from "../../training/fingerprint.ts";
-import type { Outcome } from "../../training/loop.ts";
+import type { Evaluation, Outcome } from "../../training/loop.ts";
 import { Random } from "../../training/random.ts";
 import type { JsonObject } from "../../training/run-folder.ts";
 import type { Method, Prompter, Training } from "../method.ts";
@@ -82,8 +82,8 @@ type Candidate = { readonly template: string; readonly logLikelihood: number };
 type Stand = {
   readonly step: number;
   readonly hypotheses: readonly Hypothesis[];
-  /** Dev accuracies of the first candidates. */
-  readonly dev: readonly number[];
+  /** What the dev facts said of the first candidates. */
+  readonly dev: readonly Evaluation[];
 };
 
 /** The search of one relation. */
@@ -170,35 +170,35 @@ class TemplateSearch {
     const { steps, choose } = this.#options;
     const [{ id }] = relations;
     const asked = choose === "dev" ? candidates : candidates.slice(0, 1);
-    let figures: JsonObject = {};
     for (const { template } of asked.slice(this.#stand.dev.length)) {
       this.#prompter.use(id, template);
       const evaluation = await this.#training.evaluate();
       if (!evaluation) return undefined;
-      figures = evaluation.figures;
       const { dev, hypotheses } = this.#stand;
-      const next = [...dev, evaluation.score];
+      const next = [...dev, evaluation];
       await this.#note(
         { step: steps + next.length, hypotheses, dev: next },
         relations[0].dev.length,
       );
     }
     const { dev } = this.#stand;
-    const score = Math.max(...dev);
-    const at = dev.indexOf(score); // of equal ones the most probable
+    const score = highest(dev);
+    const at = dev.findIndex((one) => one.score === score); // of equal ones the most probable
     const { template, logLikelihood } = asked[at];
     if (!folder) return { template, found: { step: this.steps, score } };
     await folder.writeJson(
       "candidates.json",
-      candidates.map((one, i) => ({ ...one, ...(dev[i] === undefined ? {} : { dev: dev[i] }) })),
+      candidates.map((one, i) => ({
+        ...one,
+        ...(dev[i] === undefined ? {} : { dev: dev[i].score }),
+      })),
     );
     const row = {
       step: this.steps,
       epoch: 0,
       logLikelihood,
       candidates: candidates.length,
-      ...figures,
-      devAccuracy: score,
+      ...dev[at].figures,
       best: true,
     };
     await folder.cutLog(-1);
@@ -220,7 +220,7 @@ class TemplateSearch {
       items,
       terms: {
         "log-likelihood": hypotheses[0]?.logLikelihood ?? 0,
-        ...(dev.length === 0 ? {} : { "best dev": Math.max(...dev) }),
+        ...(dev.length === 0 ? {} : { "best dev": highest(dev) }),
       },
       gradientNorm: 0,
     });
@@ -232,6 +232,8 @@ class TemplateSearch {
     await folder?.saveSearch({ ...stand, steps: this.steps } as unknown as JsonObject, identity);
   }
 }
+
+const highest = (dev: readonly Evaluation[]): number => Math.max(...dev.map(({ score }) => score));
 
 /** One for each prompter, which keeps its plans from relation to relation. */
 const generators = new WeakMap<SearchedPrompter, AverageGenerator>();

@@ -78,27 +78,30 @@ each("without the rules about spaces and periods too", async (device) => {
   close(await generator.search(texts, { ...settings, follow }), golden.without ?? []);
 });
 
-each("neither how many texts are decoded together nor a stop between steps changes anything", async (device) => {
-  const { lm, texts, settings, golden } = t5;
-  const generator = new AverageGenerator(device, lm);
-  // a mean over each text seven times is the mean; 49 texts of 20 hypotheses are more than one run
-  const many = Array.from({ length: 7 }, () => texts).flat();
-  close(await generator.search(many, settings), golden.beams);
-  const stop = new AbortController();
-  let from: AverageSearch["from"];
-  const stopped = await generator.search(texts, {
-    ...settings,
-    signal: stop.signal,
-    onStep(step, hypotheses) {
-      from = { step, hypotheses };
-      if (step === 4) stop.abort("test");
-    },
-  });
-  assert.is(stopped, undefined);
-  assert.is(from?.step, 4);
-  const whole = await generator.search(texts, settings);
-  assert.equal(await generator.search(texts, { ...settings, from }), whole);
-});
+each(
+  "neither how many texts are decoded together nor a stop between steps changes anything",
+  async (device) => {
+    const { lm, texts, settings, golden } = t5;
+    const generator = new AverageGenerator(device, lm);
+    // a mean over each text seven times is the mean; 49 texts of 20 hypotheses are more than one run
+    const many = Array.from({ length: 7 }, () => texts).flat();
+    close(await generator.search(many, settings), golden.beams);
+    const stop = new AbortController();
+    let from: AverageSearch["from"];
+    const stopped = await generator.search(texts, {
+      ...settings,
+      signal: stop.signal,
+      onStep(step, hypotheses) {
+        from = { step, hypotheses };
+        if (step === 4) stop.abort("test");
+      },
+    });
+    assert.is(stopped, undefined);
+    assert.is(from?.step, 4);
+    const whole = await generator.search(texts, settings);
+    assert.equal(await generator.search(texts, { ...settings, from }), whole);
+  },
+);
 
 test.run();
 each.run();
