@@ -225,7 +225,6 @@ def make_bart(seed, size, liked, ends):
         bias = torch.randn([1, size], generator=generator, dtype=torch.float32)
         bias[0, liked] += 4
         bias[0, ends] += 5
-        bias[0, 2] -= 2
         model.final_logits_bias.copy_(bias)
     return model.eval().double()
 
@@ -315,7 +314,7 @@ def bart(start):
         ends = sum(beam["ended"] for beam in beams)
         copied = sum(-1 in beam["ids"] for beam in beams)
         shows = min(seen.get(k, 0) for k in ("forbidden", "periods", "kept ends")) > 0
-        if shows and 3 < ends < copied < BEAM:
+        if shows and 3 < ends < BEAM and 3 < copied < BEAM:
             break
     else:
         sys.exit("no seed gives a search that shows every rule")
@@ -340,7 +339,7 @@ def main():
     bart(SEEDS[1])
 
 
-SEEDS = (135, 1)  # the first that show every rule
+SEEDS = (135, 15)  # the first that show every rule
 
 if __name__ == "__main__":
     main()

@@ -51,6 +51,8 @@ export type AverageSearch = {
   prefix(i: number, ids: readonly number[]): readonly number[];
   /** A token of each text whose logits, averaged, are those of the choice `OTHER`; undefined where that is none. */
   others?(ids: readonly number[]): readonly number[] | undefined;
+  /** A token that is tried whether it is among the most probable or not, where there are no `others`. */
+  needed?(ids: readonly number[]): number | undefined;
   /** Whether `id` may follow `ids`, and whether the text has ended with it. */
   follow(ids: readonly number[], id: number): "open" | "ended" | undefined;
   /** Where an earlier search stood after `step` steps. */
@@ -172,7 +174,7 @@ export class AverageGenerator {
     open: readonly Hypothesis[],
     texts: number,
     mask: Tensor,
-    { choices, prefix, others, signal }: AverageSearch,
+    { choices, prefix, others, needed, signal }: AverageSearch,
   ): Promise<(readonly Choice[])[] | undefined> {
     const k = Math.min(choices, this.#model.vocabularySize);
     const prefixes = open.map(({ ids }) => Array.from({ length: texts }, (_, f) => prefix(f, ids)));
@@ -187,7 +189,10 @@ export class AverageGenerator {
       const ids = new Uint32Array(length * rows).fill(FILLER);
       const last = new Uint32Array(rows);
       const other = new Uint32Array(rows);
-      const own = open.slice(start, start + together).map((one) => others?.(one.ids));
+      const own = open.slice(start, start + together).map(({ ids: chosen }) => {
+        const other = others?.(chosen);
+        return { other, token: other === undefined ? needed?.(chosen) : undefined };
+      });
       for (let p = 0; p < together; p++) {
         // rows without a hypothesis read the first one, and nobody looks at them
         const read = prefixes[start + p] ?? prefixes[start];
@@ -197,7 +202,7 @@ export class AverageGenerator {
             ids[t * rows + row] = id;
           });
           last[row] = (text.length - 1) * rows + row;
-          other[row] = own[p]?.[f] ?? FILLER;
+          other[row] = own[p]?.other?.[f] ?? own[p]?.token ?? FILLER;
         });
       }
       const result = await this.#chooser(k)({
@@ -206,12 +211,15 @@ export class AverageGenerator {
         others: tensor(other),
         mask,
       });
-      own.forEach((one, p) => {
+      own.forEach(({ other: isOther, token }, p) => {
         const at = (values: ArrayLike<number>) =>
           Array.from({ length: k }, (_, j) => values[p * k + j]);
-        const values = at(result.values);
-        const extra = one === undefined ? undefined : result.others[p];
-        found.push(choicesOf(at(result.ids), values, values[0] + result.losses[p], extra));
+        const [best, values] = [at(result.ids), at(result.values)];
+        const total = values[0] + result.losses[p];
+        const logit = result.others[p];
+        const made = choicesOf(best, values, total, isOther && logit);
+        const lacks = token !== undefined && !best.includes(token);
+        found.push(lacks ? [...made, { id: token, logProbability: logit - total }] : made);
       });
     }
     return found;

@@ -82,6 +82,8 @@ type Candidate = { readonly template: string; readonly logLikelihood: number };
 type Stand = {
   readonly step: number;
   readonly hypotheses: readonly Hypothesis[];
+  /** Whether it is made among templates alone, as none was found otherwise. */
+  readonly again: boolean;
   /** What the dev facts said of the first candidates. */
   readonly dev: readonly Evaluation[];
 };
@@ -94,7 +96,7 @@ class TemplateSearch {
   readonly #generator: AverageGenerator;
   /** Steps and candidates, at most. */
   readonly steps: number;
-  #stand: Stand = { step: 0, hypotheses: [], dev: [] };
+  #stand: Stand = { step: 0, hypotheses: [], again: false, dev: [] };
 
   constructor(prompter: SearchedPrompter, training: Training, generator: AverageGenerator) {
     this.#prompter = prompter;
@@ -110,37 +112,53 @@ class TemplateSearch {
     const saved = resume ? await folder?.loadSearch(identity) : undefined;
     if (saved) this.#stand = saved as unknown as Stand;
     else await folder?.cutLog(-1);
-    const relation = this.#training.relations[0];
-    const hypotheses = await this.#write();
-    const candidates = hypotheses && this.#candidates(hypotheses);
+    const [{ id }] = this.#training.relations;
+    const candidates = await this.#find();
     const best = candidates && (await this.#choose(candidates));
-    if (!best)
-      return { step: this.#stand.step, steps: this.steps, finished: false, best: undefined };
-    this.#prompter.use(relation.id, best.template);
+    const { step } = this.#stand;
+    if (!best) return { step, steps: this.steps, finished: false, best: undefined };
+    this.#prompter.use(id, best.template);
     return { step: this.steps, steps: this.steps, finished: true, best: best.found };
+  }
+
+  /** The templates that are written, best first; undefined when the signal came. */
+  async #find(): Promise<readonly Candidate[] | undefined> {
+    const { relations } = this.#training;
+    const hypotheses = await this.#write();
+    if (!hypotheses) return undefined;
+    const found = this.#candidates(hypotheses);
+    if (found.length > 0) return found;
+    if (!this.#stand.again) {
+      await this.#save({ step: 0, hypotheses: [], again: true, dev: [] });
+      return this.#find();
+    }
+    throw new Error(
+      `[lm-bff] none of the ${hypotheses.length} texts that ${this.#prompter.source.where} wrote for ${relations[0].id} is a template that the masked LM can read; use a better generator, or a larger --beam`,
+    );
   }
 
   /** The texts of the beam search; undefined when the signal came. */
   async #write(): Promise<readonly Hypothesis[] | undefined> {
     const { seed, relations, signal } = this.#training;
     const { facts: count, beam, steps } = this.#options;
-    const { step, hypotheses } = this.#stand;
+    const { step, hypotheses, again } = this.#stand;
     if (step >= steps) return hypotheses;
     const facts = new Random(seed, FACTS).shuffled(relations[0].train).slice(0, count);
     const { writer } = this.#prompter.source;
     const found = await this.#generator.search(
       facts.map((fact) => writer.source(fact)),
       {
-        ...writer.search(facts),
+        ...writer.search(facts, { only: again ? steps : undefined }),
         beams: beam,
         steps,
         choices: beam + SPARE,
         from: step === 0 ? undefined : { step, hypotheses },
         signal,
-        onStep: (at, kept) => this.#note({ step: at, hypotheses: kept, dev: [] }, facts.length),
+        onStep: (at, kept) =>
+          this.#note({ step: at, hypotheses: kept, again, dev: [] }, facts.length),
       },
     );
-    if (found) await this.#save({ step: steps, hypotheses: found, dev: [] });
+    if (found) await this.#save({ step: steps, hypotheses: found, again, dev: [] });
     return found;
   }
 
@@ -155,11 +173,7 @@ class TemplateSearch {
     const once = all.filter(
       ({ template }, i) => all.findIndex((other) => other.template === template) === i,
     );
-    const fitting = once.filter(({ template }) => this.#prompter.fits(relations[0], template));
-    if (fitting.length > 0) return fitting;
-    throw new Error(
-      `[lm-bff] none of the ${hypotheses.length} texts that ${source.where} wrote for ${relations[0].id} is a template with subject and object that the masked LM can read; use a better generator, or a larger --beam`,
-    );
+    return once.filter(({ template }) => this.#prompter.fits(relations[0], template));
   }
 
   /** The candidate that becomes the template; undefined when the signal came. */
@@ -174,12 +188,9 @@ class TemplateSearch {
       this.#prompter.use(id, template);
       const evaluation = await this.#training.evaluate();
       if (!evaluation) return undefined;
-      const { dev, hypotheses } = this.#stand;
-      const next = [...dev, evaluation];
-      await this.#note(
-        { step: steps + next.length, hypotheses, dev: next },
-        relations[0].dev.length,
-      );
+      const { dev } = this.#stand;
+      const next = { ...this.#stand, step: steps + dev.length + 1, dev: [...dev, evaluation] };
+      await this.#note(next, relations[0].dev.length);
     }
     const { dev } = this.#stand;
     const score = highest(dev);
@@ -198,6 +209,7 @@ class TemplateSearch {
       epoch: 0,
       logLikelihood,
       candidates: candidates.length,
+      again: this.#stand.again,
       ...dev[at].figures,
       best: true,
     };
@@ -291,6 +303,8 @@ const methodOf = (kind: Kind): Method => ({
     ...kind.choices,
     selection: "of the texts that are kept after the last step, by choose",
     unfinished: "a text that has not ended after the last step may be the template",
+    again:
+      "where none of the texts is a template, the search is made again and no text may become anything else",
     fit: `a text is passed over that has more than ${PIECES} pieces of the masked LM for each step, or makes a fact longer than its positions`,
   },
   row: ({ choose }) => (choose === "dev" ? `${kind.row}, best on dev` : kind.row),

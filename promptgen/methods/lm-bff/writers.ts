@@ -18,11 +18,20 @@ import { checkTemplate } from "../../facts/templates.ts";
 export type Writer = {
   /** What the encoder reads about a fact. */
   source(fact: Fact): readonly number[];
-  /** The search's questions, about these facts. */
-  search(facts: readonly Fact[]): Pick<AverageSearch, "prefix" | "others" | "follow">;
+  /** The search's questions, about these facts; see `Rules`. */
+  search(
+    facts: readonly Fact[],
+    rules?: Rules,
+  ): Pick<AverageSearch, "prefix" | "others" | "needed" | "follow">;
   /** The template that a text means; undefined where it is none. */
   template(ids: readonly number[]): string | undefined;
 };
+
+/**
+ * With `only`, no text may become anything but a template within so many steps; without, the published rules hold, by which a text may
+ * lack a slot.
+ */
+export type Rules = { readonly only?: number | undefined };
 
 /** What makes a writer of a model, with one sentence for a model that cannot be one. */
 export type WriterOf = (lm: Seq2Seq, tokenizer: Tokenizer, where: string) => Writer;
@@ -46,6 +55,7 @@ const periods = ({ vocabulary }: Tokenizer): ReadonlySet<number> =>
   new Set([...vocabulary].flatMap(([token, id]) => (token.replace(SPACE, "") === "." ? [id] : [])));
 
 const SENTINELS = ["<extra_id_0>", "<extra_id_1>", "<extra_id_2>"];
+const SENTINEL = /^<extra_id_\d+>$/;
 const END = "</s>";
 
 /** A T5; throws one sentence where its tokenizer has no sentinels. */
@@ -61,19 +71,34 @@ export const t5Writer: WriterOf = (lm, tokenizer, where) => {
   checkRows([...sentinels, end], lm.vocabularySize, tokenizer, where);
   const forbidden = unwanted(tokenizer);
   const dots = periods(tokenizer);
+  const every = new Set(
+    [...tokenizer.vocabulary].flatMap(([token, id]) => (SENTINEL.test(token) ? [id] : [])),
+  );
   const first = Number(lm.json.decoder_start_token_id ?? 0);
   return {
     source: ({ subject, object }) =>
       tokenizer.encode(`${subject} ${SENTINELS[0]} ${object} ${SENTINELS[1]}`),
-    search: () => ({
-      prefix: (_, ids) => [first, ...ids],
-      follow(ids, id) {
-        if (forbidden.has(id) || (dots.has(id) && dots.has(ids.at(-1) ?? end))) return undefined;
-        let part = 1;
-        for (const one of [...ids, id]) if (one === sentinels[part] || one === end) part++;
-        return part > 2 ? "ended" : "open";
-      },
-    }),
+    search(_, { only } = {}) {
+      const marks = (ids: readonly number[]) => ids.filter((id) => every.has(id)).length;
+      /** The sentinel that comes next. */
+      const due = (ids: readonly number[]) => sentinels[marks(ids)];
+      const isKept = (ids: readonly number[], id: number, steps: number): boolean => {
+        const mark = marks(ids);
+        if (mark === 0 || (mark === 1 && ids.length + 1 >= steps)) return id === due(ids);
+        return every.has(id) ? id === due(ids) : id !== end || mark === 2;
+      };
+      return {
+        prefix: (_i, ids) => [first, ...ids],
+        needed: (ids) => (only === undefined ? undefined : due(ids)),
+        follow(ids, id) {
+          if (forbidden.has(id) || (dots.has(id) && dots.has(ids.at(-1) ?? end))) return undefined;
+          if (only !== undefined && !isKept(ids, id, only)) return undefined;
+          let part = 1;
+          for (const one of [...ids, id]) if (one === sentinels[part] || one === end) part++;
+          return part > 2 ? "ended" : "open";
+        },
+      };
+    },
     template(ids) {
       const words = ids.filter((id) => id !== end && id !== sentinels[2]);
       return templateIn(tokenizer.decode(words));
@@ -109,7 +134,7 @@ export const bartWriter: WriterOf = (lm, tokenizer, where) => {
       ...tokenizer.encode(`${subject} ${masked} ${object} ${masked}`),
       eos,
     ],
-    search(facts) {
+    search(facts, { only } = {}) {
       const heads = facts.map(({ subject }) => [eos, bos, ...tokenizer.encode(subject)]);
       const objects = facts.map(({ object }) => tokenizer.encode(` ${object}`));
       const first = objects.map(([id]) => id);
@@ -121,6 +146,8 @@ export const bartWriter: WriterOf = (lm, tokenizer, where) => {
         others: (ids) => (ids.includes(OTHER) ? undefined : first),
         follow(ids, id) {
           if (forbidden.has(id) || (dots.has(id) && dots.has(ids.at(-1) ?? eos))) return undefined;
+          const isLast = only !== undefined && ids.length + 1 >= only && !ids.includes(OTHER);
+          if (isLast && id !== OTHER) return undefined;
           if (id === eos) return ids.includes(OTHER) ? "ended" : undefined;
           return "open";
         },
