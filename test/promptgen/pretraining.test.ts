@@ -99,7 +99,10 @@ test("span corruption: source and target together are the text, each sentinel on
       ids,
     );
     const gaps = used.map((id) => source.indexOf(id));
-    assert.ok(gaps.every((at, i) => i === 0 || at > gaps[i - 1] + 1), "two sentinels in a row");
+    assert.ok(
+      gaps.every((at, i) => i === 0 || at > gaps[i - 1] + 1),
+      "two sentinels in a row",
+    );
     for (const id of used) assert.ok((fills.get(id)?.length ?? 0) > 0);
   }
   const { source, target } = draw(1, 0.3, [9, 8, 7, 6, 5, 4, 3, 2, 1]);
@@ -137,14 +140,13 @@ test("a batch of span corruption: the decoder reads the target one behind, and p
     const length = mask.slice(b * width, (b + 1) * width).lastIndexOf(1) + 1;
     const source = ids.slice(b * width, b * width + length);
     assert.equal(source.at(-1), tokenizer.eos);
-    const both = [...source, ...written].filter((id) => !sentinels.includes(id) && id !== tokenizer.eos);
+    const both = [...source, ...written].filter(
+      (id) => !sentinels.includes(id) && id !== tokenizer.eos,
+    );
     assert.deepEqual(both.toSorted(), item.toSorted());
   });
   for (let b = 12; b < 16; b++) assert.ok(column(weights, b).every((weight) => weight === 0));
-  assert.throws(
-    () => spanCorruption(t5, tokenizer, epoch, spans, [5]),
-    /fewer than two sentinels/,
-  );
+  assert.throws(() => spanCorruption(t5, tokenizer, epoch, spans, [5]), /fewer than two sentinels/);
 });
 
 test("a masked batch asks for what was masked and for nothing else", async () => {

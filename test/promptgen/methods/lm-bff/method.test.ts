@@ -7,7 +7,7 @@ import type { Device } from "../../../../engine/device.ts";
 import { BartForConditionalGeneration } from "../../../../models/bart.ts";
 import { saveCheckpoint } from "../../../../models/save.ts";
 import { T5ForConditionalGeneration } from "../../../../models/t5.ts";
-import { itemsOf } from "../../../../promptgen/benchmark.ts";
+import { type Benchmark, itemsOf } from "../../../../promptgen/benchmark.ts";
 import { Examiner } from "../../../../promptgen/measure.ts";
 import { methodOf } from "../../../../promptgen/methods/index.ts";
 import { SearchedPrompter } from "../../../../promptgen/methods/lm-bff/prompter.ts";
@@ -60,18 +60,22 @@ async function run(device: Device, given: Options, more: Partial<TrainOptions> =
   return { prepared, home, outcome, reports, filesOf };
 }
 
-/** Per cent of the dev facts of a relation that a template answers. */
+/** Per cent of the dev facts of a relation that each template answers, asked without the method. */
 async function devOf(
   device: Device,
-  { prepared }: Awaited<ReturnType<typeof run>>,
+  benchmark: Benchmark,
   id: string,
-  template: string,
-) {
-  const { benchmark } = prepared;
+  templates: readonly string[],
+): Promise<number[]> {
   const relations = benchmark.relations.filter((relation) => relation.id === id);
-  const prompter = new TemplatePrompter({ ...benchmark, relations }, new Map([[id, template]]));
-  const examiner = new Examiner(device, benchmark, prompter, { buckets: [64], batchSize: 16 });
-  return (await examiner.measure(itemsOf(relations, "dev")))?.accuracy[0];
+  const prompter = new TemplatePrompter({ ...benchmark, relations }, new Map([[id, "[X] [Y]"]]));
+  const examiner = new Examiner(device, benchmark, prompter, { buckets: [40], batchSize: 16 });
+  const scores: number[] = [];
+  for (const template of templates) {
+    prompter.use(id, template);
+    scores.push((await examiner.measure(itemsOf(relations, "dev")))?.accuracy[0] ?? Number.NaN);
+  }
+  return scores;
 }
 
 each(
@@ -94,9 +98,7 @@ each(
         logs.toSorted((a, b) => b - a),
       );
       assert.equal(first.prompts, { [id]: templates[0] });
-      // each candidate asked on its own
-      const scores: number[] = [];
-      for (const template of templates) scores.push((await devOf(device, dev, id, template)) ?? -1);
+      const scores = await devOf(device, dev.prepared.benchmark, id, templates);
       assert.equal(
         second.candidates.map((one) => one.dev),
         scores,
