@@ -42,7 +42,7 @@ const optionsFor = (model: Pick<PathOption, "help"> & { readonly embedded: "t5" 
       value: "N",
       help: "texts that are pursued side by side; the time grows with facts times beam",
       initial: 100,
-      world: 20,
+      world: 40,
       least: 1,
       ceiling: 1000,
       whole: true,
