@@ -37,6 +37,12 @@ export {
   toFloat32,
 } from "./formats/safetensors.ts";
 export {
+  AverageGenerator,
+  type AverageSearch,
+  type Hypothesis,
+  OTHER,
+} from "./generation/average.ts";
+export {
   type Generated,
   type GenerationConfig,
   generationConfig,

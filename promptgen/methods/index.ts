@@ -3,6 +3,7 @@ import { autoprompt } from "./autoprompt/index.ts";
 import { fineTune } from "./fine-tune.ts";
 import { idpg } from "./idpg.ts";
 import { instancePrompt } from "./instance-prompt.ts";
+import { lmBff, lmBffBart } from "./lm-bff/index.ts";
 import { ensemble } from "./lpaqa/ensemble.ts";
 import { lpaqa } from "./lpaqa/index.ts";
 import { majority } from "./majority.ts";
@@ -16,6 +17,8 @@ export const METHODS: readonly Method[] = [
   template,
   lpaqa,
   ensemble,
+  lmBff,
+  lmBffBart,
   autoprompt,
   optiprompt,
   promptgen,

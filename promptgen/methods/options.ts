@@ -39,7 +39,7 @@ export type PathOption = Common & {
   readonly kind: "model" | "folder";
   readonly initial: string;
   /** Which of the world's folders that is. */
-  readonly embedded: "data" | "bert" | "bart";
+  readonly embedded: "data" | "bert" | "bart" | "t5";
 };
 
 export type OptionTable = Readonly<Record<string, Option>>;

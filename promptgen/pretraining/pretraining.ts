@@ -1,15 +1,15 @@
 /**
- * Pre-training of the two models as problems of the training loop: masked-LM for BERT, denoising by span in-filling for BART.
- * Ids are made once for each text; what is masked is drawn anew for each batch.
+ * Pre-training of the models as problems of the training loop: masked-LM for BERT, denoising by span in-filling for BART, span
+ * corruption for T5. Ids are made once for each text; what is masked is drawn anew for each batch.
  */
 import { crossEntropy } from "../../engine/ops/cross-entropy.ts";
 import { div, mul } from "../../engine/ops/elementwise.ts";
 import { sum } from "../../engine/ops/reduce.ts";
 import { reshape } from "../../engine/ops/shape.ts";
 import { type Tensor, tensor } from "../../engine/tensor.ts";
-import type { BartForConditionalGeneration } from "../../models/bart.ts";
 import type { MaskedLM } from "../../models/masked-lm.ts";
 import { gatherRows } from "../../models/nn.ts";
+import type { Seq2Seq } from "../../models/seq2seq.ts";
 import { remembering, type Tokenizer } from "../../models/tokenizer/tokenizer.ts";
 import { bucketWidths } from "../training/buckets.ts";
 import type { Problem } from "../training/loop.ts";
@@ -142,13 +142,17 @@ export function maskedLM(
   };
 }
 
-/** How BART's input is damaged. */
-export type InfillOptions = {
+/** How much of a text is removed. */
+export type SpanOptions = {
   /** The share of a text's tokens that is removed is uniform between these. */
   readonly least: number;
   readonly most: number;
   /** Mean length of a span (Poisson). */
   readonly span: number;
+};
+
+/** How BART's input is damaged. */
+export type InfillOptions = SpanOptions & {
   /** Probability that the input is a statement of the same fact that is drawn anew from `statements`. */
   readonly paraphrase: number;
   readonly statements: (sentence: Sentence) => readonly string[];
@@ -159,8 +163,8 @@ type BartItem = {
   readonly target: readonly number[];
 };
 
-/** A batch of the denoising task; T is target length + 1. */
-export type InfillBatch = {
+/** A batch for an encoder-decoder: it reads texts of S tokens and writes those of T, one behind what it has read. */
+export type Seq2SeqBatch = {
   readonly ids: Tensor; // u32 [B, S]
   readonly mask: Tensor; // u32 [B, S]
   readonly prefix: Tensor; // u32 [T, B]
@@ -177,18 +181,57 @@ export function infill(
   mask: number,
   random: Random,
 ): number[] {
-  const wanted = Math.max(1, Math.round(share * ids.length));
-  const fate = new Uint8Array(ids.length); // 0 stays, 1 goes, 2 becomes the mask
+  const fate = fates(ids.length, share, span, random);
+  return ids.flatMap((id, i) => (fate[i] === 2 ? [mask] : fate[i] === 1 ? [] : [id]));
+}
+
+/** What becomes of each token of a text: 0 stays, 2 begins a span of Poisson length that goes, 1 goes with it. */
+function fates(length: number, share: number, span: number, random: Random): Uint8Array {
+  const wanted = Math.max(1, Math.round(share * length));
+  const fate = new Uint8Array(length);
   let gone = 0;
   for (let tries = 0; gone < wanted && tries < 20; tries++) {
-    const length = Math.max(1, Math.min(poisson(span, random), wanted - gone));
-    const start = random.below(ids.length - length + 1);
-    if (fate.subarray(start, start + length).some((f) => f !== 0)) continue;
-    fate.fill(1, start, start + length);
+    const own = Math.max(1, Math.min(poisson(span, random), wanted - gone));
+    const start = random.below(length - own + 1);
+    if (fate.subarray(start, start + own).some((f) => f !== 0)) continue;
+    fate.fill(1, start, start + own);
     fate[start] = 2;
-    gone += length;
+    gone += own;
   }
-  return ids.flatMap((id, i) => (fate[i] === 2 ? [mask] : fate[i] === 1 ? [] : [id]));
+  return fate;
+}
+
+/**
+ * A text with holes, and what was in them (Raffel et al., 2020): each run of tokens that go is one sentinel in the source; the target
+ * has each sentinel with its tokens behind it, and one sentinel more. Runs beyond the sentinels stay.
+ *
+ * @param sentinels ids in the order in which they are used, at least two
+ */
+export function corrupt(
+  ids: readonly number[],
+  share: number,
+  span: number,
+  sentinels: readonly number[],
+  random: Random,
+): { source: number[]; target: number[] } {
+  const fate = fates(ids.length, share, span, random);
+  const source: number[] = [];
+  const target: number[] = [];
+  let used = 0;
+  let isOpen = false;
+  ids.forEach((id, i) => {
+    const begins = fate[i] !== 0 && (i === 0 || fate[i - 1] === 0);
+    if (begins) {
+      isOpen = used + 1 < sentinels.length;
+      if (isOpen) {
+        source.push(sentinels[used]);
+        target.push(sentinels[used++]);
+      }
+    }
+    (fate[i] !== 0 && isOpen ? target : source).push(id);
+  });
+  target.push(sentinels[used]);
+  return { source, target };
 }
 
 /** Inversion by sequential search. */
@@ -204,13 +247,13 @@ const PARAPHRASE = 5; // purpose of the seed
 
 /** Denoising training of BART (Lewis et al., 2020). */
 export function denoising(
-  bart: BartForConditionalGeneration,
+  bart: Seq2Seq,
   tokenizer: Tokenizer,
   epochs: Epochs,
   options: InfillOptions,
   random: (purpose: number, epoch: number) => Random,
   buckets = 3,
-): Problem<BartItem, InfillBatch> {
+): Problem<BartItem, Seq2SeqBatch> {
   const encode = remembering(tokenizer);
   const items = lastEpoch((epoch) => {
     const draws = random(PARAPHRASE, epoch);
@@ -235,36 +278,97 @@ export function denoising(
         const share = options.least + (options.most - options.least) * draws.unit();
         return [bos, ...infill(source, share, options.span, mask, draws), eos];
       });
-      const filled = Array.from({ length: rows }, (_, i) => sources[i] ?? sources[0]);
-      const prefix = new Uint32Array(length * rows).fill(pad);
-      const keys = new Uint32Array(rows * length);
-      const targets = new Uint32Array(length * rows);
-      const weights = new Float32Array(length * rows);
-      for (let b = 0; b < rows; b++) {
-        const text = [eos, bos, ...(batch[b] ?? batch[0]).target, eos];
-        for (let t = 0; t + 1 < text.length; t++) {
-          prefix[t * rows + b] = text[t];
-          keys[b * length + t] = 1;
-          targets[t * rows + b] = text[t + 1];
-          weights[t * rows + b] = b < batch.length ? 1 : 0;
-        }
-      }
-      return {
-        ...rightPadded(filled, length, pad),
-        prefix: tensor(prefix, [length, rows]),
-        keys: tensor(keys, [rows, length]),
-        targets: tensor(targets),
-        weights: tensor(weights),
-      };
+      const texts = batch.map(({ target }) => [eos, bos, ...target, eos]);
+      return seq2SeqBatch(sources, texts, length, rows, pad);
     },
-    loss(batch, rng) {
-      const training = { rng };
-      const encoded = bart.encode({ ids: batch.ids, mask: batch.mask }, { training });
-      const start = bart.start(encoded, batch.mask);
-      const { hidden } = bart.decode({ ids: batch.prefix, mask: batch.keys }, start, { training });
-      const logits = bart.logits(reshape(hidden, [-1, hidden.shape[2]])); // [T * B, vocab_size]
-      const loss = weightedMean(crossEntropy(logits, batch.targets), batch.weights);
-      return { loss, terms: reshape(loss, [1]) };
-    },
+    loss: (batch, rng) => written(bart, batch, rng),
   };
+}
+
+/**
+ * Span corruption of T5 (Raffel et al., 2020). The decoder starts with the padding token, as T5's does.
+ * @param sentinels ids in the order in which they are used
+ */
+export function spanCorruption(
+  t5: Seq2Seq,
+  tokenizer: Tokenizer,
+  epochs: Epochs,
+  options: SpanOptions,
+  sentinels: readonly number[],
+  buckets = 3,
+): Problem<readonly number[], Seq2SeqBatch> {
+  if (sentinels.length < 2) {
+    throw new Error(
+      "[pretraining] the tokenizer has fewer than two sentinels (<extra_id_0>, ...); use that of a T5",
+    );
+  }
+  const encode = remembering(tokenizer);
+  const items = lastEpoch((epoch) => epochs(epoch).map(({ text }) => encode(text)));
+  // the source ends in </s>; the target has a sentinel and </s> beside what is removed, and one sentinel more for each span
+  const width = (ids: readonly number[]) => ids.length + 3;
+  const { eos, pad } = tokenizer;
+  return {
+    parameters: t5.parameters,
+    decays: t5.decays,
+    items,
+    width,
+    buckets: bucketWidths(items(0).map(width), buckets),
+    terms: ["loss"],
+    collate(batch, length, rows, draws) {
+      const pairs = batch.map((ids) => {
+        const share = options.least + (options.most - options.least) * draws.unit();
+        return corrupt(ids, share, options.span, sentinels, draws);
+      });
+      const sources = pairs.map(({ source }) => [...source, eos]);
+      const texts = pairs.map(({ target }) => [pad, ...target, eos]);
+      return seq2SeqBatch(sources, texts, length, rows, pad);
+    },
+    loss: (batch, rng) => written(t5, batch, rng),
+  };
+}
+
+/** Sources and what is written about them, from the token that the decoder starts with to the last; missing rows weigh nothing. */
+function seq2SeqBatch(
+  sources: readonly (readonly number[])[],
+  texts: readonly (readonly number[])[],
+  length: number,
+  rows: number,
+  pad: number,
+): Seq2SeqBatch {
+  const filled = Array.from({ length: rows }, (_, i) => sources[i] ?? sources[0]);
+  const prefix = new Uint32Array(length * rows).fill(pad);
+  const keys = new Uint32Array(rows * length);
+  const targets = new Uint32Array(length * rows);
+  const weights = new Float32Array(length * rows);
+  for (let b = 0; b < rows; b++) {
+    const text = texts[b] ?? texts[0];
+    for (let t = 0; t + 1 < text.length; t++) {
+      prefix[t * rows + b] = text[t];
+      keys[b * length + t] = 1;
+      targets[t * rows + b] = text[t + 1];
+      weights[t * rows + b] = b < texts.length ? 1 : 0;
+    }
+  }
+  return {
+    ...rightPadded(filled, length, pad),
+    prefix: tensor(prefix, [length, rows]),
+    keys: tensor(keys, [rows, length]),
+    targets: tensor(targets),
+    weights: tensor(weights),
+  };
+}
+
+/** The mean loss of the tokens that are written. */
+function written(
+  model: Seq2Seq,
+  batch: Seq2SeqBatch,
+  rng: Tensor,
+): { loss: Tensor; terms: Tensor } {
+  const training = { rng };
+  const encoded = model.encode({ ids: batch.ids, mask: batch.mask }, { training });
+  const start = model.start(encoded, batch.mask);
+  const { hidden } = model.decode({ ids: batch.prefix, mask: batch.keys }, start, { training });
+  const logits = model.logits(reshape(hidden, [-1, hidden.shape[2]])); // [T * B, vocab_size]
+  const loss = weightedMean(crossEntropy(logits, batch.targets), batch.weights);
+  return { loss, terms: reshape(loss, [1]) };
 }

@@ -1,5 +1,5 @@
 /**
- * The embedded world: facts in the layout of the benchmark, a tiny BERT and BART, and the sentences that these are pre-trained on.
+ * The embedded world: facts in the layout of the benchmark, a tiny BERT, BART and T5, and the sentences that these are pre-trained on.
  *
  * An epoch of sentences states every fact in every pattern of its relation, and some facts in the manual template, which
  * stays at most a tenth of all.
@@ -17,12 +17,13 @@ export type World = {
   readonly data: string;
   readonly bert: string;
   readonly bart: string;
+  readonly t5: string;
 };
 
 /** The world that comes with the package. */
 export function embeddedWorld(): World {
   const data = dirname(fileURLToPath(import.meta.url));
-  return { data, bert: join(data, "bert"), bart: join(data, "bart") };
+  return { data, bert: join(data, "bert"), bart: join(data, "bart"), t5: join(data, "t5") };
 }
 
 /**

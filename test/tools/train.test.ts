@@ -91,7 +91,7 @@ test("options that are no options, folders that are not there", async () => {
   await refuses("train.ts", ["--resume", "nowhere"], /nowhere is no run: run\.json cannot be read/);
   await refuses("evaluate.ts", [], /no run was named/);
   await refuses("evaluate.ts", ["nowhere"], /nowhere is no run/);
-  await refuses("pretrain.ts", ["--only", "t5"], /--only is t5; choose bert or bart/);
+  await refuses("pretrain.ts", ["--only", "gpt2"], /--only is gpt2; choose bert, bart or t5/);
 });
 
 test("methods: an unknown one, options of another, the reader by two names", async () => {

@@ -1,4 +1,4 @@
-/** Pre-trains the tiny BERT and BART of a world on sentences made from all of its facts: `node tools/pretrain.ts`. */
+/** Pre-trains the tiny BERT, BART and T5 of a world on sentences made from all of its facts: `node tools/pretrain.ts`. */
 import { existsSync, statSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
@@ -7,11 +7,12 @@ import { BartForConditionalGeneration } from "../../models/bart.ts";
 import { BertForMaskedLM } from "../../models/bert.ts";
 import { writeWhole } from "../../models/formats/files.ts";
 import { streamTensors, tensorsOf } from "../../models/save.ts";
-import { loadTokenizer } from "../../models/tokenizer/tokenizer.ts";
+import { T5ForConditionalGeneration } from "../../models/t5.ts";
+import { loadTokenizer, type Tokenizer } from "../../models/tokenizer/tokenizer.ts";
 import type { ModelWeights } from "../../models/weights.ts";
 import { loadFacts } from "../../promptgen/facts/facts.ts";
 import { leftOutMessage } from "../../promptgen/facts/left-out.ts";
-import { denoising, maskedLM } from "../../promptgen/pretraining/pretraining.ts";
+import { denoising, maskedLM, spanCorruption } from "../../promptgen/pretraining/pretraining.ts";
 import { type Held, takeFolder } from "../../promptgen/training/lock.ts";
 import { type LoopSettings, type Problem, train } from "../../promptgen/training/loop.ts";
 import { Random } from "../../promptgen/training/random.ts";
@@ -56,28 +57,43 @@ const RECIPE = {
     infill: { least: 0.3, most: 0.8, span: 3, paraphrase: 0.7 },
     shares: { manual: 0.4, none: 0 },
   },
+  t5: {
+    settings: { epochs: 8, batchSize: 32, lr: 3e-3, warmup: 0.1, weightDecay: 0.01, clip: 1 },
+    spans: { least: 0.3, most: 0.8, span: 3 },
+    shares: { manual: 0.005, none: 0 },
+  },
 };
 
-const MODELS = ["bert", "bart"] as const;
+const TITLES = {
+  bert: "Tiny BERT, masked LM",
+  bart: "Tiny BART, span in-filling",
+  t5: "Tiny T5, span corruption",
+};
+
+const MODELS = ["bert", "bart", "t5"] as const;
 type Model = (typeof MODELS)[number];
 
 const OPTIONS = {
   world: { value: "DIR", help: "folder of the world", initial: "the embedded one" },
-  only: { value: "MODEL", help: "bert or bart", initial: "both" },
+  only: { value: "MODEL", help: "bert, bart or t5", initial: "all" },
   out: { value: "DIR", help: "folder of checkpoints and logs", initial: "runs/pretrain" },
   curves: { value: "DIR", help: "folder of the loss curves", initial: "docs/pretraining" },
-  epochs: { value: "N", help: "passes over the sentences", initial: "7 for bert, 4 for bart" },
+  epochs: {
+    value: "N",
+    help: "passes over the sentences",
+    initial: "7 for bert, 4 for bart, 8 for t5",
+  },
   seed: { value: "N", help: "decides weights, order and masks", initial: "1" },
   ...DEVICE_OPTIONS,
   resume: { help: "go on from the last checkpoint in --out" },
 } satisfies Record<string, OptionSpec>;
 
-const HELP = `Pre-trains the tiny BERT (masked LM) and BART (span in-filling) of a world on sentences made from ALL of its facts,
-test facts too: a masked LM that was never told a fact cannot be asked for it. The manual template is one of the
-patterns, in at most a tenth of the sentences. Weights are written as f16 into the world's bert/ and bart/.
+const HELP = `Pre-trains the tiny BERT (masked LM), BART (span in-filling) and T5 (span corruption) of a world on sentences made from ALL
+of its facts, test facts too: a masked LM that was never told a fact cannot be asked for it. The manual template is one of the
+patterns, in at most a tenth of the sentences. Weights are written as f16 into the world's bert/, bart/ and t5/.
 
   npx node tools/pretrain.ts                repeats what is in the repository
-  npx node tools/pretrain.ts --only bart    one of the two
+  npx node tools/pretrain.ts --only bart    one of the three
   npx node tools/pretrain.ts --resume       after Ctrl-C
 
 Options
@@ -120,12 +136,22 @@ async function pretrain(job: Job): Promise<boolean> {
     const problem = maskedLM(bert, tokenizer, sentences, RECIPE.bert.masking);
     return fit(job, problem, bert.weights, directory);
   }
+  if (model === "t5") {
+    const t5 = T5ForConditionalGeneration.random(config, seed);
+    const { spans } = RECIPE.t5;
+    const problem = spanCorruption(t5, tokenizer, sentences, spans, sentinelsOf(tokenizer));
+    return fit(job, problem, t5.weights, directory);
+  }
   const bart = BartForConditionalGeneration.random(config, seed);
   const random = (purpose: number, epoch: number) => new Random(seed, purpose, epoch);
   const infill = { ...RECIPE.bart.infill, statements: (s: Sentence) => statements(s, patterns) };
   const problem = denoising(bart, tokenizer, sentences, infill, random);
   return fit(job, problem, bart.weights, directory);
 }
+
+/** Ids of <extra_id_0>, <extra_id_1>, ... */
+const sentinelsOf = ({ vocabulary }: Tokenizer): number[] =>
+  [...vocabulary].flatMap(([token, id]) => (/^<extra_id_\d+>$/.test(token) ? [id] : [])).reverse();
 
 async function fit<Item, Batch>(
   job: Job,
@@ -177,8 +203,7 @@ async function writeCurve({ model, folder, curves }: Job): Promise<number> {
   const points = rows.map((row) => [row.step, Number(row.loss)] as const);
   const lines = points.map(([step, loss]) => `${step},${loss.toFixed(4)}`);
   await writeWhole(join(curves, `${model}.csv`), `step,loss\n${lines.join("\n")}\n`);
-  const title = model === "bert" ? "Tiny BERT, masked LM" : "Tiny BART, span in-filling";
-  const plot = linePlot(`${title}: training loss`, "step", "nats a token", [
+  const plot = linePlot(`${TITLES[model]}: training loss`, "step", "nats a token", [
     { label: "mean since the last point", color: "#1f5fa8", points },
   ]);
   await writeWhole(join(curves, `${model}.svg`), plot);
@@ -190,7 +215,7 @@ async function main(): Promise<number> {
   if (!values) return 0;
   const only = MODELS.find((model) => model === values.only);
   if (values.only !== undefined && only === undefined) {
-    throw new UsageError(`[${TOOL}] --only is ${values.only}; choose bert or bart`);
+    throw new UsageError(`[${TOOL}] --only is ${values.only}; choose bert, bart or t5`);
   }
   const seed = numberOf(TOOL, "seed", values.seed ?? "1", {
     least: 0,

@@ -3,9 +3,9 @@
 //
 //   node tools/tokenizers.ts [WORLD]      WORLD defaults to promptgen/world
 //
-// BERT gets a cased WordPiece vocabulary, BART a byte-level BPE one; every word of the world is one
-// token in both. Words outside the world fall into a few learned pieces and then into characters
-// (WordPiece) or bytes (BPE).
+// BERT gets a cased WordPiece vocabulary, BART a byte-level BPE one, T5 a Unigram one with sentinels; every
+// word of the world is one token in each. Words outside the world fall into a few learned pieces and then
+// into characters (WordPiece, Unigram) or bytes (BPE).
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -204,6 +204,57 @@ function byteLevel(
   };
 }
 
+/** Sentinels of T5, which stand for what is missing in a text. */
+const SENTINELS = 10;
+
+/**
+ * Words follow a space, `▁word`, or stand behind another one without it. All words are equally good, and any of them is better than
+ * its pieces. Sentinels have the last ids, <extra_id_0> the very last.
+ */
+function unigram(
+  words: readonly string[],
+  inner: readonly string[],
+  pieces: readonly string[],
+): object {
+  const specials = ["<pad>", "</s>", "<unk>"];
+  const characters = Array.from({ length: 94 }, (_, i) => String.fromCharCode(33 + i));
+  const sentinels = Array.from({ length: SENTINELS }, (_, i) => `<extra_id_${SENTINELS - 1 - i}>`);
+  const scores = new Map<string, number>(specials.map((token) => [token, 0]));
+  const whole = [...words.map((word) => `▁${word}`), ...inner];
+  for (const [tokens, score] of [
+    [whole, -5],
+    [pieces, -8],
+    [["▁", ...characters], -10],
+    [sentinels, 0],
+  ] as const) {
+    for (const token of tokens) if (!scores.has(token)) scores.set(token, score);
+  }
+  const vocab = [...scores];
+  const sized = vocab.length - SENTINELS;
+  const metaspace = { type: "Metaspace", replacement: "▁", prepend_scheme: "always", split: true };
+  const mark = (id: string): object => ({ SpecialToken: { id, type_id: 0 } });
+  const sequence = (id: "A" | "B"): object => ({ Sequence: { id, type_id: 0 } });
+  return {
+    version: "1.0",
+    truncation: null,
+    padding: null,
+    added_tokens: [
+      ...specials.map((content, id) => special(id, content)),
+      ...sentinels.map((content, i) => special(sized + i, content)),
+    ],
+    normalizer: null,
+    pre_tokenizer: { type: "Sequence", pretokenizers: [{ type: "WhitespaceSplit" }, metaspace] },
+    post_processor: {
+      type: "TemplateProcessing",
+      single: [sequence("A"), mark("</s>")],
+      pair: [sequence("A"), mark("</s>"), sequence("B"), mark("</s>")],
+      special_tokens: { "</s>": { id: "</s>", ids: [1], tokens: ["</s>"] } },
+    },
+    decoder: metaspace,
+    model: { type: "Unigram", unk_id: 2, vocab, byte_fallback: false },
+  };
+}
+
 function bertConfig(vocabulary: number): object {
   return {
     architectures: ["BertForMaskedLM"],
@@ -254,13 +305,38 @@ function bartConfig(vocabulary: number): object {
   };
 }
 
+function t5Config(vocabulary: number): object {
+  return {
+    architectures: ["T5ForConditionalGeneration"],
+    model_type: "t5",
+    vocab_size: vocabulary,
+    d_model: 128,
+    d_kv: 64,
+    d_ff: 256,
+    num_layers: 2,
+    num_decoder_layers: 2,
+    num_heads: 2,
+    relative_attention_num_buckets: 32,
+    relative_attention_max_distance: 128,
+    dropout_rate: 0,
+    layer_norm_epsilon: 1e-6,
+    initializer_factor: 1,
+    feed_forward_proj: "gated-gelu",
+    tie_word_embeddings: true,
+    is_encoder_decoder: true,
+    pad_token_id: 0,
+    eos_token_id: 1,
+    decoder_start_token_id: 0,
+  };
+}
+
 function main(): void {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
     options: { help: { type: "boolean", short: "h" } },
   });
   if (values.help) {
-    console.log("node tools/tokenizers.ts [WORLD]   writes WORLD/{bert,bart} and common_vocabs");
+    console.log("node tools/tokenizers.ts [WORLD]   writes WORLD/{bert,bart,t5} and common_vocabs");
     return;
   }
   const home = fileURLToPath(new URL("../../promptgen/world", import.meta.url));
@@ -278,6 +354,7 @@ function main(): void {
   ];
   const words = new Set(["None"]);
   const openers = new Set(["None"]); // words that open a text have no space before them
+  const inner = new Set<string>(); // words that stand behind another one without a space
   for (const [relation, template] of templates) {
     for (const fact of facts) {
       if (fact.relation !== relation) continue;
@@ -286,6 +363,7 @@ function main(): void {
       openers.add(found[0]);
       openers.add(wordsOf(fact.subject)[0]);
       for (const word of found) words.add(word);
+      for (const run of text.split(" ")) for (const word of wordsOf(run).slice(1)) inner.add(word);
     }
   }
   const sorted = [...words].sort();
@@ -308,8 +386,14 @@ function main(): void {
   write("bert/config.json", JSON.stringify(bertConfig(size(bert)), null, 2));
   write("bart/tokenizer.json", JSON.stringify(bart, null, 1));
   write("bart/config.json", JSON.stringify(bartConfig(size(bart)), null, 2));
+  const t5 = unigram(sorted, [...inner].sort(), pieces);
+  const t5Size = (t5 as { model: { vocab: readonly unknown[] } }).model.vocab.length;
+  write("t5/tokenizer.json", JSON.stringify(t5, null, 1));
+  write("t5/config.json", JSON.stringify(t5Config(t5Size), null, 2));
   write("common_vocabs/common_vocab_cased.txt", sorted.join("\n"));
-  console.log(`${facts.length} facts, ${words.size} words, ${size(bert)} BERT, ${size(bart)} BART`);
+  console.log(
+    `${facts.length} facts, ${words.size} words, ${size(bert)} BERT, ${size(bart)} BART, ${t5Size} T5`,
+  );
 }
 
 main();
