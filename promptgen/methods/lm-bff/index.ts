@@ -307,6 +307,7 @@ const methodOf = (kind: Kind): Method => ({
       "where none of the texts is a template, the search is made again and no text may become anything else",
     fit: `a text is passed over that has more than ${PIECES} pieces of the masked LM for each step, or makes a fact longer than its positions`,
   },
+  prompts: "words",
   row: ({ choose }) => (choose === "dev" ? `${kind.row}, best on dev` : kind.row),
   async open(benchmark: Benchmark, options: LmBffOptions, saved?: string) {
     if (saved !== undefined) return new TemplatePrompter(benchmark, await readPrompts(saved));
