@@ -14,59 +14,54 @@ import type { Evaluation, Outcome } from "../../training/loop.ts";
 import { Random } from "../../training/random.ts";
 import type { JsonObject } from "../../training/run-folder.ts";
 import type { Method, Prompter, Training } from "../method.ts";
-import type { OptionsOf, OptionTable, PathOption } from "../options.ts";
+import type { Options, OptionsOf, OptionTable } from "../options.ts";
 import { readPrompts, TemplatePrompter } from "../shared/templates.ts";
 import { SearchedPrompter, type Source } from "./prompter.ts";
 import { bartWriter, t5Writer, type WriterOf } from "./writers.ts";
 
-const optionsFor = (model: Pick<PathOption, "help"> & { readonly embedded: "t5" | "bart" }) =>
-  ({
-    generator: {
-      kind: "model",
-      value: "DIR or NAME",
-      initial: "world",
-      structural: true,
-      ...model,
-    },
-    facts: {
-      kind: "number",
-      value: "N",
-      help: "training facts of a relation that a template has to fit, drawn by the seed",
-      initial: 32,
-      least: 1,
-      ceiling: 4096,
-      whole: true,
-    },
-    beam: {
-      kind: "number",
-      value: "N",
-      help: "texts that are pursued side by side; the time grows with facts times beam",
-      initial: 100,
-      world: 40,
-      least: 1,
-      ceiling: 1000,
-      whole: true,
-    },
-    steps: {
-      kind: "number",
-      value: "N",
-      help: "the most tokens of a text, with what stands for subject and object",
-      initial: 18,
-      least: 3,
-      ceiling: 200,
-      whole: true,
-      structural: true,
-    },
-    choose: {
-      kind: "choice",
-      value: "BY",
-      help: "which text becomes the template: likelihood, the most probable; dev, the most accurate on the dev facts",
-      initial: "likelihood",
-      choices: ["likelihood", "dev"],
-    },
-  }) as const satisfies OptionTable;
+/** What the option is called that names the writer. */
+const OPTION = { t5: "t5", bart: "generator" } as const;
 
-type LmBffOptions = OptionsOf<ReturnType<typeof optionsFor>>;
+const SEARCH = {
+  facts: {
+    kind: "number",
+    value: "N",
+    help: "training facts of a relation that a template has to fit, drawn by the seed",
+    initial: 32,
+    least: 1,
+    ceiling: 4096,
+    whole: true,
+  },
+  beam: {
+    kind: "number",
+    value: "N",
+    help: "texts that are pursued side by side; the time grows with facts times beam",
+    initial: 100,
+    world: 40,
+    least: 1,
+    ceiling: 1000,
+    whole: true,
+  },
+  steps: {
+    kind: "number",
+    value: "N",
+    help: "the most tokens of a text, with what stands for subject and object",
+    initial: 18,
+    least: 3,
+    ceiling: 200,
+    whole: true,
+    structural: true,
+  },
+  choose: {
+    kind: "choice",
+    value: "BY",
+    help: "which text becomes the template: likelihood, the most probable; dev, the most accurate on the dev facts",
+    initial: "likelihood",
+    choices: ["likelihood", "dev"],
+  },
+} as const satisfies OptionTable;
+
+type LmBffOptions = OptionsOf<typeof SEARCH>;
 
 /** Tokens that a text is tried to go on with, beside as many as there are beams. */
 const SPARE = 3;
@@ -279,7 +274,7 @@ async function sourceOf({ name, type, writer }: Kind, where: string): Promise<So
     const [wanted, other] = type === "t5" ? ["T5", BART] : ["BART", T5];
     const remedy = given === other.type ? `, or use --method ${other.name}` : "";
     throw new Error(
-      `[${name}] --generator: ${where} has the model_type ${JSON.stringify(given ?? null)}, and templates are written by a ${wanted} here; name one${remedy}`,
+      `[${name}] --${OPTION[type]}: ${where} has the model_type ${JSON.stringify(given ?? null)}, and templates are written by a ${wanted} here; name one${remedy}`,
     );
   }
   const tokenizer = await loadTokenizer(where);
@@ -287,6 +282,7 @@ async function sourceOf({ name, type, writer }: Kind, where: string): Promise<So
   const without = rowsRemark(tokenizer, lm.vocabularySize, where);
   return {
     where,
+    option: OPTION[type],
     lm,
     writer: writer(lm, tokenizer, where),
     fingerprint: await modelFingerprint(checkpoint, where),
@@ -298,7 +294,17 @@ const methodOf = (kind: Kind): Method => ({
   name: kind.name,
   summary: kind.summary,
   scope: "relation",
-  options: optionsFor({ help: kind.help, embedded: kind.type }),
+  options: {
+    [OPTION[kind.type]]: {
+      kind: "model",
+      value: "DIR or NAME",
+      help: kind.help,
+      initial: "world",
+      structural: true,
+      embedded: kind.type,
+    },
+    ...SEARCH,
+  },
   choices: {
     ...kind.choices,
     selection: "of the texts that are kept after the last step, by choose",
@@ -309,9 +315,9 @@ const methodOf = (kind: Kind): Method => ({
   },
   prompts: "words",
   row: ({ choose }) => (choose === "dev" ? `${kind.row}, best on dev` : kind.row),
-  async open(benchmark: Benchmark, options: LmBffOptions, saved?: string) {
+  async open(benchmark: Benchmark, options: LmBffOptions & Options, saved?: string) {
     if (saved !== undefined) return new TemplatePrompter(benchmark, await readPrompts(saved));
-    const source = await sourceOf(kind, options.generator);
+    const source = await sourceOf(kind, String(options[OPTION[kind.type]]));
     return new SearchedPrompter(benchmark, source, Math.ceil(PIECES * options.steps));
   },
   train,

@@ -9,6 +9,8 @@ import type { Writer } from "./writers.ts";
 /** What writes templates, and where it came from. */
 export type Source = {
   readonly where: string;
+  /** The option that names it. */
+  readonly option: string;
   readonly lm: Seq2Seq;
   readonly writer: Writer;
   /** See `Prompter.contents`. */
@@ -31,7 +33,7 @@ export class SearchedPrompter extends TemplatePrompter {
     super(benchmark, new Map(benchmark.relations.map(({ id }) => [id, "[X] [Y]"])));
     this.benchmark = benchmark;
     this.source = source;
-    this.contents = { generator: source.fingerprint };
+    this.contents = { [source.option]: source.fingerprint };
     this.remarks = source.remarks;
     this.#room = pieces + AROUND;
   }

@@ -162,8 +162,8 @@ test("rows, and what the paper's settings are", () => {
   assert.is(method.row({ choose: "likelihood" }), "Gao et al. (2021)");
   assert.is(method.row({ choose: "dev" }), "Gao et al. (2021), best on dev");
   const { own } = runOptions({ method: "lm-bff" });
-  const { generator, facts, beam, steps, choose } = own;
-  assert.equal([generator, facts, beam, steps, choose], ["world", 32, 100, 18, "likelihood"]);
+  const { t5, facts, beam, steps, choose } = own;
+  assert.equal([t5, facts, beam, steps, choose], ["world", 32, 100, 18, "likelihood"]);
 });
 
 /** The world's T5 with another tokenizer or model_type. */
@@ -186,25 +186,22 @@ test("what cannot write templates is refused in one sentence", async () => {
     writeFileSync(path, text.replaceAll("<extra_id_1>", "<gap_1>"));
   });
   assert.is(
-    await said({ generator: none }),
+    await said({ t5: none }),
     `[lm-bff] the tokenizer in ${none} has no <extra_id_1>, which stand for the words that are searched; use a T5 with its own tokenizer`,
   );
   const wrong = (where: string, type: string, wanted: string, rest: string) =>
-    `--generator: ${where} has the model_type "${type}", and templates are written by a ${wanted} here; name one${rest}`;
+    `--${wanted === "T5" ? "t5" : "generator"}: ${where} has the model_type "${type}", and templates are written by a ${wanted} here; name one${rest}`;
   assert.is(
-    await said({ generator: world.bart }),
+    await said({ t5: world.bart }),
     `[lm-bff] ${wrong(world.bart, "bart", "T5", ", or use --method lm-bff-bart")}`,
   );
-  assert.is(
-    await said({ generator: world.bert }),
-    `[lm-bff] ${wrong(world.bert, "bert", "T5", "")}`,
-  );
+  assert.is(await said({ t5: world.bert }), `[lm-bff] ${wrong(world.bert, "bert", "T5", "")}`);
   assert.is(
     await said({ method: "lm-bff-bart", generator: world.t5 }),
     `[lm-bff-bart] ${wrong(world.t5, "t5", "BART", ", or use --method lm-bff")}`,
   );
   const bare = changed((home) => rmSync(join(home, "tokenizer.json")));
-  assert.match(await said({ generator: bare }), /tokenizer/);
+  assert.match(await said({ t5: bare }), /tokenizer/);
 });
 
 each("a generator that writes no template by itself is held to it", async (device) => {
@@ -221,11 +218,11 @@ each("a generator that writes no template by itself is held to it", async (devic
   rmSync(join(bart, "model.safetensors"));
   const config = { ...read(join(bart, "config.json")), init_std: 0.3 };
   await saveCheckpoint(bart, device, BartForConditionalGeneration.random(config, 3));
-  for (const [method, generator] of [
-    ["lm-bff", random],
-    ["lm-bff-bart", bart],
-  ]) {
-    const made = await run(device, { method, generator, relations: "P36", beam: 2, steps: 5 });
+  for (const [method, own] of [
+    ["lm-bff", { t5: random }],
+    ["lm-bff-bart", { generator: bart }],
+  ] as const) {
+    const made = await run(device, { method, ...own, relations: "P36", beam: 2, steps: 5 });
     const { candidates, prompts } = made.filesOf("P36");
     assert.match(prompts.P36, /^.*\[X\].* \[Y\]/);
     assert.ok(candidates.length > 0);
