@@ -11,7 +11,7 @@ import { join } from "node:path";
 import type { Device } from "../../engine/device.ts";
 import { argmax } from "../../engine/ops/argmax.ts";
 import { crossEntropy } from "../../engine/ops/cross-entropy.ts";
-import { div, maximum, mul, rsqrt, square } from "../../engine/ops/elementwise.ts";
+import { cast, div, maximum, mul, rsqrt, square } from "../../engine/ops/elementwise.ts";
 import { matmul } from "../../engine/ops/matmul.ts";
 import { sum } from "../../engine/ops/reduce.ts";
 import { reshape } from "../../engine/ops/shape.ts";
@@ -25,10 +25,10 @@ import { streamTensors } from "../../models/save.ts";
 import { type Benchmark, type Item, itemsOf, objectIds } from "../benchmark.ts";
 import { everywhere } from "../reader.ts";
 import { textFingerprint } from "../training/fingerprint.ts";
-import { Learner, train } from "../training/loop.ts";
+import { Learner, type LoopSettings, train } from "../training/loop.ts";
 import { filledUp, rightPadded, rowWeights } from "../training/padding.ts";
 import type { Asked, Method, Prediction, Prompter, Trace, Training } from "./method.ts";
-import { type OptionsOf, type OptionTable, trainingOptions } from "./options.ts";
+import { loopSettings, type OptionsOf, type OptionTable, trainingOptions } from "./options.ts";
 
 const OPTIONS = {
   vectors: {
@@ -113,7 +113,7 @@ export class OptiPromptPrompter implements Prompter {
   predict(batch: Questions): Prediction {
     // the nearest words by the cosine, for people to read
     const { weight } = this.benchmark.reader.lm.wordEmbeddings;
-    const length = rsqrt(maximum(sum(square(weight), 1), 1e-12)); // [vocab_size]; a row may be zero
+    const length = rsqrt(maximum(sum(square(cast(weight, "f32")), 1), 1e-12)); // [vocab_size]; a row may be zero
     const cosine = mul(matmul(this.vectors, weight, { transB: true }), length);
     return { logits: this.logits(batch), trace: { nearest: argmax(cosine) } };
   }
@@ -178,9 +178,11 @@ export class OptiPromptPrompter implements Prompter {
     };
   }
 
-  learner(device: Device, weightDecay: number): Learner<TrainingBatch> {
+  learner(
+    device: Device,
+    settings: Pick<LoopSettings, "weightDecay" | "clip" | "accumulate">,
+  ): Learner<TrainingBatch> {
     if (this.#learner?.device !== device) {
-      const settings = { weightDecay, clip: NO_CLIP };
       this.#learner = { device, learner: new Learner(device, this.problem([], []), settings) };
     }
     return this.#learner.learner;
@@ -211,21 +213,12 @@ export const optiprompt: Method = {
   ) {
     const { device, folder, options, relations, resume, seed, buckets } = training;
     if (!resume) prompter.start(device, seed, relations.map(({ id }) => id).join());
-    const weightDecay = options["weight-decay"];
+    const settings = loopSettings(options, { seed, clip: NO_CLIP });
     return train({
       ...training,
       problem: prompter.problem(itemsOf(relations, "train"), buckets),
-      learner: prompter.learner(device, weightDecay),
-      settings: {
-        epochs: options.epochs,
-        batchSize: options["batch-size"],
-        lr: options.lr,
-        warmup: options.warmup,
-        weightDecay,
-        clip: NO_CLIP,
-        seed,
-        evaluationsPerEpoch: 3,
-      },
+      learner: prompter.learner(device, settings),
+      settings,
       async saveBest() {
         if (folder) await prompter.save(device, folder.best);
       },

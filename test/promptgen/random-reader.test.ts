@@ -7,7 +7,7 @@ import type { Device } from "../../engine/device.ts";
 import { readCheckpoint } from "../../models/formats/checkpoint.ts";
 import type { MaskedLM } from "../../models/masked-lm.ts";
 import { randomMaskedLM } from "../../models/registry.ts";
-import { loadBenchmark, openReader, withRandomReader } from "../../promptgen/benchmark.ts";
+import { loadBenchmark, openReader, withReader } from "../../promptgen/benchmark.ts";
 import { embeddedWorld } from "../../promptgen/world/world.ts";
 import { onDevices } from "../devices.ts";
 import { goldenCheckpoint, goldenFolder } from "../models/parity.ts";
@@ -104,7 +104,7 @@ each(
     const [said] = random.remarks.slice(trained.remarks.length);
     assert.match(said, /^\[reader\] the masked LM's weights are random, drawn by the seed 3; of /);
     // beside a trained one the facts are the same objects, by which rows are compared
-    const beside = await withRandomReader(trained, 3);
+    const beside = await withReader(trained, { readerSeed: 3 });
     assert.is(beside.relations, trained.relations);
     const own = await valuesOf(device, random.reader.lm);
     assert.equal(await valuesOf(device, beside.reader.lm), own);
