@@ -128,7 +128,7 @@ export async function withReader(benchmark: Benchmark, kind: ReaderKind): Promis
     reader: new Reader(lm, reader.ids),
     readerSeed,
     readerDtype,
-    remarks: [...remarks, ...remarksOf(checkpoint, kind)],
+    remarks: [...new Set([...remarks, ...remarksOf(checkpoint, kind)])],
   };
 }
 

@@ -30,6 +30,7 @@ import { type Options, type OptionTable, optionsOf } from "./methods/options.ts"
 import { diagnoses } from "./training/diagnosis.ts";
 import { partsOf, tokenizerFingerprint } from "./training/fingerprint.ts";
 import type { Evaluation, Outcome, StepReport } from "./training/loop.ts";
+import type { Seconds } from "./training/pace.ts";
 import { type JsonObject, type LogRow, RunFolder } from "./training/run-folder.ts";
 import { stratified } from "./training/sample.ts";
 import { embeddedWorld } from "./world/world.ts";
@@ -419,12 +420,17 @@ function together(outcomes: readonly Outcome[]): Outcome {
     steps: sum(({ steps }) => steps),
     finished: outcomes.every(({ finished }) => finished),
     best: best.length === 0 ? undefined : { step: sum(({ best: b }) => b?.step ?? 0), score },
-    ...(outcomes.some(({ seconds }) => seconds) && {
-      seconds: {
-        training: sum(({ seconds }) => seconds?.training ?? 0),
-        evaluating: sum(({ seconds }) => seconds?.evaluating ?? 0),
-      },
-    }),
+  };
+}
+
+/** What the training of a run took, in all its processes; undefined for one whose method does not say. */
+export async function secondsOf(run: Foldered, folder: RunFolder): Promise<Seconds | undefined> {
+  const all = await Promise.all(foldersOf(run, folder).map((own) => own.readSeconds()));
+  const known = all.filter((seconds) => seconds !== undefined);
+  if (known.length === 0) return undefined;
+  return {
+    training: known.reduce((sum, { training }) => sum + training, 0),
+    evaluating: known.reduce((sum, { evaluating }) => sum + evaluating, 0),
   };
 }
 

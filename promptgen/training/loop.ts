@@ -15,7 +15,7 @@ import { scalar, stateName, type Tensor, type TypedArray, zeroState } from "../.
 import { assign } from "../../engine/trace.ts";
 import { readFloat32 } from "../../models/formats/safetensors.ts";
 import { epochGroups, type Group, groups } from "./buckets.ts";
-import { type Estimate, Pace, type Seconds } from "./pace.ts";
+import { type Estimate, Pace } from "./pace.ts";
 import { dropoutState, Random, seedWords } from "./random.ts";
 import type { JsonObject, LogRow, RunFolder } from "./run-folder.ts";
 
@@ -118,8 +118,6 @@ export type Outcome = {
   /** False when the signal stopped the run. */
   readonly finished: boolean;
   readonly best: Best | undefined;
-  /** Of all its processes; left out by a method that trains without this loop. */
-  readonly seconds?: Seconds | undefined;
 };
 
 type Best = {
@@ -357,8 +355,7 @@ class Loop<Item, Batch> {
     }
     const stopped = signal?.aborted === true || !(await this.#evaluateIfDue());
     if (stopped) await this.#save();
-    const { seconds } = this.#pace;
-    return { step: p.step, steps: total, finished: !stopped, best: p.best ?? undefined, seconds };
+    return { step: p.step, steps: total, finished: !stopped, best: p.best ?? undefined };
   }
 
   #count(items: readonly Item[]): number {
@@ -536,7 +533,8 @@ class Loop<Item, Batch> {
       await this.#o.device.synchronize(); // what is on its way takes memory too
     }
     this.#progress = progress;
-    this.#pace.resume(await folder.readSeconds());
+    const seconds = await folder.readSeconds();
+    if (seconds) this.#pace.resume(seconds);
     await folder.cutLog(progress.evaluated);
   }
 

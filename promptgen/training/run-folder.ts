@@ -172,12 +172,17 @@ export class RunFolder {
     await this.writeJson(SECONDS, seconds);
   }
 
-  /** What the run had taken when it was last saved; zeros where nothing tells it. */
-  async readSeconds(): Promise<Seconds> {
-    const found = existsSync(this.file(SECONDS)) ? await this.readJson(SECONDS) : {};
-    const of = (value: unknown): number =>
-      typeof value === "number" && Number.isFinite(value) && value >= 0 ? value : 0;
-    return { training: of(found.training), evaluating: of(found.evaluating) };
+  /** What the run had taken when it was last saved, in all its processes; undefined where nothing tells it. */
+  async readSeconds(): Promise<Seconds | undefined> {
+    if (!existsSync(this.file(SECONDS))) return undefined;
+    const { training, evaluating } = await this.readJson(SECONDS);
+    const isTime = (value: unknown) => typeof value === "number" && value >= 0;
+    if (isTime(training) && isTime(evaluating)) {
+      return { training: Number(training), evaluating: Number(evaluating) };
+    }
+    throw new Error(
+      `[run] ${this.file(SECONDS)} holds no times; remove it, the run then counts from here on`,
+    );
   }
 
   /** Writes where a search stands. @param identity what the run that goes on from it must share */

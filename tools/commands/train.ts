@@ -30,6 +30,7 @@ import {
   readRun,
   rowOf,
   runOptions,
+  secondsOf,
   trainRun,
   WORLD,
   warningsOf,
@@ -474,7 +475,7 @@ async function conclude(
     rows,
     leftOut: countLeftOut(benchmark.leftOut),
     remarks: run.remarks,
-    seconds: outcome.seconds,
+    seconds: await secondsOf(run, folder),
     memory: {
       resident: process.resourceUsage().maxRSS * 1024,
       device: Math.max(memory.device, device.stats.bytes),

@@ -8,8 +8,10 @@ import { reshape } from "../../../engine/ops/shape.ts";
 import { state, type Tensor, tensor } from "../../../engine/tensor.ts";
 import { type StepReport, train } from "../../../promptgen/training/loop.ts";
 import { Pace, secondsLeft } from "../../../promptgen/training/pace.ts";
+import { RunFolder } from "../../../promptgen/training/run-folder.ts";
 import { duration, Rate } from "../../../tools/lib/cli.ts";
 import { openDevices } from "../../devices.ts";
+import { temporary } from "../../tools/command.ts";
 
 const test = suite("pace");
 
@@ -39,8 +41,11 @@ test("a step's seconds hold no evaluation and no save; the first of each width i
   const w = state("w", Float32Array.of(1, 2), [2]);
   const steps: StepReport[] = [];
   const begun = performance.now();
-  const { seconds } = await train({
+  const folder = new RunFolder(temporary());
+  await train({
     device,
+    folder,
+    saveEvery: 1,
     problem: {
       parameters: [w],
       decays: () => true,
@@ -76,6 +81,7 @@ test("a step's seconds hold no evaluation and no save; the first of each width i
   const all = (performance.now() - begun) / 1000;
   assert.equal(steps.map(({ first }) => first).slice(0, 3), [true, true, false]);
   assert.ok(steps.slice(2).every(({ first }) => !first));
+  const seconds = await folder.readSeconds();
   const training = steps.reduce((total, step) => total + step.seconds, 0);
   assert.ok(seconds && Math.abs(seconds.training - training) < 1e-9);
   assert.ok(seconds.evaluating >= 7 * 0.039, `${seconds.evaluating}`);
@@ -86,6 +92,13 @@ test("a step's seconds hold no evaluation and no save; the first of each width i
     Array.from({ length: 15 }, (_, i) => [14 - i, 6 - Math.floor((9 + i) / 4)]),
   );
   assert.ok((steps[9].left?.evaluation ?? 0) >= 0.039);
+  const untold = new RunFolder(temporary());
+  assert.is(await untold.readSeconds(), undefined);
+  await untold.writeJson("seconds.json", { training: "1" });
+  await untold.readSeconds().then(
+    () => assert.unreachable(),
+    (error: Error) => assert.match(error.message, /seconds\.json holds no times; remove it/),
+  );
 });
 
 test("a rate is that of the seconds that it is given", () => {
