@@ -14,11 +14,7 @@ import {
   percentileInterval,
   type Resampling,
 } from "../statistics.ts";
-import {
-  type FactRow,
-  fillersOf as fillersOfFacts,
-  isEarned as isFactEarned,
-} from "./fact-rows.ts";
+import { type FactRow, isEarned as isFactEarned } from "./fact-rows.ts";
 import type { RelationRow } from "./relations.ts";
 
 /** One run of a row. */
