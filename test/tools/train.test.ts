@@ -275,6 +275,10 @@ test("a short run in small batches says how long it will take, and what it took"
     assert.ok(log.every((line) => [2, 3].includes(JSON.parse(line).devFacts)));
     assert.equal(JSON.parse(log.at(-1) ?? "").step, 11);
   }
+  const tables = await tool("evaluate.ts", [out, "--device", "cpu"]);
+  assert.equal(tables.code, 0, tables.error);
+  const { seconds, memory } = await readResults(join(out, "results.json"));
+  assert.deepEqual([seconds, memory], [results.seconds, results.memory], "asked anew");
   const { choices } = JSON.parse(readFileSync(join(out, "run.json"), "utf8"));
   assert.match(choices.selection, /^the relation's of the 5 dev facts, before the first step/);
 });

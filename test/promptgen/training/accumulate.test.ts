@@ -10,6 +10,7 @@ import { matmul } from "../../../engine/ops/matmul.ts";
 import { sum } from "../../../engine/ops/reduce.ts";
 import { concat, reshape, slice } from "../../../engine/ops/shape.ts";
 import { state, type Tensor, tensor } from "../../../engine/tensor.ts";
+import { memoryOf } from "../../../promptgen/memory.ts";
 import { beginRun, trainRun } from "../../../promptgen/run.ts";
 import {
   type LoopSettings,
@@ -23,6 +24,9 @@ import { closeForward } from "../../models/parity.ts";
 import { preparePromptGen, tinyOptions, tinyPair } from "../tiny.ts";
 
 const test = await onDevices("accumulate");
+
+const [maker] = await openDevices();
+const home = await tinyPair(maker);
 
 type Batch = { readonly x: Tensor; readonly y: Tensor; readonly weights: Tensor };
 type Item = { readonly x: readonly number[]; readonly y: number };
@@ -187,6 +191,20 @@ test("one gradient more is kept, and none where a step is one batch", async () =
   assert.equal(two.bytes, four.bytes);
 });
 
+test("what a run will take counts the gradient, and the moments that a plan of its own updates", async () => {
+  const run = async (accumulate: number) => {
+    const prepared = await preparePromptGen({ ...tinyOptions(home), accumulate });
+    const { parameters } = prepared.prompter.generator.lm;
+    return {
+      bytes: await memoryOf(prepared),
+      weights: parameters.reduce((n, t) => n + t.bytes, 0),
+    };
+  };
+  const [one, two] = [await run(1), await run(2)];
+  const more = two.bytes - one.bytes;
+  assert.ok(more >= one.weights && more < 1.2 * one.weights + 65_536, `${more} of ${one.weights}`);
+});
+
 test("a limit of steps: the schedule is laid over them, the last is evaluated", async (device) => {
   for (const [maxSteps, want] of [
     [7, 7],
@@ -227,9 +245,6 @@ test("a limit of steps: the schedule is laid over them, the last is evaluated", 
     ]);
   }
 });
-
-const [maker] = await openDevices();
-const home = await tinyPair(maker);
 
 test("stopped after any step and gone on with, the bits are the same", async (device, name) => {
   const options = {
