@@ -92,6 +92,9 @@ test("a step's seconds hold no evaluation and no save; the first of each width i
     Array.from({ length: 15 }, (_, i) => [14 - i, 6 - Math.floor((9 + i) / 4)]),
   );
   assert.ok((steps[9].left?.evaluation ?? 0) >= 0.039);
+  const others = steps.slice(0, 10).filter(({ first }) => !first);
+  const mean = others.reduce((total, step) => total + step.seconds, 0) / others.length;
+  assert.ok(Math.abs((steps[9].left?.step ?? 0) - mean) < 1e-9);
   const untold = new RunFolder(temporary());
   assert.is(await untold.readSeconds(), undefined);
   await untold.writeJson("seconds.json", { training: "1" });
