@@ -286,7 +286,7 @@ test("stopped after any step and gone on with, the bits are the same", async (de
     assert.ok(training > before, `${training}`);
     before = training;
   }
-  assert.deepEqual(readFileSync(parts.last), readFileSync(whole.last));
+  assert.ok(readFileSync(parts.last).equals(readFileSync(whole.last)), "the checkpoints differ");
   const log = readFileSync(whole.log, "utf8");
   assert.equal(readFileSync(parts.log, "utf8"), log);
   const rows = log
