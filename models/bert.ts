@@ -97,8 +97,8 @@ export class BertForMaskedLM extends MaskedLM {
   }
 
   /** An untrained model: matrices normal with the config's initializer_range. */
-  static random(json: Json, seed: number): BertForMaskedLM {
+  static random(json: Json, seed: number, storage?: Storage): BertForMaskedLM {
     const { initializer_range: std } = bertConfig(json);
-    return new BertForMaskedLM(Weights.random(seed, std), json);
+    return new BertForMaskedLM(Weights.random(seed, std, storage), json);
   }
 }

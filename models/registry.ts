@@ -25,7 +25,7 @@ export type ModelClass<M> = {
   readonly names: (checkpoint: Checkpoint) => Names;
   from(checkpoint: Checkpoint, storage?: Storage): M;
   /** An untrained one, as config.json says how weights begin. */
-  random(json: Json, seed: number): M;
+  random(json: Json, seed: number, storage?: Storage): M;
 };
 
 /** Classes by model_type. */
@@ -108,8 +108,8 @@ export const maskedLM = (checkpoint: Checkpoint, storage?: Storage): MaskedLM =>
   classOf(MASKED_LMS, checkpoint).from(checkpoint, storage);
 
 /** A masked LM of the architecture of a checkpoint, with random weights, of which none of its own is read. */
-export const randomMaskedLM = (checkpoint: Checkpoint, seed: number): MaskedLM =>
-  classOf(MASKED_LMS, checkpoint).random(checkpoint.config, seed);
+export const randomMaskedLM = (checkpoint: Checkpoint, seed: number, storage?: Storage): MaskedLM =>
+  classOf(MASKED_LMS, checkpoint).random(checkpoint.config, seed, storage);
 
 /** The masked LM of a directory with config.json and weights; as `maskedLM`. */
 export const loadMaskedLM = async (directory: string, storage?: Storage): Promise<MaskedLM> =>

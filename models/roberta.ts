@@ -96,9 +96,9 @@ export class RobertaForMaskedLM extends MaskedLM {
   }
 
   /** An untrained model: matrices normal with the config's initializer_range. */
-  static random(json: Json, seed: number): RobertaForMaskedLM {
+  static random(json: Json, seed: number, storage?: Storage): RobertaForMaskedLM {
     const { initializer_range: std } = robertaConfig(json);
-    return new RobertaForMaskedLM(Weights.random(seed, std), json);
+    return new RobertaForMaskedLM(Weights.random(seed, std, storage), json);
   }
 
   /** Of token ids: padding has its own row, the others are counted. */

@@ -109,9 +109,12 @@ export class Weights {
     return new Weights(source, "");
   }
 
-  /** Matrices and embeddings are normal of standard deviation `std`, biases 0, LayerNorm weights 1. */
-  static random(seed: number, std: number): Weights {
-    return new Weights(randomSource(seed, std), "");
+  /**
+   * Matrices and embeddings are normal of standard deviation `std`, biases 0, LayerNorm weights 1; matrices are kept as `storage`, the
+   * same draws rounded.
+   */
+  static random(seed: number, std: number, storage: Storage = "f32"): Weights {
+    return new Weights(randomSource(seed, std, storage), "");
   }
 
   /** The place `path` below this one. */
@@ -240,7 +243,7 @@ const tables = () => ({
   remarks: [] as string[],
 });
 
-function randomSource(seed: number, std: number): Source {
+function randomSource(seed: number, std: number, storage: Storage): Source {
   let stream = 0;
   return {
     ...tables(),
@@ -256,7 +259,7 @@ function randomSource(seed: number, std: number): Source {
       if (init.zeroRow !== undefined) {
         data.fill(0, init.zeroRow * width, (init.zeroRow + 1) * width);
       }
-      return { data, dtype: "f32" };
+      return init.exact ? { data, dtype: "f32" } : { data: kept(data, storage), dtype: storage };
     },
     finish: () => {},
   };
@@ -511,7 +514,11 @@ function convert(bytes: Uint8Array, dtype: SafetensorsDtype, storage: Storage): 
     const { buffer, byteOffset, length } = bytes.byteOffset % 2 === 0 ? bytes : bytes.slice();
     return new Uint16Array(buffer, byteOffset, length / 2);
   }
-  const values = decode(dtype, bytes);
+  return kept(decode(dtype, bytes), storage);
+}
+
+/** Values as the device keeps them. */
+function kept(values: Float32Array, storage: Storage): Kept {
   if (storage === "f32") return values;
   return storage === "f16" ? encodeFloat16(values) : encodeBfloat16(values);
 }

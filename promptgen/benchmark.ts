@@ -8,6 +8,7 @@ import type { MaskedLM } from "../models/masked-lm.ts";
 import { maskedLM, randomMaskedLM } from "../models/registry.ts";
 import { checkRows, rowsRemark } from "../models/rows.ts";
 import { loadTokenizer, remembering, type Tokenizer } from "../models/tokenizer/tokenizer.ts";
+import type { Storage } from "../models/weights.ts";
 import { answerMask, answersLine, commonWordIds } from "./answers.ts";
 import {
   type Fact,
@@ -34,7 +35,15 @@ export type BenchmarkSources = {
   readonly objects?: ObjectSpelling | undefined;
   /** Gives the reader random weights, drawn by this seed: of its checkpoint only the architecture and the tokenizer are used. */
   readonly readerSeed?: number | undefined;
+  /** How the reader's matrices are kept. Default: f32. */
+  readonly readerDtype?: ReaderDtype | undefined;
 };
+
+export const READER_DTYPES = ["f32", "f16", "bf16"] as const satisfies readonly Storage[];
+export type ReaderDtype = (typeof READER_DTYPES)[number];
+
+/** What a reader is beside its checkpoint. */
+export type ReaderKind = Pick<BenchmarkSources, "readerSeed" | "readerDtype">;
 
 export const READER_WEIGHTS = ["trained", "random"] as const;
 export type ReaderWeights = (typeof READER_WEIGHTS)[number];
@@ -51,6 +60,8 @@ export type Benchmark = {
   readonly reader: Reader;
   /** The seed of its weights where they are random. */
   readonly readerSeed?: number | undefined;
+  /** How its matrices are kept. */
+  readonly readerDtype?: ReaderDtype | undefined;
   readonly tokenizer: Tokenizer;
   /** The tokenizer's `encode`, which works once for each text and refuses a token without a row in the masked LM. */
   readonly encode: (text: string) => readonly number[];
@@ -87,26 +98,48 @@ export const objectIds = (
   rows: number,
 ): number[] => filledUp(items, rows).map(({ fact }) => tokenizer.wordId(fact.object));
 
-/** The reader's model anew, on no device, as it was before anything was trained. */
-export async function openReader({
+/** The reader's model anew in f32, on no device, as it was before anything was trained. */
+export const openReader = ({
   checkpoint,
   readerSeed,
-}: Pick<Benchmark, "checkpoint" | "readerSeed">): Promise<MaskedLM> {
-  const found = await readCheckpoint(checkpoint);
-  return readerSeed === undefined ? maskedLM(found) : randomMaskedLM(found, readerSeed);
+}: Pick<Benchmark, "checkpoint" | "readerSeed">): Promise<MaskedLM> =>
+  readerOf(checkpoint, { readerSeed });
+
+async function readerOf(
+  directory: string,
+  { readerSeed, readerDtype }: ReaderKind,
+): Promise<MaskedLM> {
+  const found = await readCheckpoint(directory);
+  return readerSeed === undefined
+    ? maskedLM(found, readerDtype)
+    : randomMaskedLM(found, readerSeed, readerDtype);
 }
 
-/** The same facts, answers and tokenizer with a reader whose weights are random, a control. */
-export async function withRandomReader(benchmark: Benchmark, seed: number): Promise<Benchmark> {
+/**
+ * The same facts, answers and tokenizer with a reader of another kind.
+ * @param kind with a seed: weights that are random, a control
+ */
+export async function withReader(benchmark: Benchmark, kind: ReaderKind): Promise<Benchmark> {
   const { checkpoint, reader, remarks } = benchmark;
-  const lm = await openReader({ checkpoint, readerSeed: seed });
-  const said = `[reader] the masked LM's weights are random, drawn by the seed ${seed}; of ${checkpoint} only the architecture and the tokenizer are used`;
+  const { readerSeed, readerDtype } = kind;
+  const lm = await readerOf(checkpoint, kind);
   return {
     ...benchmark,
     reader: new Reader(lm, reader.ids),
-    readerSeed: seed,
-    remarks: [...remarks, said],
+    readerSeed,
+    readerDtype,
+    remarks: [...new Set([...remarks, ...remarksOf(checkpoint, kind)])],
   };
+}
+
+/** Sentences about what is not the checkpoint's own. */
+function remarksOf(checkpoint: string, { readerSeed, readerDtype = "f32" }: ReaderKind): string[] {
+  const random = `[reader] the masked LM's weights are random, drawn by the seed ${readerSeed}; of ${checkpoint} only the architecture and the tokenizer are used`;
+  const rounded = `[reader] the masked LM's matrices are kept in ${readerDtype}, rounded to it`;
+  return [
+    ...(readerSeed === undefined ? [] : [random]),
+    ...(readerDtype === "f32" ? [] : [rounded]),
+  ];
 }
 
 /** Throws one sentence for whatever is missing or does not fit. */
@@ -120,7 +153,9 @@ export async function loadBenchmark(sources: BenchmarkSources): Promise<Benchmar
     relations: sources.relations,
     spell: sources.objects === "lowercase" ? (word) => lowercased(word, has) : undefined,
   });
-  const lm = maskedLM(checkpoint);
+  const { readerSeed, readerDtype } = sources;
+  // a random one's checkpoint is read as well: what it lacks is said whatever the weights
+  const lm = maskedLM(checkpoint, readerSeed === undefined ? readerDtype : undefined);
   const { cls, sep, mask, pad } = tokenizer;
   const rows = lm.config.vocab_size;
   const read = (ids: Iterable<number>) => checkRows(ids, rows, tokenizer, sources.reader);
@@ -152,6 +187,7 @@ export async function loadBenchmark(sources: BenchmarkSources): Promise<Benchmar
   const ids = facts.relations.map(({ id }) => id);
   const left = leftOutMessage(leftOut, lines, ids, inside.emptied);
   const benchmark: Benchmark = {
+    readerDtype,
     data: sources.data,
     checkpoint: sources.reader,
     reader: new Reader(lm, { cls, sep, mask, pad }),
@@ -167,6 +203,7 @@ export async function loadBenchmark(sources: BenchmarkSources): Promise<Benchmar
       ...facts.remarks,
       words.message,
       left,
+      ...(readerSeed === undefined ? remarksOf(sources.reader, { readerDtype }) : []),
     ].filter((text) => text !== ""),
     contents: {
       data: textFingerprint(
@@ -179,6 +216,5 @@ export async function loadBenchmark(sources: BenchmarkSources): Promise<Benchmar
       reader: await modelFingerprint(checkpoint, sources.reader),
     },
   };
-  const { readerSeed } = sources;
-  return readerSeed === undefined ? benchmark : withRandomReader(benchmark, readerSeed);
+  return readerSeed === undefined ? benchmark : withReader(benchmark, { readerSeed, readerDtype });
 }

@@ -14,11 +14,14 @@ import {
   loadBenchmark,
   OBJECT_SPELLINGS,
   type ObjectSpelling,
+  READER_DTYPES,
   READER_WEIGHTS,
+  type ReaderDtype,
+  type ReaderKind,
   type ReaderWeights,
   SPLITS,
 } from "./benchmark.ts";
-import type { Relation } from "./facts/facts.ts";
+import type { Fact, Relation, Split } from "./facts/facts.ts";
 import { keptFacts, type LeftOut, listed } from "./facts/left-out.ts";
 import { bucketsFor, Examiner, FILLERS, type Measured } from "./measure.ts";
 import { methodOf } from "./methods/index.ts";
@@ -27,7 +30,9 @@ import { type Options, type OptionTable, optionsOf } from "./methods/options.ts"
 import { diagnoses } from "./training/diagnosis.ts";
 import { partsOf, tokenizerFingerprint } from "./training/fingerprint.ts";
 import type { Evaluation, Outcome, StepReport } from "./training/loop.ts";
+import type { Seconds } from "./training/pace.ts";
 import { type JsonObject, type LogRow, RunFolder } from "./training/run-folder.ts";
+import { stratified } from "./training/sample.ts";
 import { embeddedWorld } from "./world/world.ts";
 
 /** What stands for a place of the embedded world in run.json, so that a run can be moved. */
@@ -63,6 +68,13 @@ export const SHARED_OPTIONS = {
     initial: "trained",
     choices: READER_WEIGHTS,
   },
+  "reader-dtype": {
+    kind: "choice",
+    value: "DTYPE",
+    help: "how the masked LM's matrices are kept: f32, or f16 or bf16 in half the memory, rounded; what is computed stays f32",
+    initial: "f32",
+    choices: READER_DTYPES,
+  },
   seed: {
     kind: "number",
     value: "N",
@@ -82,6 +94,7 @@ export type RunOptions = {
   readonly data: string;
   readonly objects: ObjectSpelling;
   readonly "reader-weights": ReaderWeights;
+  readonly "reader-dtype": ReaderDtype;
   /** Ids joined by commas; empty for all. */
   readonly relations: string;
   readonly seed: number;
@@ -94,13 +107,22 @@ export function runOptions(given: Options, world = false): RunOptions {
   const { method: name = "promptgen", relations = "", ...rest } = given;
   const method = methodOf(String(name));
   const all = optionsOf({ ...SHARED_OPTIONS, ...method.options }, rest, world);
-  const { reader, data, objects, "reader-weights": weights, seed, ...own } = all;
+  const {
+    reader,
+    data,
+    objects,
+    "reader-weights": weights,
+    "reader-dtype": dtype,
+    seed,
+    ...own
+  } = all;
   return {
     method: method.name,
     reader: String(reader),
     data: String(data),
     objects: objects === "lowercase" ? objects : "as-written",
     "reader-weights": weights === "random" ? weights : "trained",
+    "reader-dtype": READER_DTYPES.find((known) => known === dtype) ?? "f32",
     relations: [...new Set(String(relations).split(","))].sort().join(","),
     seed: Number(seed),
     own,
@@ -116,10 +138,21 @@ export const readerSeedOf = ({
   seed,
 }: RunOptions): number | undefined => (weights === "random" ? seed : undefined);
 
-/** A run's row in the tables: its method's, which says so where the reader is random. */
+/** What a run's reader is beside its checkpoint. */
+export const readerKindOf = (options: RunOptions): ReaderKind => ({
+  readerSeed: readerSeedOf(options),
+  readerDtype: options["reader-dtype"],
+});
+
+/** A run's row in the tables: its method's, which says so where the reader is random or rounded. */
 export function rowOf(options: RunOptions): string {
   const row = methodOf(options.method).row(options.own);
-  return readerSeedOf(options) === undefined ? row : `${row}, random reader`;
+  const { readerSeed, readerDtype = "f32" } = readerKindOf(options);
+  const kind = [
+    ...(readerSeed === undefined ? [] : ["random"]),
+    ...(readerDtype === "f32" ? [] : [readerDtype]),
+  ];
+  return kind.length === 0 ? row : `${row}, ${kind.join(" ")} reader`;
 }
 
 /** A directory for the embedded world, a path, or what `locate` makes of another name. */
@@ -153,7 +186,7 @@ export async function sourcesOf(
     reader: reader === WORLD ? world.bert : await place(reader, locate),
     objects,
     relations: relations === "" ? undefined : relations.split(","),
-    readerSeed: readerSeedOf(options),
+    ...readerKindOf(options),
   };
 }
 
@@ -259,13 +292,28 @@ export function commonFacts(
 }
 
 /** An examiner of the facts of a run. */
-export const examinerOf = (
-  device: Device,
-  { benchmark, prompter, buckets, options }: Prepared,
-): Examiner => {
-  const batchSize = Number(options.own["batch-size"] ?? 32);
-  return new Examiner(device, benchmark, prompter, { buckets, batchSize });
+export const examinerOf = (device: Device, run: Prepared, split: Split = "test"): Examiner => {
+  const { benchmark, prompter, buckets } = run;
+  return new Examiner(device, benchmark, prompter, { buckets, batchSize: askedAtOnce(run, split) });
 };
+
+/** Facts that are asked in one batch: what is asked keeps nothing for gradients, so that small batches are of no use. */
+const ASKED = 32;
+
+/**
+ * Facts of a split that are asked at a time: as many as a batch of training has, and 32 at least; fewer where facts are asked
+ * relation by relation and none has as many.
+ */
+export function askedAtOnce(
+  { benchmark, method, options }: Pick<Prepared, "benchmark" | "method" | "options">,
+  split: Split,
+): number {
+  const own = Number(options.own["batch-size"] ?? ASKED);
+  const wanted = Math.max(own, ASKED);
+  if (method.scope === "all") return wanted;
+  const most = benchmark.relations.reduce((n, relation) => Math.max(n, relation[split].length), 0);
+  return Math.min(wanted, 8 * Math.ceil(most / 8));
+}
 
 /** What a training may be given beside its run. */
 export type TrainOptions = {
@@ -281,16 +329,19 @@ export type TrainOptions = {
   /** `relation` where the method trains one after the other. */
   onStep?(report: StepReport, relation?: Relation): void;
   onEvaluation?(row: LogRow, relation?: Relation): void;
+  /** While facts are asked between steps: how many of how many are done. */
+  onAsked?(done: number, all: number, relation?: Relation): void;
 };
 
 /** Trains the method of a run; where it has a prompt for each relation, one after the other in sub-folders. */
 export async function trainRun(run: Prepared, options: TrainOptions): Promise<Outcome> {
   const { method, benchmark } = run;
-  const examiner = options.examiner ?? examinerOf(options.device, run);
+  const examiner = options.examiner ?? examinerOf(options.device, run, "dev");
+  const dev = devFacts(run);
   if (method.scope === "all") {
     // a run that was killed before its first checkpoint begins anew
     const resume = options.resume === true && options.folder.hasStarted();
-    return trainOn(run, benchmark.relations, { ...options, resume }, examiner);
+    return trainOn(run, benchmark.relations, { ...options, resume }, examiner, dev);
   }
   const outcomes: Outcome[] = [];
   for (const relation of benchmark.relations) {
@@ -304,13 +355,24 @@ export async function trainRun(run: Prepared, options: TrainOptions): Promise<Ou
         resume: options.resume === true && folder.hasStarted(),
         onStep: (report) => options.onStep?.(report, relation),
         onEvaluation: (row) => options.onEvaluation?.(row, relation),
+        onAsked: (done, all) => options.onAsked?.(done, all, relation),
       },
       examiner,
+      dev,
     );
     outcomes.push(outcome);
     if (!outcome.finished) break;
   }
   return together(outcomes);
+}
+
+/** The dev facts that are asked while a run trains: those of `--dev-facts`, or all. */
+export function devFacts({ benchmark: { relations }, options }: Prepared): ReadonlySet<Fact> {
+  const count = Number(options.own["dev-facts"] ?? 0);
+  const groups = relations.map(({ id, dev }) => ({ name: id, items: dev }));
+  return new Set(
+    count > 0 ? stratified(groups, count, options.seed) : groups.flatMap(({ items }) => items),
+  );
 }
 
 const relationFolder = (folder: RunFolder, { id }: Relation): RunFolder =>
@@ -321,9 +383,10 @@ function trainOn(
   relations: readonly Relation[],
   options: TrainOptions,
   examiner: Examiner,
+  dev: ReadonlySet<Fact>,
 ): Promise<Outcome> {
   const { method, prompter, buckets } = run;
-  const { signal } = options;
+  const { signal, onAsked } = options;
   return method.train(prompter, {
     ...options,
     relations,
@@ -331,7 +394,10 @@ function trainOn(
     seed: run.options.seed,
     buckets,
     async evaluate(split = "dev"): Promise<Evaluation | undefined> {
-      const measured = await examiner.measure(itemsOf(relations, split), { signal });
+      const all = itemsOf(relations, split);
+      const items = split === "dev" ? all.filter(({ fact }) => dev.has(fact)) : all;
+      const onProgress = (done: number) => onAsked?.(done, items.length);
+      const measured = await examiner.measure(items, { signal, onProgress });
       return measured && { score: measured.accuracy[0], figures: figuresOf(measured) };
     },
   });
@@ -354,6 +420,17 @@ function together(outcomes: readonly Outcome[]): Outcome {
     steps: sum(({ steps }) => steps),
     finished: outcomes.every(({ finished }) => finished),
     best: best.length === 0 ? undefined : { step: sum(({ best: b }) => b?.step ?? 0), score },
+  };
+}
+
+/** What the training of a run took, in all its processes; undefined for one whose method does not say. */
+export async function secondsOf(run: Foldered, folder: RunFolder): Promise<Seconds | undefined> {
+  const all = await Promise.all(foldersOf(run, folder).map((own) => own.readSeconds()));
+  const known = all.filter((seconds) => seconds !== undefined);
+  if (known.length === 0) return undefined;
+  return {
+    training: known.reduce((sum, { training }) => sum + training, 0),
+    evaluating: known.reduce((sum, { evaluating }) => sum + evaluating, 0),
   };
 }
 
@@ -388,20 +465,23 @@ export type RunFile = {
 export async function beginRun(folder: RunFolder, run: Prepared): Promise<RunFile> {
   const { method, options, contents } = run;
   const flat = flatOptions(options);
-  const choices = { ...sharedChoices(method), ...method.choices };
+  const choices = { ...sharedChoices(method, devFacts(run).size), ...method.choices };
   await folder.begin({ options: flat, contents, choices });
   return { options, contents, identity: JSON.stringify([flat, contents]), remarks: [] };
 }
 
-const sharedChoices = ({ scope, train }: Method): JsonObject => ({
-  selection:
-    train === untrained
-      ? "none, nothing is trained"
-      : scope === "all"
-        ? "mean over relations on the dev facts, before the first step and three times an epoch"
-        : "the relation's dev facts, before the first step and three times an epoch",
-  answers: "argmax over the common words that are one token of the masked LM",
-});
+const sharedChoices = ({ scope, train, options }: Method, dev: number): JsonObject => {
+  const facts = Object.hasOwn(options, "dev-facts") ? `${dev} dev facts` : "dev facts";
+  const asked =
+    scope === "all" ? `mean over relations on the ${facts}` : `the relation's of the ${facts}`;
+  return {
+    selection:
+      train === untrained
+        ? "none, nothing is trained"
+        : `${asked}, before the first step and three times an epoch`,
+    answers: "argmax over the common words that are one token of the masked LM",
+  };
+};
 
 /** Reads run.json, also one from before there were methods, whose reader was called mlm. */
 export async function readRun(folder: RunFolder): Promise<RunFile> {
@@ -501,12 +581,13 @@ export async function warningsOf(
   return (await Promise.all(own)).flat();
 }
 
-/** Runs that may share a prompter: of one method and one reader's weights, with equal values of all options that it is made of. */
+/** Runs that may share a prompter: of one method and one reader's weights and dtype, with equal values of all options that it is made of. */
 export const prompterKey = (options: RunOptions): string => {
   const { method: name, own } = options;
   const table = methodOf(name).options;
   const structure = Object.entries(own).filter(([option]) => table[option]?.structural);
-  return JSON.stringify([name, readerSeedOf(options) ?? null, structure]);
+  const { readerSeed, readerDtype } = readerKindOf(options);
+  return JSON.stringify([name, readerSeed ?? "trained", readerDtype, structure]);
 };
 
 type Foldered = {

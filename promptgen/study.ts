@@ -231,7 +231,7 @@ function rowsOf(made: readonly Made[]): StudyRow[] {
     const differing = Object.keys(own).filter(
       (key) => varied.includes(key) || alike.some((other) => other.runs[0].own[key] !== own[key]),
     );
-    const shared = ["reader", "objects", "reader-weights", "data"].filter(
+    const shared = ["reader", "objects", "reader-weights", "reader-dtype", "data"].filter(
       (key) => varied.includes(key) || alike.some((other) => other.values[key] !== values[key]),
     );
     const parts = [

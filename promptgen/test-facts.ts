@@ -13,7 +13,7 @@ import {
   factScores,
   fillersOf,
 } from "./report/fact-rows.ts";
-import type { Prepared } from "./run.ts";
+import { askedAtOnce, type Prepared } from "./run.ts";
 import type { Scores } from "./scores.ts";
 
 /** What a run's prompter answered about the test facts. */
@@ -43,8 +43,7 @@ export class TestAsker {
 
   /** For a run whose best prompter is this one. */
   static ofRun(device: Device, run: Prepared, prompter: Prompter): TestAsker {
-    const batchSize = Number(run.options.own["batch-size"] ?? 32);
-    return new TestAsker(device, { ...run, prompter }, batchSize);
+    return new TestAsker(device, { ...run, prompter }, askedAtOnce(run, "test"));
   }
 
   /** @returns undefined when the signal came */

@@ -1,7 +1,7 @@
 """Goldens of models, optimiser, random numbers and file format, from PyTorch and transformers.
 
-    python3 tools/reference.py [bert] [roberta] [bart] [layouts] [promptgen] [optim] [philox]
-                               [safetensors]
+    python3 tools/reference.py [bert] [roberta] [bart] [layouts] [promptgen] [readers] [optim]
+                               [philox] [safetensors]
 
 Without a name it writes all: test/golden/models/{bert,roberta,bart,promptgen,optim},
 models/layouts.json, philox.json and safetensors beside models. What each tensor is, with shapes: test/golden/models/README.md.
@@ -32,7 +32,7 @@ from reference_core import (
     u32,
 )
 from reference_layouts import layouts_golden
-from reference_promptgen import promptgen_golden
+from reference_promptgen import promptgen_golden, readers_golden
 
 
 def right_padded(lengths, width):
@@ -207,6 +207,7 @@ PARTS = {
     "bart": lambda: bart_golden(MODELS / "bart"),
     "layouts": lambda: layouts_golden(MODELS / "layouts.json"),
     "promptgen": lambda: promptgen_golden(MODELS / "promptgen"),
+    "readers": lambda: readers_golden(MODELS / "promptgen" / "readers.json"),
     "optim": lambda: optim_golden(MODELS / "optim"),
     "philox": lambda: philox_golden(GOLDEN / "philox.json"),
     "safetensors": lambda: safetensors_golden(GOLDEN / "safetensors"),

@@ -8,9 +8,11 @@ what is there. Rows never meet before the mean of their losses, so no batched fo
     python3 tools/reference_promptgen.py FIRST LAST     looks for seeds and facts to use
 """
 
+import copy
 import json
 import sys
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
@@ -18,6 +20,7 @@ from reference_core import (
     BART_CONFIG,
     BERT_CONFIG,
     gradients,
+    is_norm,
     make_bart,
     make_bert,
     save,
@@ -271,6 +274,37 @@ def promptgen_golden(folder):
         "none_log_p",
         result["none_log_p"][-1].item(),
     )
+    return report
+
+
+def rounded(bert, name):
+    """The reader with its matrices and its table of words as `name` holds them; tables of positions and types, biases and norms stay."""
+    bert = copy.deepcopy(bert)
+    for key, p in bert.named_parameters():
+        small = "position_embeddings" in key or "token_type_embeddings" in key
+        if small or is_norm(key) or key.endswith("bias"):
+            continue
+        values = p.detach().float()  # drawn in float32
+        if name == "f16":
+            kept = torch.from_numpy(values.numpy().astype(np.float16).astype(np.float64))
+        else:
+            kept = values.to(torch.bfloat16).double()
+        with torch.no_grad():
+            p.copy_(kept)
+    return bert
+
+
+def readers_golden(path):
+    """Losses of ten steps whose reader is kept in half precision, by its dtype."""
+    bart, bert, pairs, facts = make_case(SEED, EOS_BIAS)
+    facts = choose(facts, CHOSEN)
+    report, losses = {}, {}
+    for name in ("f16", "bf16"):
+        trained, seen = trained_losses(bart, rounded(bert, name), pairs, facts, ALPHA)
+        assert (seen["margin"] >= MARGIN / 10).all(), f"undecided while training: {seen['margin']}"
+        losses[name] = trained["loss"].tolist()
+        report |= {f"{name}.{key}": values for key, values in (trained | seen).items()}
+    path.write_text(json.dumps(losses, indent=2) + "\n")
     return report
 
 

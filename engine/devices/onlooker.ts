@@ -1,12 +1,10 @@
 /** A device that runs nothing: it shows the plans that a computation would load. */
-import type { Device } from "../device.ts";
+import type { Device, Executable } from "../device.ts";
 import type { Plan } from "../plan.ts";
 
 class Captured extends Error {
-  readonly plan: Plan;
-  constructor(plan: Plan) {
-    super("a plan was captured");
-    this.plan = plan;
+  constructor() {
+    super("enough plans were captured");
   }
 }
 
@@ -14,27 +12,45 @@ const nothing = (): never => {
   throw new Error("this device only looks at plans");
 };
 
-const onlooker: Device = {
+const onlookerOf = (load: Device["load"]): Device => ({
   kind: "cpu",
   description: "looks at plans",
   stats: { buffersCreated: 0, bytes: 0, submits: 0, launches: 0, pipelines: 0 },
-  load: (plan) => Promise.reject(new Captured(plan)),
+  load,
   readStates: nothing,
   write: () => undefined,
   profile: () => [],
   synchronize: () => Promise.resolve(),
   destroy: () => undefined,
-};
+});
 
-/** The first plan that `run` loads; undefined where it ends without one. What it throws before that is thrown. */
-export async function firstPlan(
+/**
+ * The first `count` plans that `run` loads, fewer where it ends without more of them. None but the last may have results that it
+ * reads. What it throws before that is thrown.
+ */
+export async function firstPlans(
   run: (device: Device) => Promise<unknown>,
-): Promise<Plan | undefined> {
+  count: number,
+): Promise<Plan[]> {
+  const found: Plan[] = [];
+  const executable: Executable = {
+    gone: false,
+    run: async (_, begin) => begin({ read: nothing }),
+  };
+  const device = onlookerOf(async (plan) => {
+    found.push(plan);
+    if (found.length === count) throw new Captured();
+    return executable;
+  });
   try {
-    await run(onlooker);
+    await run(device);
   } catch (error) {
-    if (error instanceof Captured) return error.plan;
-    throw error;
+    if (!(error instanceof Captured)) throw error;
   }
-  return undefined;
+  return found;
 }
+
+/** The first plan that `run` loads; undefined where it ends without one. */
+export const firstPlan = async (
+  run: (device: Device) => Promise<unknown>,
+): Promise<Plan | undefined> => (await firstPlans(run, 1))[0];

@@ -15,10 +15,10 @@ import { restoreWeights } from "../../models/restore.ts";
 import { copyTokenizer, saveCheckpoint } from "../../models/save.ts";
 import { type Benchmark, type Item, itemsOf, objectIds, openReader } from "../benchmark.ts";
 import { Reader } from "../reader.ts";
-import { Learner, type Outcome, train } from "../training/loop.ts";
+import { Learner, type LoopSettings, type Outcome, train } from "../training/loop.ts";
 import { rowWeights } from "../training/padding.ts";
 import type { Asked, Method, Prediction, Prompter, Training } from "./method.ts";
-import { type OptionsOf, type OptionTable, trainingOptions } from "./options.ts";
+import { loopSettings, type OptionsOf, type OptionTable, trainingOptions } from "./options.ts";
 import { type TemplateBatch, TemplatePrompter } from "./shared/templates.ts";
 
 const OPTIONS = {
@@ -51,6 +51,7 @@ type TrainingBatch = TemplateBatch & { readonly objects: Tensor; readonly weight
 export class FineTunePrompter implements Prompter {
   readonly limit: number;
   readonly contents = {};
+  readonly remarks: readonly string[];
   /** Its reader is the copy. */
   readonly benchmark: Benchmark;
   readonly #templates: TemplatePrompter;
@@ -60,6 +61,13 @@ export class FineTunePrompter implements Prompter {
   private constructor(benchmark: Benchmark, dtype: "F32" | "F16") {
     const manual = benchmark.relations.map(({ id, template }) => [id, template] as const);
     this.benchmark = benchmark;
+    const { readerDtype = "f32" } = benchmark;
+    this.remarks =
+      readerDtype === "f32"
+        ? []
+        : [
+            `[fine-tune] a copy of the masked LM is trained, in f32 and from values that are not rounded, whatever --reader-dtype is`,
+          ];
     this.#templates = new TemplatePrompter(benchmark, new Map(manual));
     this.limit = this.#templates.limit;
     this.#dtype = dtype;
@@ -123,9 +131,11 @@ export class FineTunePrompter implements Prompter {
     };
   }
 
-  learner(device: Device, weightDecay: number): Learner<TrainingBatch> {
+  learner(
+    device: Device,
+    settings: Pick<LoopSettings, "weightDecay" | "clip" | "accumulate">,
+  ): Learner<TrainingBatch> {
     if (this.#learner?.device !== device) {
-      const settings = { weightDecay, clip: NO_CLIP };
       this.#learner = { device, learner: new Learner(device, this.problem([], []), settings) };
     }
     return this.#learner.learner;
@@ -157,21 +167,12 @@ export const fineTune: Method = {
     const ended = resume ? await folder?.loadSearch(identity) : undefined;
     if (ended) return ended as unknown as Outcome;
     if (!resume) await prompter.start(device);
-    const weightDecay = options["weight-decay"];
+    const settings = loopSettings(options, { seed, clip: NO_CLIP });
     const outcome = await train({
       ...training,
       problem: prompter.problem(itemsOf(relations, "train"), buckets),
-      learner: prompter.learner(device, weightDecay),
-      settings: {
-        epochs: options.epochs,
-        batchSize: options["batch-size"],
-        lr: options.lr,
-        warmup: options.warmup,
-        weightDecay,
-        clip: NO_CLIP,
-        seed,
-        evaluationsPerEpoch: 3,
-      },
+      learner: prompter.learner(device, settings),
+      settings,
       async saveBest() {
         if (folder) await prompter.save(device, folder.best);
       },

@@ -174,3 +174,13 @@ export class Joined implements Prompter {
     return this.#one.restore(device, this.#folder(relation));
   }
 }
+
+/** The report of a step of a search that began at `start`, of performance.now(); what is counted beside it comes on top. */
+export const searched = (start: number, step: number) => ({
+  step,
+  epoch: 0,
+  gradientNorm: 0,
+  seconds: (performance.now() - start) / 1000,
+  first: step === 1,
+  left: undefined,
+});

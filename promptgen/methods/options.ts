@@ -1,4 +1,5 @@
 /** Options of methods: the one table from which the command line, its help, defaults and limits are made. Knows no method. */
+import type { LoopSettings } from "../training/loop.ts";
 
 /** One option. */
 export type Option = NumberOption | ChoiceOption | PathOption;
@@ -166,6 +167,53 @@ export const trainingOptions = (initial: {
       ceiling: 10_000,
       whole: true,
     },
+    "max-steps": {
+      kind: "number",
+      value: "N",
+      help: "the most steps, over which the schedule is laid; of each relation where they are trained one by one; 0: those of all epochs",
+      initial: 0,
+      least: 0,
+      ceiling: 1e9,
+      whole: true,
+    },
+    accumulate: {
+      kind: "number",
+      value: "N",
+      help: "batches a step, one after the other: as N times the batch size, in the memory of one batch and one gradient more",
+      initial: 1,
+      least: 1,
+      ceiling: 4096,
+      whole: true,
+    },
+    "dev-facts": {
+      kind: "number",
+      value: "N",
+      help: "dev facts that are asked while it trains, of each relation its share and one at least, drawn by --seed; 0: all",
+      initial: 0,
+      least: 0,
+      ceiling: 1e9,
+      whole: true,
+    },
   }) satisfies OptionTable;
 
 export type TrainingOptions = OptionsOf<ReturnType<typeof trainingOptions>>;
+
+/**
+ * The settings of the loop for a method with these options.
+ * @param clip the largest global gradient norm
+ */
+export const loopSettings = (
+  options: TrainingOptions,
+  { seed, clip }: Pick<LoopSettings, "seed" | "clip">,
+): LoopSettings => ({
+  epochs: options.epochs,
+  maxSteps: options["max-steps"],
+  batchSize: options["batch-size"],
+  accumulate: options.accumulate,
+  lr: options.lr,
+  warmup: options.warmup,
+  weightDecay: options["weight-decay"],
+  clip,
+  seed,
+  evaluationsPerEpoch: 3,
+});

@@ -60,7 +60,17 @@ export type Results = {
   readonly leftOut?: LeftOutCounts;
   /** What was said about facts and words that were left out. */
   readonly remarks?: readonly string[];
+  /** Of the training, of all its processes. */
+  readonly seconds?: RunSeconds;
+  /** Of the process that ended it. */
+  readonly memory?: RunMemory;
 };
+
+/** What a training took: its steps, and its evaluations on the dev facts. */
+export type RunSeconds = { readonly training: number; readonly evaluating: number };
+
+/** The most that was held, in bytes: resident of the process, and allocated on the device, which on the CPU is part of it. */
+export type RunMemory = { readonly resident: number; readonly device: number };
 
 /** What results are made from. */
 export type ResultsParts = {
@@ -79,6 +89,8 @@ export type ResultsParts = {
   }[];
   readonly leftOut?: LeftOutCounts;
   readonly remarks?: readonly string[];
+  readonly seconds?: RunSeconds | undefined;
+  readonly memory?: RunMemory | undefined;
 };
 
 /** Throws when `row` is not among the rows, or a row stands there twice. */
@@ -88,6 +100,8 @@ export function resultsOf({
   distinctPrompts,
   leftOut,
   remarks,
+  seconds,
+  memory,
   warnings = [],
   ...run
 }: ResultsParts): Results {
@@ -114,6 +128,8 @@ export function resultsOf({
     rows: made,
     ...(leftOut === undefined ? {} : { leftOut }),
     ...(remarks === undefined ? {} : { remarks }),
+    ...(seconds === undefined ? {} : { seconds }),
+    ...(memory === undefined ? {} : { memory }),
   };
   const wrong = inconsistency(results);
   if (wrong)
@@ -298,6 +314,21 @@ const leftOutCounts = (value: unknown): LeftOutCounts =>
     }),
   );
 
+/** Numbers of 0 or more by these names. */
+function amounts<K extends string>(
+  value: unknown,
+  key: string,
+  names: readonly K[],
+): Readonly<Record<K, number>> {
+  const found = fields(value, key, names);
+  const entries = names.map((name) => {
+    const own = number(found[name], `${key}.${name}`);
+    if (own >= 0) return [name, own];
+    throw unexpected(`${key}.${name}`, own, "a number of 0 or more");
+  });
+  return Object.fromEntries(entries);
+}
+
 function sentences(value: unknown): string[] {
   if (!Array.isArray(value)) throw unexpected("remarks", value, "a list");
   return value.map((one: unknown, i) => string(one, `remarks[${i}]`));
@@ -310,7 +341,7 @@ function parsed(value: unknown): Results {
     const what = `is ${show(version)} and only ${RESULTS_VERSION} is known here`;
     throw new WrongKey("version", what, "read it with the release that wrote it");
   }
-  const found = fields(value, WHOLE, KEYS, ["warnings", "leftOut", "remarks"]);
+  const found = fields(value, WHOLE, KEYS, ["warnings", "leftOut", "remarks", "seconds", "memory"]);
   if (!Array.isArray(found.rows)) throw unexpected("rows", found.rows, "a list");
   const { distinctPrompts, warnings } = found;
   if (warnings !== undefined && !Array.isArray(warnings)) {
@@ -328,6 +359,12 @@ function parsed(value: unknown): Results {
     rows: found.rows.map((row: unknown, i) => resultsRow(row, `rows[${i}]`)),
     ...(found.leftOut === undefined ? {} : { leftOut: leftOutCounts(found.leftOut) }),
     ...(found.remarks === undefined ? {} : { remarks: sentences(found.remarks) }),
+    ...(found.seconds === undefined
+      ? {}
+      : { seconds: amounts(found.seconds, "seconds", ["training", "evaluating"]) }),
+    ...(found.memory === undefined
+      ? {}
+      : { memory: amounts(found.memory, "memory", ["resident", "device"]) }),
   };
   const wrong = inconsistency(results);
   if (wrong) throw new WrongKey(wrong.key, wrong.what);

@@ -7,12 +7,15 @@
 import { compile, type Input, type Result } from "../../engine/compile.ts";
 import type { Device } from "../../engine/device.ts";
 import { grad } from "../../engine/grad.ts";
-import { concat } from "../../engine/ops/shape.ts";
-import { AdamW, linearSchedule } from "../../engine/optim.ts";
+import { add, mul } from "../../engine/ops/elementwise.ts";
+import { concat, expand, reshape } from "../../engine/ops/shape.ts";
+import { AdamW, GradientAccumulator, linearSchedule } from "../../engine/optim.ts";
 import { sameShape, show } from "../../engine/shape.ts";
-import { stateName, type Tensor, type TypedArray } from "../../engine/tensor.ts";
+import { scalar, stateName, type Tensor, type TypedArray, zeroState } from "../../engine/tensor.ts";
+import { assign } from "../../engine/trace.ts";
 import { readFloat32 } from "../../models/formats/safetensors.ts";
 import { epochGroups, type Group, groups } from "./buckets.ts";
+import { type Estimate, Pace } from "./pace.ts";
 import { dropoutState, Random, seedWords } from "./random.ts";
 import type { JsonObject, LogRow, RunFolder } from "./run-folder.ts";
 
@@ -33,7 +36,8 @@ export type Problem<Item, Batch> = {
   /** Names of further figures that are logged as means. */
   readonly watched?: readonly string[];
   /**
-   * Inside `compile`: the loss [], its terms f32 [terms.length] and the figures f32 [watched.length]; dropout draws from `rng`.
+   * Inside `compile`: the loss [], its terms f32 [terms.length] and the figures f32 [watched.length]; dropout draws from `rng`. All are
+   * means over the items: where gradients are accumulated, batches weigh as their items.
    */
   loss(batch: Batch, rng: Tensor): { loss: Tensor; terms: Tensor; watched?: Tensor };
 };
@@ -41,7 +45,11 @@ export type Problem<Item, Batch> = {
 /** The options that decide the weights. */
 export type LoopSettings = {
   readonly epochs: number;
+  /** The most steps; the schedule is laid over those that are taken. 0, the default: those of all epochs. */
+  readonly maxSteps?: number;
   readonly batchSize: number;
+  /** Batches of one width whose gradients make a step together, fewer at the end of a width. Default 1. */
+  readonly accumulate?: number;
   /** Peak learning rate. */
   readonly lr: number;
   /** Share of the steps in which the rate rises from 0; it then falls linearly to 0. */
@@ -66,8 +74,14 @@ export type StepReport = {
   readonly step: number;
   readonly steps: number;
   readonly epoch: number;
-  /** Items of the batch, without padding. */
+  /** Items of its batches, without padding. */
   readonly items: number;
+  /** That it took: training alone, no evaluation and no save. */
+  readonly seconds: number;
+  /** Whether it was the first of its width in this process, in which a plan is made. */
+  readonly first: boolean;
+  /** What is still to do; from the tenth step of this process on. */
+  readonly left: Estimate | undefined;
   readonly terms: Readonly<Record<string, number>>;
   /** Before clipping. */
   readonly gradientNorm: number;
@@ -130,22 +144,37 @@ export class NotFiniteError extends Error {
 
 const COLLATE = 3; // purpose of the seed
 
+/** A batch of a step. */
+export type Part<Batch> = {
+  readonly batch: Input<Batch>;
+  /** What dropout draws from, see `dropoutState`. */
+  readonly rng: TypedArray;
+  /** Its share of the step's items, 0 to 1. */
+  readonly share: number;
+};
+
 /** A compiled training step with its optimiser. Kept between runs, its plans and moments are made once. */
 export class Learner<Batch> {
   readonly optimizer: AdamW;
+  /** A step on one batch. `report` f32: the optimiser's control [4], the loss terms, the watched figures. */
   readonly step: (
     batch: Input<Batch>,
     rng: TypedArray,
     scalars: TypedArray,
   ) => Promise<{ readonly report: Result }>;
+  readonly #several: Several<Batch> | undefined;
   readonly #device: Device;
   #used = false;
 
-  /** @param settings the decay, and the largest norm of the gradient */
+  /** @param settings the decay, the largest norm of the gradient, and how many batches make a step */
   constructor(
     device: Device,
-    problem: Pick<Problem<unknown, Batch>, "parameters" | "decays" | "loss">,
-    { weightDecay, clip }: Pick<LoopSettings, "weightDecay" | "clip">,
+    problem: Pick<Problem<unknown, Batch>, "parameters" | "decays" | "terms" | "watched" | "loss">,
+    {
+      weightDecay,
+      clip,
+      accumulate = 1,
+    }: Pick<LoopSettings, "weightDecay" | "clip" | "accumulate">,
   ) {
     const { parameters, decays } = problem;
     const optimizer = new AdamW(parameters, { weightDecay, decays, maxNorm: clip });
@@ -156,17 +185,70 @@ export class Learner<Batch> {
       const control = optimizer.update(grad(loss, [...parameters]), scalars, [terms]);
       return { report: concat([control, terms, ...(watched ? [watched] : [])], 0) };
     });
+    this.#several = accumulate > 1 ? new Several(device, problem, optimizer) : undefined;
+  }
+
+  /** A step on the items of all parts; `report` as of `step`, the means over them. */
+  async take(
+    parts: readonly Part<Batch>[],
+    scalars: TypedArray,
+  ): Promise<{ readonly report: Result }> {
+    const [{ batch, rng }] = parts;
+    return this.#several?.step(parts, scalars) ?? this.step(batch, rng, scalars);
   }
 
   /** Moments of zero, as at the start. */
   begin(): void {
-    if (this.#used) {
-      for (const { m, v } of this.optimizer.moments) {
-        this.#device.write(m, new Float32Array(m.size));
-        this.#device.write(v, new Float32Array(v.size));
-      }
+    const moments = this.optimizer.moments.flatMap(({ m, v }) => [m, v]);
+    for (const t of this.#used ? [...moments, ...(this.#several?.states ?? [])] : []) {
+      this.#device.write(t, new Float32Array(t.size));
     }
     this.#used = true;
+  }
+}
+
+/** A step whose gradients are sums over batches, each a run of its own: one buffer a parameter, zero between two steps. */
+class Several<Batch> {
+  /** The sums. */
+  readonly states: readonly Tensor[];
+  readonly #collect: (
+    batch: Input<Batch>,
+    rng: TypedArray,
+    share: TypedArray,
+  ) => Promise<Readonly<Record<string, never>>>;
+  readonly #update: (scalars: TypedArray) => Promise<{ readonly report: Result }>;
+
+  constructor(
+    device: Device,
+    problem: Pick<Problem<unknown, Batch>, "parameters" | "terms" | "watched" | "loss">,
+    optimizer: AdamW,
+  ) {
+    const { parameters, terms: names, watched: more = [] } = problem;
+    const sums = new GradientAccumulator(parameters);
+    const figures = zeroState("loss.sum", [names.length + more.length]);
+    this.states = [...sums.sums, figures];
+    this.#collect = compile(device, (batch: Batch, rng: Tensor, share: Tensor) => {
+      const { loss, terms, watched } = problem.loss(batch, rng);
+      const own = watched ? concat([terms, watched], 0) : terms;
+      sums.add(grad(mul(loss, reshape(share, [])), [...parameters]));
+      assign(figures, add(figures, mul(own, share)));
+      return {};
+    });
+    this.#update = compile(device, (scalars: Tensor) => {
+      const control = optimizer.update(sums.sums, scalars, [figures]);
+      for (const t of this.states) assign(t, expand(scalar(0), t.shape));
+      return { report: concat([control, figures], 0) };
+    });
+  }
+
+  async step(
+    parts: readonly Part<Batch>[],
+    scalars: TypedArray,
+  ): Promise<{ readonly report: Result }> {
+    for (const { batch, rng, share } of parts) {
+      await this.#collect(batch, rng, Float32Array.of(share));
+    }
+    return this.#update(scalars);
   }
 }
 
@@ -181,6 +263,15 @@ type Progress = {
   best: Best | null;
   /** Sums since the last evaluation. */
   window: { steps: number; sums: number[]; norm: number; largestNorm: number };
+};
+
+/** The batches of a step, and where it stands in its epoch. */
+type Taken<Batch> = {
+  readonly parts: readonly Part<Batch>[];
+  readonly items: number;
+  readonly width: number;
+  readonly epoch: number;
+  readonly position: number;
 };
 
 const emptyWindow = (figures: number): Progress["window"] => ({
@@ -201,33 +292,41 @@ export async function train<Item, Batch>(options: LoopOptions<Item, Batch>): Pro
 class Loop<Item, Batch> {
   readonly #o: LoopOptions<Item, Batch>;
   readonly #learner: Learner<Batch>;
-  /** Steps before each epoch; the last entry is the number of all. */
+  /** Steps before each epoch that is begun, and behind the last of them. */
   readonly #starts: readonly number[];
+  /** Steps of the run. */
+  readonly #total: number;
   readonly #evaluations: ReadonlySet<number>;
   /** Names of what a step reports: terms, then watched figures. */
   readonly #names: readonly string[];
+  readonly #pace = new Pace();
+  readonly #widths = new Set<number>();
   #progress: Progress;
   #epochs = new Map<number, Group<Item>[]>();
 
   constructor(options: LoopOptions<Item, Batch>) {
     this.#o = options;
     const { device, problem, settings } = options;
-    const { epochs, evaluationsPerEpoch } = settings;
+    const { epochs, evaluationsPerEpoch, maxSteps = 0 } = settings;
+    const most = maxSteps > 0 ? maxSteps : Number.POSITIVE_INFINITY;
     this.#learner = options.learner ?? new Learner(device, problem, settings);
     const starts = [0];
     let items: readonly Item[] | undefined;
     let steps = 0;
     const evaluations = new Set<number>([0]);
-    for (let epoch = 0; epoch < epochs; epoch++) {
+    for (let epoch = 0; epoch < epochs && starts[epoch] < most; epoch++) {
       const own = problem.items(epoch);
       if (own !== items) steps = this.#count(own); // the same list makes as many batches
       items = own;
       for (let k = 1; k <= evaluationsPerEpoch; k++) {
-        evaluations.add(starts[epoch] + Math.ceil((k * steps) / evaluationsPerEpoch));
+        evaluations.add(
+          Math.min(most, starts[epoch] + Math.ceil((k * steps) / evaluationsPerEpoch)),
+        );
       }
       starts.push(starts[epoch] + steps);
     }
     this.#starts = starts;
+    this.#total = Math.min(most, starts[starts.length - 1]);
     this.#evaluations = evaluations;
     this.#names = [...problem.terms, ...(problem.watched ?? [])];
     const window = emptyWindow(this.#names.length);
@@ -240,20 +339,18 @@ class Loop<Item, Batch> {
     if (folder && resume) await this.#restore(folder);
     else await folder?.cutLog(-1);
     const p = this.#progress;
-    const total = this.#starts[settings.epochs];
+    const total = this.#total;
     let next = p.step < total ? this.#batch(p.step) : undefined;
     while (next && !signal?.aborted) {
       if (!(await this.#evaluateIfDue())) break;
       const at = p.step + 1;
       const lr = linearSchedule(at, total, settings.warmup, settings.lr);
-      const running = await this.#learner.step(
-        next.batch as Input<Batch>,
-        dropoutState(settings.seed, at),
-        this.#learner.optimizer.scalars(at, lr),
-      );
+      const begun = performance.now();
+      const running = await this.#learner.take(next.parts, this.#learner.optimizer.scalars(at, lr));
       const done = next;
       next = at < total ? this.#batch(at) : undefined; // while the device works
-      this.#note(at, done, await running.report.read());
+      const report = await running.report.read();
+      this.#note(at, done, report, (performance.now() - begun) / 1000);
       if (at % saveEvery === 0 && !this.#due()) await this.#save();
     }
     const stopped = signal?.aborted === true || !(await this.#evaluateIfDue());
@@ -262,35 +359,50 @@ class Loop<Item, Batch> {
   }
 
   #count(items: readonly Item[]): number {
-    const { problem, settings } = this.#o;
+    const { problem } = this.#o;
     const width = (item: Item) => problem.width(item);
-    return groups(items, width, problem.buckets, settings.batchSize).length;
+    return groups(items, width, problem.buckets, this.#itemsAStep()).length;
   }
 
-  /** The batch after `step` steps. */
-  #batch(step: number): { batch: Batch; items: number; epoch: number; position: number } {
+  /** As in one batch of that size: a step has the same items, whatever the number of batches that it is made in. */
+  #itemsAStep(): number {
+    const { batchSize, accumulate = 1 } = this.#o.settings;
+    return batchSize * accumulate;
+  }
+
+  /** The batches of the step after `step` steps. */
+  #batch(step: number): Taken<Batch> {
     const { problem, settings } = this.#o;
+    const { batchSize, seed } = settings;
     const epoch = this.#starts.findLastIndex((start) => start <= step);
     let made = this.#epochs.get(epoch);
     if (!made) {
       const width = (item: Item) => problem.width(item);
-      const { batchSize, seed } = settings;
       const items = problem.items(epoch);
-      made = epochGroups(items, width, problem.buckets, batchSize, seed, epoch);
+      made = epochGroups(items, width, problem.buckets, this.#itemsAStep(), seed, epoch);
       this.#epochs = new Map([[epoch, made]]);
     }
     const position = step - this.#starts[epoch];
     const { items, width } = made[position];
-    const random = new Random(settings.seed, COLLATE, step);
-    const batch = problem.collate(items, width, settings.batchSize, random);
-    return { batch, items: items.length, epoch, position };
+    const count = Math.ceil(items.length / batchSize);
+    const parts = Array.from({ length: count }, (_, i): Part<Batch> => {
+      const own = items.slice(i * batchSize, (i + 1) * batchSize);
+      const random = new Random(seed, COLLATE, step, i);
+      return {
+        batch: problem.collate(own, width, batchSize, random) as Input<Batch>,
+        rng: dropoutState(seed, step + 1, i),
+        share: own.length / items.length,
+      };
+    });
+    return { parts, items: items.length, width, epoch, position };
   }
 
   /** Takes a finished step into the account, or throws when it was not taken. */
   #note(
     step: number,
-    done: { items: number; epoch: number; position: number },
+    done: Omit<Taken<Batch>, "parts">,
     report: ArrayLike<number>,
+    seconds: number,
   ): void {
     const { problem, folder, onStep } = this.#o;
     const p = this.#progress;
@@ -318,11 +430,18 @@ class Loop<Item, Batch> {
     });
     p.window.norm += norm;
     p.window.largestNorm = Math.max(p.window.largestNorm, norm);
+    const first = !this.#widths.has(done.width);
+    this.#widths.add(done.width);
+    this.#pace.step(seconds, first);
+    const evaluations = [...this.#evaluations].filter((at) => at > p.evaluated).length;
     onStep?.({
       step,
-      steps: this.#starts[this.#starts.length - 1],
+      steps: this.#total,
       epoch: done.epoch,
       items: done.items,
+      seconds,
+      first,
+      left: this.#pace.left(this.#total - step, evaluations),
       terms: Object.fromEntries(problem.terms.map((name, i) => [name, terms[i]])),
       gradientNorm: norm,
     });
@@ -338,7 +457,9 @@ class Loop<Item, Batch> {
     if (!this.#due()) return true;
     const { folder, evaluate, saveBest, onEvaluation } = this.#o;
     const p = this.#progress;
+    const begun = performance.now();
     const evaluation = await evaluate?.();
+    this.#pace.evaluation((performance.now() - begun) / 1000);
     if (evaluate && !evaluation) return false;
     const { steps, sums, norm, largestNorm } = p.window;
     const means = this.#names.map((name, i) => [name, steps > 0 ? sums[i] / steps : null]);
@@ -374,9 +495,9 @@ class Loop<Item, Batch> {
     if (!folder) return;
     const { step } = this.#progress;
     const rng = [...seedWords(settings.seed), step, 0];
-    const steps = this.#starts[settings.epochs];
-    const state = { ...this.#progress, steps, rng, identity } as unknown as JsonObject;
-    await folder.saveLast(device, this.#states(), state);
+    const state = { ...this.#progress, steps: this.#total, rng, identity };
+    await folder.saveLast(device, this.#states(), state as unknown as JsonObject);
+    await folder.writeSeconds(this.#pace.seconds);
   }
 
   async #restore(folder: RunFolder): Promise<void> {
@@ -412,13 +533,15 @@ class Loop<Item, Batch> {
       await this.#o.device.synchronize(); // what is on its way takes memory too
     }
     this.#progress = progress;
+    const seconds = await folder.readSeconds();
+    if (seconds) this.#pace.resume(seconds);
     await folder.cutLog(progress.evaluated);
   }
 
   /** The progress that a checkpoint's metadata tell; throws for what no run of this problem can have. */
   #checked(folder: RunFolder, state: JsonObject): Progress {
     const { step, epoch, position, evaluated, best, window } = Object(state);
-    const total = this.#starts[this.#starts.length - 1];
+    const total = this.#total;
     const within = (value: unknown, least: number, most: number): boolean =>
       Number.isSafeInteger(value) && Number(value) >= least && Number(value) <= most;
     const { steps, sums, norm, largestNorm } = Object(window);

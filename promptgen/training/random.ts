@@ -55,6 +55,6 @@ export function seedWords(seed: number): [number, number] {
   return [seed >>> 0, Math.floor(seed / 2 ** 32)];
 }
 
-/** What dropout draws from in one step: u32[4] = (seed low, seed high, step, micro-step). */
-export const dropoutState = (seed: number, step: number): Uint32Array =>
-  Uint32Array.of(...seedWords(seed), step, 0);
+/** What dropout draws from in one batch of a step: u32[4] = (seed low, seed high, step, batch of the step, from 0). */
+export const dropoutState = (seed: number, step: number, part = 0): Uint32Array =>
+  Uint32Array.of(...seedWords(seed), step, part);

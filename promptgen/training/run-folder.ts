@@ -22,6 +22,7 @@ import { type FileTensor, openSafetensors } from "../../models/formats/safetenso
 import { checkSeal, withSeal, writeSealed } from "../../models/formats/seal.ts";
 import { pathSource } from "../../models/formats/source.ts";
 import { streamTensors } from "../../models/save.ts";
+import type { Seconds } from "./pace.ts";
 
 /** A configuration or a state of a run, as it stands in JSON. */
 export type JsonValue = string | number | boolean | null | readonly JsonValue[] | JsonObject;
@@ -35,6 +36,7 @@ export type LogRow = JsonObject & {
 };
 
 const STATE = "state";
+const SECONDS = "seconds.json";
 
 /** The files of one run. */
 export class RunFolder {
@@ -163,6 +165,24 @@ export class RunFolder {
         { cause },
       );
     }
+  }
+
+  /** Writes what the run has taken so far: beside the checkpoint, for equal runs have equal checkpoints. */
+  async writeSeconds(seconds: Seconds): Promise<void> {
+    await this.writeJson(SECONDS, seconds);
+  }
+
+  /** What the run had taken when it was last saved, in all its processes; undefined where nothing tells it. */
+  async readSeconds(): Promise<Seconds | undefined> {
+    if (!existsSync(this.file(SECONDS))) return undefined;
+    const { training, evaluating } = await this.readJson(SECONDS);
+    const isTime = (value: unknown) => typeof value === "number" && value >= 0;
+    if (isTime(training) && isTime(evaluating)) {
+      return { training: Number(training), evaluating: Number(evaluating) };
+    }
+    throw new Error(
+      `[run] ${this.file(SECONDS)} holds no times; remove it, the run then counts from here on`,
+    );
   }
 
   /** Writes where a search stands. @param identity what the run that goes on from it must share */

@@ -7,7 +7,7 @@ import type { Device } from "../../engine/device.ts";
 import { readCheckpoint } from "../../models/formats/checkpoint.ts";
 import type { MaskedLM } from "../../models/masked-lm.ts";
 import { randomMaskedLM } from "../../models/registry.ts";
-import { loadBenchmark, openReader, withRandomReader } from "../../promptgen/benchmark.ts";
+import { loadBenchmark, openReader, withReader } from "../../promptgen/benchmark.ts";
 import { embeddedWorld } from "../../promptgen/world/world.ts";
 import { onDevices } from "../devices.ts";
 import { goldenCheckpoint, goldenFolder } from "../models/parity.ts";
@@ -104,7 +104,7 @@ each(
     const [said] = random.remarks.slice(trained.remarks.length);
     assert.match(said, /^\[reader\] the masked LM's weights are random, drawn by the seed 3; of /);
     // beside a trained one the facts are the same objects, by which rows are compared
-    const beside = await withRandomReader(trained, 3);
+    const beside = await withReader(trained, { readerSeed: 3 });
     assert.is(beside.relations, trained.relations);
     const own = await valuesOf(device, random.reader.lm);
     assert.equal(await valuesOf(device, beside.reader.lm), own);
@@ -116,6 +116,67 @@ each(
     assert.equal(await valuesOf(device, await openReader(trained)), known);
   },
 );
+
+for (const [dtype, least] of [
+  ["f16", 2 ** -11],
+  ["bf16", 2 ** -8],
+] as const) {
+  each(
+    `matrices in ${dtype} are those of f32 to its last bit, all else is the same`,
+    async (device) => {
+      for (const readerSeed of [undefined, 3]) {
+        const whole = await loadBenchmark({ ...sources, readerSeed });
+        const half = await loadBenchmark({ ...sources, readerSeed, readerDtype: dtype });
+        assert.is(half.readerDtype, dtype);
+        assert.equal(half.contents, whole.contents);
+        assert.is(half.remarks.filter((said) => said.includes(`kept in ${dtype}`)).length, 1);
+        const beside = await withReader(whole, { readerSeed, readerDtype: dtype });
+        const other = [...beside.reader.lm.weights.parameters.values()];
+        const own = [...half.reader.lm.weights.parameters];
+        const bits = await read(
+          device,
+          own.map(([, t]) => t),
+        );
+        assert.equal(await read(device, other), bits);
+        const values = await read(device, [...whole.reader.lm.weights.parameters.values()]);
+        const rounded = own.filter(([, t]) => t.dtype === dtype).map(([name]) => name);
+        const isMatrix = (name: string) =>
+          name.endsWith("weight") && !/LayerNorm|(position|token_type)_embeddings/.test(name);
+        assert.equal(rounded, own.map(([name]) => name).filter(isMatrix));
+        let differing = 0;
+        own.forEach(([name, t], i) => {
+          if (t.dtype === "f32") {
+            assert.equal(bits[i], values[i], name);
+            return;
+          }
+          const got = numbersOf(bits[i], dtype);
+          for (let k = 0; k < got.length; k++) {
+            const distance = Math.abs(got[k] - values[i][k]);
+            // 2^-25 is half of the least that f16 holds
+            if (distance > least * Math.abs(values[i][k]) + 2 ** -25) {
+              throw new Error(`${name}[${k}] is ${got[k]} for ${values[i][k]}`);
+            }
+            if (distance > 0) differing++;
+          }
+        });
+        // the embedded reader's file is f16 itself
+        const isExact = readerSeed === undefined && dtype === "f16";
+        assert.ok(isExact ? differing === 0 : differing > 1000, `${differing}`);
+      }
+    },
+  );
+}
+
+/** Values of 16 bits, by the formats' definition. */
+function numbersOf(bits: ArrayLike<number>, dtype: "f16" | "bf16"): Float64Array {
+  const [fraction, bias] = dtype === "f16" ? [10, 15] : [7, 127];
+  return Float64Array.from(bits, (b) => {
+    const exponent = (b & 0x7fff) >> fraction;
+    const part = (b & ((1 << fraction) - 1)) / 2 ** fraction;
+    const size = exponent === 0 ? part * 2 ** (1 - bias) : (1 + part) * 2 ** (exponent - bias);
+    return b & 0x8000 ? -size : size;
+  });
+}
 
 test.run();
 each.run();

@@ -4,6 +4,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { loadBenchmark } from "../../promptgen/benchmark.ts";
 import {
+  askedAtOnce,
   beginRun,
   bestPrompter,
   checkContents,
@@ -82,24 +83,28 @@ test("options of a run: those of every method and those of its own", () => {
     data: "world",
     objects: "as-written",
     "reader-weights": "trained",
+    "reader-dtype": "f32",
     relations: "",
     seed: 1,
   });
 });
 
-test("a random reader is in the row's name, and is drawn by the run's seed", () => {
+test("a reader that is random or rounded is in the row's name, and a random one is drawn by the run's seed", () => {
   const of = (given: Record<string, number | string>) => {
     const options = runOptions({ method: "optiprompt", seed: 4, ...given });
     return [rowOf(options), readerSeedOf(options)];
   };
   assert.equal(of({}), ["OptiPrompt (5 [V]s)", undefined]);
   assert.equal(of({ "reader-weights": "random" }), ["OptiPrompt (5 [V]s), random reader", 4]);
+  assert.equal(of({ "reader-dtype": "f16" }), ["OptiPrompt (5 [V]s), f16 reader", undefined]);
+  const both = of({ "reader-dtype": "bf16", "reader-weights": "random" });
+  assert.equal(both, ["OptiPrompt (5 [V]s), random bf16 reader", 4]);
 });
 
 test("an option of another method, a seed that is none, a method that is none", async () => {
   assert.match(
     await failure(() => runOptions({ method: "template", alpha: 0.3 })),
-    /^\[options\] there is no option alpha; choose among reader, data, objects, reader-weights, seed, templates$/,
+    /^\[options\] there is no option alpha; choose among reader, data, objects, reader-weights, reader-dtype, seed, templates$/,
   );
   assert.match(await failure(() => runOptions({ seed: 1.5 })), /seed is 1\.5; give a whole/);
   assert.match(await failure(() => runOptions({ method: "lama" })), /there is no method lama/);
@@ -131,7 +136,11 @@ test("a run of before has its own identity, and a reader in the place of mlm", a
     reader: mlm,
     objects: "as-written",
     "reader-weights": "trained",
+    "reader-dtype": "f32",
     vocabulary: "common",
+    "max-steps": 0,
+    accumulate: 1,
+    "dev-facts": 0,
   });
 });
 
@@ -241,6 +250,7 @@ test("places: the world, folders, and names that are located once each", async (
     objects: "as-written",
     relations: ["P17", "P36"],
     readerSeed: undefined,
+    readerDtype: "f32",
   });
   const asked: string[] = [];
   const locate = async (name: string) => {
@@ -276,7 +286,8 @@ test("without a generator none is read", async () => {
 
 test("runs that differ in training share a prompter, others do not", () => {
   const key = (given: Record<string, number | string>) => prompterKey(runOptions(given));
-  assert.is(key({ alpha: 0, seed: 3, lr: 1 }), key({}));
+  const training = { "max-steps": 3, accumulate: 2, "dev-facts": 9 };
+  assert.is(key({ alpha: 0, seed: 3, lr: 1, ...training }), key({}));
   const others = [
     { m: 3 },
     { n: 2 },
@@ -284,12 +295,29 @@ test("runs that differ in training share a prompter, others do not", () => {
     { vocabulary: "no-objects" },
     { method: "majority" },
     { "reader-weights": "random" },
+    { "reader-dtype": "f16" },
   ];
   for (const other of others) assert.is.not(key(other), key({}));
   const random = (seed: number) => key({ "reader-weights": "random", seed });
   assert.is.not(random(1), random(2), "each seed draws a reader of its own");
   const templates = (set: string) => key({ method: "template", templates: set });
   assert.is.not(templates("LPAQA"), templates("manual"));
+});
+
+test("dev facts and test facts are asked 32 at a time or more, but not in rows that no relation fills", async () => {
+  const at = async (given: Record<string, number | string>) => {
+    const run = await prepare(runOptions(given, true));
+    return [askedAtOnce(run, "dev"), askedAtOnce(run, "test")];
+  };
+  assert.equal(await at({ "batch-size": 8 }), [32, 32]);
+  assert.equal(await at({ "batch-size": 100 }), [100, 100]);
+  assert.equal(await at({ method: "template" }), [32, 32]);
+  const { dev, test } = (await prepare(runOptions({ relations: "P36" }, true))).benchmark
+    .relations[0];
+  assert.equal([dev.length, test.length], [11, 20]);
+  const one = { method: "optiprompt", relations: "P36" };
+  assert.equal(await at({ ...one, "batch-size": 2 }), [16, 24]);
+  assert.equal(await at({ ...one, "batch-size": 64 }), [16, 24]);
 });
 
 test("one folder for all relations, or one for each", async () => {

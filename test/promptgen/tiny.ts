@@ -70,6 +70,7 @@ export const tinyOptions = (home: string) => ({
   data: "world",
   objects: "as-written",
   "reader-weights": "trained",
+  "reader-dtype": "f32",
   relations: "P1303,P36",
   seed: 7,
   generator: join(home, "bart"),
@@ -82,6 +83,9 @@ export const tinyOptions = (home: string) => ({
   "weight-decay": 1e-3,
   "batch-size": 16,
   epochs: 1,
+  "max-steps": 0,
+  accumulate: 1,
+  "dev-facts": 0,
 });
 
 /** The same options for the command line. */

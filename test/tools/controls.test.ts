@@ -82,4 +82,53 @@ test("probe: a table of runs, probe.json in each, and what cannot be probed", as
   assert.equal(code, 1);
 });
 
+test("a reader in half precision is another reader of the same facts", async () => {
+  const home = temporary();
+  const first = ["--method", "template", "--relations", "P36,P17", ...CPU];
+  const [plain, half, tuned] = ["plain", "half", "tuned"].map((name) => join(home, name));
+  await printedBy("train.ts", [...first, "--out", plain]);
+  // the embedded reader's file is f16 itself
+  const bf16 = ["--reader-dtype", "bf16"];
+  const printed = await printedBy("train.ts", [...first, ...bf16, "--out", half]);
+  assert.match(printed, /^\[reader\] the masked LM's matrices are kept in bf16, rounded to it$/m);
+  const { options, contents } = JSON.parse(readFileSync(join(half, "run.json"), "utf8"));
+  assert.equal(options["reader-dtype"], "bf16");
+  assert.deepEqual(contents, JSON.parse(readFileSync(join(plain, "run.json"), "utf8")).contents);
+  const rows = (path: string): { row: string; own: unknown }[] =>
+    JSON.parse(readFileSync(join(path, "results.json"), "utf8")).rows;
+  const names = (path: string) => rows(path).map(({ row }) => row);
+  const logP = (path: string) =>
+    readFileSync(join(path, "facts.jsonl"), "utf8")
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line).own.logP);
+  const [exact, trained] = [logP(plain), logP(half)];
+  const away = exact.map((value, i) => Math.abs(value - trained[i]));
+  assert.ok(Math.max(...away) > 1e-5 && Math.max(...away) < 0.1, `${away}`);
+  await printedBy("evaluate.ts", [half, ...CPU]);
+  assert.deepEqual(logP(half), trained, "asked again with the reader that it was trained with");
+  assert.deepEqual(names(half), ["Majority, bf16 reader", "Manual, bf16 reader"]);
+  const tables = await printedBy("evaluate.ts", [plain, half, ...CPU]);
+  assert.match(tables, new RegExp(`^${half} +Manual, bf16 reader `, "m"));
+  assert.match(tables, new RegExp(`^${plain} +Manual `, "m"));
+  assert.doesNotMatch(tables, /^mean of/m);
+  assert.deepEqual([logP(plain), logP(half)], [exact, trained]);
+  assert.deepEqual(names(half), ["Majority", "Manual", "Manual, bf16 reader"]);
+  const other = ["--resume", half, "--reader-dtype", "f16", ...CPU];
+  await refuses("train.ts", other, /--reader-dtype is "f16" but the run in .* "bf16"/);
+  const steps = [
+    "--method",
+    "fine-tune",
+    "--relations",
+    "P36",
+    "--max-steps",
+    "1",
+    "--batch-size",
+    "8",
+  ];
+  const copy = await printedBy("train.ts", [...steps, ...bf16, ...CPU, "--out", tuned]);
+  assert.match(copy, /^\[fine-tune\] a copy of the masked LM is trained, in f32/m);
+  assert.deepEqual(names(tuned).at(-1), "Fine-tuned reader, bf16 reader");
+});
+
 test.run();

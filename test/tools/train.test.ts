@@ -71,6 +71,20 @@ test("options that are out of range", async () => {
   await refuses("train.ts", ["--lr", "fast"], /--lr is fast; give a number of 0 or more/);
   await refuses("train.ts", ["--warmup", "2"], /--warmup is 2; give a number from 0 to 1/);
   await refuses("train.ts", ["--batch-size", "0"], /--batch-size is 0/);
+  const whole = (least: number) => `give a whole number of ${least} or more`;
+  for (const [name, value, remedy] of [
+    ["max-steps", "-1", whole(0)],
+    ["max-steps", "2.5", whole(0)],
+    ["accumulate", "0", whole(1)],
+    ["accumulate", "5000", "give a whole number from 1 to 4096"],
+    ["dev-facts", "all", whole(0)],
+    ["reader-dtype", "f64", "choose among f32, f16, bf16"],
+  ]) {
+    const sentence = new RegExp(`--${name} is ${value}; ${remedy}$`);
+    await refuses("train.ts", [`--${name}=${value}`], sentence);
+  }
+  const other = /Unknown option '--max-steps' for --method majority: it is one of .*promptgen/;
+  await refuses("train.ts", ["--method", "majority", "--max-steps", "3"], other);
   await refuses(
     "train.ts",
     [...given, "--device", "abacus"],
@@ -154,6 +168,9 @@ test("--help teaches and ends with code 0", async () => {
   for (const { name, summary } of METHODS)
     assert.ok(plain.replace(/ +/g, " ").includes(` ${name} ${summary}`));
   assert.match(plain, /--alpha X .*0\.3/s);
+  for (const name of ["max-steps N", "accumulate N", "dev-facts N", "reader-dtype DTYPE"]) {
+    assert.match(plain, new RegExp(`^ *--${name} `, "m"));
+  }
   const { out: own } = await tool("train.ts", ["--method", "template", "--help"]);
   assert.match(own, /Options of template\n/);
   assert.match(own, /--templates SET /);
@@ -227,6 +244,44 @@ each(
     assert.deepEqual(await readResults(join(out, "results.json")), finished, "asked twice");
   },
 );
+
+test("a short run in small batches says how long it will take, and what it took", async () => {
+  const out = join(home, "paced");
+  const own = ["--max-steps", "11", "--accumulate", "3", "--batch-size", "4", "--dev-facts", "5"];
+  const args = [
+    "--method",
+    "optiprompt",
+    "--relations",
+    "P36,P103",
+    "--reader-dtype",
+    "bf16",
+    ...own,
+  ];
+  const ended = await tool("train.ts", [...args, "--device", "cpu", "--out", out]);
+  assert.equal(ended.code, 0, ended.error);
+  // 11 steps of one relation and as many of the other; evaluations behind steps 0, 2, 3, 4, 6, ... of 4 an epoch
+  const said = ended.error.match(/^about \d.* left: \d+ steps of .*, \d+ evaluations of .*$/gm);
+  assert.equal(said?.length, 1, ended.error);
+  assert.match(said?.[0] ?? "", / left: 12 steps of /);
+  assert.match(ended.error, /^P103 \(1 of 2\) 11\/11 object .* facts\/s$/m);
+  const results = await readResults(join(out, "results.json"));
+  assert.ok(results.seconds && results.seconds.training > 0 && results.seconds.evaluating > 0);
+  assert.ok(results.memory && results.memory.resident > results.memory.device);
+  assert.ok(results.memory.device > 1e6);
+  for (const id of ["P36", "P103"]) {
+    const log = readFileSync(join(out, id, "log.jsonl"), "utf8")
+      .trim()
+      .split("\n");
+    assert.ok(log.every((line) => [2, 3].includes(JSON.parse(line).devFacts)));
+    assert.equal(JSON.parse(log.at(-1) ?? "").step, 11);
+  }
+  const tables = await tool("evaluate.ts", [out, "--device", "cpu"]);
+  assert.equal(tables.code, 0, tables.error);
+  const { seconds, memory } = await readResults(join(out, "results.json"));
+  assert.deepEqual([seconds, memory], [results.seconds, results.memory], "asked anew");
+  const { choices } = JSON.parse(readFileSync(join(out, "run.json"), "utf8"));
+  assert.match(choices.selection, /^the relation's of the 5 dev facts, before the first step/);
+});
 
 test("runs that differ in more than their seed are rows of their own", async () => {
   const cpu = ["--device", "cpu"];
@@ -302,7 +357,13 @@ test("methods that are not trained run, and stand in one table with others", asy
   );
   const { reader, relations } = options;
   const places = { reader, data: "world", objects: "as-written" };
-  const shared = { ...places, "reader-weights": "trained", relations, seed: 1 };
+  const shared = {
+    ...places,
+    "reader-weights": "trained",
+    "reader-dtype": "f32",
+    relations,
+    seed: 1,
+  };
   assert.deepEqual(results[0].options, { method: "majority", ...shared });
   assert.deepEqual(results[1].options, { method: "template", ...shared, templates: "manual" });
   const rowOf = (i: number, name: string) => {
@@ -333,6 +394,10 @@ each(
       method: _,
       objects: _as,
       "reader-weights": _weights,
+      "reader-dtype": _dtype,
+      "max-steps": _steps,
+      accumulate: _batches,
+      "dev-facts": _dev,
       vocabulary: _all,
       reader: mlm,
       seed,
@@ -388,7 +453,7 @@ each(
     assert.equal(tables.code, 0, tables.error);
     assert.match(tables.out, /^mean of 2 .*PromptGen/m);
     const both = [stopped, whole].map((folder) => readResults(folder.file("results.json")));
-    const [one, two] = await Promise.all(both);
+    const [one, two] = (await Promise.all(both)).map(({ seconds: _, memory: __, ...rest }) => rest);
     assert.deepEqual(one, two);
     assert.equal(one.options.reader, mlm);
   },

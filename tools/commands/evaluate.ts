@@ -8,7 +8,8 @@ import {
   itemsOf,
   loadBenchmark,
   NONE,
-  withRandomReader,
+  type ReaderKind,
+  withReader,
 } from "../../promptgen/benchmark.ts";
 import { countLeftOut, type LeftOut, listed } from "../../promptgen/facts/left-out.ts";
 import { testSplits } from "../../promptgen/facts/splits.ts";
@@ -22,7 +23,7 @@ import {
 } from "../../promptgen/report/fact-rows.ts";
 import { spread } from "../../promptgen/report/figures.ts";
 import { relationRows } from "../../promptgen/report/relations.ts";
-import { resultsOf } from "../../promptgen/report/results.ts";
+import { type Results, readResults, resultsOf } from "../../promptgen/report/results.ts";
 import type { Row } from "../../promptgen/report/rows.ts";
 import { rowsReport } from "../../promptgen/report/rows-tables.ts";
 import { FORMATS, type Format, printTable, printTables } from "../../promptgen/report/table.ts";
@@ -38,7 +39,7 @@ import {
   prepareOn,
   prompterKey,
   type RunFile,
-  readerSeedOf,
+  readerKindOf,
   readRun,
   rowOf,
   SHARED_OPTIONS,
@@ -124,7 +125,9 @@ async function fixedResults(
   }
   const results: FixedRow[] = [];
   for (const [method, own] of wanted) {
-    const options = { ...shared, method, own, "reader-weights": "trained" as const };
+    const { readerDtype = "f32" } = benchmark;
+    const reader = { "reader-weights": "trained", "reader-dtype": readerDtype } as const;
+    const options = { ...shared, ...reader, method, own };
     let prepared: Prepared;
     try {
       prepared = await prepareOn(benchmark, options);
@@ -287,13 +290,18 @@ async function main(): Promise<number> {
   for (const { folder, run } of runs) checkTrained(TOOL, folder, run);
   const locate = (name: string) => modelDirectory(name);
   const sources = await sourcesOf(first.run.options, locate);
-  const benchmark = await loadBenchmark({ ...sources, readerSeed: undefined });
-  /** By the seed of random weights: they are of another reader, but about the same facts. */
-  const benchmarks = new Map<number | undefined, Benchmark>([[undefined, benchmark]]);
+  const dtypes = new Set(runs.map(({ run }) => run.options["reader-dtype"]));
+  // what is asked beside the runs is asked of the reader that all of them have, else of the whole one
+  const plain: ReaderKind = { readerDtype: dtypes.size > 1 ? "f32" : [...dtypes][0] };
+  const benchmark = await loadBenchmark({ ...sources, readerSeed: undefined, ...plain });
+  /** By the kind of reader: random weights and rounded ones are other readers, but asked about the same facts. */
+  const kindKey = ({ readerSeed, readerDtype }: ReaderKind) =>
+    JSON.stringify([readerSeed ?? "trained", readerDtype]);
+  const benchmarks = new Map<string, Benchmark>([[kindKey(plain), benchmark]]);
   for (const { run } of runs) {
-    const seed = readerSeedOf(run.options);
-    if (seed === undefined || benchmarks.has(seed)) continue;
-    benchmarks.set(seed, await withRandomReader(benchmark, seed));
+    const kind = readerKindOf(run.options);
+    if (benchmarks.has(kindKey(kind))) continue;
+    benchmarks.set(kindKey(kind), await withReader(benchmark, kind));
   }
   for (const { run } of runs) checkContents(run, benchmark);
   const unchecked: string[] = [];
@@ -303,7 +311,7 @@ async function main(): Promise<number> {
     const key = prompterKey(run.options);
     if (prepared.has(key)) continue;
     const saved = savedPrompter(methodOf(run.options.method), folder);
-    const own = benchmarks.get(readerSeedOf(run.options)) ?? benchmark;
+    const own = benchmarks.get(kindKey(readerKindOf(run.options))) ?? benchmark;
     prepared.set(key, await prepareOn(own, run.options, { saved, locate }));
   }
   // every row is about the same facts
@@ -350,7 +358,10 @@ async function main(): Promise<number> {
     ];
     const warnings = await warningsOf(own, entry.folder, result.measured);
     for (const warning of warnings) warned.push(`${entry.folder.path}: ${warning}`);
-    const file = resultsFile(result, own, leftOut, fixed, warnings);
+    const file = {
+      ...resultsFile(result, own, leftOut, fixed, warnings),
+      ...(await takenBy(entry.folder)),
+    };
     await writeFactRows(entry.folder.path, result.facts);
     await entry.folder.writeJson("results.json", file);
   }
@@ -391,6 +402,16 @@ async function transferAll(
     await transferRun(TOOL, device, entry, { reader: String(reader), format });
   }
   return 0;
+}
+
+/** What the training took, which its results.json tells and asking anew does not change. */
+async function takenBy(folder: RunFolder): Promise<Pick<Results, "seconds" | "memory">> {
+  if (!existsSync(folder.file("results.json"))) return {};
+  // one that cannot be read is written anew, without them
+  const { seconds, memory } = await readResults(folder.file("results.json")).catch(
+    (): Partial<Results> => ({}),
+  );
+  return { ...(seconds && { seconds }), ...(memory && { memory }) };
 }
 
 function resultsFile(

@@ -4,6 +4,7 @@ import { relative, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import type { Device } from "../../engine/device.ts";
 import { type Item, itemsOf } from "../../promptgen/benchmark.ts";
+import type { Relation } from "../../promptgen/facts/facts.ts";
 import { countLeftOut } from "../../promptgen/facts/left-out.ts";
 import type { Measured } from "../../promptgen/measure.ts";
 import { METHODS, methodOf } from "../../promptgen/methods/index.ts";
@@ -29,6 +30,7 @@ import {
   readRun,
   rowOf,
   runOptions,
+  secondsOf,
   trainRun,
   WORLD,
   warningsOf,
@@ -36,11 +38,13 @@ import {
 import { resultsOfFacts, TestAsker } from "../../promptgen/test-facts.ts";
 import { FolderTakenError, type Held, takeFolder } from "../../promptgen/training/lock.ts";
 import type { Outcome } from "../../promptgen/training/loop.ts";
+import { type Estimate, secondsLeft } from "../../promptgen/training/pace.ts";
 import { RunFolder, sameConfiguration } from "../../promptgen/training/run-folder.ts";
 import {
   checkDevice,
   commandLine,
   DEVICE_OPTIONS,
+  duration,
   exitCodeOf,
   modelDirectory,
   numberOf,
@@ -292,17 +296,22 @@ async function trained(
   console.log(`${relations.length} relations: ${counts.join(", ")} facts`);
   const signal = onSignals();
   const { identity } = saved ?? (await beginRun(folder, run));
-  const examiner = examinerOf(device, run);
-  const outcome = await trainAll(device, run, {
-    folder,
-    resume: saved !== undefined,
-    saveEvery,
-    signal,
-    identity,
-    examiner,
-  });
+  const memory = { device: device.stats.bytes };
+  const outcome = await trainAll(
+    device,
+    run,
+    {
+      folder,
+      resume: saved !== undefined,
+      saveEvery,
+      signal,
+      identity,
+      examiner: examinerOf(device, run, "dev"),
+    },
+    memory,
+  );
   const where = relative(process.cwd(), folder.path) || ".";
-  const ended = outcome.finished && (await conclude(device, run, folder, outcome, signal));
+  const ended = outcome.finished && (await conclude(device, run, folder, outcome, signal, memory));
   if (!ended) {
     const { step, steps, finished } = outcome;
     const when = finished ? "while the test facts were asked" : `after step ${step} of ${steps}`;
@@ -314,39 +323,106 @@ async function trained(
   return 0;
 }
 
+/** What the run says while it trains; the most bytes that the device held are noted in `memory`. */
 async function trainAll(
   device: Device,
   run: Prepared,
   options: Omit<Parameters<typeof trainRun>[1], "device">,
+  memory: { device: number },
 ): Promise<Outcome> {
-  const rate = new Rate();
+  const [rate, asking] = [new Rate(), new Rate()];
   const { relations } = run.benchmark;
   let bar: Progress | undefined;
   let current: string | undefined;
   let dev = "";
+  let asked = 0;
+  let isSaid = false;
+  /** Whether evaluations have a bar, for which that of the training goes away. */
+  let hasBars = false;
+  const close = (): void => {
+    bar?.stop();
+    bar = undefined;
+  };
   try {
     return await trainRun(run, {
       ...options,
       device,
-      onStep({ step, steps, items, terms }, relation) {
+      onStep({ step, steps, items, terms, seconds, first, left }, relation) {
+        memory.device = Math.max(memory.device, device.stats.bytes);
         if (relation?.id !== current) {
-          bar?.stop();
-          bar = undefined;
+          close();
           current = relation?.id;
         }
         const place = relations.findIndex(({ id }) => id === relation?.id) + 1;
+        const whole = left && wholeRun(left, steps, relations.slice(place - 1), relation);
+        if (whole && !isSaid) {
+          close();
+          say(`${estimate(whole)}\n`);
+          isSaid = true;
+        }
         const what = relation ? `${relation.id} (${place} of ${relations.length})` : "training";
-        bar ??= new Progress(what, steps, step - 1, "facts/s");
+        bar ??= new Progress(what, steps, step - 1, "facts/s", hasBars);
         const losses = Object.entries(terms).map(([name, value]) => `${name} ${value.toFixed(2)}`);
-        bar.update(step, `${losses.join(" ")}${dev}`, rate.add(items));
+        // a step in which a plan is made says nothing of the others
+        const pace = first ? rate.text : rate.add(items, seconds);
+        const rest = whole && duration(secondsLeft(whole));
+        bar.update(step, `${losses.join(" ")}${dev}`, pace, rest);
+      },
+      onAsked(done, all, relation) {
+        hasBars = all >= SHOWN;
+        if (!hasBars) return;
+        if (asked === 0) {
+          close();
+          const what = relation ? `${relation.id}, dev facts` : "dev facts";
+          bar = new Progress(what, all, 0, "facts/s", true);
+          asking.restart();
+        } else bar?.update(done, "", asking.add(done - asked));
+        asked = done < all ? done : 0;
+        if (asked === 0) close();
       },
       onEvaluation({ devAccuracy, devNone }) {
+        memory.device = Math.max(memory.device, device.stats.bytes);
         dev = ` dev ${Number(devAccuracy).toFixed(1)} "None" ${Number(devNone).toFixed(1)}`;
       },
     });
   } finally {
-    bar?.stop();
+    close();
   }
+}
+
+/** Facts from which on asking them is long enough for a bar of its own. */
+const SHOWN = 2000;
+
+/**
+ * What is left of all trainings where that is known of one: the relations behind it have as many steps as their facts make.
+ * @param rest that relation and those behind it
+ */
+function wholeRun(
+  left: Estimate,
+  steps: number,
+  rest: readonly Relation[],
+  relation: Relation | undefined,
+): Estimate {
+  if (relation === undefined) return left;
+  const ratio = (of: (one: Relation) => number) =>
+    rest.slice(1).reduce((sum, one) => sum + of(one), 0) / of(relation);
+  const evaluations = 1 + 3 * Math.ceil(left.evaluations / 3);
+  return {
+    ...left,
+    steps: left.steps + Math.round(steps * ratio(({ train }) => train.length)),
+    evaluations: left.evaluations + Math.round(evaluations * ratio(({ dev }) => dev.length)),
+  };
+}
+
+/** The rest of a run in one line. */
+function estimate(left: Estimate): string {
+  const each = (seconds: number) =>
+    seconds < 10 ? `${seconds.toPrecision(2)} s` : duration(seconds);
+  const evaluations =
+    left.evaluation === undefined
+      ? `${left.evaluations} evaluations, of which none was timed yet`
+      : `${left.evaluations} evaluations of ${each(left.evaluation)}`;
+  return `about ${duration(secondsLeft(left))} left: ${left.steps} steps of ${each(left.step)}, ${evaluations}`;
 }
 
 /** Asks the test facts with the best prompter; saves what came out and prints it. False when the signal came. */
@@ -356,6 +432,7 @@ async function conclude(
   folder: RunFolder,
   outcome: Outcome,
   signal: AbortSignal,
+  memory: { readonly device: number },
 ): Promise<boolean> {
   const { benchmark, method, options } = run;
   const { relations } = benchmark;
@@ -365,7 +442,7 @@ async function conclude(
   const asked = await asker.ask(options.seed, {
     signal,
     onProgress(done) {
-      if (test.length < 2000) return;
+      if (test.length < SHOWN) return;
       bar ??= new Progress("test facts", test.length, 0, "facts/s");
       bar.update(done, "", "");
     },
@@ -400,6 +477,11 @@ async function conclude(
     rows,
     leftOut: countLeftOut(benchmark.leftOut),
     remarks: run.remarks,
+    seconds: await secondsOf(run, folder),
+    memory: {
+      resident: process.resourceUsage().maxRSS * 1024,
+      device: Math.max(memory.device, device.stats.bytes),
+    },
   });
   await writeFactRows(folder.path, asked.rows);
   await folder.writeJson("results.json", results);

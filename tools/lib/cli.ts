@@ -210,13 +210,18 @@ export class Progress {
   readonly #label: string;
   readonly #total: number;
   readonly #unit: string;
-  #printed = 0;
+  #printed: number;
+  #left: string | undefined;
 
-  /** @param unit of a rate, as facts/s */
-  constructor(label: string, total: number, done: number, unit: string) {
+  /**
+   * @param unit of a rate, as facts/s
+   * @param passing on a terminal it leaves nothing behind when it is taken away
+   */
+  constructor(label: string, total: number, done: number, unit: string, passing = false) {
     this.#label = label;
     this.#total = total;
     this.#unit = unit;
+    this.#printed = Math.floor((10 * done) / total);
     if (process.send || !process.stderr.isTTY) return;
     this.#bar = new SingleBar({
       format: `${label} {bar} {percentage}% | {value}/{total} | {note}{eta_formatted} left`,
@@ -224,22 +229,29 @@ export class Progress {
       barIncompleteChar: "\u2591",
       barsize: 24,
       hideCursor: true,
+      clearOnComplete: passing,
       etaBuffer: 50,
+      formatTime: (eta) =>
+        this.#left ?? (Number.isFinite(Number(eta)) ? duration(Number(eta)) : "?"),
     });
     this.#bar.start(total, done, { note: "" });
   }
 
-  /** @param rate an empty one is left out, as an empty note is */
-  update(done: number, note: string, rate: string): void {
+  /**
+   * @param rate an empty one is left out, as an empty note is
+   * @param left how long the rest takes, where the bar's own guess is not what is meant
+   */
+  update(done: number, note: string, rate: string, left?: string): void {
     const notes = [note, rate && `${rate} ${this.#unit}`].filter((text) => text !== "");
     const message: ProgressMessage = {
       label: this.#label,
       done,
       total: this.#total,
-      note: notes.join(" | "),
+      note: [...notes, ...(left === undefined ? [] : [`${left} left`])].join(" | "),
     };
     process.send?.(message);
     if (this.#bar) {
+      this.#left = left;
       this.#bar.update(done, { note: notes.map((text) => `${text} | `).join("") });
       return;
     }
@@ -255,19 +267,43 @@ export class Progress {
   }
 }
 
-/** Items a second over the last steps; empty before the second. */
+/** Items a second over the last steps; empty before there is anything to measure. */
 export class Rate {
-  readonly #times: { at: number; items: number }[] = [];
-  add(items: number): string {
-    this.#times.push({ at: performance.now(), items });
-    if (this.#times.length > 20) this.#times.shift();
-    if (this.#times.length < 2) return ""; // nothing to measure from
-    const [first] = this.#times;
-    const seconds = (performance.now() - first.at) / 1000;
-    if (seconds === 0) return "-";
-    const sum = this.#times.slice(1).reduce((total, step) => total + step.items, 0);
-    return (sum / seconds).toFixed(sum / seconds < 10 ? 1 : 0);
+  readonly #steps: { readonly seconds: number; readonly items: number }[] = [];
+  #last: number | undefined;
+
+  /** @param seconds that the items took; left out: the time since the last call, which the first one only begins */
+  add(items: number, seconds?: number): string {
+    const now = performance.now();
+    const taken = seconds ?? (this.#last === undefined ? undefined : (now - this.#last) / 1000);
+    this.#last = now;
+    if (taken !== undefined) this.#steps.push({ seconds: taken, items });
+    if (this.#steps.length > 19) this.#steps.shift();
+    return this.text;
   }
+
+  /** From here on the time is counted anew. */
+  restart(): void {
+    this.#last = performance.now();
+  }
+
+  /** As `add` gave it last. */
+  get text(): string {
+    if (this.#steps.length === 0) return "";
+    const sum = (of: "seconds" | "items") => this.#steps.reduce((n, step) => n + step[of], 0);
+    const rate = sum("items") / sum("seconds");
+    if (!Number.isFinite(rate)) return "-";
+    return rate.toFixed(rate < 10 ? 1 : 0);
+  }
+}
+
+/** A length of time for people: 40 s, 12 min, 3 h 20 min. */
+export function duration(seconds: number): string {
+  if (seconds < 90) return `${Math.round(seconds)} s`;
+  const minutes = Math.round(seconds / 60);
+  if (minutes < 90) return `${minutes} min`;
+  const hours = Math.floor(minutes / 60);
+  return hours < 48 ? `${hours} h ${minutes % 60} min` : `${Math.round(hours / 24)} days`;
 }
 
 /** Which state of a named model is taken. */

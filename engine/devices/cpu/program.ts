@@ -42,7 +42,10 @@ export function packsOf(launches: readonly PlanLaunch[]): (Pack | undefined)[] {
   return packs.map((pack) => (pack && worth.has(nameOf(pack)) ? pack : undefined));
 }
 
-/** How the right operand of a product would be packed; undefined where it is not one whole f32 parameter. */
+/**
+ * How the right operand of a product would be packed; undefined where it is not one whole f32 parameter. One of f16 or bf16 is decoded and
+ * packed as it goes however few the rows are: kept panels are f32, so that they would take more than the short form saves.
+ */
 function packOf(launch: PlanLaunch): Pack | undefined {
   if (launch.kernel !== "matmul") return undefined;
   const { params, constants, inputs } = launch;

@@ -10,7 +10,7 @@ import type { Outcome } from "../../training/loop.ts";
 import { filledUp, rightPadded, rowWeights } from "../../training/padding.ts";
 import { Random } from "../../training/random.ts";
 import type { JsonObject } from "../../training/run-folder.ts";
-import type { Method, Training } from "../method.ts";
+import { type Method, searched, type Training } from "../method.ts";
 import type { OptionsOf, OptionTable } from "../options.ts";
 import { AutoPromptPrompter } from "./prompter.ts";
 import type { Draw, FactBatch, Found } from "./search.ts";
@@ -152,6 +152,7 @@ class Search {
     if (at.evaluated < 0) at = (await this.#evaluated(at)) ?? at;
     while (at.evaluated >= 0 && at.step < at.steps && !signal?.aborted) {
       const step = at.step + 1;
+      const start = performance.now();
       const found = await search.iterate(at.triggers, this.#draw(step), this.#allowed);
       const moved = { ...at, step, triggers: found.triggers };
       const next = found.accepted === undefined ? moved : await this.#evaluated(moved, found);
@@ -159,9 +160,8 @@ class Search {
       at = next;
       const { loss, gradientNorm } = found;
       onStep?.({
-        step,
+        ...searched(start, step),
         steps: at.steps,
-        epoch: 0,
         items: this.#drawn,
         terms: { loss },
         gradientNorm,

@@ -13,7 +13,7 @@ import { modelFingerprint } from "../../training/fingerprint.ts";
 import type { Evaluation, Outcome } from "../../training/loop.ts";
 import { Random } from "../../training/random.ts";
 import type { JsonObject } from "../../training/run-folder.ts";
-import type { Method, Prompter, Training } from "../method.ts";
+import { type Method, type Prompter, searched, type Training } from "../method.ts";
 import type { Options, OptionsOf, OptionTable } from "../options.ts";
 import { readPrompts, TemplatePrompter } from "../shared/templates.ts";
 import { SearchedPrompter, type Source } from "./prompter.ts";
@@ -88,6 +88,8 @@ class TemplateSearch {
   readonly #prompter: SearchedPrompter;
   readonly #training: Training;
   readonly #options: LmBffOptions;
+  /** When the step that is running began. */
+  #since = performance.now();
   readonly #generator: AverageGenerator;
   /** Steps and candidates, at most. */
   readonly steps: number;
@@ -218,18 +220,18 @@ class TemplateSearch {
 
   /** Takes a step into the account. */
   async #note(stand: Stand, items: number): Promise<void> {
+    const since = this.#since;
+    this.#since = performance.now();
     await this.#save(stand);
     const { step, hypotheses, dev } = stand;
     this.#training.onStep?.({
-      step,
+      ...searched(since, step),
       steps: this.steps,
-      epoch: 0,
       items,
       terms: {
         "log-likelihood": hypotheses[0]?.logLikelihood ?? 0,
         ...(dev.length === 0 ? {} : { "best dev": highest(dev) }),
       },
-      gradientNorm: 0,
     });
   }
 

@@ -23,10 +23,10 @@ import { writeWhole } from "../../../models/formats/files.ts";
 import { type Benchmark, type Item, itemsOf, objectIds } from "../../benchmark.ts";
 import { checkTemplate } from "../../facts/templates.ts";
 import { groups } from "../../training/buckets.ts";
-import { Learner, train } from "../../training/loop.ts";
+import { Learner, type LoopSettings, train } from "../../training/loop.ts";
 import { filledUp, rightPadded, rowWeights } from "../../training/padding.ts";
 import type { Asked, Method, Prediction, Prompter, Trace, Training } from "../method.ts";
-import { type OptionsOf, type OptionTable, trainingOptions } from "../options.ts";
+import { loopSettings, type OptionsOf, type OptionTable, trainingOptions } from "../options.ts";
 import { filled } from "../shared/templates.ts";
 import {
   bestOf,
@@ -201,9 +201,11 @@ export class EnsemblePrompter implements Prompter {
     };
   }
 
-  learner(device: Device, weightDecay: number): Learner<TrainingBatch> {
+  learner(
+    device: Device,
+    settings: Pick<LoopSettings, "weightDecay" | "clip" | "accumulate">,
+  ): Learner<TrainingBatch> {
     if (this.#learner?.device !== device) {
-      const settings = { weightDecay, clip: NO_CLIP };
       this.#learner = { device, learner: new Learner(device, this.problem([], []), settings) };
     }
     return this.#learner.learner;
@@ -274,8 +276,10 @@ export const ensemble: Method = {
     const candidates = prompter.pool.templates.get(id) ?? [];
     const items = itemsOf(relations, "train");
     const problem = prompter.problem(items, buckets);
-    const { epochs, "batch-size": batchSize, lr, warmup, "weight-decay": weightDecay } = options;
-    const more = epochs * groups(items, problem.width, buckets, batchSize).length;
+    const settings = loopSettings(options, { seed, clip: NO_CLIP });
+    const { epochs, batchSize, accumulate = 1, maxSteps = 0 } = settings;
+    const all = epochs * groups(items, problem.width, buckets, accumulate * batchSize).length;
+    const more = maxSteps > 0 ? Math.min(all, maxSteps) : all;
     const before = candidates.length;
     prompter.start(device);
     const search = await scoreCandidates(
@@ -297,17 +301,8 @@ export const ensemble: Method = {
       ...training,
       resume: training.resume === true && folder !== undefined && existsSync(folder.last),
       problem,
-      learner: prompter.learner(device, weightDecay),
-      settings: {
-        epochs,
-        batchSize,
-        lr,
-        warmup,
-        weightDecay,
-        clip: NO_CLIP,
-        seed,
-        evaluationsPerEpoch: 3,
-      },
+      learner: prompter.learner(device, settings),
+      settings,
       async saveBest() {
         if (folder) await prompter.save(device, folder.best);
       },

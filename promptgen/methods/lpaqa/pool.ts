@@ -3,7 +3,7 @@
 import type { Benchmark } from "../../benchmark.ts";
 import { type Candidates, loadCandidates, loadPatternCandidates } from "../../facts/candidates.ts";
 import { textFingerprint } from "../../training/fingerprint.ts";
-import type { Training } from "../method.ts";
+import { searched, type Training } from "../method.ts";
 import type { OptionsOf, OptionTable } from "../options.ts";
 import { filled } from "../shared/templates.ts";
 
@@ -103,13 +103,18 @@ export async function scoreCandidates(
   while (accuracies.length < steps) {
     if (signal?.aborted) return { accuracies, finished: false, best };
     use(templates[accuracies.length]);
+    const start = performance.now();
     const found = await training.evaluate("train");
     if (!found) return { accuracies, finished: false, best };
     accuracies.push(found.score);
     const step = accuracies.length;
     await folder?.saveSearch({ step, steps, accuracies, best: null }, identity);
-    const terms = { accuracy: found.score };
-    training.onStep?.({ step, steps: steps + more, epoch: 0, items, terms, gradientNorm: 0 });
+    training.onStep?.({
+      ...searched(start, step),
+      steps: steps + more,
+      items,
+      terms: { accuracy: found.score },
+    });
   }
   return { accuracies, finished: true, best };
 }

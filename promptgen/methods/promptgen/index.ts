@@ -9,7 +9,7 @@ import { type Benchmark, type Item, itemsOf, NONE, objectIds } from "../../bench
 import { type Problem, train } from "../../training/loop.ts";
 import { rowWeights } from "../../training/padding.ts";
 import type { Asked, Method, Training } from "../method.ts";
-import { type OptionsOf, type OptionTable, trainingOptions } from "../options.ts";
+import { loopSettings, type OptionsOf, type OptionTable, trainingOptions } from "../options.ts";
 import type { PromptBatch } from "./batch.ts";
 import { diagnose, FLOOR, objective, readPrompts } from "./objective.ts";
 import { PromptGenPrompter, VOCABULARIES } from "./prompter.ts";
@@ -141,16 +141,7 @@ export const promptgen: Method = {
     return train({
       ...training,
       problem: promptProblem(prompter, items, buckets, options.alpha),
-      settings: {
-        epochs: options.epochs,
-        batchSize: options["batch-size"],
-        lr: options.lr,
-        warmup: options.warmup,
-        weightDecay: options["weight-decay"],
-        clip: 1,
-        seed,
-        evaluationsPerEpoch: 3,
-      },
+      settings: loopSettings(options, { seed, clip: 1 }),
       async saveBest() {
         if (folder) await prompter.save(device, folder.best);
       },

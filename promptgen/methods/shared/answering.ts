@@ -2,6 +2,7 @@
  * Training by the object's cross-entropy alone, through the frozen reader: what methods with free vectors share. A prompter's
  * compiled step and its moments are kept, so that relations that are trained one after the other make them once.
  */
+import { isDeepStrictEqual } from "node:util";
 import type { Device } from "../../../engine/device.ts";
 import { crossEntropy } from "../../../engine/ops/cross-entropy.ts";
 import { div, mul } from "../../../engine/ops/elementwise.ts";
@@ -10,10 +11,16 @@ import { reshape } from "../../../engine/ops/shape.ts";
 import { type Tensor, tensor } from "../../../engine/tensor.ts";
 import type { Training as Dropout } from "../../../models/nn.ts";
 import { type Benchmark, type Item, itemsOf, objectIds } from "../../benchmark.ts";
-import { Learner, type Outcome, type Problem, train } from "../../training/loop.ts";
+import {
+  Learner,
+  type LoopSettings,
+  type Outcome,
+  type Problem,
+  train,
+} from "../../training/loop.ts";
 import { rowWeights } from "../../training/padding.ts";
 import type { Asked, Batch, Prompter, Training } from "../method.ts";
-import type { TrainingOptions } from "../options.ts";
+import { loopSettings, type TrainingOptions } from "../options.ts";
 
 /** A prompter that can be trained so. */
 export type Answering = Prompter & {
@@ -63,7 +70,7 @@ export function answerProblem(
 
 type Kept = {
   readonly device: Device;
-  readonly decay: number;
+  readonly settings: LoopSettings;
   readonly learner: Learner<AnswerBatch>;
 };
 
@@ -78,28 +85,19 @@ export function trainAnswers(
 ): Promise<Outcome> {
   const { device, folder, options, relations, seed, buckets } = training;
   const problem = answerProblem(prompter, itemsOf(relations, "train"), buckets);
-  const weightDecay = options["weight-decay"];
+  const settings = loopSettings(options, { seed, clip });
   const [first] = problem.parameters;
   const last = kept.get(first);
   const learner =
-    last?.device === device && last.decay === weightDecay
+    last?.device === device && isDeepStrictEqual(last.settings, settings)
       ? last.learner
-      : new Learner(device, problem, { weightDecay, clip });
-  kept.set(first, { device, decay: weightDecay, learner });
+      : new Learner(device, problem, settings);
+  kept.set(first, { device, settings, learner });
   return train({
     ...training,
     problem,
     learner,
-    settings: {
-      epochs: options.epochs,
-      batchSize: options["batch-size"],
-      lr: options.lr,
-      warmup: options.warmup,
-      weightDecay,
-      clip,
-      seed,
-      evaluationsPerEpoch: 3,
-    },
+    settings,
     async saveBest() {
       if (folder) await prompter.save(device, folder.best);
     },

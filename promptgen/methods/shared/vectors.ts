@@ -6,7 +6,14 @@ import type { Device } from "../../../engine/device.ts";
 import { argmax } from "../../../engine/ops/argmax.ts";
 import { mul } from "../../../engine/ops/elementwise.ts";
 import { matmul } from "../../../engine/ops/matmul.ts";
-import { initialPieces, state, stateName, type Tensor } from "../../../engine/tensor.ts";
+import {
+  initialPieces,
+  state,
+  stateName,
+  type Tensor,
+  type TypedArray,
+} from "../../../engine/tensor.ts";
+import { decode } from "../../../models/formats/floats.ts";
 import { openSafetensors, readFloat32 } from "../../../models/formats/safetensors.ts";
 import { withSeal, writeSealed } from "../../../models/formats/seal.ts";
 import { pathSource } from "../../../models/formats/source.ts";
@@ -57,6 +64,10 @@ export function finalPeriod({
 /** Frozen tables with the inverse lengths of their rows. */
 const inverses = new WeakMap<Tensor, Tensor>();
 
+/** What a frozen table keeps, as numbers. */
+const numbersOf = ({ dtype }: Tensor, { buffer, byteOffset, byteLength }: TypedArray) =>
+  decode(dtype.toUpperCase(), new Uint8Array(buffer, byteOffset, byteLength));
+
 /** 1 / length of each row of a frozen table, f32 [rows]: made once, when a device first asks for it. */
 function inverseLengths(table: Tensor): Tensor {
   const known = inverses.get(table);
@@ -66,7 +77,8 @@ function inverseLengths(table: Tensor): Tensor {
     const squares = new Float64Array(rows);
     let at = 0;
     for await (const piece of initialPieces(table)) {
-      for (const value of piece) squares[Math.floor(at++ / width)] += value * value;
+      for (const value of numbersOf(table, piece))
+        squares[Math.floor(at++ / width)] += value * value;
     }
     return Float32Array.from(squares, (sum) => 1 / Math.sqrt(Math.max(sum, 1e-12))); // a row may be zero
   };

@@ -3,6 +3,7 @@ import * as assert from "uvu/assert";
 import { METHODS, methodOf } from "../../../promptgen/methods/index.ts";
 import {
   initialOf,
+  loopSettings,
   type OptionTable,
   optionsOf,
   problemOf,
@@ -61,12 +62,63 @@ test("training options have a method's own values", () => {
     "weight-decay": 0.01,
     "batch-size": 16,
     epochs: 5,
+    "max-steps": 0,
+    accumulate: 1,
+    "dev-facts": 0,
   });
   const table = trainingOptions({ ...own, world: { lr: 0.1, epochs: 7 } });
   assert.equal(optionsOf(table, {}, true), { ...plain, lr: 0.1, epochs: 7 });
   assert.equal(optionsOf(table, {}), plain);
   assert.match(problemOf(table.epochs, 0.5) ?? "", /whole number of 1 or more/);
   assert.is(problemOf(table.lr, 0), undefined);
+  for (const [name, least] of [
+    ["max-steps", 0],
+    ["accumulate", 1],
+    ["dev-facts", 0],
+  ] as const) {
+    assert.is(problemOf(table[name], least), undefined);
+    for (const wrong of [least - 1, 1.5, Number.NaN, "3"]) {
+      const sentence = `give a whole number of ${least} or more`;
+      assert.is(problemOf(table[name], wrong), sentence, `${name} ${wrong}`);
+    }
+    assert.match(problemOf(table[name], 1e12) ?? "", /^give a whole number from [01] to \d+$/);
+  }
+});
+
+test("the loop takes what the options say", () => {
+  const table = trainingOptions({
+    lr: 1,
+    warmup: 0.2,
+    weightDecay: 0.01,
+    batchSize: 16,
+    epochs: 5,
+  });
+  const given = { lr: 0.5, "max-steps": 70, accumulate: 4, "dev-facts": 9 };
+  const options = optionsOf(table, given) as Parameters<typeof loopSettings>[0];
+  assert.equal(loopSettings(options, { seed: 3, clip: 2 }), {
+    epochs: 5,
+    maxSteps: 70,
+    batchSize: 16,
+    accumulate: 4,
+    lr: 0.5,
+    warmup: 0.2,
+    weightDecay: 0.01,
+    clip: 2,
+    seed: 3,
+    evaluationsPerEpoch: 3,
+  });
+});
+
+test("every method whose training is the loop's has all of its options", () => {
+  const names = Object.keys(
+    trainingOptions({ lr: 1, warmup: 0, weightDecay: 0, batchSize: 1, epochs: 1 }),
+  );
+  const looped = METHODS.filter(({ options }) => Object.hasOwn(options, "weight-decay"));
+  assert.equal(
+    looped.filter(({ options }) => names.some((name) => !Object.hasOwn(options, name))),
+    [],
+  );
+  assert.ok(looped.length >= 3);
 });
 
 test("PromptGen has the paper's options", () => {
@@ -81,6 +133,9 @@ test("PromptGen has the paper's options", () => {
     "weight-decay": 1e-3,
     "batch-size": 32,
     epochs: 10,
+    "max-steps": 0,
+    accumulate: 1,
+    "dev-facts": 0,
   });
 });
 

@@ -211,6 +211,28 @@ shapes("what was left out, and what was said of it, stand beside the rows", asyn
   for (const [part, sentence] of wrong) await refuses({ ...VERSION_2, ...part }, sentence);
 });
 
+shapes("what a training took stands beside the rows, where it is known", async () => {
+  const seconds = { training: 812.5, evaluating: 0 };
+  const memory = { resident: 3.9e9, device: 3.1e9 };
+  const made = resultsOf({ ...MEASURED, seconds, memory });
+  assert.equal(JSON.parse(JSON.stringify(made)), { ...VERSION_2, seconds, memory });
+  assert.equal(await read(made), made);
+  assert.equal(await read({ ...VERSION_2, seconds }), { ...VERSION_2, seconds });
+  assert.equal(await read({ ...VERSION_2, memory }), { ...VERSION_2, memory });
+  assert.equal(resultsOf({ ...MEASURED, seconds: undefined, memory: undefined }), VERSION_2);
+  const wrong: readonly (readonly [Record<string, unknown>, RegExp])[] = [
+    [{ seconds: 3 }, /: seconds is 3 where an object/],
+    [{ seconds: { training: 3 } }, /: seconds\.evaluating is missing;/],
+    [
+      { seconds: { training: -1, evaluating: 0 } },
+      /: seconds\.training is -1 where a number of 0 or more/,
+    ],
+    [{ memory: { resident: "3G", device: 0 } }, /: memory\.resident is "3G" where a number/],
+    [{ memory: { ...memory, host: 1 } }, /: memory\.host is not known here;/],
+  ];
+  for (const [part, sentence] of wrong) await refuses({ ...VERSION_2, ...part }, sentence);
+});
+
 const refused = suite("refused");
 
 refused("a file that is not there, that is not JSON, that is something else", async () => {

@@ -95,7 +95,7 @@ test("losses, scores and weights of the training, and what the ensemble then ans
     await train({
       device,
       problem: prompter.problem(items, [width]),
-      learner: prompter.learner(device, weightDecay),
+      learner: prompter.learner(device, { weightDecay: weightDecay, clip: 3e38 }),
       settings: {
         epochs: steps,
         batchSize: 16, // more than there are facts: rows that only fill up weigh nothing
