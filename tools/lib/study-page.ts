@@ -61,7 +61,7 @@ async function pageRun(
     choices: Object(choices),
     logs,
     dev: results.best?.score,
-    cost: await costOf(parts, results),
+    cost: await costOf(parts, logs, results),
     device: await deviceOf(join(out, "logs", `${name}.txt`)),
     distinctPrompts: results.distinctPrompts,
     warnings: results.warnings ?? [],
@@ -69,18 +69,24 @@ async function pageRun(
 }
 
 /** @param results as they stand in results.json; what a run took may be missing there */
-async function costOf(parts: readonly RunFolder[], results: object): Promise<RunCost> {
+async function costOf(
+  parts: readonly RunFolder[],
+  logs: readonly (readonly LogRow[])[],
+  results: object,
+): Promise<RunCost> {
   const { seconds, memory } = Object(results);
   const number = (value: unknown): number | undefined =>
     typeof value === "number" ? value : undefined;
   const sizes: number[] = [];
   for (const { last } of parts) if (existsSync(last)) sizes.push(await trainedIn(last));
+  // whoever trains by gradients logs their norm, and leaves a checkpoint unless somebody has removed it
+  const isGone = sizes.length === 0 && logs.flat().some((row) => "gradientNorm" in row);
   return {
     training: number(seconds?.training),
     evaluating: number(seconds?.evaluating),
     resident: number(memory?.resident),
     device: number(memory?.device),
-    trained: sizes.length === 0 ? undefined : sizes.reduce((sum, size) => sum + size, 0),
+    trained: isGone ? undefined : sizes.reduce((sum, size) => sum + size, 0),
   };
 }
 

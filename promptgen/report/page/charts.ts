@@ -7,6 +7,7 @@ import {
   gridY,
   line,
   link,
+  type PlotOptions,
   ruleX,
   ruleY,
   tickX,
@@ -33,6 +34,13 @@ const cut = (text: string, most: number): string =>
 
 const percent = (value: number): string => value.toFixed(1);
 
+const WIDE = 640;
+const NARROW = 350;
+
+/** A drawing for wide screens and one for narrow ones, of which a page shows one. */
+const inTwoWidths = (label: string, options: (isNarrow: boolean) => PlotOptions): Html =>
+  element("div", { class: "twice" }, drawn(label, options(false)), drawn(label, options(true)));
+
 /** A mark of a legend with what it means. */
 const key = (shape: string, text: string): Html =>
   element("li", {}, element("span", { class: `key ${shape}`, "aria-hidden": "true" }), text);
@@ -41,8 +49,8 @@ const legend = (...keys: readonly Html[]): Html => element("ul", { class: "legen
 
 /** One line a row: the mean of its runs, each run, "None" and what is earned. */
 export function glance(relations: readonly RelationRow[], rows: readonly Row[]): Html {
-  // rows of long names may be cut alike, and are kept apart by their place
-  const names = rows.map((row) => cut(titleOf(row), 30));
+  const titles = rows.map(titleOf);
+  // rows whose names are cut alike are kept apart by their place
   const y = (i: number): string => String(i);
   const all = rows.map((row) => figuresOf(relations, row, isRight));
   const none = rows.map((row) => figuresOf(relations, row, rightWith(NONE_FILLER)));
@@ -56,31 +64,41 @@ export function glance(relations: readonly RelationRow[], rows: readonly Row[]):
     }),
   );
   const said = rows.map((row, i) => `${titleOf(row)} ${percent(all[i]?.all.mean ?? 0)}`).join(", ");
-  const longest = Math.max(...names.map((name) => [...name].length));
-  const picture = drawn(`Accuracy over all relations, per cent: ${said}`, {
-    width: 640,
-    height: 40 + 26 * rows.length,
-    marginLeft: 24 + 6.6 * longest,
-    marginRight: 16,
-    marginTop: 6,
-    marginBottom: 34,
-    x: { domain: [0, 100], label: null },
-    y: { type: "band", domain: names.map((_, i) => y(i)), label: null },
-    marks: [
-      gridX(GRID),
-      axisX({ ...AXIS, ticks: 5 }),
-      axisY({
-        tickSize: 0,
-        fontSize: 12.5,
-        fill: "var(--ink)",
-        tickFormat: (at: string) => names[Number(at)],
-      }),
-      ruleX([0], { stroke: "var(--muted)" }),
-      dot(means(none), { x: "x", y: "y", r: 4, stroke: "var(--second)", strokeWidth: 1.5 }),
-      tickX(means(earned), { x: "x", y: "y", stroke: "var(--accent)", strokeWidth: 1.5, inset: 3 }),
-      dot(runs, { x: "x", y: "y", r: 2.5, fill: "var(--accent)", fillOpacity: 0.45 }),
-      dot(means(all), { x: "x", y: "y", r: 4.5, fill: "var(--accent)" }),
-    ],
+  const label = `Accuracy over all relations, per cent: ${said}`;
+  const picture = inTwoWidths(label, (isNarrow) => {
+    const names = titles.map((title) => cut(title, isNarrow ? 21 : 30));
+    const longest = Math.max(...names.map((name) => [...name].length));
+    return {
+      width: isNarrow ? NARROW : WIDE,
+      height: 34 + 26 * rows.length,
+      marginLeft: 14 + 6.7 * longest,
+      marginRight: 14,
+      marginTop: 4,
+      marginBottom: 30,
+      x: { domain: [0, 100], label: null },
+      y: { type: "band", domain: names.map((_, i) => y(i)), label: null },
+      marks: [
+        gridX({ ...GRID, ticks: isNarrow ? 3 : 5 }),
+        axisX({ ...AXIS, ticks: isNarrow ? 3 : 5 }),
+        axisY({
+          tickSize: 0,
+          fontSize: 12.5,
+          fill: "var(--ink)",
+          tickFormat: (at: string) => names[Number(at)],
+        }),
+        ruleX([0], { stroke: "var(--muted)" }),
+        dot(means(none), { x: "x", y: "y", r: 4, stroke: "var(--second)", strokeWidth: 1.5 }),
+        tickX(means(earned), {
+          x: "x",
+          y: "y",
+          stroke: "var(--accent)",
+          strokeWidth: 1.5,
+          inset: 3,
+        }),
+        dot(runs, { x: "x", y: "y", r: 2.5, fill: "var(--accent)", fillOpacity: 0.45 }),
+        dot(means(all), { x: "x", y: "y", r: 4.5, fill: "var(--accent)" }),
+      ],
+    };
   });
   return element(
     "figure",
@@ -92,11 +110,7 @@ export function glance(relations: readonly RelationRow[], rows: readonly Row[]):
       key("ring", "with \u201cNone\u201d for the subject"),
       key("tick", "earned by the subject"),
     ),
-    element(
-      "div",
-      { class: "scroll wide", tabindex: 0, role: "region", "aria-label": "Rows at a glance" },
-      picture,
-    ),
+    picture,
   );
 }
 
@@ -211,25 +225,26 @@ export function devCurves(rows: readonly RowCurves[]): Html {
     const last = curves.flatMap((curve) => curve.at(-1)?.values.get("devAccuracy") ?? []);
     return `${title} ends at ${last.map(percent).join(", ")}`;
   });
-  const picture = drawn(`Accuracy on the dev facts during training, per cent: ${said.join("; ")}`, {
-    width: 640,
-    height: 280,
+  const label = `Accuracy on the dev facts during training, per cent: ${said.join("; ")}`;
+  const picture = inTwoWidths(label, (isNarrow) => ({
+    width: isNarrow ? NARROW : WIDE,
+    height: isNarrow ? 230 : 280,
     marginLeft: 34,
-    marginRight: 16,
+    marginRight: 22,
     marginTop: 8,
-    marginBottom: 36,
+    marginBottom: 26,
     x: { domain: [0, 100], label: null },
     y: { domain: [0, 100], label: null },
     marks: [
       gridY(GRID),
-      axisX({ ...AXIS, ticks: 5, tickFormat: (at: number) => `${at} %` }),
+      axisX({ ...AXIS, ticks: isNarrow ? 3 : 5, tickFormat: (at: number) => `${at} %` }),
       axisY({ ...AXIS, ticks: 5 }),
       ruleY([0], { stroke: "var(--muted)" }),
       lines.map(({ points, stroke, strokeDasharray }) =>
         line(points, { x: "x", y: "y", stroke, strokeDasharray, strokeWidth: 1.6 }),
       ),
     ],
-  });
+  }));
   const keys = drawnRows.map(({ title }, i) => {
     const { dash } = styleOf(i);
     return key(`stroke k${i % COLOURS} ${DASH_NAMES[dash]}`, title);
@@ -243,16 +258,7 @@ export function devCurves(rows: readonly RowCurves[]): Html {
       "Accuracy on the dev facts (%) by the share of the training, a line a run",
     ),
     legend(...keys),
-    element(
-      "div",
-      {
-        class: "scroll wide",
-        tabindex: 0,
-        role: "region",
-        "aria-label": "Dev accuracy of all runs",
-      },
-      picture,
-    ),
+    picture,
   );
 }
 
@@ -290,8 +296,8 @@ function curvePanel(
   const low = Math.min(0, ...values);
   const high = Math.max(...values, low + 1e-12);
   const picture = drawn(`${row}, ${title}: ${ends.join("; ")}`, {
-    width: 250,
-    height: 150,
+    width: 310,
+    height: 170,
     marginLeft: 40,
     marginRight: 10,
     marginTop: 8,

@@ -48,9 +48,14 @@ export const slug = (text: string): string =>
     .replace(/[^a-z0-9]+/g, "-")
     .replace(/^-|-$/g, "");
 
-/** A name for readers that do not see: `Table 1: accuracy ...`. */
-export const captionOf = ({ label, title }: Pick<Table, "label" | "title">): string =>
-  [label, title].filter((part) => part !== undefined).join(": ");
+/** `Table 1: accuracy ...`, or the title alone. */
+export const captionOf = ({ label, title }: Pick<Table, "label" | "title">): string => {
+  const caption = [label, title].filter((part) => part !== undefined).join(": ");
+  return caption.slice(0, 1).toUpperCase() + caption.slice(1);
+};
+
+/** Notes that are read with a table; those behind them are folded. */
+const FIRST_NOTES = 4;
 
 /**
  * A table that scrolls within its place. The first column names its row.
@@ -87,7 +92,8 @@ export function htmlTable(table: Table, id: string): Html {
       }),
     ),
   );
-  const notes = table.notes ?? [];
+  const notes = (table.notes ?? []).map((note) => element("p", {}, note));
+  const more = notes.slice(FIRST_NOTES);
   return element(
     "figure",
     { class: "table" },
@@ -107,7 +113,10 @@ export function htmlTable(table: Table, id: string): Html {
       : element(
           "div",
           { class: "notes" },
-          notes.map((note) => element("p", {}, note)),
+          notes.slice(0, FIRST_NOTES),
+          more.length === 0
+            ? ""
+            : element("details", {}, element("summary", {}, `${more.length} more notes`), more),
         ),
   );
 }

@@ -237,10 +237,10 @@ function curves(rows: readonly PageRow[]): Child {
         one.isJoined
           ? element(
               "p",
-              { class: "lead" },
+              { class: "fine" },
               "Relations are trained one after the other: means over them, by step.",
             )
-          : element("p", { class: "lead" }, "By step; a line a run."),
+          : element("p", { class: "fine" }, "By step; a line a run."),
         rowCurves(one),
       ),
     ),

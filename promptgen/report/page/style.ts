@@ -35,7 +35,8 @@ h1 { font-size: clamp(1.9rem, 1.4rem + 2vw, 2.7rem); margin: 0 0 0.5rem; letter-
 h2 { font-size: 1.55rem; margin: 0 0 0.75rem; letter-spacing: -0.01em; }
 h3 { font-size: 1.1rem; margin: 2rem 0 0.5rem; }
 p { margin: 0 0 0.75rem; max-width: 44rem; }
-.lead { color: var(--muted); }
+.lead { color: var(--muted); text-wrap: pretty; }
+.fine { font: 0.85rem/1.5 var(--sans); color: var(--muted); }
 section { padding-block: 2.5rem 1rem; }
 section + section { border-top: 1px solid var(--rule); }
 a { color: var(--accent); text-underline-offset: 0.18em; text-decoration-thickness: 1px; }
@@ -59,9 +60,9 @@ figcaption { font: 600 0.95rem/1.4 var(--sans); margin-bottom: 0.4rem; overflow-
 svg.plot { display: block; width: 100%; height: auto; overflow: visible; font-family: var(--sans); background: none; }
 svg.plot text { white-space: pre; }
 .glance { max-width: 44rem; }
-.wide > svg.plot { min-width: 30rem; }
+.twice > :nth-child(2) { display: none; }
 .panels { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 19rem), 1fr)); gap: 1.5rem 2rem; align-items: start; }
-.panels.small { grid-template-columns: repeat(auto-fill, minmax(min(100%, 15rem), 1fr)); }
+.panels.small { grid-template-columns: repeat(auto-fill, minmax(min(100%, 17rem), 1fr)); }
 .panel { margin: 0; break-inside: avoid; }
 .panel > svg { max-width: 26rem; }
 .small .panel figcaption { font-weight: 500; font-size: 0.85rem; color: var(--muted); display: flex; flex-wrap: wrap; gap: 0 0.8rem; }
@@ -95,6 +96,7 @@ tr.rule > * { border-top: 1px solid var(--muted); }
 .table tbody th, .table thead tr > :first-child:not([colspan]) { position: sticky; left: 0; background: var(--paper); padding-right: 1.2rem; }
 .table tbody tr:hover > th { background: var(--raised); }
 .notes { margin-top: 0.6rem; }
+.notes summary { font: 0.8rem/1.5 var(--sans); color: var(--muted); }
 .notes p { font: 0.8rem/1.5 var(--sans); color: var(--muted); margin: 0 0 0.2rem; max-width: 56rem; overflow-wrap: anywhere; }
 details > summary { cursor: pointer; padding: 0.35rem 0; }
 details.more { border-top: 1px solid var(--rule); }
@@ -133,6 +135,8 @@ dt { color: var(--muted); }
 dd { margin: 0; overflow-wrap: anywhere; }
 footer { padding-block: 2rem 3rem; color: var(--muted); font: 0.82rem/1.5 var(--sans); }
 @media (max-width: 40rem) {
+  .twice > :first-child { display: none; }
+  .twice > :nth-child(2) { display: block; }
   body { font-size: 1rem; }
   #facts-list summary { grid-template-columns: minmax(0, 1fr) auto; }
   #facts-list summary small { grid-row: 2; }
