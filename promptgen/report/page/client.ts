@@ -100,7 +100,7 @@ export function client(): void {
       });
     };
 
-    const detail = ([, , object, answers]: PackedFacts["facts"][number]): HTMLElement => {
+    const detail = ([at, subject, object, answers]: PackedFacts["facts"][number]): HTMLElement => {
       const heads = ["row", "prompt in words", "five most probable answers", "rank", "log P"];
       const body = answers.flatMap((answer, i) => {
         if (row.value !== "" && Number(row.value) !== i) return [];
@@ -147,7 +147,12 @@ export function client(): void {
       );
       return make(
         "div",
-        { class: "scroll", tabindex: "0", role: "region", "aria-label": "Answers of the rows" },
+        {
+          class: "scroll",
+          tabindex: "0",
+          role: "region",
+          "aria-label": `Answers about ${texts[subject]}, ${relations[at][1]}`,
+        },
         table,
       );
     };

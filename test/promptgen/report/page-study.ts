@@ -4,8 +4,8 @@ import type { PageRow, PageRun, StudyPage } from "../../../promptgen/report/page
 import type { RelationRow } from "../../../promptgen/report/relations.ts";
 import type { Row } from "../../../promptgen/report/rows.ts";
 import { rowsReport } from "../../../promptgen/report/rows-tables.ts";
-import type { LogRow } from "../../../promptgen/training/run-folder.ts";
 import { Random } from "../../../promptgen/training/random.ts";
+import type { LogRow } from "../../../promptgen/training/run-folder.ts";
 
 /** Text that is markup, a formula or a command where it is not kept from it. */
 export const HOSTILE: readonly string[] = [
@@ -16,7 +16,7 @@ export const HOSTILE: readonly string[] = [
   "\\input{x}",
   `"double" 'single' \`back\``,
   "two\nlines\r\nand\ttabs",
-  "&lt;b&gt; &amp; ${x} $& {{x}}",
+  "&lt;b&gt; &amp; $x $& {{x}}",
   "javascript:alert(1)",
   "\u202eturned\u202c \u0000\u2028",
 ];
@@ -50,7 +50,7 @@ export function studyOf({ rows, seeds, relations, facts, texts = [] }: Size): St
     rank: right ? 1 : 2 + random.below(50),
     logP: -3 * random.unit(),
   });
-  const run = (r: number, seed: number): FactRow[] =>
+  const run = (r: number): FactRow[] =>
     all.flatMap(({ id }, g) =>
       Array.from({ length: facts }, (_, i): FactRow => {
         const [subject, object] = [named(`subject of ${id}`, i), named("object", (g * 5 + i) % 40)];
@@ -94,7 +94,7 @@ export function studyOf({ rows, seeds, relations, facts, texts = [] }: Size): St
     const numbers = Array.from({ length: seeds }, (_, s) => s + 1);
     const row: Row = {
       name,
-      runs: numbers.map((seed) => ({ seed, facts: run(r, seed), settings: { epochs: 3 + r } })),
+      runs: numbers.map((seed) => ({ seed, facts: run(r), settings: { epochs: 3 + r } })),
     };
     const runs = numbers.map(
       (seed): PageRun => ({
@@ -123,10 +123,14 @@ export function studyOf({ rows, seeds, relations, facts, texts = [] }: Size): St
   return {
     name: named("study", 0),
     relations: all,
-    tables: rowsReport(all, made.map(({ row }) => row), {
-      resamples: 200,
-      width: Number.POSITIVE_INFINITY,
-    }),
+    tables: rowsReport(
+      all,
+      made.map(({ row }) => row),
+      {
+        resamples: 200,
+        width: Number.POSITIVE_INFINITY,
+      },
+    ),
     rows: made,
     made: [
       ["Made by", named("promptgen", 1)],
