@@ -1,10 +1,9 @@
 /** STUDY/report.html: the page of a study, from the folders of its runs. */
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { openSafetensors } from "../../models/formats/safetensors.ts";
 import { pathSource } from "../../models/formats/source.ts";
-import manifest from "../../package.json" with { type: "json" };
 import type { PageRow, PageRun, RunCost } from "../../promptgen/report/page/page.ts";
 import type { RelationRow } from "../../promptgen/report/relations.ts";
 import { readResults } from "../../promptgen/report/results.ts";
@@ -33,11 +32,15 @@ export async function pageRows(
   return found;
 }
 
-/** What made a page. */
-export const MADE_BY: readonly (readonly [name: string, value: string])[] = [
-  ["Made by", `${manifest.name} ${manifest.version}`],
-  ["Node", process.version],
-];
+/** What made a page, by name. */
+export function madeBy(): (readonly [name: string, value: string])[] {
+  const manifest = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
+  const { name, version } = JSON.parse(manifest);
+  return [
+    ["Page made by", `${name} ${version}`],
+    ["Node", `${process.version}, ${process.platform} ${process.arch}`],
+  ];
+}
 
 async function pageRun(
   { name, options }: Task,

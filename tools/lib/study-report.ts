@@ -9,7 +9,7 @@ import { readRun, sourcesOf } from "../../promptgen/run.ts";
 import type { Study, StudyRow } from "../../promptgen/study.ts";
 import { RunFolder } from "../../promptgen/training/run-folder.ts";
 import { modelDirectory } from "./cli.ts";
-import { MADE_BY, pageRows } from "./study-page.ts";
+import { madeBy, pageRows } from "./study-page.ts";
 import { tablesOf } from "./study-tables.ts";
 
 /** A study of which all runs are there, and the command line that began it. */
@@ -84,7 +84,7 @@ export async function writeReport(
     relations,
     tables: wide,
     rows: await pageRows(study, out, rows, relations),
-    made: [...MADE_BY, ["Again", command]],
+    made: [...madeBy(), ["Again", command]],
   });
   await writeWhole(join(out, "report.html"), page);
   console.log(printTables(tables()));
