@@ -12,8 +12,9 @@ import {
   sampled,
   sharesOf,
 } from "../../../promptgen/report/page/facts.ts";
+import { element, htmlTable } from "../../../promptgen/report/page/html.ts";
 import { shownRun, studyPage } from "../../../promptgen/report/page/page.ts";
-import { FORMATS, printTables } from "../../../promptgen/report/table.ts";
+import { FORMATS, printTables, type Table } from "../../../promptgen/report/table.ts";
 import { HOSTILE, studyOf } from "./page-study.ts";
 
 const test = suite("page");
@@ -58,6 +59,49 @@ test("has every table with every cell, below its title and above its notes", () 
       assert.equal(notes, (table.notes ?? []).map(spelled), title);
     }
   }
+});
+
+test("an element's attributes, texts and a table's empty places are what was given", () => {
+  for (const text of HOSTILE) {
+    const { html } = element("p", { title: text, hidden: true, lang: undefined }, text, [text]);
+    const [one, ...more] = all(parsed(`<!doctype html><body>${html}</body>`), "body *");
+    assert.equal(more, []);
+    assert.equal([...one.attributes].map(({ name }) => name).sort(), ["hidden", "title"]);
+    assert.is(one.getAttribute("title"), spelled(text));
+    assert.is(textOf(one), spelled(text) + spelled(text));
+  }
+  const table: Table = {
+    title: "small",
+    groups: [
+      { columns: [{ head: "row", align: "left" }] },
+      {
+        title: "both",
+        columns: [
+          { head: "a", align: "right" },
+          { head: "", align: "right" },
+        ],
+      },
+    ],
+    rows: [["first", null, ""]],
+  };
+  const { html } = htmlTable(table, "small");
+  const document = parsed(`<!doctype html><body>${html}</body>`);
+  assert.is(textOf(document.querySelector("figcaption")), "Small");
+  assert.equal(all(document, "tbody tr > *").map(textOf), ["first", "\u2013", ""]);
+  assert.equal(
+    all(document, "thead tr > *").map((one) => [
+      one.localName,
+      one.getAttribute("colspan"),
+      textOf(one),
+    ]),
+    [
+      ["td", "1", ""],
+      ["th", "2", "both"],
+      ["th", null, "row"],
+      ["th", null, "a"],
+      ["td", null, ""],
+    ],
+  );
 });
 
 test("has all its parts", () => {
@@ -217,6 +261,8 @@ test("the sample has of each relation its share, by a seed", () => {
       if (most > 2 * sizes.length && sizes[i] > 0) assert.ok(share >= 1, `${sizes}: ${shares}`);
     });
   }
+  assert.equal(sharesOf([26, 37, 37], 10), [2, 4, 4], "by largest remainders");
+  assert.equal(sharesOf([60, 25, 15], 10), [6, 3, 1], "the first of equal remainders");
   const runs = plain.rows.map(shownRun);
   const [few, again] = [9, 9].map((most) => sampled(plain.relations, runs, most));
   assert.equal(few, again);
