@@ -71,7 +71,7 @@ export function glance(relations: readonly RelationRow[], rows: readonly Row[]):
     return {
       width: isNarrow ? NARROW : WIDE,
       height: 34 + 26 * rows.length,
-      marginLeft: 14 + 6.7 * longest,
+      marginLeft: 16 + 7.2 * longest,
       marginRight: 14,
       marginTop: 4,
       marginBottom: 30,

@@ -54,6 +54,9 @@ export const captionOf = ({ label, title }: Pick<Table, "label" | "title">): str
   return caption.slice(0, 1).toUpperCase() + caption.slice(1);
 };
 
+/** A table of more columns is printed across. */
+const BROAD = 10;
+
 /** Notes that are read with a table; those behind them are folded. */
 const FIRST_NOTES = 4;
 
@@ -96,7 +99,7 @@ export function htmlTable(table: Table, id: string): Html {
   const more = notes.slice(FIRST_NOTES);
   return element(
     "figure",
-    { class: "table" },
+    { class: columns.length > BROAD ? "table broad" : "table" },
     element("figcaption", { id }, captionOf(table)),
     element(
       "div",

@@ -138,8 +138,7 @@ footer { padding-block: 2rem 3rem; color: var(--muted); font: 0.82rem/1.5 var(--
   .twice > :first-child { display: none; }
   .twice > :nth-child(2) { display: block; }
   body { font-size: 1rem; }
-  #facts-list summary { grid-template-columns: minmax(0, 1fr) auto; }
-  #facts-list summary small { grid-row: 2; }
+  #facts-list summary { grid-template-columns: minmax(0, 1fr); gap: 0.15rem; }
   #facts-list details > .scroll { padding-left: 0; }
   #facts-form label, #facts-form select, #facts-form input { width: 100%; }
   dl { grid-template-columns: 1fr; gap: 0; }
@@ -147,8 +146,10 @@ footer { padding-block: 2rem 3rem; color: var(--muted); font: 0.82rem/1.5 var(--
   .table tbody th { max-width: 9.5rem; white-space: normal; }
 }
 @media print {
-  :root, :root[data-theme] { color-scheme: light; }
+  :root, :root[data-theme] { color-scheme: light; --paper: #ffffff; }
   @page { margin: 14mm; }
+  @page broad { size: landscape; margin: 12mm; }
+  .broad { page: broad; }
   body { font-size: 10pt; background: none; }
   header.top, main, footer { max-width: none; padding-inline: 0; }
   nav, .skip, #facts-form, #facts-pages, #facts-status { display: none; }
@@ -156,7 +157,9 @@ footer { padding-block: 2rem 3rem; color: var(--muted); font: 0.82rem/1.5 var(--
   table { font-size: 7pt; }
   thead th { white-space: normal; }
   .table td.n, .table tbody th { position: static; white-space: normal; }
-  th, td { padding-right: 0.35rem; }
+  th, td { padding: 0.12rem 0.45rem 0.12rem 0; }
+  .broad table { font-size: 6.5pt; }
+  .broad th, .broad td { padding-right: 0.3rem; }
   tr, .panel, .glance { break-inside: avoid; }
   h2, h3, figcaption { break-after: avoid; }
   section { padding-block: 1.2rem 0; }
