@@ -32,6 +32,14 @@ const AXIS = { tickSize: 0, fill: "var(--muted)", fontSize: 11 };
 const cut = (text: string, most: number): string =>
   [...text].length > most ? `${[...text].slice(0, most - 1).join("")}\u2026` : text;
 
+/** A number that has room beside an axis: `0.25`, `20`, `2e-5`, `12k`. */
+function short(value: number): string {
+  const size = Math.abs(value);
+  if (size >= 10_000) return `${Number((value / 1000).toPrecision(3))}k`;
+  if (size > 0 && size < 0.01) return Number(value.toPrecision(2)).toExponential();
+  return String(Number(value.toPrecision(3)));
+}
+
 const percent = (value: number): string => value.toFixed(1);
 
 const WIDE = 640;
@@ -307,7 +315,7 @@ function curvePanel(
     marks: [
       gridY({ ...GRID, ticks: 4 }),
       axisX({ ...AXIS, ticks: 4 }),
-      axisY({ ...AXIS, ticks: 4 }),
+      axisY({ ...AXIS, ticks: 4, tickFormat: short }),
       ruleY([0], { stroke: "var(--muted)" }),
       lines.map(({ points, stroke, strokeDasharray }) =>
         line(points, { x: "x", y: "y", stroke, strokeDasharray, strokeWidth: 1.5 }),

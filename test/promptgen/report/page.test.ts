@@ -130,6 +130,10 @@ test("has all its parts", () => {
   for (const what of ["distinct prompts", "learning rate", "norm of the gradient"]) {
     assert.ok(titles.includes(what), `${what} in ${titles}`);
   }
+  const rate = all(curves[0] as unknown as Document, "figure").find((one) =>
+    textOf(one).startsWith("learning rate"),
+  );
+  assert.match(textOf(rate ?? null), /4e-5/, "small numbers have room beside their axis");
   assert.match(textOf(document.querySelector("#audit")), /still right \(%\)/);
   const cost = textOf(document.querySelector("#cost"));
   for (const what of ["2.5 min", "512 MiB", "2,000", "5.0 s"]) assert.ok(cost.includes(what), what);
@@ -137,6 +141,21 @@ test("has all its parts", () => {
   for (const what of ["0123456789abcdef", "CPU with threads 2", "choice 3", "epochs", "1, 2"]) {
     assert.ok(repeat.includes(what), what);
   }
+});
+
+test("a study of one row, one run and one fact has its page", () => {
+  const small = studyOf({ rows: 1, seeds: 1, relations: 1, facts: 1 });
+  const [own] = small.rows;
+  const facts = own.row.runs[0].facts.map((fact) => ({ ...fact, fillers: {}, top: [] }));
+  const bare = {
+    ...small,
+    tables: [],
+    rows: [{ ...own, row: { ...own.row, runs: [{ facts }] } }],
+  };
+  const document = parsed(studyPage(bare));
+  assert.is(all(document, "#audit").length, 0, "nothing was asked with a filler");
+  assert.match(textOf(document.querySelector("#curves")), /No curve.*: method 0/);
+  assert.not.match(document.body.innerHTML, /NaN|undefined|Infinity/);
 });
 
 test("asks nobody for anything, and runs its own program alone", () => {
