@@ -155,7 +155,7 @@ test("a study of one row, one run and one fact has its page", () => {
   const document = parsed(studyPage(bare));
   assert.is(all(document, "#audit").length, 0, "nothing was asked with a filler");
   assert.match(textOf(document.querySelector("#curves")), /No curve.*: method 0/);
-  assert.not.match(document.body.innerHTML, /NaN|undefined|Infinity/);
+  assert.not.match(document.querySelector("main")?.innerHTML ?? "NaN", /NaN|undefined|Infinity/);
 });
 
 test("asks nobody for anything, and runs its own program alone", () => {
