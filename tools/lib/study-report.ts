@@ -16,6 +16,8 @@ import { tablesOf } from "./study-tables.ts";
 export type Planned = { readonly study: Study; readonly command: string };
 
 const PLAN = "study.json";
+/** Characters of a table that fit a desk's screen, and a sheet across. */
+const PAGE_WIDTH = 150;
 
 /** Writes study.json: which runs make which row. */
 export async function writePlan(out: string, study: Study, command: string): Promise<void> {
@@ -82,7 +84,7 @@ export async function writeReport(
   const page = studyPage({
     name: study.name,
     relations,
-    tables: wide,
+    tables: tables(PAGE_WIDTH),
     rows: await pageRows(study, out, rows, relations),
     made: [...madeBy(), ["Again", command]],
   });

@@ -68,10 +68,12 @@ export function htmlTable(table: Table, id: string): Html {
   const columns = table.groups.flatMap((group) =>
     group.columns.map((column, i) => ({ ...column, starts: i === 0 && group.title !== undefined })),
   );
-  const look = (i: number): string | undefined => {
-    const { align, starts } = columns[i];
-    return [align === "right" ? "n" : "", starts ? "g" : ""].join(" ").trim() || undefined;
-  };
+  const looks = columns.map(({ align, starts }, i) => {
+    const isText =
+      i > 0 && align === "left" && table.rows.some((row) => (row[i] ?? "").length > 14);
+    return [align === "right" ? "n" : "", isText ? "t" : "", starts ? "g" : ""].join(" ").trim();
+  });
+  const look = (i: number): string | undefined => looks[i] || undefined;
   const isTitled = table.groups.some(({ title }) => title !== undefined);
   const titles = table.groups.map(({ title, columns: own }) =>
     title === undefined

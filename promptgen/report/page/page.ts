@@ -162,7 +162,7 @@ function sections(study: StudyPage): Section[] {
   const { relations, rows, tables } = study;
   const own = rows.map(({ row }) => row);
   const [audit, others] = [true, false].map((is) =>
-    tables.filter(({ title }) => (title === AUDIT_TITLE) === is),
+    tables.filter(({ title }) => (title ?? "").startsWith(AUDIT_TITLE) === is),
   );
   return [
     {

@@ -89,6 +89,7 @@ thead tr:last-child > * { border-bottom: 1px solid var(--muted); }
 tbody tr:hover > * { background: var(--raised); }
 .table td.n, .table tbody th { white-space: nowrap; }
 .n { text-align: right; }
+td.t { min-width: 11rem; }
 thead th.n { max-width: 9rem; }
 .g { padding-left: 1.2rem; }
 thead th.g[scope="colgroup"] { border-bottom: 1px solid var(--rule); }
@@ -157,6 +158,7 @@ footer { padding-block: 2rem 3rem; color: var(--muted); font: 0.82rem/1.5 var(--
   table { font-size: 7pt; }
   thead th { white-space: normal; }
   .table td.n, .table tbody th { position: static; white-space: normal; }
+  td.t { min-width: 0; }
   th, td { padding: 0.12rem 0.45rem 0.12rem 0; }
   .broad table { font-size: 6.5pt; }
   .broad th, .broad td { padding-right: 0.3rem; }
