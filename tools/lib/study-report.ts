@@ -17,7 +17,7 @@ export type Planned = { readonly study: Study; readonly command: string };
 
 const PLAN = "study.json";
 /** Characters of a table that fit a desk's screen, and a sheet across. */
-const PAGE_WIDTH = 150;
+const PAGE_WIDTH = 125;
 
 /** Writes study.json: which runs make which row. */
 export async function writePlan(out: string, study: Study, command: string): Promise<void> {
