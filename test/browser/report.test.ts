@@ -184,8 +184,10 @@ test("hostile texts are text", async () => {
   const { page, said } = await opened(browser, hostile);
   const summaries = page.locator("#facts-list summary");
   for (let i = 0; i < 10; i++) await summaries.nth(i).click();
-  const text = String(await page.textContent("#facts"));
-  for (const own of HOSTILE.slice(0, 6)) assert.ok(text.includes(own), own);
+  for (const what of [".fact", "code", "td li"]) {
+    const texts = (await page.locator(`#facts-list ${what}`).allTextContents()).join("\n");
+    for (const own of HOSTILE.slice(0, 6)) assert.ok(texts.includes(own), `${own} in ${what}`);
+  }
   assert.is(await page.locator("img, iframe, svg script, #facts script").count(), 0);
   assert.is(await page.locator("script").count(), 2);
   assert.is(await page.title(), `${hostile.name}: a study of prompts`);
