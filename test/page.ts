@@ -21,20 +21,39 @@ const isolation = {
   "cross-origin-embedder-policy": "require-corp",
 };
 
-/**
- * Serves the built package and opens a page of headless Chromium with WebGPU on its software adapter. `isolated`: the page
- * is cross-origin isolated.
- */
-export async function openPage({ isolated = false } = {}): Promise<{
-  page: Page;
-  close: () => Promise<void>;
-}> {
+/** Headless Chromium with WebGPU on its software adapter; it asks nobody for anything by itself. */
+export function openBrowser(): Promise<Browser> {
   const executable = findBrowser();
   if (!executable) {
     throw new Error(
       "no Chromium: install one, on Debian or Ubuntu `sudo bash tools/setup.sh --browser`",
     );
   }
+  return chromium.launch({
+    executablePath: executable,
+    args: [
+      "--headless",
+      "--no-sandbox",
+      "--enable-unsafe-webgpu",
+      "--use-webgpu-adapter=swiftshader",
+      "--enable-features=Vulkan",
+      "--disable-background-networking",
+      "--disable-component-update",
+      "--disable-quic",
+      "--disable-sync",
+      "--no-first-run",
+    ],
+  });
+}
+
+/**
+ * Serves the built package and opens a page of a browser. `isolated`: the page is cross-origin isolated.
+ */
+export async function openPage({ isolated = false } = {}): Promise<{
+  page: Page;
+  close: () => Promise<void>;
+}> {
+  const browser = await openBrowser();
   const server: Server = createServer(async (request, response) => {
     if (isolated) response.setHeaders(new Map(Object.entries(isolation)));
     const path = normalize(new URL(request.url ?? "/", "http://localhost").pathname);
@@ -58,21 +77,6 @@ export async function openPage({ isolated = false } = {}): Promise<{
     }
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const browser: Browser = await chromium.launch({
-    executablePath: executable,
-    args: [
-      "--headless",
-      "--no-sandbox",
-      "--enable-unsafe-webgpu",
-      "--use-webgpu-adapter=swiftshader",
-      "--enable-features=Vulkan",
-      "--disable-background-networking",
-      "--disable-component-update",
-      "--disable-quic",
-      "--disable-sync",
-      "--no-first-run",
-    ],
-  });
   const page = await browser.newPage();
   await page.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
   return {

@@ -53,6 +53,10 @@ export type RowsOptions = {
   readonly width?: number | undefined;
 };
 
+/** Title of the table of what is right without the subject. */
+export const AUDIT_TITLE =
+  "leak audit: still right (%) with this for the subject, the prompt being the same";
+
 const left = (head: string): Column => ({ head, align: "left" });
 const right = (head: string): Column => ({ head, align: "right" });
 
@@ -192,7 +196,7 @@ function auditTable(
   fillers: readonly string[],
 ): Table {
   return {
-    title: "leak audit: still right (%) with this for the subject, the prompt being the same",
+    title: AUDIT_TITLE,
     groups: [
       { columns: [left("method")] },
       ...fillers.map((name) => ({ columns: [right(`"${name}"`)] })),

@@ -118,7 +118,7 @@ const fullHeads = ({ groups }: Table): string[] =>
  * Text that stays in its line: what ends a line, moves the cursor or turns the direction of writing is spelled as in
  * JSON strings.
  */
-function visible(text: string): string {
+export function visible(text: string): string {
   const short: Readonly<Record<string, string>> = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };
   return text.replace(
     /[\p{Cc}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/gu,

@@ -35,6 +35,22 @@ test("a study that is killed with all its processes ends in the same bits, and w
     assert.ok(printed.includes(said), said);
   }
   assert.ok(existsSync(join(whole, "logs", "optiprompt-seed2.txt")));
+  const written = () =>
+    ["report.html", "tables.txt", "tables.md", "tables.csv", "tables.tex"].map((name) =>
+      readFileSync(join(whole, name), "utf8"),
+    );
+  const [page, ...others] = written();
+  for (const said of [
+    "OptiPrompt (5 [V]s)",
+    "P17 country",
+    "optiprompt-seed2",
+    "CPU with 1 thread",
+  ]) {
+    assert.ok(page.includes(said), said);
+  }
+  for (const name of ["report.html", "tables.tex"]) rmSync(join(whole, name));
+  assert.equal(await printedBy("report.ts", [whole, ...common]), printed);
+  assert.deepEqual(written(), [page, ...others]);
   const killed = spawn(
     process.execPath,
     [join(ROOT, "tools/study.ts"), file, "--out", cut, ...common, "--jobs", "2"],
@@ -84,6 +100,17 @@ test("a run that fails is named with what it said, and the others are run", asyn
 });
 
 test("what is no study is said in one sentence", async () => {
+  await refuses("report.ts", [], /^error \[report\] name the folder of one study/);
+  await refuses("report.ts", [home], /^error \[report\] .* holds no study\.json .*name the folder/);
+  for (const [i, wrong] of [[], { name: 1 }, { name: "a", command: "b", rows: [{}] }].entries()) {
+    const out = mkdtempSync(join(home, `wrong-${i}-`));
+    writeFileSync(join(out, "study.json"), JSON.stringify(wrong));
+    await refuses(
+      "report.ts",
+      [out],
+      /^error \[report\] .*study\.json is not what tools\/study\.ts/,
+    );
+  }
   await refuses("study.ts", [], /^error \[study\] name one study, as in/);
   await refuses(
     "study.ts",

@@ -6,12 +6,10 @@ import { availableParallelism } from "node:os";
 import { join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { MultiBar, type SingleBar } from "cli-progress";
-import { makeFolder, writeWhole } from "../../models/formats/files.ts";
+import { makeFolder } from "../../models/formats/files.ts";
 import { readText } from "../../models/formats/text.ts";
-import { loadBenchmark } from "../../promptgen/benchmark.ts";
 import { METHODS } from "../../promptgen/methods/index.ts";
-import { FORMATS, printTables } from "../../promptgen/report/table.ts";
-import { flatOptions, readRun, SHARED_OPTIONS, sourcesOf } from "../../promptgen/run.ts";
+import { flatOptions, readRun, SHARED_OPTIONS } from "../../promptgen/run.ts";
 import { parseStudy, type Study, type Task } from "../../promptgen/study.ts";
 import { RunFolder, sameConfiguration } from "../../promptgen/training/run-folder.ts";
 import {
@@ -20,7 +18,6 @@ import {
   DEVICE_OPTIONS,
   deviceOf,
   exitCodeOf,
-  modelDirectory,
   numberOf,
   type OptionSpec,
   onSignals,
@@ -31,7 +28,7 @@ import {
   UsageError,
 } from "../lib/cli.ts";
 import { checkedOptions, checkedRelations, specsOf } from "../lib/run-options.ts";
-import { tablesOf } from "../lib/study-tables.ts";
+import { writePlan, writeReport } from "../lib/study-report.ts";
 
 const TOOL = "study";
 const TRAIN = fileURLToPath(new URL("../train.ts", import.meta.url));
@@ -61,7 +58,7 @@ ${optionHelp(OWN)}
 
 A study is YAML or JSON: name, rows (each a method with its options; a list of values makes a row of each), seeds, options (of all rows that
 have them), world: true for what suits the embedded world. Its folder gets a folder for each run, what each said in logs/, and the
-tables as text, Markdown, CSV and LaTeX.
+tables as text, Markdown, CSV and LaTeX, and report.html, a page with all of it; tools/report.ts writes these again.
 `;
 
 /** How a task stands. */
@@ -260,17 +257,9 @@ async function main(): Promise<number> {
       `[${TOOL}] ${failed.length} of ${plan.length} runs failed; the same command tries them again`,
     );
   }
-  const locate = (name: string) => modelDirectory(name);
-  const sources = await sourcesOf(tasks[0].options, locate);
-  const benchmark = await loadBenchmark({ ...sources, readerSeed: undefined });
-  const tables = await tablesOf(study, out, benchmark, await deviceOf(TOOL, given));
-  for (const format of FORMATS) {
-    const ending = { text: "txt", markdown: "md", csv: "csv", latex: "tex" }[format];
-    const width = format === "text" ? undefined : Number.POSITIVE_INFINITY;
-    await writeWhole(join(out, `tables.${ending}`), `${printTables(tables(width), format)}\n`);
-  }
-  console.log(printTables(tables()));
-  console.log(`\nalso in ${relative("", out)}/tables.md, .csv and .tex`);
+  const command = ["npx node tools/study.ts", ...process.argv.slice(2)].join(" ");
+  await writePlan(out, study, command);
+  await writeReport(out, { study, command }, await deviceOf(TOOL, given));
   return 0;
 }
 

@@ -5,15 +5,23 @@ import type { Benchmark } from "../../promptgen/benchmark.ts";
 import { testSplits } from "../../promptgen/facts/splits.ts";
 import { methodOf } from "../../promptgen/methods/index.ts";
 import { readFactRows } from "../../promptgen/report/fact-rows.ts";
-import { relationRows } from "../../promptgen/report/relations.ts";
+import { type RelationRow, relationRows } from "../../promptgen/report/relations.ts";
 import type { Row, RowRun } from "../../promptgen/report/rows.ts";
 import { rowsReport } from "../../promptgen/report/rows-tables.ts";
 import type { Table } from "../../promptgen/report/table.ts";
 import type { Study, Task } from "../../promptgen/study.ts";
 import { namedAway } from "../../promptgen/uhn.ts";
 
+/** What a study's runs have written, as the tables take it. */
+export type StudyTables = {
+  readonly relations: readonly RelationRow[];
+  /** In the order of the study. */
+  readonly rows: readonly Row[];
+  /** The tables for a width of text, see `rowsReport`. */
+  tables(width?: number): Table[];
+};
+
 /**
- * Gives the tables for a width of text, see `rowsReport`.
  * @param out the study's folder, with a folder for each run
  * @param device asks the reader which subjects' names give the object away
  */
@@ -22,7 +30,7 @@ export async function tablesOf(
   out: string,
   benchmark: Benchmark,
   device: Device,
-): Promise<(width?: number) => Table[]> {
+): Promise<StudyTables> {
   const rows: Row[] = [];
   for (const { name, tasks } of study.rows) {
     const runs: RowRun[] = [];
@@ -36,7 +44,11 @@ export async function tablesOf(
   const named = await namedAway(device, benchmark);
   const splits = testSplits(benchmark.relations, named);
   const relations = relationRows(benchmark.relations);
-  return (width) => rowsReport(relations, rows, { splits, against: study.against, width });
+  return {
+    relations,
+    rows,
+    tables: (width) => rowsReport(relations, rows, { splits, against: study.against, width }),
+  };
 }
 
 /** The options that say how a run was trained; models and folders are what a row is about. */

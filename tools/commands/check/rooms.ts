@@ -70,6 +70,11 @@ export const ROOMS: Readonly<Record<string, readonly Room[]>> = {
       paths: ["promptgen/report/"],
       may: ["method", "scores", "benchmark", "facts"],
     },
+    {
+      name: "report/page",
+      paths: ["promptgen/report/page/"],
+      may: ["report", "scores", "training", "facts"],
+    },
     { name: "world", paths: ["promptgen/world/"], may: "all" },
     { name: "pretraining", paths: ["promptgen/pretraining/"], may: "all" },
     {
