@@ -272,11 +272,15 @@ async function printStands(plan: readonly Planned[], out: string, onSlurm: Stand
 async function sendAll(
   study: Study,
   plan: readonly Planned[],
-  { out, given, onSlurm }: { out: string; given: Given; onSlurm: Stands },
+  {
+    out,
+    given,
+    directives,
+    onSlurm,
+  }: { out: string; given: Given; directives: readonly string[]; onSlurm: Stands },
 ): Promise<boolean> {
   const waiting = plan.filter(({ stand }) => stand !== "done");
   if (waiting.length === 0) return true;
-  const directives = directivesOf(TOOL, given);
   const inQueue = (name: string) => ["running", "waiting"].includes(onSlurm.get(name)?.stand ?? "");
   const next = waiting.filter(({ task }) => !inQueue(task.name));
   await printStands(plan, out, onSlurm);
@@ -328,6 +332,7 @@ async function main(): Promise<number> {
   const jobs = numberOf(TOOL, "jobs", given.jobs ?? "1", { least: 1, most: 64, whole: true });
   checkDevice(TOOL, given);
   const place = placeOf(given);
+  const directives = directivesOf(TOOL, given);
   const tasks = study.rows.flatMap((row) => row.tasks);
   const own = tasks.map((task): SlurmTask => ({ name: task.name, options: optionsOfTask(task) }));
   const onSlurm =
@@ -344,7 +349,7 @@ async function main(): Promise<number> {
     return 0;
   }
   if (place === "slurm") {
-    if (!(await sendAll(study, plan, { out, given, onSlurm }))) return 0;
+    if (!(await sendAll(study, plan, { out, given, directives, onSlurm }))) return 0;
   } else {
     const threads = given.threads ?? String(Math.max(1, Math.floor(availableParallelism() / jobs)));
     const device = ["--threads", threads, ...deviceArguments(given)];
