@@ -85,7 +85,8 @@ PartitionName=all Nodes=${host} Default=YES MaxTime=INFINITE State=UP
   const running: ChildProcess[] = [];
   const start = (path: string, args: readonly string[]) => {
     const log = openSync(at("log.txt"), "a");
-    const child = spawn(path, args, {
+    // it ends with this process, however that ends
+    const child = spawn("setpriv", ["--pdeathsig", "KILL", path, ...args], {
       env: { ...process.env, ...env },
       stdio: ["ignore", log, log],
     });
