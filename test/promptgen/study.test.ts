@@ -73,10 +73,10 @@ rows:
       ["OptiPrompt (5 [V]s), vectors 5, epochs 2", "optiprompt-vectors-5-epochs-2-seed1"],
       ["OptiPrompt (5 [V]s), vectors 5, epochs 3", "optiprompt-vectors-5-epochs-3-seed1"],
       ["OptiPrompt (10 [V]s)", "optiprompt-vectors-10-epochs-2-seed1"],
-      ["Mine, m 1", "mine-m-1-alpha-0-seed1"],
-      ["Mine, m 2", "mine-m-2-alpha-0-seed1"],
-      ["Mine, m 1", "mine-m-1-alpha-1-seed1"],
-      ["Mine, m 2", "mine-m-2-alpha-1-seed1"],
+      ["Mine, m 1", "mine-alpha-0-m-1-seed1"],
+      ["Mine, m 2", "mine-alpha-0-m-2-seed1"],
+      ["Mine, m 1", "mine-alpha-1-m-1-seed1"],
+      ["Mine, m 2", "mine-alpha-1-m-2-seed1"],
     ],
   );
 });

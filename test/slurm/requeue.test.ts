@@ -27,9 +27,13 @@ test("a run of over a minute and a half ends in the same bits within limits of o
     printedBy("study.ts", [file, "--out", out, "--device", "cpu", ...more], { env: cluster.env });
   const reference = asked(whole, "--threads", "1");
   await asked(pieces, "--on", "slurm", "--time", "1", "--signal", "USR1@30");
+  const said = () =>
+    ["logs/promptgen-seed1.txt", "slurm/1-1.txt"]
+      .map((name) => readFileSync(join(pieces, name), "utf8"))
+      .join("\n");
   let restarts = 0;
   await until(
-    () => readFileSync(join(pieces, "logs", "promptgen-seed1.txt"), "utf8"),
+    said,
     () => {
       const job = cluster.ask("scontrol", "--oneliner", "show", "job");
       restarts = Math.max(restarts, Number(/Restarts=(\d+)/.exec(job)?.[1] ?? 0));
@@ -43,7 +47,7 @@ test("a run of over a minute and a half ends in the same bits within limits of o
     270,
   );
   await reference;
-  const log = readFileSync(join(pieces, "logs", "promptgen-seed1.txt"), "utf8");
+  const log = said();
   assert.ok(existsSync(join(pieces, "promptgen-seed1", "results.json")), log);
   assert.ok(restarts >= 1, `queued again ${restarts} times`);
   assert.equal(log.match(/^stopped by SIGUSR1 after step \d+ of \d+, saved$/gm)?.length, restarts);
