@@ -20,6 +20,8 @@ export type Cluster = {
   readonly env: { readonly SLURM_CONF: string };
   /** Runs one of its commands; gives what it printed. */
   ask(command: string, ...args: string[]): string;
+  /** Whether no job waits, runs or is being queued again. */
+  isIdle(): boolean;
   /** Ends jobs and daemons, and removes the folder. */
   stop(): Promise<void>;
 };
@@ -126,12 +128,17 @@ PartitionName=all Nodes=${host} Default=YES MaxTime=INFINITE State=UP
   start(programs.slurmctld, ["-D", "-i"]);
   start(programs.slurmd, ["-D"]);
   await until(failed, () => answers("sinfo", ["--noheader", "--format=%T"], /^idle/));
+  const isIdle = () =>
+    ask("squeue", "--noheader", "--states=all", "--format=%t")
+      .split(/\s+/)
+      .every((state) => ["", "BF", "CA", "CD", "F", "NF", "TO"].includes(state));
   return {
     env,
     ask,
+    isIdle,
     async stop() {
       ask("scancel", `--user=${user}`);
-      await until(failed, () => ask("squeue", "--noheader").trim() === "");
+      await until(failed, isIdle);
       kill();
     },
   };

@@ -18,9 +18,9 @@ test.before(async () => {
 });
 test.after(() => cluster.stop());
 
-test("a run of over a minute and a half ends in the same bits within limits of one minute", async () => {
+test("a run that is longer than its limit of a minute ends in the same bits", async () => {
   const file = join(home, "long.json");
-  const rows = [{ method: "promptgen", epochs: 16 }];
+  const rows = [{ method: "promptgen", epochs: 12 }];
   writeFileSync(file, JSON.stringify({ name: "long", world: true, rows }));
   const [whole, pieces] = ["whole", "pieces"].map((name) => join(home, name));
   const asked = (out: string, ...more: string[]) =>
@@ -42,9 +42,9 @@ test("a run of over a minute and a half ends in the same bits within limits of o
         const id = /ArrayJobId=(\d+)/.exec(job)?.[1];
         cluster.ask("scontrol", "update", `jobid=${id}_1`, "starttime=now");
       }
-      return cluster.ask("squeue", "--noheader").trim() === "";
+      return cluster.isIdle();
     },
-    270,
+    280,
   );
   await reference;
   const log = said();

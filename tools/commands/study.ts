@@ -13,6 +13,7 @@ import { METHODS } from "../../promptgen/methods/index.ts";
 import { FORMATS, printTables } from "../../promptgen/report/table.ts";
 import { flatOptions, readRun, SHARED_OPTIONS, sourcesOf } from "../../promptgen/run.ts";
 import { parseStudy, type Study, type Task } from "../../promptgen/study.ts";
+import { takeFolder } from "../../promptgen/training/lock.ts";
 import { RunFolder, sameConfiguration } from "../../promptgen/training/run-folder.ts";
 import {
   checkDevice,
@@ -52,7 +53,9 @@ const OWN = {
     help: "runs at a time, which share the cores",
     initial: "1; on Slurm as many as it will",
   },
-  "dry-run": { help: "lists the runs and how each stands, and runs none" },
+  "dry-run": {
+    help: "lists the runs, how each stands and how long the rest will take, and runs none",
+  },
   relations: { value: "IDS", help: "relations to use, as in P36,P17", initial: "the file's" },
   ...DEVICE_OPTIONS,
   ...SLURM_OPTIONS,
@@ -263,9 +266,51 @@ async function printStands(plan: readonly Planned[], out: string, onSlurm: Stand
     const log = join(out, "logs", `${task.name}.txt`);
     const said = stand === "failed" ? `: ${await lastLine(log)} (${relative("", log)})` : "";
     const note = sent ? `  (${sent.note})` : "";
-    console.log(`${stand.padEnd(9)}${task.name}${note}${said}`);
+    console.log(`${stand.padEnd(8)}${task.name}${note}${said}`);
   }
   console.log([...counts].map(([stand, count]) => `${count} ${stand}`).join(", "));
+}
+
+/** Seconds that a run that is done has computed, as its results say; undefined where they do not. */
+async function secondsOf({ folder, stand }: Planned): Promise<number | undefined> {
+  if (stand !== "done") return undefined;
+  const { seconds } = await folder.readJson("results.json");
+  const { training, evaluating } = Object(seconds);
+  const sum = training + evaluating;
+  return typeof sum === "number" && Number.isFinite(sum) ? sum : undefined;
+}
+
+/** How long what is not done will compute: as runs of the same row have, else of the same method. */
+async function estimate(study: Study, plan: readonly Planned[]): Promise<string> {
+  const took = await Promise.all(plan.map(secondsOf));
+  const mean = (fits: (other: Planned) => boolean): number | undefined => {
+    const known = took.filter((seconds, i) => seconds !== undefined && fits(plan[i]));
+    return known.length === 0
+      ? undefined
+      : known.reduce<number>((sum, seconds) => sum + (seconds ?? 0), 0) / known.length;
+  };
+  const left = plan.filter(({ stand }) => stand !== "done");
+  if (left.length === 0) return "all runs are done";
+  const guesses = left.map(({ task }) => {
+    const row = study.rows.find(({ tasks }) => tasks.includes(task));
+    const { method } = task.options;
+    return (
+      mean((other) => row?.tasks.includes(other.task) === true) ??
+      mean((other) => other.task.options.method === method)
+    );
+  });
+  const known = guesses.flatMap((seconds) => seconds ?? []);
+  const sum = known.reduce((total, seconds) => total + seconds, 0);
+  const time = sum < 120 ? `${sum.toFixed(0)} s` : `${(sum / 60).toFixed(0)} min`;
+  const unknown = left.length - known.length;
+  return [
+    ...(known.length === 0
+      ? []
+      : [`${known.length} to run: about ${time} one after the other, as those took that are done`]),
+    ...(unknown === 0
+      ? []
+      : [`${unknown} to run: how long is unknown, for no run of these methods is done`]),
+  ].join("\n");
 }
 
 /** Shows how a study stands on Slurm and submits what is neither done nor in the queue; whether all is done. */
@@ -335,6 +380,8 @@ async function main(): Promise<number> {
   const directives = directivesOf(TOOL, given);
   const tasks = study.rows.flatMap((row) => row.tasks);
   const own = tasks.map((task): SlurmTask => ({ name: task.name, options: optionsOfTask(task) }));
+  // one of these commands at a time, or two would submit the same
+  if (place === "slurm" && !("dry-run" in given)) await takeFolder(join(out, "slurm"));
   const onSlurm =
     place === "slurm"
       ? await standsOnSlurm(TOOL, { name: study.name, out, tasks: own })
@@ -346,6 +393,7 @@ async function main(): Promise<number> {
   }
   if ("dry-run" in given) {
     await printStands(plan, out, onSlurm);
+    console.log(await estimate(study, plan));
     return 0;
   }
   if (place === "slurm") {

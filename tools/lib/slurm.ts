@@ -201,6 +201,12 @@ async function readScripts(out: string): Promise<Script[]> {
   );
 }
 
+/**
+ * States of jobs that Slurm has done with, of which squeue tells for some minutes. By itself it lists what has one of some other
+ * states, and a job that is being queued again may have none of those for a moment.
+ */
+const ENDED = new Set(["BF", "CA", "CD", "DL", "F", "NF", "OOM", "PR", "RV", "TO"]);
+
 const nameIn = (line: string): string => /^name='([^']*)'/.exec(line)?.[1] ?? "";
 
 /** Runs a command of Slurm; a sentence where it fails. */
@@ -238,6 +244,7 @@ export async function standsOnSlurm(
   const queue = await slurm(tool, "squeue", [
     "--noheader",
     "--array",
+    "--states=all",
     `--user=${userInfo().username}`,
     "--format=%j|%F|%K|%t|%M|%r",
   ]);
@@ -255,7 +262,7 @@ export async function standsOnSlurm(
   const wanted = new Map(study.tasks.map((task) => [task.name, caseOf(task)]));
   for (const row of queue.split("\n")) {
     const [job, array, element, state, time, ...reason] = row.trim().split("|");
-    if (!job.startsWith(prefix)) continue;
+    if (!job.startsWith(prefix) || ENDED.has(state)) continue;
     const number = Number(job.slice(prefix.length));
     const line = scripts.find((script) => script.number === number)?.tasks.get(element);
     if (line === undefined) continue;
