@@ -15,7 +15,8 @@ import { existsSync } from "node:fs";
 import { basename, dirname, resolve } from "node:path";
 import { isMap, isNode, LineCounter, parseDocument } from "yaml";
 import { methodOf } from "./methods/index.ts";
-import type { Options, OptionValue } from "./methods/options.ts";
+import { chooseAmong, type Options, type OptionValue } from "./methods/options.ts";
+import { titleOf } from "./report/rows.ts";
 import { type RunOptions, rowOf, runOptions, SHARED_OPTIONS } from "./run.ts";
 
 /** One run. */
@@ -44,6 +45,8 @@ type Place = (path: readonly (string | number)[]) => string;
 
 const KEYS = ["name", "about", "world", "seeds", "against", "options", "rows"];
 const ROW_KEYS = ["method", "name", "seeds"];
+/** Options of every method's rows; seeds choose the seed. */
+const optionNames = [...Object.keys(SHARED_OPTIONS).filter((name) => name !== "seed"), "relations"];
 /** More of them are a mistake rather than a study. */
 const MOST_TASKS = 100_000;
 
@@ -77,15 +80,22 @@ export function parseStudy(text: string, path: string, over: Options = {}): Stud
     throw new Error(`[study] ${place(keys)}${what}`);
   };
   if (!isMap(document.contents)) return fail([], "holds no keys; write name and rows");
-  const file: Json = document.toJS();
+  const file: Json = attempt(
+    () => document.toJS(),
+    (what) => fail([], what),
+  );
   for (const key of Object.keys(file)) {
-    if (!KEYS.includes(key)) fail([key], `is not known here; choose among ${KEYS.join(", ")}`);
+    if (key !== "$schema" && !KEYS.includes(key))
+      fail([key], `is not known here; ${chooseAmong(KEYS, key)}`);
   }
-  const { name, world = false, seeds = [1], against, options = {}, rows } = file;
+  const { name, about, world = false, seeds = [1], against, options = {}, rows } = file;
   if (typeof name !== "string" || !/^\w[\w.-]*$/.test(name)) {
     fail(["name"], "is no name of a folder; write letters, digits, points and dashes");
   }
   if (typeof world !== "boolean") fail(["world"], `is ${String(world)}; write true or false`);
+  if (about !== undefined && typeof about !== "string") {
+    fail(["about"], `is ${JSON.stringify(about)}; write a text`);
+  }
   if (against !== undefined && typeof against !== "string") {
     fail(["against"], `is ${String(against)}; write the title of a row`);
   }
@@ -105,28 +115,35 @@ export function parseStudy(text: string, path: string, over: Options = {}): Stud
     );
   });
   const has = (i: number, key: string): boolean =>
-    Object.hasOwn(SHARED_OPTIONS, key) ||
-    key === "relations" ||
-    Object.hasOwn(methods[i].options, key);
+    optionNames.includes(key) || Object.hasOwn(methods[i].options, key);
   for (const key of Object.keys(shared)) {
+    if (key === "seed") fail(["options", key], "is chosen by seeds; write seeds: [1, 2, 3]");
     if (methods.some((_, i) => has(i, key))) continue;
     if (Object.hasOwn(over, key)) {
       throw new Error(`[study] --${key} is an option of none of the methods in ${path}`);
     }
-    fail(["options", key], "is an option of none of the rows' methods");
+    const known = new Set(
+      methods.flatMap((method) => [...optionNames, ...Object.keys(method.options)]),
+    );
+    fail(
+      ["options", key],
+      `is an option of none of the rows' methods; ${chooseAmong([...known], key)}`,
+    );
   }
   const made = all.flatMap((row, i) => {
     const { method: _, name: title, seeds: own = seeds, ...given } = row as Json;
-    if (title !== undefined && typeof title !== "string") {
-      fail(["rows", i, "name"], `is ${String(title)}; write a text`);
+    if (title !== undefined && (typeof title !== "string" || !/\w/.test(title))) {
+      const shown = typeof title === "string" ? JSON.stringify(title) : String(title);
+      fail(["rows", i, "name"], `is ${shown}; write a text with Latin letters or digits`);
     }
     const numbers = seedsOf(own, (what) =>
       fail(own === seeds ? ["seeds"] : ["rows", i, "seeds"], what),
     );
     for (const key of Object.keys(given)) {
-      if (has(i, key) && key !== "seed") continue;
-      const known = [...ROW_KEYS, ...Object.keys(methods[i].options)].join(", ");
-      fail(["rows", i, key], `is no option of ${methods[i].name}; choose among ${known}`);
+      if (has(i, key)) continue;
+      if (key === "seed") fail(["rows", i, key], "is chosen by seeds; write seeds: [1, 2, 3]");
+      const known = [...ROW_KEYS, ...optionNames, ...Object.keys(methods[i].options)];
+      fail(["rows", i, key], `is no option of ${methods[i].name}; ${chooseAmong(known, key)}`);
     }
     const common = Object.entries(shared).filter(([key]) => has(i, key));
     const settings = {
@@ -134,6 +151,13 @@ export function parseStudy(text: string, path: string, over: Options = {}): Stud
       ...given,
       ...ofRow(over, (key) => has(i, key)),
     };
+    const at = (key: string) => (Object.hasOwn(given, key) ? ["rows", i, key] : ["options", key]);
+    for (const [key, value] of Object.entries(settings)) {
+      const values = Array.isArray(value) ? value : [value];
+      const isPlain = values.every((one) => typeof one === "string" || typeof one === "number");
+      if (isPlain && values.length > 0) continue;
+      fail(at(key), `is ${JSON.stringify(value)}; write a number or a text, or a list of them`);
+    }
     return grid(settings).map((values) => {
       const method = methods[i];
       const flat = (seed: number): Options => ({
@@ -144,7 +168,12 @@ export function parseStudy(text: string, path: string, over: Options = {}): Stud
       const runs = numbers.map((seed) =>
         attempt(
           () => runOptions(flat(seed), world === true),
-          (what) => fail(["rows", i], what),
+          (what) => {
+            const [, key, rest] = /^- (\S+) (is .*)$/.exec(what) ?? [];
+            return key === undefined || !Object.hasOwn(settings, key)
+              ? fail(["rows", i], what)
+              : fail(at(key), rest);
+          },
         ),
       );
       const lists = Object.keys(settings).filter((key) => Array.isArray(settings[key]));
@@ -156,10 +185,16 @@ export function parseStudy(text: string, path: string, over: Options = {}): Stud
     ...(typeof against === "string" ? { against } : {}),
     rows: rowsOf(made),
   };
+  const titles = study.rows.map(titleOfRow);
+  if (study.against !== undefined && !titles.includes(study.against)) {
+    fail(["against"], `is no row's title; ${chooseAmong([...new Set(titles)], study.against)}`);
+  }
   const tasks = study.rows.flatMap((row) => row.tasks.map((task) => task.name));
   if (tasks.length > MOST_TASKS) fail(["rows"], `makes ${tasks.length} runs; write fewer values`);
   const twice = tasks.find((task, i) => tasks.indexOf(task) < i);
   if (twice !== undefined) fail(["rows"], `has ${twice} twice; keep one, or give one another name`);
+  const same = titles.find((title, i) => titles.indexOf(title) < i);
+  if (same !== undefined) fail(["rows"], `has two rows named ${same}; give one another name`);
   return study;
 }
 
@@ -187,7 +222,8 @@ const ofRow = (options: Options, has: (key: string) => boolean): Options =>
 
 /** `3` stands for 1, 2, 3. */
 function seedsOf(value: unknown, fail: (what: string) => never): readonly number[] {
-  const list = typeof value === "number" ? Array.from({ length: value }, (_, i) => i + 1) : value;
+  const isCount = typeof value === "number" && value <= MOST_TASKS;
+  const list = isCount ? Array.from({ length: value }, (_, i) => i + 1) : value;
   const fits =
     Array.isArray(list) &&
     list.length > 0 &&
@@ -223,30 +259,49 @@ type Made = {
   readonly values: Options;
 };
 
-/** Rows with their folders' names: the method and what tells it from its other rows. */
+/** Rows with their folders' names and titles: the method or the name that was given, and what tells it from its other rows. */
 function rowsOf(made: readonly Made[]): StudyRow[] {
-  return made.map(({ title, runs, varied, values }) => {
-    const [{ method, own }] = runs;
-    const alike = made.filter((other) => other.runs[0].method === method);
-    const differing = Object.keys(own).filter(
+  const rows = made.map(({ title, runs, varied, values }) => {
+    const [options] = runs;
+    const { method, own } = options;
+    const alike = title === undefined ? made.filter((one) => one.runs[0].method === method) : [];
+    const keys = Object.keys(own).filter(
       (key) => varied.includes(key) || alike.some((other) => other.runs[0].own[key] !== own[key]),
     );
-    const shared = ["reader", "objects", "reader-weights", "reader-dtype", "data"].filter(
+    const shared = [
+      "reader",
+      "objects",
+      "reader-weights",
+      "reader-dtype",
+      "data",
+      "relations",
+    ].filter(
       (key) => varied.includes(key) || alike.some((other) => other.values[key] !== values[key]),
     );
     const parts = [
-      ...differing.map((key) => `${key}-${own[key]}`),
+      ...keys.map((key) => ({ key, value: String(own[key]) })),
       ...shared.flatMap((key) =>
-        values[key] === undefined ? [] : [`${key}-${basename(String(values[key]))}`],
+        values[key] === undefined ? [] : [{ key, value: basename(String(values[key])) }],
       ),
     ];
-    const slug = title === undefined ? [method, ...parts].join("-") : title;
-    const name = slug
+    const slug = [title ?? method, ...parts.map(({ key, value }) => `${key}-${value}`)].join("-");
+    const folder = slug
       .replace(/[^\w.]+/g, "-")
       .replace(/^-|-$/g, "")
       .toLowerCase();
-    const row = rowOf(runs[0]);
-    const tasks = runs.map((options) => ({ name: `${name}-seed${options.seed}`, options }));
-    return { name: title ?? row, tasks };
+    const tasks = runs.map((one) => ({ name: `${folder}-seed${one.seed}`, options: one }));
+    return { name: title ?? rowOf(options), tasks, parts };
   });
+  const titles = rows.map(titleOfRow);
+  return rows.map(({ name, tasks, parts }, i) => {
+    const isAlone = titles.filter((title) => title === titles[i]).length === 1;
+    const more = isAlone ? [] : parts.filter(({ key }) => key !== "alpha");
+    return { name: [name, ...more.map(({ key, value }) => `${key} ${value}`)].join(", "), tasks };
+  });
+}
+
+/** As the tables name it. */
+function titleOfRow({ name, tasks }: StudyRow): string {
+  const { alpha } = tasks[0].options.own;
+  return titleOf({ name, ...(typeof alpha === "number" ? { alpha } : {}) });
 }

@@ -3,6 +3,7 @@
 #
 #   tools/setup.sh             a driver: an NVIDIA one, or Mesa 25 or newer (its lavapipe runs on any CPU)
 #   tools/setup.sh --browser   besides, Debian's Chromium, for the test in a page
+#   tools/setup.sh --slurm     besides, Debian's Slurm, for the tests of job arrays
 #
 # Prints one line of what it did. Needs root or sudo where something has to be installed.
 set -euo pipefail
@@ -16,14 +17,16 @@ stop() {
 }
 
 browser=no
+slurm=no
 for argument in "$@"; do
   case "$argument" in
     --browser) browser=yes ;;
+    --slurm) slurm=yes ;;
     -h | --help)
-      sed -n '2,7s/^# \{0,1\}//p' "$0"
+      sed -n '2,8s/^# \{0,1\}//p' "$0"
       exit 0
       ;;
-    *) stop "unknown option $argument; the only one is --browser" ;;
+    *) stop "unknown option $argument; there are --browser and --slurm" ;;
   esac
 done
 
@@ -37,11 +40,12 @@ need_root() {
   elif have sudo && { [ -t 0 ] || sudo -n true 2> /dev/null; }; then
     root=(sudo)
   else
-    stop "root is needed to install packages; type: sudo $0${browser_option}"
+    stop "root is needed to install packages; type: sudo $0$options"
   fi
 }
-browser_option=""
-[ "$browser" = no ] || browser_option=" --browser"
+options=""
+[ "$browser" = no ] || options="$options --browser"
+[ "$slurm" = no ] || options="$options --slurm"
 
 apt_log=$(mktemp)
 trap 'rm -f "$apt_log"' EXIT
@@ -136,6 +140,13 @@ install_browser() {
   apt install --no-install-recommends chromium
 }
 
+install_slurm() {
+  have apt-get || stop "install Slurm and MUNGE with the package manager of this system"
+  need_root
+  refresh
+  apt install --no-install-recommends slurm-wlm munge
+}
+
 done_line=""
 if [ "$(uname -s)" != Linux ]; then
   done_line="nothing to do: this system's own graphics driver is used"
@@ -154,6 +165,14 @@ if [ "$browser" = yes ]; then
   else
     install_browser
     done_line="$done_line; installed Chromium"
+  fi
+fi
+if [ "$slurm" = yes ]; then
+  if [ -x /usr/sbin/slurmctld ] && [ -x /usr/sbin/slurmd ] && [ -x /usr/sbin/munged ] && have sbatch; then
+    done_line="$done_line; Slurm is here"
+  else
+    install_slurm
+    done_line="$done_line; installed Slurm"
   fi
 fi
 say "$done_line"

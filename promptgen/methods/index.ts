@@ -8,6 +8,7 @@ import { ensemble } from "./lpaqa/ensemble.ts";
 import { lpaqa } from "./lpaqa/index.ts";
 import { majority } from "./majority.ts";
 import type { Method } from "./method.ts";
+import { chooseAmong } from "./options.ts";
 import { optiprompt } from "./optiprompt.ts";
 import { promptgen } from "./promptgen/index.ts";
 import { template } from "./template.ts";
@@ -31,6 +32,6 @@ export const METHODS: readonly Method[] = [
 export function methodOf(name: string): Method {
   const found = METHODS.find((method) => method.name === name);
   if (found) return found;
-  const names = METHODS.map((method) => method.name).join(", ");
-  throw new Error(`[method] there is no method ${name}; choose among ${names}`);
+  const names = METHODS.map((method) => method.name);
+  throw new Error(`[method] there is no method ${name}; ${chooseAmong(names, name)}`);
 }

@@ -1,4 +1,5 @@
 /** Options of methods: the one table from which the command line, its help, defaults and limits are made. Knows no method. */
+import { distance } from "fastest-levenshtein";
 import type { LoopSettings } from "../training/loop.ts";
 
 /** One option. */
@@ -62,7 +63,7 @@ export function optionsOf(table: OptionTable, given: Options, world = false): Op
   const unknown = Object.keys(given).find((name) => !Object.hasOwn(table, name));
   if (unknown !== undefined) {
     throw new Error(
-      `[options] there is no option ${unknown}; choose among ${Object.keys(table).join(", ")}`,
+      `[options] there is no option ${unknown}; ${chooseAmong(Object.keys(table), unknown)}`,
     );
   }
   return Object.fromEntries(
@@ -83,12 +84,23 @@ export function problemOf(option: Option, value: OptionValue): string | undefine
   if (option.kind === "choice") {
     return option.choices.includes(String(value))
       ? undefined
-      : `choose among ${option.choices.join(", ")}`;
+      : chooseAmong(option.choices, String(value));
   }
   if (option.kind !== "number") {
     return typeof value === "string" && value !== "" ? undefined : "name a folder";
   }
   return problemOfNumber(option, value);
+}
+
+/** What to write in place of a word that is none of `names`: the nearest, where a third of its letters or fewer differ, and all. */
+export function chooseAmong(names: readonly string[], word: string): string {
+  const plain = (text: string) => text.toLowerCase().replaceAll("_", "-");
+  const near = names
+    .map((name) => ({ name, far: distance(plain(name), plain(word)) }))
+    .filter(({ name, far }) => far <= Math.max(1, Math.floor(name.length / 3)) && far < name.length)
+    .sort((a, b) => a.far - b.far);
+  const meant = near.length === 0 ? "" : `did you mean ${near[0].name}? `;
+  return `${meant}choose among ${names.join(", ")}`;
 }
 
 /** As `problemOf`, of a number. */

@@ -59,12 +59,37 @@ test("JSON is read as YAML is, and what is given beside the file counts before i
   assert.match(none, /--alpha is an option of none of the methods in s\.yaml/);
 });
 
+test("rows of a list are told apart in the tables too, by what differs", () => {
+  const text = `name: a
+against: "OptiPrompt (5 [V]s), vectors 5, epochs 2"
+rows:
+  - { method: optiprompt, epochs: [2, 3] }
+  - { method: optiprompt, epochs: 2, vectors: 10 }
+  - { method: promptgen, alpha: [0, 1], m: [1, 2], name: Mine }
+`;
+  assert.deepEqual(
+    parseStudy(text, "s.yaml").rows.map(({ name, tasks: [{ name: folder }] }) => [name, folder]),
+    [
+      ["OptiPrompt (5 [V]s), vectors 5, epochs 2", "optiprompt-vectors-5-epochs-2-seed1"],
+      ["OptiPrompt (5 [V]s), vectors 5, epochs 3", "optiprompt-vectors-5-epochs-3-seed1"],
+      ["OptiPrompt (10 [V]s)", "optiprompt-vectors-10-epochs-2-seed1"],
+      ["Mine, m 1", "mine-alpha-0-m-1-seed1"],
+      ["Mine, m 2", "mine-alpha-0-m-2-seed1"],
+      ["Mine, m 1", "mine-alpha-1-m-1-seed1"],
+      ["Mine, m 2", "mine-alpha-1-m-2-seed1"],
+    ],
+  );
+});
+
 const MISTAKES: readonly (readonly [text: string, said: RegExp])[] = [
   ["", /^\[study\] s\.yaml holds no keys; write name and rows/],
   ["- a", /s\.yaml:1 holds no keys/],
   ["name: a\nrows: [\n", /^\[study\] s\.yaml:\d+ /],
   ["name: a\nname: b\nrows: []", /s\.yaml:2 Map keys must be unique/],
-  ["name: a\n\nrow: []", /s\.yaml:3 row is not known here; choose among name, about, world/],
+  [
+    "name: a\n\nrow: []",
+    /s\.yaml:3 row is not known here; did you mean rows\? choose among name, about, world/,
+  ],
   ["name: a b\nrows: []", /s\.yaml:1 name is no name of a folder/],
   ["name: ../a\nrows: []", /s\.yaml:1 name is no name of a folder/],
   ["rows: []", /s\.yaml:1 name is no name of a folder/],
@@ -81,10 +106,13 @@ const MISTAKES: readonly (readonly [text: string, said: RegExp])[] = [
     "name: a\nrows:\n  - method: majority\n    alpha: 1",
     /s\.yaml:4 rows\[0\]\.alpha is no option of majority; choose among method, name, seeds/,
   ],
-  ["name: a\nrows:\n  - method: promptgen\n    seed: 1", /s\.yaml:4 rows\[0\]\.seed is no option/],
+  [
+    "name: a\nrows:\n  - method: promptgen\n    seed: 1",
+    /s\.yaml:4 rows\[0\]\.seed is chosen by seeds; write/,
+  ],
   [
     "name: a\nrows:\n  - method: promptgen\n    alpha: [0, -1]",
-    /s\.yaml:3 rows\[0\] - alpha is -1; give a number of 0 or more/,
+    /s\.yaml:4 rows\[0\]\.alpha is -1; give a number of 0 or more/,
   ],
   ["name: a\nseeds: x\nrows:\n  - method: majority", /s\.yaml:2 seeds is "x"; write a list/],
   [
@@ -103,6 +131,61 @@ const MISTAKES: readonly (readonly [text: string, said: RegExp])[] = [
   [
     "name: a\nrows:\n  - method: majority\n  - method: majority",
     /s\.yaml:3 rows has majority-seed1 twice; keep one, or give one another name/,
+  ],
+  ["name: a\nRows: []", /s\.yaml:2 Rows is not known here; did you mean rows\?/],
+  ["name: a\nabout: [b]\nrows: []", /s\.yaml:2 about is \["b"\]; write a text/],
+  [
+    "name: a\nrows:\n  - method: promtgen",
+    /s\.yaml:3 rows\[0\]\.method - there is no method promtgen; did you mean promptgen\? choose among/,
+  ],
+  [
+    "name: a\nrows:\n  - method: promptgen\n    batch_size: 4",
+    /s\.yaml:4 rows\[0\]\.batch_size is no option of promptgen; did you mean batch-size\?/,
+  ],
+  [
+    "name: a\nrows:\n  - method: template\n    templates: LPAKA",
+    /s\.yaml:4 rows\[0\]\.templates is LPAKA; did you mean LPAQA\? choose among manual, LPAQA/,
+  ],
+  [
+    "name: a\noptions:\n  epoch: 3\nrows:\n  - method: promptgen",
+    /s\.yaml:3 options\.epoch is an option of none of the rows' methods; did you mean epochs\?/,
+  ],
+  [
+    "name: a\noptions:\n  epochs: 0\nrows:\n  - method: promptgen",
+    /s\.yaml:3 options\.epochs is 0; give a whole number of 1/,
+  ],
+  [
+    "name: a\noptions: { seed: 3 }\nrows:\n  - method: majority",
+    /s\.yaml:2 options\.seed is chosen by seeds/,
+  ],
+  [
+    "name: a\nrows:\n  - method: promptgen\n    alpha: []",
+    /s\.yaml:4 rows\[0\]\.alpha is \[\]; write a number or a text/,
+  ],
+  [
+    "name: a\nrows:\n  - method: promptgen\n    alpha: null",
+    /s\.yaml:4 rows\[0\]\.alpha is null; write a number or a text/,
+  ],
+  [
+    "name: a\nrows:\n  - method: promptgen\n    alpha: { from: 0 }",
+    /s\.yaml:4 rows\[0\]\.alpha is \{"from":0\}; write a number or a text/,
+  ],
+  [
+    "name: a\nrows:\n  - method: majority\n    name: ' '",
+    /s\.yaml:4 rows\[0\]\.name is " "; write a text with/,
+  ],
+  ["name: a\nseeds: 1e9\nrows:\n  - method: majority", /s\.yaml:2 seeds is 1000000000; write/],
+  [
+    "name: a\nagainst: Majorty\nrows:\n  - method: majority\n  - method: promptgen",
+    /s\.yaml:2 against is no row's title; did you mean Majority\? choose among Majority, PromptGen/,
+  ],
+  [
+    "name: a\nrows:\n  - { method: majority, name: A }\n  - { method: majority, name: A! }\n",
+    /s\.yaml:3 rows has a-seed1 twice/,
+  ],
+  [
+    "name: a\nrows:\n  - { method: majority, name: A B }\n  - { method: lpaqa, name: A B, seeds: [2] }\n",
+    /s\.yaml:3 rows has two rows named A B; give one another name/,
   ],
 ];
 

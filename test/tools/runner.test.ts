@@ -69,20 +69,23 @@ test("shows what tests print, and nothing of uvu's", () => {
 });
 
 test("without a choice what is missing is left out and named in one line", () => {
-  const all = { adapters: ["gpu:software"], browser: true, why: "" };
+  const all = { adapters: ["gpu:software"], browser: true, slurm: true, why: "" };
   assert.equal(choose(undefined, all), { left: [], devices: "", missing: "" });
-  const bare = choose(undefined, { adapters: [], browser: false, why: "" });
-  assert.equal([bare.left, bare.devices], [["webgpu", "browser"], "cpu"]);
+  const bare = choose(undefined, { adapters: [], browser: false, slurm: false, why: "" });
+  assert.equal([bare.left, bare.devices], [["webgpu", "browser", "slurm"], "cpu"]);
   assert.match(
     bare.missing,
-    /^\[test\] left out: the WebGPU half.*\(bash tools\/setup\.sh\); the pages.*--browser\)$/,
+    /^\[test\] left out: the WebGPU half.*\(bash tools\/setup\.sh\); the pages.*--browser\); job arrays.*--slurm\)$/,
   );
   assert.equal(choose("cpu", { ...all, adapters: [] }), {
     left: ["webgpu"],
     devices: "cpu",
     missing: "",
   });
-  assert.equal(choose("gpu:software", all).left, ["cpu"]);
+  assert.equal(choose("gpu:software", all).left, ["cpu", "slurm"]);
+  const { left, missing } = choose("cpu", { ...all, slurm: false });
+  assert.equal(left, ["webgpu", "slurm"]);
+  assert.match(missing, /no Slurm/);
   assert.equal(choose("all", all), { left: [], devices: "all", missing: "" });
 });
 

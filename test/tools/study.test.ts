@@ -99,6 +99,60 @@ test("a run that fails is named with what it said, and the others are run", asyn
   assert.ok(existsSync(join(out, "majority-seed1", "results.json")));
 });
 
+test("a dry run says how long what is left will take, from what runs of its row or method took", async () => {
+  const out = join(home, "timed");
+  const timed = join(home, "timed.json");
+  const rows = [
+    { method: "majority", seeds: [1, 2, 3] },
+    { method: "template", seeds: [1] },
+  ];
+  const study = (some: readonly unknown[]) =>
+    writeFileSync(
+      timed,
+      JSON.stringify({ name: "timed", options: { relations: "P36" }, rows: some }),
+    );
+  const dry = () => printedBy("study.ts", [timed, "--out", out, "--dry-run"]);
+  study(rows);
+  assert.match(await dry(), /\n4 new\n4 to run: how long is unknown/);
+  study([{ method: "majority", seeds: [1] }]);
+  await printedBy("study.ts", [timed, "--out", out, ...common]);
+  study(rows);
+  const path = join(out, "majority-seed1", "results.json");
+  const results = JSON.parse(readFileSync(path, "utf8"));
+  writeFileSync(path, JSON.stringify({ ...results, seconds: { training: 200, evaluating: 100 } }));
+  assert.match(
+    await dry(),
+    /\n1 done, 3 new\n2 to run: about 10 min one after the other.*\n1 to run: how long is unknown/,
+  );
+  writeFileSync(path, JSON.stringify({ ...results, seconds: undefined }));
+  assert.match(await dry(), /\n3 to run: how long is unknown/);
+});
+
+test("what only a cluster has is refused here, and a cluster's options that cannot be", async () => {
+  const slurm = ["--on", "slurm"];
+  for (const [args, said] of [
+    [["--on", "moon"], /--on is moon; choose among here, slurm/],
+    [["--partition", "a"], /--partition is for a cluster; give --on slurm with it/],
+    [[...slurm, "--time", "1\n#SBATCH --x"], /--time is "1.*; write it as sbatch --time takes it/s],
+    [[...slurm, "--signal", "TERM@9"], /--signal is TERM@9; write USR1@ and seconds/],
+    [[...slurm, "--slurm", "--array=1-9"], /--slurm has --array; leave it out/],
+    [[...slurm, "--slurm", "--mem=1G -J x"], /--slurm has -J; leave it out/],
+    [[...slurm, "--slurm", "#SBATCH --signal=USR1@9"], /--slurm has --signal; give --signal=/],
+    [[...slurm, "--slurm", "rm -rf x"], /--slurm has "rm -rf x", which is no option of sbatch/],
+  ] as const) {
+    const { code, error } = await run("study.ts", [file, "--out", join(home, "none"), ...args]);
+    assert.equal(code, 1);
+    assert.match(error, said);
+  }
+  await refuses(
+    "study.ts",
+    [file, "--out", join(home, "none"), ...slurm],
+    /^error \[study\] there is no squeue here; type this where Slurm's commands are/,
+    { PATH: home },
+  );
+  assert.ok(!existsSync(join(home, "none")), "nothing was made");
+});
+
 test("what is no study is said in one sentence", async () => {
   await refuses("report.ts", [], /^error \[report\] name the folder of one study/);
   await refuses("report.ts", [home], /^error \[report\] .* holds no study\.json .*name the folder/);

@@ -11,6 +11,7 @@ import { readText } from "../../models/formats/text.ts";
 import { METHODS } from "../../promptgen/methods/index.ts";
 import { flatOptions, readRun, SHARED_OPTIONS } from "../../promptgen/run.ts";
 import { parseStudy, type Study, type Task } from "../../promptgen/study.ts";
+import { takeFolder } from "../../promptgen/training/lock.ts";
 import { RunFolder, sameConfiguration } from "../../promptgen/training/run-folder.ts";
 import {
   checkDevice,
@@ -28,6 +29,14 @@ import {
   UsageError,
 } from "../lib/cli.ts";
 import { checkedOptions, checkedRelations, specsOf } from "../lib/run-options.ts";
+import {
+  directivesOf,
+  SLURM_OPTIONS,
+  type SlurmStand,
+  type SlurmTask,
+  standsOnSlurm,
+  submit,
+} from "../lib/slurm.ts";
 import { writePlan, writeReport } from "../lib/study-report.ts";
 
 const TOOL = "study";
@@ -35,10 +44,18 @@ const TRAIN = fileURLToPath(new URL("../train.ts", import.meta.url));
 
 const OWN = {
   out: { value: "DIR", help: "folder of the study", initial: "runs/ and the study's name" },
-  jobs: { value: "N", help: "runs at a time, which share the cores", initial: "1" },
-  "dry-run": { help: "lists the runs and how each stands, and runs none" },
+  on: { value: "PLACE", help: "here, or slurm: as a job array of a cluster", initial: "here" },
+  jobs: {
+    value: "N",
+    help: "runs at a time, which share the cores",
+    initial: "1; on Slurm as many as it will",
+  },
+  "dry-run": {
+    help: "lists the runs, how each stands and how long the rest will take, and runs none",
+  },
   relations: { value: "IDS", help: "relations to use, as in P36,P17", initial: "the file's" },
   ...DEVICE_OPTIONS,
+  ...SLURM_OPTIONS,
 } satisfies Record<string, OptionSpec>;
 
 /** Options of all methods: they count in every row whose method has them. */
@@ -51,6 +68,8 @@ run again, one that was cut off goes on; so the same command, typed again, ends 
       all rows on the embedded world, three seeds
   npx node tools/study.ts tools/studies/paper.json --reader google-bert/bert-base-cased --generator facebook/bart-large --data DIR --candidates DIR
       the paper's Table 1 with the paper's models
+  npx node tools/study.ts tools/studies/world.json --on slurm --partition gpu --gpus 1 --time 4:00:00
+      a job array; the same command again shows how it stands, submits anew what failed or was stopped, and ends with the tables
 
 Options
 ${optionHelp(OWN)}
@@ -83,16 +102,16 @@ async function standOf(folder: RunFolder, { options }: Task): Promise<Stand> {
 
 type Planned = { readonly task: Task; readonly folder: RunFolder; readonly stand: Stand };
 
+/** The options of a task, as tools/train.ts takes them. */
+const optionsOfTask = ({ options }: Task): string[] =>
+  Object.entries(flatOptions(options))
+    .filter(([, value]) => value !== "")
+    .flatMap(([name, value]) => [`--${name}`, String(value)]);
+
 /** The command line of a run that is not done. */
 function argumentsOf({ task, folder, stand }: Planned, device: readonly string[]): string[] {
   if (stand === "cut off") return ["--resume", folder.path, ...device];
-  const given = Object.entries(flatOptions(task.options)).filter(([, value]) => value !== "");
-  return [
-    "--out",
-    folder.path,
-    ...given.flatMap(([name, value]) => [`--${name}`, String(value)]),
-    ...device,
-  ];
+  return ["--out", folder.path, ...optionsOfTask(task), ...device];
 }
 
 /** Bars of the runs that are under way and of the whole study; lines where there is no terminal. */
@@ -208,6 +227,126 @@ async function runAll(
   return signal.aborted ? undefined : failed;
 }
 
+type Given = Readonly<Record<string, string | undefined>>;
+
+/** Where the runs compute. Throws UsageError for options that only the other place has. */
+function placeOf(given: Given): "here" | "slurm" {
+  const { on = "here" } = given;
+  if (on !== "here" && on !== "slurm") {
+    throw new UsageError(`[${TOOL}] --on is ${on}; choose among here, slurm`);
+  }
+  const stray = Object.keys(SLURM_OPTIONS).find((name) => given[name] !== undefined);
+  if (on === "here" && stray !== undefined) {
+    throw new UsageError(`[${TOOL}] --${stray} is for a cluster; give --on slurm with it`);
+  }
+  return on;
+}
+
+/** What all runs are told of the device, beside their threads. */
+const deviceArguments = ({ device, memory, gpus }: Given): string[] => {
+  const name = device ?? (gpus === undefined ? undefined : "gpu");
+  return [
+    ...(name === undefined ? [] : ["--device", name]),
+    ...(memory === undefined ? [] : ["--memory", memory]),
+  ];
+};
+
+type Stands = ReadonlyMap<string, SlurmStand>;
+
+/** A line for each run, and a sum. */
+async function printStands(plan: readonly Planned[], out: string, onSlurm: Stands): Promise<void> {
+  const counts = new Map<string, number>();
+  for (const { task, stand: own } of plan) {
+    const sent = own === "done" ? undefined : onSlurm.get(task.name);
+    const stand = sent?.stand ?? own;
+    counts.set(stand, (counts.get(stand) ?? 0) + 1);
+    const log = join(out, "logs", `${task.name}.txt`);
+    const said = stand === "failed" ? `: ${await lastLine(log)} (${relative("", log)})` : "";
+    const note = sent ? `  (${sent.note})` : "";
+    console.log(`${stand.padEnd(8)}${task.name}${note}${said}`);
+  }
+  console.log([...counts].map(([stand, count]) => `${count} ${stand}`).join(", "));
+}
+
+/** Seconds that a run that is done has computed, as its results say; undefined where they do not. */
+async function secondsOf({ folder, stand }: Planned): Promise<number | undefined> {
+  if (stand !== "done") return undefined;
+  const { seconds } = await folder.readJson("results.json");
+  const { training, evaluating } = Object(seconds);
+  const sum = training + evaluating;
+  return typeof sum === "number" && Number.isFinite(sum) ? sum : undefined;
+}
+
+/** How long what is not done will compute: as runs of the same row have, else of the same method. */
+async function estimate(study: Study, plan: readonly Planned[]): Promise<string> {
+  const took = await Promise.all(plan.map(secondsOf));
+  const mean = (fits: (other: Planned) => boolean): number | undefined => {
+    const known = took.filter((seconds, i) => seconds !== undefined && fits(plan[i]));
+    return known.length === 0
+      ? undefined
+      : known.reduce<number>((sum, seconds) => sum + (seconds ?? 0), 0) / known.length;
+  };
+  const left = plan.filter(({ stand }) => stand !== "done");
+  if (left.length === 0) return "all runs are done";
+  const guesses = left.map(({ task }) => {
+    const row = study.rows.find(({ tasks }) => tasks.includes(task));
+    const { method } = task.options;
+    return (
+      mean((other) => row?.tasks.includes(other.task) === true) ??
+      mean((other) => other.task.options.method === method)
+    );
+  });
+  const known = guesses.flatMap((seconds) => seconds ?? []);
+  const sum = known.reduce((total, seconds) => total + seconds, 0);
+  const time = sum < 120 ? `${sum.toFixed(0)} s` : `${(sum / 60).toFixed(0)} min`;
+  const unknown = left.length - known.length;
+  return [
+    ...(known.length === 0
+      ? []
+      : [`${known.length} to run: about ${time} one after the other, as those took that are done`]),
+    ...(unknown === 0
+      ? []
+      : [`${unknown} to run: how long is unknown, for no run of these methods is done`]),
+  ].join("\n");
+}
+
+/** Shows how a study stands on Slurm and submits what is neither done nor in the queue; whether all is done. */
+async function sendAll(
+  study: Study,
+  plan: readonly Planned[],
+  {
+    out,
+    given,
+    directives,
+    onSlurm,
+  }: { out: string; given: Given; directives: readonly string[]; onSlurm: Stands },
+): Promise<boolean> {
+  const waiting = plan.filter(({ stand }) => stand !== "done");
+  if (waiting.length === 0) return true;
+  const inQueue = (name: string) => ["running", "waiting"].includes(onSlurm.get(name)?.stand ?? "");
+  const next = waiting.filter(({ task }) => !inQueue(task.name));
+  await printStands(plan, out, onSlurm);
+  if (next.length > 0) {
+    await makeFolder(join(out, "logs"));
+    const sent = await submit(
+      TOOL,
+      study.name,
+      next.map(({ task }) => ({ name: task.name, options: optionsOfTask(task) })),
+      {
+        out,
+        directives,
+        device: deviceArguments(given),
+        atOnce: given.jobs === undefined ? undefined : Number(given.jobs),
+      },
+    );
+    for (const sentence of sent) console.log(sentence);
+  }
+  console.log(
+    "the same command shows how they stand, submits anew what failed or was stopped, and prints the tables when all are done",
+  );
+  return false;
+}
+
 async function readStudy(path: string, over: Parameters<typeof parseStudy>[2]): Promise<Study> {
   const fail = (what: string, cause?: unknown): never => {
     throw new UsageError(`[${TOOL}] ${path} ${what}`, { cause });
@@ -219,7 +358,7 @@ async function main(): Promise<number> {
   const line = commandLine(TOOL, { ...specsOf(TABLE), ...OWN }, HELP);
   if (!line) return 0;
   const { values, positionals } = line;
-  const given: Readonly<Record<string, string | undefined>> = values;
+  const given: Given = values;
   if (positionals.length !== 1) {
     throw new UsageError(
       `[${TOOL}] name one study, as in npx node tools/study.ts tools/studies/world.json`,
@@ -234,32 +373,49 @@ async function main(): Promise<number> {
   const out = resolve(given.out ?? join("runs", study.name));
   const jobs = numberOf(TOOL, "jobs", given.jobs ?? "1", { least: 1, most: 64, whole: true });
   checkDevice(TOOL, given);
-  const threads = given.threads ?? String(Math.max(1, Math.floor(availableParallelism() / jobs)));
-  const device = ["--threads", threads, ...(given.device ? ["--device", given.device] : [])];
+  const place = placeOf(given);
+  const directives = directivesOf(TOOL, given);
   const tasks = study.rows.flatMap((row) => row.tasks);
+  const own = tasks.map((task): SlurmTask => ({ name: task.name, options: optionsOfTask(task) }));
+  // one of these commands at a time, or two would submit the same
+  if (place === "slurm" && !("dry-run" in given)) await takeFolder(join(out, "slurm"));
+  const onSlurm =
+    place === "slurm"
+      ? await standsOnSlurm(TOOL, { name: study.name, out, tasks: own })
+      : new Map();
   const plan: Planned[] = [];
   for (const task of tasks) {
     const folder = new RunFolder(join(out, task.name));
     plan.push({ task, folder, stand: await standOf(folder, task) });
   }
   if ("dry-run" in given) {
-    for (const { task, stand } of plan) console.log(`${stand.padEnd(8)}${task.name}`);
+    await printStands(plan, out, onSlurm);
+    console.log(await estimate(study, plan));
     return 0;
   }
-  const failed = await runAll(plan, { out, jobs, device });
-  if (!failed) {
-    console.log("stopped, saved; the same command goes on");
-    return exitCodeOf(onSignals().reason);
-  }
-  for (const what of failed) say(`${what}\n`);
-  if (failed.length > 0) {
-    throw new Error(
-      `[${TOOL}] ${failed.length} of ${plan.length} runs failed; the same command tries them again`,
-    );
+  if (place === "slurm") {
+    if (!(await sendAll(study, plan, { out, given, directives, onSlurm }))) return 0;
+  } else {
+    const threads = given.threads ?? String(Math.max(1, Math.floor(availableParallelism() / jobs)));
+    const device = ["--threads", threads, ...deviceArguments(given)];
+    const failed = await runAll(plan, { out, jobs, device });
+    if (!failed) {
+      console.log("stopped, saved; the same command goes on");
+      return exitCodeOf(onSignals().reason);
+    }
+    for (const what of failed) say(`${what}\n`);
+    if (failed.length > 0) {
+      throw new Error(
+        `[${TOOL}] ${failed.length} of ${plan.length} runs failed; the same command tries them again`,
+      );
+    }
   }
   const command = ["npx node tools/study.ts", ...process.argv.slice(2)].join(" ");
   await writePlan(out, study, command);
-  await writeReport(out, { study, command }, await deviceOf(TOOL, given));
+  // where a cluster's jobs are submitted from there may be no GPU
+  const { device: where, ...rest } = given;
+  const device = await deviceOf(TOOL, place === "here" || where === "cpu" ? given : rest);
+  await writeReport(out, { study, command }, device);
   return 0;
 }
 

@@ -2,9 +2,9 @@
  * The test runner: `npm test [-- NAME...] [--device DEVICE] [--jobs N] [--timeout SECONDS]`, `npm run test:data --
  * FOLDER`.
  *
- * DEVICE is cpu, gpu, gpu:software or all: the CPU and a software adapter, both of which must be there, and a browser.
- * Without it tests run on what there is, and a last line names what was left out. Files in test/cpu, test/webgpu and
- * test/browser need what their folder is called; all others run on each device.
+ * DEVICE is cpu, gpu, gpu:software or all: the CPU and a software adapter, both of which must be there, a browser and Slurm.
+ * Without it tests run on what there is, and a last line names what was left out. Files in test/cpu, test/webgpu,
+ * test/browser and test/slurm need what their folder is called; all others run on each device.
  *
  * Every test file is a process of its own. A file's verdict is the summary that uvu prints when its
  * tests have ended; a GPU driver may crash while the process is torn down, and a crash after a
@@ -17,7 +17,7 @@ import { availableParallelism } from "node:os";
 import { relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs, stripVTControlCharacters } from "node:util";
-import { findAdapters, findBrowser } from "../lib/machine.ts";
+import { findAdapters, findBrowser, findSlurm } from "../lib/machine.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 /** Time that a process may take to end after its verdict. */
@@ -204,19 +204,26 @@ const CHOICES = ["cpu", "gpu", "gpu:software", "all"];
 /** The folders under test/ that are left out, and a sentence about what is missing, if anything is. */
 export function choose(
   choice: string | undefined,
-  has: { readonly adapters: readonly string[]; readonly browser: boolean; readonly why: string },
+  has: {
+    readonly adapters: readonly string[];
+    readonly browser: boolean;
+    readonly slurm: boolean;
+    readonly why: string;
+  },
 ): { left: string[]; devices: string; missing: string } {
   const lacks = [
     ...(has.adapters.length > 0
       ? []
       : ["the WebGPU half, as there is no Vulkan adapter (bash tools/setup.sh)"]),
     ...(has.browser ? [] : ["the pages, as there is no Chromium (bash tools/setup.sh --browser)"]),
+    ...(has.slurm ? [] : ["job arrays, as there is no Slurm (bash tools/setup.sh --slurm)"]),
   ];
   const missing = lacks.length > 0 ? `[test] left out: ${lacks.join("; ")}` : "";
   if (choice === undefined) {
     const left = [
       ...(has.adapters.length > 0 ? [] : ["webgpu"]),
       ...(has.browser ? [] : ["browser"]),
+      ...(has.slurm ? [] : ["slurm"]),
     ];
     return { left, devices: has.adapters.length > 0 ? "" : "cpu", missing };
   }
@@ -231,8 +238,9 @@ export function choose(
     ...(choice === "cpu" ? ["webgpu"] : []),
     ...(choice.startsWith("gpu") ? ["cpu"] : []),
     ...(has.browser && choice !== "gpu" ? [] : ["browser"]),
+    ...(has.slurm && !choice.startsWith("gpu") ? [] : ["slurm"]),
   ];
-  return { left, devices: choice, missing: has.browser ? "" : missing };
+  return { left, devices: choice, missing: has.browser && has.slurm ? "" : missing };
 }
 
 async function main(): Promise<void> {
@@ -269,6 +277,7 @@ async function main(): Promise<void> {
       adapters,
       why,
       browser: findBrowser() !== undefined,
+      slurm: findSlurm() !== undefined,
     });
     process.env.PROMPTGEN_TEST_DEVICES = devices;
     files = files.filter(

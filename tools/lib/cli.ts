@@ -21,6 +21,8 @@ export type OptionSpec = {
   readonly value?: string;
   readonly help: string;
   readonly initial?: string;
+  /** Its value may begin with a dash. */
+  readonly dashes?: boolean;
 };
 
 /** The given options by name; a flag that was given is "true". Throws UsageError for what is not in `specs`. */
@@ -34,8 +36,18 @@ function readOptions<Name extends string>(
     options[name] = { type: specs[name].value === undefined ? "boolean" : "string" };
   }
   options.help = { type: "boolean", short: "h" };
+  const joined: string[] = [];
+  for (const arg of args) {
+    const before = joined.at(-1) ?? "";
+    const name = /^--([^=]+)$/.exec(before)?.[1];
+    const spec: OptionSpec | undefined = Object.entries<OptionSpec>(specs).find(
+      ([known]) => known === name,
+    )?.[1];
+    if (spec?.dashes) joined.splice(-1, 1, `${before}=${arg}`);
+    else joined.push(arg);
+  }
   try {
-    const { values, positionals } = parseArgs({ args: [...args], options, allowPositionals: true });
+    const { values, positionals } = parseArgs({ args: joined, options, allowPositionals: true });
     const given = Object.entries(values).map(([name, value]) => [name, String(value)]);
     return { values: Object.fromEntries(given), positionals };
   } catch (cause) {

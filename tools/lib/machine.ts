@@ -1,4 +1,4 @@
-/** What this machine has for tests: WebGPU adapters and a browser. */
+/** What this machine has for tests: WebGPU adapters, a browser and Slurm. */
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -9,6 +9,17 @@ const browsers = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/go
 
 /** Path of an installed Chromium. */
 export const findBrowser = (): string | undefined => browsers.find(existsSync);
+
+/** Where the system's administrators' programs are, which need not be on the path. */
+const places = ["/usr/sbin", "/usr/local/sbin", "/usr/bin", "/usr/local/bin", "/sbin"];
+const program = (name: string) => places.map((at) => `${at}/${name}`).find(existsSync);
+
+/** Paths of Slurm's daemons; undefined where one is missing, or a command of it. */
+export function findSlurm() {
+  const [munged, slurmctld, slurmd] = ["munged", "slurmctld", "slurmd"].map(program);
+  const commands = ["sbatch", "squeue", "scancel", "scontrol", "sinfo", "munge"].every(program);
+  return munged && slurmctld && slurmd && commands ? { munged, slurmctld, slurmd } : undefined;
+}
 
 export type Adapters = { readonly names: readonly string[]; readonly why: string };
 

@@ -79,7 +79,7 @@ export const ROOMS: Readonly<Record<string, readonly Room[]>> = {
     { name: "pretraining", paths: ["promptgen/pretraining/"], may: "all" },
     {
       name: "run",
-      paths: ["run", "study", "memory", "probe", "test-facts", "transfer"].map(
+      paths: ["run", "study", "study-schema", "memory", "probe", "test-facts", "transfer"].map(
         (n) => `promptgen/${n}.ts`,
       ),
       may: "all",
