@@ -21,6 +21,7 @@ const onlooker: Device = {
   load: (plan) => Promise.reject(new Captured(plan)),
   readStates: nothing,
   write: () => undefined,
+  fill: () => Promise.resolve(),
   profile: () => [],
   synchronize: () => Promise.resolve(),
   destroy: () => undefined,
