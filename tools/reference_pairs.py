@@ -38,6 +38,7 @@ PAIRS = {
     "bart-large": BART,
 }
 DROPOUTS = ("dropout", "attention_dropout", "activation_dropout")
+SPREAD_OF_BART = {"matrix": 0.015, "embedding": 0.04}  # slots far from saturation, so that they have gradients
 END_BIAS = -30.0  # of </s>, so that no segment ends early
 COMMON = 18543  # words that both vocabularies have, as the real ones
 RELATION = "P17"
@@ -126,7 +127,7 @@ def make(folder, pair):
         write_model(folder / "bert", model, files | {"tokenizer_config.json": '{"do_lower_case": false}'})
     if not (folder / pair).exists():
         config = BartConfig(**PAIRS[pair], **dict.fromkeys(DROPOUTS, 0.1))
-        model = randomise(BartForConditionalGeneration(config), generator, **SPREAD["bart"]).float()
+        model = randomise(BartForConditionalGeneration(config), generator, **SPREAD_OF_BART).float()
         with torch.no_grad():
             model.final_logits_bias[0, config.eos_token_id] = END_BIAS
         files = {
