@@ -30,6 +30,9 @@ export type DeviceStats = {
   pipelines: number;
 };
 
+/** Bytes of a state. */
+export type BytePart = { readonly begin: number; readonly end: number };
+
 /** Where plans run. */
 export type Device = {
   readonly kind: "webgpu" | "cpu";
@@ -41,9 +44,15 @@ export type Device = {
    * device says so through the `drop` that it was given. Whoever loads a plan must run it.
    */
   load(plan: Plan, drop: () => void): Promise<Executable>;
-  readStates(states: readonly Tensor[]): Promise<ArrayBuffer[]>;
+  /** The values of states, or of each those bytes alone: from `begin` to `end`, multiples of 4. */
+  readStates(states: readonly Tensor[], part?: BytePart): Promise<ArrayBuffer[]>;
   /** Overwrites a state from the host, between runs. */
   write(state: Tensor, data: TypedArray): void;
+  /**
+   * Overwrites a state by pieces that fill it one after the other, so that a large one is never on the host whole. Until it
+   * resolves, the state holds some of both.
+   */
+  fill(state: Tensor, pieces: AsyncIterable<TypedArray>): Promise<void>;
   /** Time for each kernel since the device was opened with `profile`; empty otherwise. */
   profile(): ProfileRow[];
   /** Resolves when everything submitted so far is done; throws if any of it failed. */

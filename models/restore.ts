@@ -1,6 +1,6 @@
 /** Puts the weights of a checkpoint into a model that is on a device: the other way of save.ts. */
 import type { Device } from "../engine/device.ts";
-import { initialPieces, type Tensor } from "../engine/tensor.ts";
+import { initialPieces, type Tensor, type TypedArray } from "../engine/tensor.ts";
 import { ModelError } from "./errors.ts";
 import type { Saveable } from "./save.ts";
 
@@ -28,16 +28,15 @@ export async function restoreWeights(
       }
     }
   }
-  for (const [to, from] of pairs) device.write(to, await valuesOf(from));
+  for (const [to, from] of pairs) await device.fill(to, valuesOf(from));
 }
 
-/** What a state begins with, f32. */
-async function valuesOf(source: Tensor): Promise<Float32Array> {
-  const values = new Float32Array(source.size);
-  let at = 0;
+/** What a state begins with, in pieces, zeros too. */
+async function* valuesOf(source: Tensor): AsyncGenerator<TypedArray> {
+  let values = 0;
   for await (const piece of initialPieces(source)) {
-    values.set(piece, at);
-    at += piece.length;
+    values += piece.length;
+    yield piece;
   }
-  return values;
+  if (values < source.size) yield new Float32Array(source.size);
 }

@@ -2,13 +2,12 @@
  * Writes what is on a device: states as a safetensors file, a model as a directory that `load` reads again. Knows what every
  * model has, no architecture.
  */
-import { read } from "../engine/compile.ts";
 import type { Device } from "../engine/device.ts";
-import { stateName, type Tensor, type TypedArray } from "../engine/tensor.ts";
+import { stateName, type Tensor, valueBytes } from "../engine/tensor.ts";
 import { writeWhole } from "./formats/files.ts";
 import { encodeFloat16 } from "./formats/floats.ts";
 import type { Json } from "./formats/json.ts";
-import { streamSafetensors } from "./formats/safetensors.ts";
+import { STREAMED, streamSafetensors } from "./formats/safetensors.ts";
 import { withSeal, writeSealed } from "./formats/seal.ts";
 import { tokenizerFiles } from "./tokenizer/files.ts";
 import type { ModelWeights } from "./weights.ts";
@@ -28,14 +27,23 @@ export function streamTensors(
     const kept = t.dtype === "f16" ? "F16" : "BF16";
     return [stateName(t), { t, shape: t.shape, dtype: t.dtype === "f32" ? dtype : kept }] as const;
   });
-  const bytes = (t: Tensor, values: TypedArray): Uint8Array => {
-    const exact =
-      values instanceof Float32Array && dtype === "F16" ? encodeFloat16(values) : values;
-    return new Uint8Array(exact.buffer, exact.byteOffset, t.size * exact.BYTES_PER_ELEMENT);
-  };
+  const bytes = (t: Tensor, kept: ArrayBuffer): Uint8Array =>
+    t.dtype === "f32" && dtype === "F16"
+      ? new Uint8Array(encodeFloat16(new Float32Array(kept)).buffer)
+      : new Uint8Array(kept);
+  async function* pieces(t: Tensor): AsyncGenerator<Uint8Array> {
+    const all = valueBytes(t);
+    for (let begin = 0; begin < all; begin += STREAMED) {
+      const end = Math.min(all, begin + STREAMED);
+      const [part] = await device.readStates([t], { begin, end });
+      yield bytes(t, part);
+    }
+  }
   const load = async (some: readonly { t: Tensor }[]) => {
-    const list = some.map(({ t }) => t);
-    return (await read(device, list)).map((values, i) => bytes(list[i], values));
+    const isLarge = (t: Tensor) => valueBytes(t) > STREAMED;
+    const small = some.flatMap(({ t }) => (isLarge(t) ? [] : [t]));
+    const read = await device.readStates(small);
+    return some.map(({ t }) => (isLarge(t) ? pieces(t) : bytes(t, read[small.indexOf(t)])));
   };
   return streamSafetensors(new Map(specs), load, metadata);
 }

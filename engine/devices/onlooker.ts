@@ -19,6 +19,7 @@ const onlookerOf = (load: Device["load"]): Device => ({
   load,
   readStates: nothing,
   write: () => undefined,
+  fill: () => Promise.resolve(),
   profile: () => [],
   synchronize: () => Promise.resolve(),
   destroy: () => undefined,

@@ -323,7 +323,7 @@ function layOut<T extends Spec>(
   return { header, sorted, size: dataStart + offset };
 }
 
-function checkBytes(name: string, { dtype, shape }: Spec, data: Uint8Array): void {
+function checkBytes(name: string, { dtype, shape }: Spec, data: { readonly length: number }): void {
   const wanted = byteLength(dtype, shape);
   if (data.length === wanted) return;
   throw new ModelError(
@@ -356,15 +356,15 @@ export function serializeSafetensors(
 }
 
 /** Bytes of tensors that `streamSafetensors` asks for at once, unless one has more. */
-const STREAMED = 32 * 2 ** 20;
+export const STREAMED = 16 * 2 ** 20;
 
 /**
  * The file of `serializeSafetensors` in pieces, so that a large model is never on the host whole: `load` gives the bytes of some
- * tensors when it is their turn.
+ * tensors when it is their turn, those of a large one perhaps in pieces.
  */
 export async function* streamSafetensors<T extends Spec>(
   tensors: ReadonlyMap<string, T>,
-  load: (some: readonly T[]) => Promise<readonly Uint8Array[]>,
+  load: (some: readonly T[]) => Promise<readonly (Uint8Array | AsyncIterable<Uint8Array>)[]>,
   metadata?: Readonly<Record<string, string>>,
 ): AsyncGenerator<Uint8Array> {
   const { header, sorted } = layOut(tensors, metadata);
@@ -378,8 +378,18 @@ export async function* streamSafetensors<T extends Spec>(
     const some = sorted.slice(first, end);
     const loaded = await load(some.map(([, tensor]) => tensor));
     for (const [i, data] of loaded.entries()) {
-      checkBytes(some[i][0], some[i][1], data);
-      yield data;
+      const [name, spec] = some[i];
+      if (ArrayBuffer.isView(data)) {
+        checkBytes(name, spec, data);
+        yield data;
+        continue;
+      }
+      let length = 0;
+      for await (const piece of data) {
+        length += piece.length;
+        yield piece;
+      }
+      checkBytes(name, spec, { length });
     }
     first = end;
   }

@@ -17,7 +17,10 @@ export const withSeal = (metadata: Readonly<Record<string, string>>): Record<str
   [KEY]: ZEROS,
 });
 
-/** Writes a safetensors file whose metadata are of `withSeal`, with its checksum; `pieces` begin with the whole header. */
+/**
+ * Writes a safetensors file whose metadata are of `withSeal`, with its checksum; `pieces` begin with the whole header. A piece that
+ * has a buffer to itself is taken over: its memory is given back when it is written.
+ */
 export async function writeSealed(path: string, pieces: AsyncIterable<Uint8Array>): Promise<void> {
   const { createHash } = await import("node:crypto");
   const hash = createHash("sha256");
@@ -27,6 +30,8 @@ export async function writeSealed(path: string, pieces: AsyncIterable<Uint8Array
       if (offset < 0) offset = placeOf(piece, ZEROS);
       hash.update(piece);
       yield piece;
+      const { buffer } = piece;
+      if (buffer instanceof ArrayBuffer && buffer.byteLength === piece.length) buffer.transfer(0);
     }
   }
   await writeWhole(path, hashed(), (): Patch => {
@@ -67,8 +72,12 @@ export async function checkSeal(path: string, remedy: string): Promise<boolean> 
   if (!isSum(sum) || at < 0) return damaged();
   header.set(Buffer.from(ZEROS, "latin1"), at);
   hash.update(header);
+  const room = new Uint8Array(PIECE);
   for (let begin = header.length; begin < source.size; begin += PIECE) {
-    hash.update(await source.read(begin, Math.min(PIECE, source.size - begin)));
+    const length = Math.min(PIECE, source.size - begin);
+    const piece = room.subarray(0, length);
+    if (source.readInto) await source.readInto(begin, piece);
+    hash.update(source.readInto ? piece : await source.read(begin, length));
   }
   return hash.digest("hex") === sum || damaged();
 }

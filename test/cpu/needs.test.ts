@@ -4,6 +4,7 @@ import * as assert from "uvu/assert";
 import { compile } from "../../engine/compile.ts";
 import type { Device } from "../../engine/device.ts";
 import { bytesOnCPU } from "../../engine/devices/cpu/needs.ts";
+import { packsOf } from "../../engine/devices/cpu/program.ts";
 import { firstPlan } from "../../engine/devices/onlooker.ts";
 import { grad } from "../../engine/grad.ts";
 import { openDevice } from "../../engine/open.ts";
@@ -12,7 +13,7 @@ import { linear } from "../../engine/ops/matmul.ts";
 import { mean } from "../../engine/ops/reduce.ts";
 import { AdamW } from "../../engine/optim.ts";
 import type { Plan } from "../../engine/plan.ts";
-import { state, type Tensor, tensor } from "../../engine/tensor.ts";
+import { state, stateName, type Tensor, tensor } from "../../engine/tensor.ts";
 
 const test = suite("needs on cpu");
 
@@ -52,5 +53,47 @@ for (const rows of [8, 300]) {
     assert.ok(Math.abs(more) < 65536, `said ${said}, of which ${passing} pass, taken ${taken}`);
   });
 }
+
+/** Names of the parameters that a plan keeps in panels. */
+async function packed(run: (device: Device) => Promise<unknown>): Promise<string[]> {
+  const plan = await firstPlan(run);
+  const packs = packsOf(plan?.launches ?? []);
+  return [...new Set(packs.flatMap((pack) => (pack ? [stateName(pack.state)] : [])))].sort();
+}
+
+test("panels are kept where packing as a product goes would cost more than a tenth of it", async () => {
+  const width = 64;
+  const weight = (name: string) => state(name, values(width * width), [width, width]);
+  const kept = (rows: number, times: number) => {
+    const w = weight("w");
+    const parts = Array.from({ length: times }, (_, i) =>
+      tensor(values(rows * width + i).slice(i), [rows, width]),
+    );
+    return packed((device) => compile(device, () => parts.map((x) => linear(x, w)))());
+  };
+  assert.equal(await kept(8, 1), ["w"], "1/8");
+  assert.equal(await kept(16, 1), [], "1/16");
+  assert.equal(await kept(16, 2), ["w"], "2/16");
+  assert.equal(await kept(96, 9), [], "9/96");
+  assert.equal(await kept(96, 10), ["w"], "10/96");
+  assert.equal(await kept(97, 30), [], "products of many rows do not count");
+});
+
+test("panels of what a step changes are kept for several products, not for one", async () => {
+  const width = 64;
+  const [once, often] = ["once", "often"].map((name) =>
+    state(name, values(width * width), [width, width]),
+  );
+  const optimizer = new AdamW([once, often], { weightDecay: 0, maxNorm: 1 });
+  const x = tensor(values(4 * width), [4, width]);
+  const step = (device: Device) =>
+    compile(device, (input: Tensor, scalars: Tensor) => {
+      const deep = [1, 2, 3].reduce((h) => tanh(linear(h, often)), input);
+      const loss = mean(linear(deep, once));
+      optimizer.update(grad(loss, [once, often]), scalars, [loss]);
+      return { loss };
+    })(x, optimizer.scalars(1, 1e-3));
+  assert.equal(await packed(step), ["often"]);
+});
 
 test.run();

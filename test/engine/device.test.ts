@@ -63,6 +63,35 @@ test("a state that no device has seen is read as it was written", async (device)
   assert.equal([...(await read(device, [s]))[0]], [...halves]);
 });
 
+test("a state is filled by pieces, also where it was packed, and read in parts", async (device) => {
+  const [rows, width] = [4, 40];
+  const w = state("w", new Float32Array(width * width), [width, width]);
+  const f = compile(device, (x: Tensor) => matmul(x, w));
+  const x = tensor(new Float32Array(rows * width).fill(1), [rows, width]);
+  assert.equal([...new Set(await (await f(x)).read())], [0]);
+  const all = Float32Array.from({ length: width * width }, (_, i) => i % 7);
+  async function* pieces(values: Float32Array, size: number) {
+    for (let at = 0; at < values.length; at += size) yield values.subarray(at, at + size);
+  }
+  await device.fill(w, pieces(all, 333));
+  const sums = Float32Array.from({ length: width }, (_, j) =>
+    Array.from({ length: width }, (_, i) => all[i * width + j]).reduce((a, b) => a + b),
+  );
+  assert.equal((await (await f(x)).read()).subarray(0, width), sums);
+  const [part] = await device.readStates([w], { begin: 4 * 333, end: 4 * 700 });
+  assert.equal(new Float32Array(part), all.slice(333, 700));
+  const fresh = state("fresh", all, [width * width]);
+  const [own] = await device.readStates([fresh], { begin: 8, end: 20 });
+  assert.equal(new Float32Array(own), all.slice(2, 5), "of one that no device has seen");
+  const more = all.map((v) => v + 1);
+  await device.fill(fresh, pieces(more, 500));
+  assert.equal((await read(device, [fresh]))[0], more);
+  for (const wrong of [all.subarray(1), new Float32Array(all.length + 1)]) {
+    const said = await device.fill(w, pieces(wrong, 500)).then(String, (e: Error) => e.message);
+    assert.match(said, /\d+ values do not fill w \[40, 40\]/);
+  }
+});
+
 test("the profiler prints time for each kernel", async (_, name) => {
   const profiled = await openDevice({ device: name, profile: true });
   await read(profiled, [softmax(tensor(new Float32Array(640), [10, 64]))]);

@@ -13,14 +13,22 @@ import {
   UsageError,
 } from "../lib/cli.ts";
 import { median } from "./bench/process.ts";
+import type { LossLine } from "./fullsize/losses.ts";
+import { apart, PAIRS, type Step, trainPair } from "./fullsize/pairs.ts";
 import { DEVICES, type Line, type Loaded } from "./fullsize/process.ts";
 
 const TOOL = "fullsize";
-const PARTS = ["load", "bert", "bart", "step", "training"] as const;
+/** Those that run when none is named. */
+const USUAL = ["load", "bert", "bart", "step", "training"] as const;
+const PARTS = [...USUAL, ...Object.keys(PAIRS).filter(isPair)] as const;
 type Part = (typeof PARTS)[number];
 
+function isPair(name: string): name is keyof typeof PAIRS {
+  return Object.hasOwn(PAIRS, name);
+}
+
 const OPTIONS = {
-  only: { value: "LIST", help: "parts to run, with commas", initial: PARTS.join(",") },
+  only: { value: "LIST", help: "parts to run, with commas", initial: USUAL.join(",") },
   devices: { value: "LIST", help: "of cpu, gpu:software, gpu", initial: "cpu,gpu:software" },
   rounds: { value: "N", help: "how often each way of loading is timed, in turns", initial: "5" },
   folder: {
@@ -39,7 +47,13 @@ const HELP = `Proves the engine at full size: BERT-base-cased and BART-large wit
   bert      logits and loss, kept as f32, f16 and bf16
   bart      logits and loss
   step      the PromptGen step with two facts: prompts, losses, gradients of BART
-  training  training BART-large on the CPU, which 4 GiB do not hold, is refused
+  training  training BART-large in 4 GiB of the CPU is refused
+
+By name only, for each takes many minutes: BART beside BERT-base-cased on the CPU, ten losses without dropout beside PyTorch's
+
+  base      bart-base in batches of 8; twenty steps of train with evaluations, SIGKILL, --resume, in 4.0 GB
+  base-32   bart-base in batches of 32
+  large     bart-large in batches of 8, and train as above, in 12 GB
 
 WebGPU is used as if its largest binding were 128 MiB. The first run makes models and results (3.7 GB, some minutes), later
 runs use them again. Python 3 with tools/requirements.txt is needed, 12 GB of memory, and for gpu:software a software adapter.
@@ -83,7 +97,7 @@ async function follow(
   if (code !== 0) throw new Error(`[${TOOL}] ${args[0]} ended with ${code}: ${last}`);
 }
 
-const ours = (script: string): string => join(import.meta.dirname, "fullsize", `${script}.ts`);
+const programOf = (name: string): string => join(import.meta.dirname, "fullsize", `${name}.ts`);
 
 /** Models and PyTorch's results, where they are not there. */
 async function prepare(folder: string, parts: readonly Part[]): Promise<void> {
@@ -126,7 +140,9 @@ async function loading(folder: string, rounds: number): Promise<boolean> {
   const seen = LOADERS.map(() => places.map((): Loaded[] => []));
   for (let round = 0; round <= rounds; round++) {
     for (const [i, { name, how, python }] of LOADERS.entries()) {
-      const [program, script] = python ? ["python3", reference] : [process.execPath, ours("load")];
+      const [program, script] = python
+        ? ["python3", reference]
+        : [process.execPath, programOf("load")];
       const args = python ? [script, "load", folder, how] : [script, folder, how];
       for (const [p, place] of places.entries()) {
         if (place === "the disk") await follow("python3", [reference, "evict", folder], () => {});
@@ -211,7 +227,7 @@ async function comparing(folder: string, cases: readonly Case[]): Promise<boolea
   for (const { script, args, what, device } of cases) {
     log(`${what} on ${device}`);
     const first = rows.length;
-    await follow(process.execPath, [ours(script), folder, ...args], (text) => {
+    await follow(process.execPath, [programOf(script), folder, ...args], (text) => {
       const line = JSON.parse(text) as Line;
       if (line.kind === "note") log(`  ${line.text}`);
       if (line.kind === "compared") {
@@ -231,6 +247,67 @@ async function comparing(folder: string, cases: readonly Case[]): Promise<boolea
   return good;
 }
 
+/** Losses of ten steps may differ by this share of PyTorch's, norms of the gradients by ten times as much. */
+const SHARE = 1e-4;
+
+const pairReference = join(import.meta.dirname, "../reference_pairs.py");
+
+async function training(folder: string, names: readonly (keyof typeof PAIRS)[]): Promise<boolean> {
+  const rows = [
+    [
+      ...["pair", "batch", "device", "asked for", "device's bytes", "peak of train"],
+      ...["peak of ten steps", "PyTorch's", "losses differ by", "norms by"],
+    ],
+  ];
+  let good = true;
+  for (const name of names) {
+    const pair = PAIRS[name];
+    const { generator, batch } = pair;
+    log(`${generator} in batches of ${batch}`);
+    await follow("python3", [pairReference, "make", folder, generator], () => {});
+    const trained = pair.trains
+      ? await trainPair(folder, pair, (text) => log(`  ${text}`))
+      : undefined;
+    for (const problem of trained?.problems ?? []) console.log(`${name}: ${problem}\n`);
+    const args = [folder, generator, String(batch)];
+    const ours: Step[] = [];
+    let taken: Extract<LossLine, { kind: "memory" }> | undefined;
+    await follow(process.execPath, [programOf("losses"), ...args], (text) => {
+      const line = JSON.parse(text) as LossLine;
+      if (line.kind === "memory") taken = line;
+      else ours.push(line);
+    });
+    const theirs: Step[] = [];
+    let peak = 0;
+    await follow("python3", [pairReference, "losses", ...args], (text) => {
+      const line = JSON.parse(text) as Step | { readonly peak: number };
+      if ("peak" in line) peak = line.peak;
+      else theirs.push(line);
+    });
+    ours.forEach(({ object, none, norm }, i) => {
+      const [a, b] = [object, theirs[i]?.object].map((x) => x?.toFixed(5));
+      log(
+        `  step ${i + 1}: ${a}, PyTorch ${b}; "None" ${none.toFixed(5)}; norm ${norm.toFixed(4)}`,
+      );
+    });
+    const { object, none, norm } = apart(ours, theirs);
+    const same = object <= SHARE && none <= SHARE && norm <= 10 * SHARE; // NaN is not
+    const most = Math.max(...(trained?.peaks ?? [taken?.peak ?? 0]));
+    good &&= same && most <= pair.most && (trained?.problems ?? []).length === 0;
+    if (!same) console.log(`${name}: the losses DIFFER\n`);
+    if (most > pair.most) console.log(`${name}: more than ${gigabytes(pair.most)}\n`);
+    rows.push([
+      ...[`${generator} + bert-base-cased`, String(batch), taken?.description ?? ""],
+      ...[gigabytes(taken?.asked ?? 0), gigabytes(taken?.device ?? 0)],
+      trained?.peaks.map(gigabytes).join(", resumed ") ?? "",
+      ...[gigabytes(taken?.peak ?? 0), gigabytes(peak)],
+      ...[Math.max(object, none).toExponential(1), norm.toExponential(1)],
+    ]);
+  }
+  if (names.length > 0) print(rows);
+  return good;
+}
+
 async function main(): Promise<number> {
   const values = optionsOnly(TOOL, OPTIONS, HELP);
   if (!values) return 0;
@@ -240,13 +317,14 @@ async function main(): Promise<number> {
   const limits = { least: 1, most: 100, whole: true };
   const rounds = numberOf(TOOL, "rounds", values.rounds ?? OPTIONS.rounds.initial, limits);
   const folder = resolve(values.folder ?? OPTIONS.folder.initial);
-  await prepare(folder, parts);
+  if (!parts.every(isPair)) await prepare(folder, parts);
   const [cpu] = cpus();
   const machine = `${availableParallelism()} x ${cpu?.model ?? arch()}, ${gigabytes(totalmem())}`;
   console.log(`${machine}, Node ${process.version}\n`);
   const quick = !parts.includes("load") || (await loading(folder, rounds));
   const same = await comparing(folder, casesOf(parts, devices));
-  return quick && same ? 0 : 1;
+  const trains = await training(join(folder, "pairs"), parts.filter(isPair));
+  return quick && same && trains ? 0 : 1;
 }
 
 await runTool(main, { writesFiles: true });

@@ -1,5 +1,12 @@
 /** The CPU as a device: its states, slots and plans. Computes addresses on the main thread; workers touch the bytes. */
-import type { Device, DeviceOptions, DeviceStats, Executable, ProfileRow } from "../../device.ts";
+import type {
+  BytePart,
+  Device,
+  DeviceOptions,
+  DeviceStats,
+  Executable,
+  ProfileRow,
+} from "../../device.ts";
 import { check, NoDeviceError } from "../../errors.ts";
 import type { Plan } from "../../plan.ts";
 import { show } from "../../shape.ts";
@@ -15,7 +22,7 @@ import {
 import { debugLevel } from "../host.ts";
 import { HOST_LAUNCHES, LoadedPlans, withoutEmpty } from "../plans.ts";
 import { LaunchTimes } from "../profiler.ts";
-import { initialBytes } from "../results.ts";
+import { filled, initialBytes } from "../results.ts";
 import { CPUExecutable } from "./executable.ts";
 import { ADDRESSABLE, Heap, WIDE_ADDRESSABLE } from "./heap.ts";
 import {
@@ -413,16 +420,22 @@ export class CPUDevice implements Device {
     this.#plans.submitted(run);
   }
 
-  async readStates(states: readonly Tensor[]): Promise<ArrayBuffer[]> {
+  /** Resolves when no first values of these states are on their way. */
+  async #settled(states: readonly Tensor[]): Promise<void> {
     do await this.#plans.loading;
-    while (states.some((t) => this.#states.get(t)?.arriving)); // first values on their way
+    while (states.some((t) => this.#states.get(t)?.arriving));
     this.workers.assertHealthy();
+  }
+
+  async readStates(states: readonly Tensor[], part?: BytePart): Promise<ArrayBuffer[]> {
+    await this.#settled(states);
     // all are asked for at once, before anything else can happen to them
     const reads = states.map((t) => {
       const at = this.#states.get(t)?.at;
-      if (at === undefined) return initialBytes(t); // it was never changed
+      const { begin, end } = part ?? { begin: 0, end: valueBytes(t) };
+      if (at === undefined) return initialBytes(t, part); // it was never changed
       return this.workers
-        .call({ kind: "read", ranges: [[at, valueBytes(t)]] })
+        .call({ kind: "read", ranges: [[at + begin, end - begin]] })
         .then(({ results = [] }) => results[0]);
     });
     const out = await Promise.all(reads);
@@ -447,6 +460,24 @@ export class CPUDevice implements Device {
     state.version++;
     if (state.arriving) state.late = data.slice();
     else this.upload(state.at, data);
+  }
+
+  async fill(t: Tensor, pieces: AsyncIterable<TypedArray>): Promise<void> {
+    this.workers.assertHealthy();
+    check(t.node.op === stateOp, "fill", () => `${t} is not a state`);
+    await this.#settled([t]);
+    const state = this.#state(t);
+    state.plain = true;
+    if (state.at === undefined) {
+      state.at = this.allocate(t.bytes, stateName(t));
+      this.layout++;
+    }
+    const { at } = state;
+    await filled(t, pieces, async (piece, offset) => {
+      this.upload(at + offset, piece);
+      state.version++;
+      await this.synchronize(); // what is posted takes memory too
+    });
   }
 
   profile(): ProfileRow[] {

@@ -24,22 +24,37 @@ export type Pack = Omit<Panels, "at" | "version"> & { readonly key: string };
 /** A launch and, for a product with a parameter, its packed right operand. */
 export type CPULaunch = { readonly launch: PlanLaunch; readonly panels: Panels | undefined };
 
-/**
- * A product of more rows packs its right operand as it goes, a block at a time in cache: that costs a share of about one in the number
- * of rows, and no memory.
- */
+/** A product of more rows packs its right operand as it goes, a block at a time in cache, and does not notice. */
 const FEW_ROWS = 96;
 
-/** How the right operand of each launch is packed: of parameters that some product of few rows reads. */
+/**
+ * Packing as a product goes costs a share of one in the number of its rows, and no memory. Panels are kept where these shares
+ * come to more than this for the products of few rows that read a parameter.
+ */
+const WORTH = 0.1;
+
+/** How the right operand of each launch is packed: of the parameters whose panels are worth their memory. */
 export function packsOf(launches: readonly PlanLaunch[]): (Pack | undefined)[] {
   const packs = launches.map(packOf);
   const nameOf = ({ state, key }: Pack) => `${state.node.id} ${key}`;
-  const worth = new Set<string>();
+  const written = new Set(
+    launches.flatMap(({ inouts, outputs }) =>
+      [...inouts, ...outputs].flatMap((r) => (r?.memory.kind === "state" ? [r.memory.state] : [])),
+    ),
+  );
+  const reads = new Map<string, { count: number; share: number }>();
   launches.forEach(({ kernel, params }, i) => {
     const pack = packs[i];
-    if (pack && kernel === "matmul" && params.M <= FEW_ROWS) worth.add(nameOf(pack));
+    if (!pack || kernel !== "matmul" || params.M > FEW_ROWS) return;
+    const { count, share } = reads.get(nameOf(pack)) ?? { count: 0, share: 0 };
+    reads.set(nameOf(pack), { count: count + 1, share: share + 1 / params.M });
   });
-  return packs.map((pack) => (pack && worth.has(nameOf(pack)) ? pack : undefined));
+  const isWorth = (pack: Pack): boolean => {
+    const { count, share } = reads.get(nameOf(pack)) ?? { count: 0, share: 0 };
+    // what a run changes is packed anew in each run, so that panels for one product gain nothing
+    return share > WORTH && (count > 1 || !written.has(pack.state));
+  };
+  return packs.map((pack) => (pack && isWorth(pack) ? pack : undefined));
 }
 
 /**

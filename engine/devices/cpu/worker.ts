@@ -258,8 +258,10 @@ function serve(request: Request): Answer {
       new Uint8Array(out).set(new Uint8Array(memory.buffer, at, bytes));
       return out;
     });
-  const put = (at: number, data: ArrayBuffer): void =>
+  const put = (at: number, data: ArrayBuffer): void => {
     new Uint8Array(memory.buffer, at, data.byteLength).set(new Uint8Array(data));
+    data.transfer(0); // a collector would come later, and megabytes would wait for it
+  };
   switch (request.kind) {
     case "grow":
       thread.grow(request.bytes);

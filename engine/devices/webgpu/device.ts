@@ -1,6 +1,13 @@
 /** WebGPU as a device: its buffers, pipelines, states and plans. The only files that may call WebGPU are in this folder. */
 import { type Adapter, type Geometry, geometryOf } from "../../../kernels/webgpu/table.ts";
-import type { Device, DeviceOptions, DeviceStats, Executable, ProfileRow } from "../../device.ts";
+import type {
+  BytePart,
+  Device,
+  DeviceOptions,
+  DeviceStats,
+  Executable,
+  ProfileRow,
+} from "../../device.ts";
 import { check, DeviceLostError, EngineError, fail, OutOfMemoryError } from "../../errors.ts";
 import type { Plan } from "../../plan.ts";
 import { show } from "../../shape.ts";
@@ -14,7 +21,7 @@ import {
 } from "../../tensor.ts";
 import { debugLevel, paced } from "../host.ts";
 import { HOST_LAUNCHES, LoadedPlans, SOFTWARE_LAUNCHES, withoutEmpty } from "../plans.ts";
-import { destroyed, initialBytes } from "../results.ts";
+import { destroyed, filled, initialBytes } from "../results.ts";
 import { openAdapter } from "./adapter.ts";
 import { chunked } from "./chunks.ts";
 import {
@@ -459,7 +466,11 @@ export class WebGPUDevice implements Device {
 
   /** Copies buffers to the host through one staging buffer; large ones in parts. */
   async #readBack(
-    sources: readonly { readonly buffer: GPUBuffer; readonly bytes: number }[],
+    sources: readonly {
+      readonly buffer: GPUBuffer;
+      readonly begin: number;
+      readonly bytes: number;
+    }[],
   ): Promise<ArrayBuffer[]> {
     const most = 64 * 2 ** 20;
     const need = Math.min(most, Math.max(...sources.map((s) => up(s.bytes, 4))));
@@ -469,13 +480,13 @@ export class WebGPUDevice implements Device {
     );
     try {
       const out: ArrayBuffer[] = [];
-      for (const { buffer, bytes } of sources) {
+      for (const { buffer, begin, bytes } of sources) {
         const whole = new Uint8Array(bytes);
         for (let at = 0; at < bytes; at += most) {
           const size = Math.min(most, up(bytes - at, 4));
           this.assertHealthy();
           const encoder = this.gpu.createCommandEncoder();
-          encoder.copyBufferToBuffer(buffer, at, staging, 0, size);
+          encoder.copyBufferToBuffer(buffer, begin + at, staging, 0, size);
           this.gpu.queue.submit([encoder.finish()]);
           await this.settled(staging.mapAsync(GPUMapMode.READ, 0, size));
           const length = Math.min(size, bytes - at);
@@ -490,16 +501,17 @@ export class WebGPUDevice implements Device {
     }
   }
 
-  async readStates(states: readonly Tensor[]): Promise<ArrayBuffer[]> {
+  async readStates(states: readonly Tensor[], part?: BytePart): Promise<ArrayBuffer[]> {
     await this.#plans.loading;
     await this.#preparing; // first values may be on their way
     this.assertHealthy();
     const here = states.flatMap((t) => {
       const buffer = this.#states.get(t);
-      return buffer ? [{ buffer, bytes: valueBytes(t) }] : [];
+      const { begin, end } = part ?? { begin: 0, end: valueBytes(t) };
+      return buffer ? [{ buffer, begin, bytes: end - begin }] : [];
     });
     // what is not there was never changed
-    const others = states.map((t) => (this.#states.has(t) ? undefined : initialBytes(t)));
+    const others = states.map((t) => (this.#states.has(t) ? undefined : initialBytes(t, part)));
     const reading = this.#reading.then(() =>
       here.length > 0 ? this.#plans.retried(() => this.#readBack(here)) : [],
     );
@@ -511,13 +523,26 @@ export class WebGPUDevice implements Device {
   }
 
   write(state: Tensor, data: TypedArray): void {
-    this.assertHealthy();
-    check(state.node.op === stateOp, "write", () => `${state} is not a state`);
     check(
       data.length === state.size,
       "write",
       () => `${data.length} values do not fill ${stateName(state)} ${show(state.shape)}`,
     );
+    this.#put(state, data, 0);
+  }
+
+  async fill(t: Tensor, pieces: AsyncIterable<TypedArray>): Promise<void> {
+    await this.#plans.loading;
+    await this.#preparing; // first values may be on their way
+    await filled(t, pieces, async (piece, offset) => {
+      this.#put(t, piece, offset);
+      await this.synchronize();
+    });
+  }
+
+  #put(state: Tensor, data: TypedArray, offset: number): void {
+    this.assertHealthy();
+    check(state.node.op === stateOp, "write", () => `${state} is not a state`);
     this.gpu.pushErrorScope("out-of-memory");
     try {
       let buffer = this.#states.get(state);
@@ -525,7 +550,7 @@ export class WebGPUDevice implements Device {
         buffer = this.storage(state.bytes, stateName(state));
         this.#states.set(state, buffer);
       }
-      this.upload(buffer, data);
+      this.upload(buffer, data, offset);
     } finally {
       const refused = (error: GPUError | null): void => {
         if (!error) return;

@@ -42,11 +42,11 @@ export type Loaded = {
 
 export const say = (line: Line): void => console.log(JSON.stringify(line));
 
-/** A line of /proc/self/status, in bytes; 0 on systems without it. */
-export function memory(key: "VmRSS" | "VmHWM"): number {
+/** A line of a process's status, by default of this one's, in bytes; 0 on systems without /proc and for a process that has ended. */
+export function memory(key: "VmRSS" | "VmHWM", process: number | "self" = "self"): number {
   let status = "";
   try {
-    status = readFileSync("/proc/self/status", "utf8");
+    status = readFileSync(`/proc/${process}/status`, "utf8");
   } catch {
     return 0;
   }
