@@ -27,7 +27,7 @@ const OPTIONS = {
     whole: true,
     structural: true,
   },
-  candidates: {
+  "num-candidates": {
     kind: "number",
     value: "N",
     help: "tokens that are tried in an iteration",
@@ -147,7 +147,7 @@ class Search {
 
   async run(): Promise<Outcome> {
     const { device, options, saveEvery = 50, signal, onStep } = this.#training;
-    const search = this.#prompter.search(device, options.candidates);
+    const search = this.#prompter.search(device, options["num-candidates"]);
     let at = await this.#begin();
     if (at.evaluated < 0) at = (await this.#evaluated(at)) ?? at;
     while (at.evaluated >= 0 && at.step < at.steps && !signal?.aborted) {

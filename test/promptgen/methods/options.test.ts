@@ -167,4 +167,15 @@ test("every method has a name and options of its own, and one that is unknown is
   );
 });
 
+test("an option's name means one kind of thing, whatever the method: a study gives it to all that have it", () => {
+  const kinds = new Map<string, string>();
+  for (const { name, options } of METHODS) {
+    for (const [option, { kind, value }] of Object.entries(options)) {
+      const meaning = `${kind} ${value}`;
+      assert.is(kinds.get(option) ?? meaning, meaning, `--${option} of ${name}`);
+      kinds.set(option, meaning);
+    }
+  }
+});
+
 test.run();

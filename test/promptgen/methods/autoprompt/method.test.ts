@@ -165,7 +165,7 @@ const options = runOptions(
     method: "autoprompt",
     relations: "P1303,P36",
     iterations: 4,
-    candidates: 3,
+    "num-candidates": 3,
     "batch-size": 8,
     seed: 3,
   },
