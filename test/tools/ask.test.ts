@@ -112,7 +112,7 @@ test("a run with a prompt a relation: asked, exported with its vectors, not tran
   await refuses(
     "evaluate.ts",
     [vectors, "--reader", world],
-    /is a run of optiprompt, whose prompts are no words, .* name a run of template, promptgen/,
+    /is a run of optiprompt, whose prompts are no words, .* name a run of template, .*promptgen/,
   );
   const out = join(home, "exported vectors");
   await printedBy("export.ts", [vectors, "--out", out]);
