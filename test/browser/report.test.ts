@@ -137,6 +137,7 @@ test("facts are filtered, opened and turned over by keyboard alone", async () =>
   await page.keyboard.press("Tab");
   await page.keyboard.press("Enter");
   const rows = page.locator("#facts-list details[open] tbody tr");
+  await rows.first().waitFor(); // a fact is filled when it is opened, in a task of its own
   assert.is(await rows.count(), plain.rows.length);
   const shown = await rows.nth(3).textContent();
   const [fact] = plain.rows[3].row.runs[1].facts;
