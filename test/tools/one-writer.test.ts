@@ -84,7 +84,8 @@ const last = (folder: string) => readFileSync(join(folder, "last.safetensors"));
 
 /** Nothing but what a run has. */
 function isWhole(folder: string): void {
-  const known = ["best", "last.safetensors", "log.jsonl", "results.json", "run.json"];
+  const known = ["best", "facts.csv", "facts.jsonl", "last.safetensors", "log.jsonl"];
+  known.push("results.json", "run.json", "seconds.json");
   assert.deepEqual(readdirSync(folder).sort(), known);
   assert.ok(isAscending(stepsOf(folder)), String(stepsOf(folder)));
 }
