@@ -5,20 +5,17 @@
  */
 import { rm } from "node:fs/promises";
 import type { Device } from "../../engine/device.ts";
-import { crossEntropy } from "../../engine/ops/cross-entropy.ts";
-import { div, mul } from "../../engine/ops/elementwise.ts";
-import { sum } from "../../engine/ops/reduce.ts";
-import { reshape } from "../../engine/ops/shape.ts";
-import { type Tensor, tensor } from "../../engine/tensor.ts";
+import type { Tensor } from "../../engine/tensor.ts";
+import type { Training as Dropout } from "../../models/nn.ts";
 import { loadMaskedLM } from "../../models/registry.ts";
 import { restoreWeights } from "../../models/restore.ts";
 import { copyTokenizer, saveCheckpoint } from "../../models/save.ts";
-import { type Benchmark, type Item, itemsOf, objectIds, openReader } from "../benchmark.ts";
+import { type Benchmark, openReader } from "../benchmark.ts";
 import { Reader } from "../reader.ts";
-import { Learner, type LoopSettings, type Outcome, train } from "../training/loop.ts";
-import { rowWeights } from "../training/padding.ts";
-import type { Asked, Method, Prediction, Prompter, Training } from "./method.ts";
-import { loopSettings, type OptionsOf, type OptionTable, trainingOptions } from "./options.ts";
+import type { Outcome } from "../training/loop.ts";
+import type { Asked, Method, Prediction, Training } from "./method.ts";
+import { NO_CLIP, type OptionsOf, type OptionTable, trainingOptions } from "./options.ts";
+import { type Answering, trainAnswers } from "./shared/answering.ts";
 import { type TemplateBatch, TemplatePrompter } from "./shared/templates.ts";
 
 const OPTIONS = {
@@ -42,13 +39,8 @@ const OPTIONS = {
 
 type FineTuneOptions = OptionsOf<typeof OPTIONS>;
 
-/** The published code clips no gradient. */
-const NO_CLIP = 3e38;
-
-type TrainingBatch = TemplateBatch & { readonly objects: Tensor; readonly weights: Tensor };
-
 /** The manual templates, read by a copy of the reader as it was last trained or restored. */
-export class FineTunePrompter implements Prompter {
+export class FineTunePrompter implements Answering {
   readonly limit: number;
   readonly contents = {};
   readonly remarks: readonly string[];
@@ -56,7 +48,6 @@ export class FineTunePrompter implements Prompter {
   readonly benchmark: Benchmark;
   readonly #templates: TemplatePrompter;
   readonly #dtype: "F32" | "F16";
-  #learner: { readonly device: Device; readonly learner: Learner<TrainingBatch> } | undefined;
 
   private constructor(benchmark: Benchmark, dtype: "F32" | "F16") {
     const manual = benchmark.relations.map(({ id, template }) => [id, template] as const);
@@ -85,6 +76,15 @@ export class FineTunePrompter implements Prompter {
   collate(asked: readonly Asked[], width: number, rows: number): TemplateBatch {
     return this.#templates.collate(asked, width, rows);
   }
+  get parameters(): readonly Tensor[] {
+    return this.benchmark.reader.lm.parameters;
+  }
+  get decays(): (name: string) => boolean {
+    return this.benchmark.reader.lm.decays;
+  }
+  logits({ ids, mask, places }: TemplateBatch, dropout?: Dropout): Tensor {
+    return this.benchmark.reader.readTokens({ ids, mask }, places, dropout);
+  }
   predict(batch: TemplateBatch): Prediction {
     return this.#templates.predict(batch);
   }
@@ -105,40 +105,6 @@ export class FineTunePrompter implements Prompter {
   /** Puts the weights in place that the benchmark's reader has. */
   async start(device: Device): Promise<void> {
     await restoreWeights(device, this.benchmark.reader.lm, await openReader(this.benchmark));
-  }
-
-  /** The training loop's side; made once, so that all relations share its plans. */
-  problem(items: readonly Item[], buckets: readonly number[]) {
-    const { reader } = this.benchmark;
-    const own = (item: Item): Asked => ({ ...item, subjects: [item.fact.subject] });
-    return {
-      parameters: reader.lm.parameters,
-      decays: reader.lm.decays,
-      items: () => items,
-      width: (item: Item) => this.width(own(item)),
-      buckets,
-      terms: ["object"],
-      collate: (part: readonly Item[], width: number, rows: number): TrainingBatch => ({
-        ...this.collate(part.map(own), width, rows),
-        objects: tensor(Uint32Array.from(objectIds(this.benchmark, part, rows))),
-        weights: rowWeights(part.length, rows),
-      }),
-      loss: ({ ids, mask, places, objects, weights }: TrainingBatch, rng: Tensor) => {
-        const logits = reader.readTokens({ ids, mask }, places, { rng });
-        const loss = div(sum(mul(crossEntropy(logits, objects), weights)), sum(weights));
-        return { loss, terms: reshape(loss, [1]) };
-      },
-    };
-  }
-
-  learner(
-    device: Device,
-    settings: Pick<LoopSettings, "weightDecay" | "clip" | "accumulate">,
-  ): Learner<TrainingBatch> {
-    if (this.#learner?.device !== device) {
-      this.#learner = { device, learner: new Learner(device, this.problem([], []), settings) };
-    }
-    return this.#learner.learner;
   }
 }
 
@@ -163,20 +129,11 @@ export const fineTune: Method = {
     prompter: FineTunePrompter,
     training: Training & { readonly options: FineTuneOptions },
   ) {
-    const { device, folder, options, relations, resume, seed, buckets, identity } = training;
+    const { device, folder, resume, identity } = training;
     const ended = resume ? await folder?.loadSearch(identity) : undefined;
     if (ended) return ended as unknown as Outcome;
     if (!resume) await prompter.start(device);
-    const settings = loopSettings(options, { seed, clip: NO_CLIP });
-    const outcome = await train({
-      ...training,
-      problem: prompter.problem(itemsOf(relations, "train"), buckets),
-      learner: prompter.learner(device, settings),
-      settings,
-      async saveBest() {
-        if (folder) await prompter.save(device, folder.best);
-      },
-    });
+    const outcome = await trainAnswers(prompter, training, NO_CLIP);
     if (folder && outcome.finished) {
       // weights and moments of a relation that is done would be three models more on the disk
       await folder.saveSearch({ ...outcome }, identity);

@@ -210,6 +210,9 @@ export const trainingOptions = (initial: {
 
 export type TrainingOptions = OptionsOf<ReturnType<typeof trainingOptions>>;
 
+/** A clip that no gradient reaches, for methods whose published code has none. */
+export const NO_CLIP = 3e38;
+
 /**
  * The settings of the loop for a method with these options.
  * @param clip the largest global gradient norm

@@ -25,7 +25,7 @@ import type { Part } from "../reader.ts";
 import { textFingerprint } from "../training/fingerprint.ts";
 import { filledUp, rightPadded } from "../training/padding.ts";
 import type { Asked, Batch, Method, Prediction, Trace, Training } from "./method.ts";
-import { type OptionsOf, type OptionTable, trainingOptions } from "./options.ts";
+import { NO_CLIP, type OptionsOf, type OptionTable, trainingOptions } from "./options.ts";
 import { type Answering, trainAnswers } from "./shared/answering.ts";
 import {
   asNearest,
@@ -72,8 +72,6 @@ const FILE = "vectors.safetensors";
 const VECTORS = "vectors";
 /** Standard deviation of the first vectors: that of BERT's own initial embeddings. */
 const STD = 0.02;
-/** The published code clips no gradient. */
-const NO_CLIP = 3e38;
 
 /** Where the vectors of a relation stand. */
 type Places = {

@@ -12,21 +12,26 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { read } from "../../../engine/compile.ts";
 import type { Device } from "../../../engine/device.ts";
-import { crossEntropy } from "../../../engine/ops/cross-entropy.ts";
-import { div, mul, where } from "../../../engine/ops/elementwise.ts";
+import { where } from "../../../engine/ops/elementwise.ts";
 import { matmul } from "../../../engine/ops/matmul.ts";
-import { sum } from "../../../engine/ops/reduce.ts";
 import { reshape, slice } from "../../../engine/ops/shape.ts";
 import { softmax } from "../../../engine/ops/softmax.ts";
 import { state, type Tensor, tensor } from "../../../engine/tensor.ts";
 import { writeWhole } from "../../../models/formats/files.ts";
-import { type Benchmark, type Item, itemsOf, objectIds } from "../../benchmark.ts";
+import { type Benchmark, itemsOf } from "../../benchmark.ts";
 import { checkTemplate } from "../../facts/templates.ts";
 import { groups } from "../../training/buckets.ts";
-import { Learner, type LoopSettings, train } from "../../training/loop.ts";
-import { filledUp, rightPadded, rowWeights } from "../../training/padding.ts";
-import type { Asked, Method, Prediction, Prompter, Trace, Training } from "../method.ts";
-import { loopSettings, type OptionsOf, type OptionTable, trainingOptions } from "../options.ts";
+import type { StepReport } from "../../training/loop.ts";
+import { filledUp, rightPadded } from "../../training/padding.ts";
+import type { Asked, Method, Prediction, Trace, Training } from "../method.ts";
+import {
+  loopSettings,
+  NO_CLIP,
+  type OptionsOf,
+  type OptionTable,
+  trainingOptions,
+} from "../options.ts";
+import { type Answering, answerProblem, trainAnswers } from "../shared/answering.ts";
 import { filled } from "../shared/templates.ts";
 import {
   bestOf,
@@ -66,21 +71,17 @@ type EnsembleOptions = OptionsOf<typeof OPTIONS>;
 const FILE = "ensemble.json";
 /** The logit of a word that may be no answer. */
 const NO_ANSWER = -1e4;
-/** Weights are few and their gradients small: nothing is clipped. */
-const NO_CLIP = 3e38;
-
 type Questions = {
   readonly ids: Tensor; // u32 [K * S * B, T]
   readonly mask: Tensor;
   readonly places: Tensor; // u32 [K, S * B]
 };
-type TrainingBatch = Questions & { readonly objects: Tensor; readonly weights: Tensor };
 
 /** A template with what its weight is the softmax of. */
 type Weighed = { readonly template: string; readonly score: number };
 
 /** Several templates for the relation that was last trained or restored; before that its manual one alone. */
-export class EnsemblePrompter implements Prompter {
+export class EnsemblePrompter implements Answering {
   readonly limit: number;
   readonly contents: Readonly<Record<string, string>>;
   readonly remarks: readonly string[];
@@ -88,14 +89,16 @@ export class EnsemblePrompter implements Prompter {
   readonly pool: Pool;
   /** f32 [N]; K templates use the first K. */
   readonly scores: Tensor;
+  readonly parameters: readonly Tensor[];
+  readonly decays = () => true;
   #own: { readonly relation: string; readonly templates: readonly string[] } | undefined;
-  #learner: { readonly device: Device; readonly learner: Learner<TrainingBatch> } | undefined;
 
   /** @param count the most templates of a relation */
   constructor(benchmark: Benchmark, pool: Pool, count: number) {
     this.benchmark = benchmark;
     this.pool = pool;
     this.scores = state("scores", new Float32Array(count), [count]);
+    this.parameters = [this.scores];
     this.limit = subjectLimit(benchmark, pool);
     this.contents = pool.contents;
     this.remarks = pool.remarks;
@@ -179,38 +182,6 @@ export class EnsemblePrompter implements Prompter {
     this.use(relation, templates);
   }
 
-  /** The training loop's side; made once, so that all relations share its plans. */
-  problem(items: readonly Item[], buckets: readonly number[]) {
-    return {
-      parameters: [this.scores],
-      decays: () => true,
-      items: () => items,
-      width: (item: Item) => this.width(ownSubject(item)),
-      buckets,
-      terms: ["object"],
-      collate: (part: readonly Item[], width: number, rows: number): TrainingBatch => ({
-        ...this.collate(part.map(ownSubject), width, rows),
-        objects: tensor(Uint32Array.from(objectIds(this.benchmark, part, rows))),
-        weights: rowWeights(part.length, rows),
-      }),
-      loss: (batch: TrainingBatch) => {
-        const losses = crossEntropy(this.logits(batch), batch.objects);
-        const loss = div(sum(mul(losses, batch.weights)), sum(batch.weights));
-        return { loss, terms: reshape(loss, [1]) };
-      },
-    };
-  }
-
-  learner(
-    device: Device,
-    settings: Pick<LoopSettings, "weightDecay" | "clip" | "accumulate">,
-  ): Learner<TrainingBatch> {
-    if (this.#learner?.device !== device) {
-      this.#learner = { device, learner: new Learner(device, this.problem([], []), settings) };
-    }
-    return this.#learner.learner;
-  }
-
   /** Softmax of the first scores, [1, K]. */
   #weights(count: number): Tensor {
     return softmax(reshape(slice(this.scores, 0, 0, count), [1, count]));
@@ -220,8 +191,6 @@ export class EnsemblePrompter implements Prompter {
     return this.#own?.relation === relation.id ? this.#own.templates : [relation.template];
   }
 }
-
-const ownSubject = (item: Item): Asked => ({ ...item, subjects: [item.fact.subject] });
 
 /** What `save` wrote. */
 async function readEnsemble(
@@ -275,10 +244,10 @@ export const ensemble: Method = {
     const [{ id }] = relations;
     const candidates = prompter.pool.templates.get(id) ?? [];
     const items = itemsOf(relations, "train");
-    const problem = prompter.problem(items, buckets);
+    const { width } = answerProblem(prompter, items, buckets);
     const settings = loopSettings(options, { seed, clip: NO_CLIP });
     const { epochs, batchSize, accumulate = 1, maxSteps = 0 } = settings;
-    const all = epochs * groups(items, problem.width, buckets, accumulate * batchSize).length;
+    const all = epochs * groups(items, width, buckets, accumulate * batchSize).length;
     const more = maxSteps > 0 ? Math.min(all, maxSteps) : all;
     const before = candidates.length;
     prompter.start(device);
@@ -297,18 +266,13 @@ export const ensemble: Method = {
       id,
       best.map((i) => candidates[i]),
     );
-    const outcome = await train({
+    const weighing = {
       ...training,
       resume: training.resume === true && folder !== undefined && existsSync(folder.last),
-      problem,
-      learner: prompter.learner(device, settings),
-      settings,
-      async saveBest() {
-        if (folder) await prompter.save(device, folder.best);
-      },
-      onStep: (report) =>
+      onStep: (report: StepReport) =>
         training.onStep?.({ ...report, step: before + report.step, steps: before + report.steps }),
-    });
+    };
+    const outcome = await trainAnswers(prompter, weighing, NO_CLIP);
     return {
       ...outcome,
       step: before + outcome.step,

@@ -21,7 +21,11 @@ import type { MaskedLM } from "../../../models/masked-lm.ts";
 import { itemsOf, loadBenchmark } from "../../../promptgen/benchmark.ts";
 import { Examiner } from "../../../promptgen/measure.ts";
 import { FineTunePrompter } from "../../../promptgen/methods/fine-tune.ts";
-import { TemplatePrompter } from "../../../promptgen/methods/shared/templates.ts";
+import { answerProblem } from "../../../promptgen/methods/shared/answering.ts";
+import {
+  type TemplateBatch,
+  TemplatePrompter,
+} from "../../../promptgen/methods/shared/templates.ts";
 import {
   beginRun,
   bestPrompter,
@@ -31,7 +35,8 @@ import {
   runOptions,
   trainRun,
 } from "../../../promptgen/run.ts";
-import type { Outcome } from "../../../promptgen/training/loop.ts";
+import { Learner, type Outcome } from "../../../promptgen/training/loop.ts";
+import { Random } from "../../../promptgen/training/random.ts";
 import { RunFolder } from "../../../promptgen/training/run-folder.ts";
 import { embeddedWorld } from "../../../promptgen/world/world.ts";
 import { onDevices } from "../../devices.ts";
@@ -78,13 +83,14 @@ test("ten steps: losses and weights beside PyTorch's", async (device) => {
   const items = itemsOf(benchmark.relations, "train");
   assert.is(items.length, golden.facts.length);
   const prompter = await FineTunePrompter.open(benchmark);
-  const problem = prompter.problem(items, []);
-  const learner = prompter.learner(device, { weightDecay: golden.weightDecay, clip: 3e38 });
+  const problem = answerProblem(prompter, items, []);
+  const settings = { weightDecay: golden.weightDecay, clip: 3e38 };
+  const learner = new Learner(device, problem, settings);
   const losses: number[] = [];
   for (const [i, facts] of golden.batches.entries()) {
     const own = facts.map((fact) => items[fact]);
     const width = Math.max(...own.map((item) => problem.width(item))) + (i % 3); // padding is nothing
-    const batch = problem.collate(own, width, 2);
+    const batch = problem.collate(own, width, 2, new Random(1, 0));
     const lr = linearSchedule(i + 1, golden.batches.length, golden.warmup, golden.lr);
     closeForward([{ name: "rate", got: [lr], want: [golden.rates[i]] }], 1e-12);
     const rng = Uint32Array.of(1, 2, 3, 4);
@@ -120,11 +126,13 @@ test("dropout is on in training, and off when asked", async (device) => {
   const benchmark = await loadBenchmark({ data: world.data, reader, relations: ["P36"] });
   const prompter = await FineTunePrompter.open(benchmark);
   const items = itemsOf(benchmark.relations, "train").slice(0, 8);
-  const problem = prompter.problem(items, []);
+  const problem = answerProblem(prompter, items, []);
   const width = Math.max(...items.map((item) => problem.width(item)));
-  const batch = problem.collate(items, width, 8);
+  const batch = problem.collate(items, width, 8, new Random(1, 0));
   const draws = [1, 2].map((seed) => problem.loss(batch, tensor(Uint32Array.of(seed, 2, 3, 4))));
-  const asked = mean(crossEntropy(prompter.predict(batch).logits, batch.objects));
+  const asked = mean(
+    crossEntropy(prompter.predict(batch.questions as TemplateBatch).logits, batch.objects),
+  );
   const values = await read(device, [...draws.map(({ loss }) => loss), asked]);
   const [one, two, plain] = values.map(([value]) => value);
   const far = (a: number, b: number) => Math.abs(a - b) > 1e-3 * plain;

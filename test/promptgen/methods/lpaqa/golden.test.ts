@@ -12,6 +12,7 @@ import { itemsOf, loadBenchmark } from "../../../../promptgen/benchmark.ts";
 import { Examiner, OWN } from "../../../../promptgen/measure.ts";
 import { EnsemblePrompter } from "../../../../promptgen/methods/lpaqa/ensemble.ts";
 import { bestOf, openPool } from "../../../../promptgen/methods/lpaqa/pool.ts";
+import { answerProblem } from "../../../../promptgen/methods/shared/answering.ts";
 import { train } from "../../../../promptgen/training/loop.ts";
 import { onDevices } from "../../../devices.ts";
 import { closeForward } from "../../../models/parity.ts";
@@ -94,8 +95,7 @@ test("losses, scores and weights of the training, and what the ensemble then ans
     loss.length = 0;
     await train({
       device,
-      problem: prompter.problem(items, [width]),
-      learner: prompter.learner(device, { weightDecay: weightDecay, clip: 3e38 }),
+      problem: answerProblem(prompter, items, [width]),
       settings: {
         epochs: steps,
         batchSize: 16, // more than there are facts: rows that only fill up weigh nothing
