@@ -14,17 +14,14 @@ import { add, mul } from "../../engine/ops/elementwise.ts";
 import { embedding } from "../../engine/ops/embedding.ts";
 import { mean, sum } from "../../engine/ops/reduce.ts";
 import { expand, reshape, slice } from "../../engine/ops/shape.ts";
-import { type Tensor, tensor, zeroState } from "../../engine/tensor.ts";
-import { assign } from "../../engine/trace.ts";
+import { type Tensor, tensor } from "../../engine/tensor.ts";
 import { check } from "../errors.ts";
 import { gatherRows } from "../nn.ts";
-import type { KeyValue, Seq2Seq } from "../seq2seq.ts";
-import { bucket } from "./generate.ts";
+import type { Seq2Seq } from "../seq2seq.ts";
+import { Encoded, FILLER, powerOfTwo } from "./encoded.ts";
 
 /** Tokens that the decoder reads in one run, texts times hypotheses times places, where a hypothesis alone has no more. */
 const TOKENS = 4096;
-/** The token of places that no other one sees. */
-const FILLER = 0;
 
 /** Stands among the ids of a hypothesis for the choice that is another token after each text, see `AverageSearch.others`. */
 export const OTHER = -1;
@@ -62,9 +59,6 @@ export type AverageSearch = {
   readonly signal?: AbortSignal | undefined;
 };
 
-/** Encoder's input, u32 [F, S]. */
-type Source = { readonly ids: Tensor; readonly mask: Tensor };
-
 /** P hypotheses after each of F texts; row p F + f of the decoder is hypothesis p after text f. */
 type Step = {
   readonly ids: Tensor; // u32 [T, P F]
@@ -81,35 +75,17 @@ type Chooser = (step: Step) => Promise<{
   readonly others: ArrayLike<number>; // [P], logits
 }>;
 
-const powerOfTwo = (size: number): number => 2 ** Math.ceil(Math.log2(size));
-
 /** Searches with one model. Plans are kept on the device, for other texts of like lengths. */
 export class AverageGenerator {
   readonly #device: Device;
   readonly #model: Seq2Seq;
-  /** Of the decoder's keys and values. */
-  readonly #layers: number;
-  readonly #width: number;
-  readonly #states = new Map<string, readonly KeyValue[]>();
-  readonly #encode: (source: Source) => Promise<unknown>;
+  readonly #encoded: Encoded;
   readonly #choosers = new Map<number, Chooser>();
 
   constructor(device: Device, model: Seq2Seq) {
     this.#device = device;
     this.#model = model;
-    // described, never computed
-    const one = tensor(new Uint32Array(1), [1, 1]);
-    const { layers } = model.start(model.encode({ ids: one }), undefined);
-    this.#layers = layers.length;
-    this.#width = layers[0].cross.k.shape[2];
-    this.#encode = compile(device, ({ ids, mask }: Source) => {
-      const { layers } = model.start(model.encode({ ids, mask }), mask);
-      this.#cross(ids.shape).forEach((kept, i) => {
-        assign(kept.k, layers[i].cross.k);
-        assign(kept.v, layers[i].cross.v);
-      });
-      return {};
-    });
+    this.#encoded = new Encoded(device, model);
   }
 
   /**
@@ -147,19 +123,8 @@ export class AverageGenerator {
     check(texts.length > 0 && texts.every((ids) => ids.length > 0), "generate", () => {
       return "an average needs texts, and each of them tokens; pass at least one that is not empty";
     });
-    const longest = texts.reduce((most, ids) => Math.max(most, ids.length), 0);
-    this.#checkLength(longest);
-    const width = Math.min(bucket(longest), this.#model.positions);
-    const fill = (value: (id: number | undefined) => number) =>
-      tensor(
-        Uint32Array.from({ length: texts.length * width }, (_, i) =>
-          value(texts[Math.floor(i / width)][i % width]),
-        ),
-        [texts.length, width],
-      );
-    const mask = fill((id) => (id === undefined ? 0 : 1));
-    await this.#encode({ ids: fill((id) => id ?? FILLER), mask });
-    return mask;
+    for (const ids of texts) this.#checkLength(ids.length);
+    return this.#encoded.read(texts, texts.length);
   }
 
   #checkLength(length: number): void {
@@ -254,7 +219,7 @@ export class AverageGenerator {
         rows,
         ...x.shape.slice(1),
       ]);
-    const layers = this.#cross([texts, length]).map((own) => ({
+    const layers = this.#encoded.cross(texts, length).map((own) => ({
       cross: { k: repeated(own.k), v: repeated(own.v) },
     }));
     const start = { length: 0, layers, encoderMask: repeated(mask) };
@@ -269,20 +234,6 @@ export class AverageGenerator {
     const bias = model.outputBias && embedding(reshape(model.outputBias, [-1, 1]), others);
     const other = averaged(bias ? add(own, bias) : own); // [P, 1]
     return { ids: indices, values, losses: crossEntropy(logits, best), others: other };
-  }
-
-  /** The encoder's keys and values [F, S, width] of each layer, kept from one run to the next. */
-  #cross([texts, length]: readonly number[]): readonly KeyValue[] {
-    const key = `${texts}x${length}`;
-    const known = this.#states.get(key);
-    if (known) return known;
-    const shape = [texts, length, this.#width];
-    const made = Array.from({ length: this.#layers }, (_, i) => ({
-      k: zeroState(`average ${key} layer ${i} k`, shape),
-      v: zeroState(`average ${key} layer ${i} v`, shape),
-    }));
-    this.#states.set(key, made);
-    return made;
   }
 }
 

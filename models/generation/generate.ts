@@ -16,11 +16,11 @@ import { topK } from "../../engine/ops/argmax.ts";
 import { crossEntropy } from "../../engine/ops/cross-entropy.ts";
 import { where } from "../../engine/ops/elementwise.ts";
 import { reshape, slice } from "../../engine/ops/shape.ts";
-import { type Tensor, tensor, zeroState } from "../../engine/tensor.ts";
+import { type Tensor, tensor } from "../../engine/tensor.ts";
 import { assign } from "../../engine/trace.ts";
 import { check } from "../errors.ts";
 import type { Json } from "../formats/json.ts";
-import type { KeyValue, Seq2Seq } from "../seq2seq.ts";
+import type { Seq2Seq } from "../seq2seq.ts";
 import {
   type Choice,
   type Generated,
@@ -29,26 +29,12 @@ import {
   type Search,
   startSearch,
 } from "./beam.ts";
+import { bucket, Encoded, FILLER, powerOfTwo } from "./encoded.ts";
 
 export { type Generated, type GenerationConfig, generationConfig };
 
 /** Rows (texts times beams) that are decoded together. */
 const ROWS = 16;
-
-/** The least of 8, 12, 16, 24, 32, 48, ... that holds `size`: at most half as much again. */
-export function bucket(size: number): number {
-  let width = 8;
-  while (width < size) width *= 2;
-  return width > 8 && size <= (3 * width) / 4 ? (3 * width) / 4 : width;
-}
-
-/** The token of places that no other one sees. */
-const FILLER = 0;
-
-const powerOfTwo = (size: number): number => 2 ** Math.ceil(Math.log2(size));
-
-/** A batch for the encoder, u32 [B, S]. */
-type Source = { readonly ids: Tensor; readonly mask: Tensor };
 
 /** One step: what each beam reads, [beams, B], what it may see, [B, beams, C beams], and where it goes, [C, 1]. */
 type Step = {
@@ -69,30 +55,13 @@ export type OnProgress = (share: number) => void;
 export class TextGenerator {
   readonly #device: Device;
   readonly #model: Seq2Seq;
-  /** Of the decoder's keys and values. */
-  readonly #layers: number;
-  readonly #width: number;
-  readonly #states = new Map<string, readonly KeyValue[]>();
-  readonly #encode: (source: Source) => Promise<unknown>;
+  readonly #encoded: Encoded;
   readonly #steppers = new Map<number, Stepper>();
 
   constructor(device: Device, model: Seq2Seq) {
     this.#device = device;
     this.#model = model;
-    // described, never computed
-    const one = tensor(new Uint32Array(1), [1, 1]);
-    const { layers } = model.start(model.encode({ ids: one }), undefined);
-    this.#layers = layers.length;
-    this.#width = layers[0].cross.k.shape[2];
-    this.#encode = compile(device, ({ ids, mask }: Source) => {
-      const [texts, length] = ids.shape;
-      const { layers } = model.start(model.encode({ ids, mask }), mask);
-      this.#cross(texts, length).forEach((kept, i) => {
-        assign(kept.k, layers[i].cross.k);
-        assign(kept.v, layers[i].cross.v);
-      });
-      return {};
-    });
+    this.#encoded = new Encoded(device, model);
   }
 
   /**
@@ -169,19 +138,7 @@ export class TextGenerator {
   ): Promise<void> {
     const { num_beams: beams, max_length } = config;
     const rows = powerOfTwo(texts.length);
-    const longest = texts.reduce((most, ids) => Math.max(most, ids.length), 0);
-    const width = Math.min(bucket(longest), this.#model.positions);
-    // rows without a text read the first one, and nobody looks at them
-    const at = (b: number, s: number) => (texts[b] ?? texts[0])[s];
-    const fill = (value: (b: number, s: number) => number) =>
-      tensor(
-        Uint32Array.from({ length: rows * width }, (_, i) =>
-          value(Math.floor(i / width), i % width),
-        ),
-        [rows, width],
-      );
-    const mask = fill((b, s) => (at(b, s) === undefined ? 0 : 1));
-    await this.#encode({ ids: fill((b, s) => at(b, s) ?? FILLER), mask });
+    const mask = await this.#encoded.read(texts, rows);
     const places = bucket(max_length - 1);
     for (let t = 0; searches.some(({ running }) => running.length > 0); t++) {
       const wanted = Math.max(...searches.map((search) => search.wanted()));
@@ -198,23 +155,6 @@ export class TextGenerator {
       });
       done((t + 1) / (max_length - 1));
     }
-  }
-
-  /** The encoder's keys and values [B, S, d] of each layer, kept from one run to the next. */
-  #cross(texts: number, length: number): readonly KeyValue[] {
-    return this.#kept("encoder", [texts, length, this.#width]);
-  }
-
-  #kept(name: string, shape: readonly number[]): readonly KeyValue[] {
-    const key = `${name} ${shape.join("x")}`;
-    const known = this.#states.get(key);
-    if (known) return known;
-    const made = Array.from({ length: this.#layers }, (_, i) => ({
-      k: zeroState(`cache ${key} layer ${i} k`, shape),
-      v: zeroState(`cache ${key} layer ${i} v`, shape),
-    }));
-    this.#states.set(key, made);
-    return made;
   }
 
   /** A step that gives the k most probable tokens, [beams, B, k], and their log-probabilities. */
@@ -246,9 +186,9 @@ export class TextGenerator {
     const model = this.#model;
     const [beams, texts] = ids.shape;
     const [places] = place.shape;
-    const d = this.#width;
-    const kept = this.#kept("decoder", [places, beams * texts * d]);
-    const cross = this.#cross(texts, encoderMask.shape[1]);
+    const d = this.#encoded.width;
+    const kept = this.#encoded.kept("decoder", [places, beams * texts * d]);
+    const cross = this.#encoded.cross(texts, encoderMask.shape[1]);
     const keys = [places * beams, texts, d];
     const layers = kept.map((own, i) => ({
       self: { k: reshape(own.k, keys), v: reshape(own.v, keys) },

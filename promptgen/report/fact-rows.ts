@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { printable, printableJson } from "../../models/errors.ts";
 import { writeWhole } from "../../models/formats/files.ts";
 import { readText } from "../../models/formats/text.ts";
-import type { Score, Scores } from "../scores.ts";
+import type { Scores } from "../scores.ts";
 import { type Cell, printTable, type Table } from "./table.ts";
 
 /** The answer to one question about a fact. */
@@ -43,6 +43,31 @@ export type FactRow = {
 export const isEarned = ({ own, fillers }: FactRow): boolean =>
   own.right && !Object.values(fillers).some(({ right }) => right);
 
+/** What a fact counts for, 0 to 1; undefined where it was not asked. */
+export type Value = (fact: FactRow) => number | undefined;
+
+export const isRight: Value = ({ own }) => (own.right ? 1 : 0);
+export const reciprocalRank: Value = ({ own }) => 1 / own.rank;
+export const amongTen: Value = ({ own }) => (own.rank <= 10 ? 1 : 0);
+export const rightWith =
+  (filler: string): Value =>
+  ({ fillers }) =>
+    Object.hasOwn(fillers, filler) ? Number(fillers[filler].right) : undefined;
+
+/** Values added up by relation: `correct` need not be whole. Facts without a value do not count. */
+export function scoresOf(facts: readonly FactRow[], value: Value): Scores {
+  const scores = new Map<string, { correct: number; total: number }>();
+  for (const fact of facts) {
+    const own = value(fact);
+    if (own === undefined) continue;
+    const score = scores.get(fact.relation) ?? { correct: 0, total: 0 };
+    score.correct += own;
+    score.total++;
+    scores.set(fact.relation, score);
+  }
+  return scores;
+}
+
 /** What the rows of a run say together: means over relations, per cent. */
 export type FactFigures = {
   /** Share of facts that are right with their own subject and wrong with every filler. */
@@ -56,33 +81,27 @@ export type FactFigures = {
 /** Throws for no rows. */
 export function factFigures(rows: readonly FactRow[]): FactFigures {
   if (rows.length === 0) throw new Error("[facts] there are no facts to count; ask some first");
-  const relations = [...Map.groupBy(rows, ({ relation }) => relation).values()];
-  const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;
-  const over = (of: (row: FactRow) => number) =>
-    100 * mean(relations.map((own) => mean(own.map(of))));
+  const over = (value: Value): number => {
+    const shares = [...scoresOf(rows, value).values()].map(({ correct, total }) => correct / total);
+    return (100 * shares.reduce((sum, share) => sum + share, 0)) / shares.length;
+  };
   return {
     subjectEarned: over((row) => (isEarned(row) ? 1 : 0)),
-    mrr: over(({ own }) => 1 / own.rank),
-    precisionAt10: over(({ own }) => (own.rank <= 10 ? 1 : 0)),
+    mrr: over(reciprocalRank),
+    precisionAt10: over(amongTen),
   };
 }
 
 /** Right answers by relation: with the own subject, or with a filler; facts that were not asked with it do not count. */
-export function factScores(rows: readonly FactRow[], filler?: string): Scores {
-  const scores = new Map<string, Score>();
-  for (const row of rows) {
-    const answer = filler === undefined ? row.own : row.fillers[filler];
-    if (!answer) continue;
-    const { correct, total } = scores.get(row.relation) ?? { correct: 0, total: 0 };
-    scores.set(row.relation, { correct: correct + (answer.right ? 1 : 0), total: total + 1 });
-  }
-  return scores;
-}
+export const factScores = (rows: readonly FactRow[], filler?: string): Scores =>
+  scoresOf(rows, filler === undefined ? isRight : rightWith(filler));
 
 /** Names of the fillers that any fact was asked with, in the order of the rows. */
-export const fillersOf = (rows: readonly FactRow[]): string[] => [
-  ...new Set(rows.flatMap(({ fillers }) => Object.keys(fillers))),
-];
+export function fillersOf(rows: readonly FactRow[]): string[] {
+  const names = new Set<string>();
+  for (const { fillers } of rows) for (const name of Object.keys(fillers)) names.add(name);
+  return [...names];
+}
 
 // Files
 

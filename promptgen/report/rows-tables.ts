@@ -4,6 +4,7 @@
  */
 import type { TestSplit } from "../facts/splits.ts";
 import { added, typesOf } from "../scores.ts";
+import { amongTen, isRight, reciprocalRank, rightWith, scoresOf, type Value } from "./fact-rows.ts";
 import { spread } from "./figures.ts";
 import { METHODS, TABLE_4_METHODS } from "./paper.ts";
 import {
@@ -18,21 +19,15 @@ import {
 import { inTableOrder, type RelationRow } from "./relations.ts";
 import { NONE_FILLER } from "./results.ts";
 import {
-  amongTen,
   checkedRows,
   type Figures,
   figuresOf,
   fillersOf,
   isEarned,
-  isRight,
   type PairTest,
   Resampler,
   type Row,
-  reciprocalRank,
-  rightWith,
-  scoresOf,
   titleOf,
-  type Value,
 } from "./rows.ts";
 import { type Cell, type Column, inWidth, type Table } from "./table.ts";
 

@@ -6,7 +6,7 @@
  */
 import { printable } from "../../models/errors.ts";
 import { keyOf } from "../facts/splits.ts";
-import { accuracy, meanAndDeviation, means, type Scores, type Spread } from "../scores.ts";
+import { accuracy, meanAndDeviation, means, type Spread } from "../scores.ts";
 import {
   bootstrapMeans,
   bootstrapP,
@@ -14,7 +14,13 @@ import {
   percentileInterval,
   type Resampling,
 } from "../statistics.ts";
-import { type FactRow, isEarned as isFactEarned } from "./fact-rows.ts";
+import {
+  type FactRow,
+  fillersOf as fillersOfFacts,
+  isEarned as isFactEarned,
+  scoresOf,
+  type Value,
+} from "./fact-rows.ts";
 import type { RelationRow } from "./relations.ts";
 
 /** One run of a row. */
@@ -34,46 +40,17 @@ export type Row = {
   readonly runs: readonly RowRun[];
 };
 
-/** What a fact counts for, 0 to 1; undefined where it was not asked. */
-export type Value = (fact: FactRow) => number | undefined;
-
-export const isRight: Value = ({ own }) => (own.right ? 1 : 0);
-export const reciprocalRank: Value = ({ own }) => 1 / own.rank;
-export const amongTen: Value = ({ own }) => (own.rank <= 10 ? 1 : 0);
 /** Right with its own subject, and wrong with everything else that stood for it. */
 export const isEarned: Value = (fact) =>
   Object.keys(fact.fillers).length === 0 ? undefined : Number(isFactEarned(fact));
-export const rightWith =
-  (filler: string): Value =>
-  ({ fillers }) =>
-    Object.hasOwn(fillers, filler) ? Number(fillers[filler].right) : undefined;
-
 /** How a table names a row. */
 export const titleOf = ({ name, alpha }: Pick<Row, "name" | "alpha">): string =>
   alpha === undefined ? name : `${name} (alpha ${alpha})`;
 
 /** Names of everything that stood for a subject, in the order of the files. */
-export function fillersOf(rows: readonly Row[]): string[] {
-  const names = new Set<string>();
-  for (const { facts } of rows.flatMap(({ runs }) => runs)) {
-    for (const { fillers } of facts) for (const name of Object.keys(fillers)) names.add(name);
-  }
-  return [...names];
-}
-
-/** Values added up by relation: `correct` need not be whole. Facts without a value do not count. */
-export function scoresOf(facts: readonly FactRow[], value: Value): Scores {
-  const scores = new Map<string, { correct: number; total: number }>();
-  for (const fact of facts) {
-    const own = value(fact);
-    if (own === undefined) continue;
-    const score = scores.get(fact.relation) ?? { correct: 0, total: 0 };
-    score.correct += own;
-    score.total++;
-    scores.set(fact.relation, score);
-  }
-  return scores;
-}
+export const fillersOf = (rows: readonly Row[]): string[] => [
+  ...new Set(rows.flatMap(({ runs }) => runs.flatMap(({ facts }) => fillersOfFacts(facts)))),
+];
 
 /** A row's figures, each with its deviation over the runs. */
 export type Figures = {

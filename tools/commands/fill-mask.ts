@@ -5,7 +5,7 @@ import { topK } from "../../engine/ops/argmax.ts";
 import { softmax } from "../../engine/ops/softmax.ts";
 import { type Tensor, tensor } from "../../engine/tensor.ts";
 import { ModelError } from "../../models/errors.ts";
-import { bucket } from "../../models/generation/generate.ts";
+import { bucket } from "../../models/generation/encoded.ts";
 import type { MaskedLM } from "../../models/masked-lm.ts";
 import { gatherRows } from "../../models/nn.ts";
 import { loadMaskedLM } from "../../models/registry.ts";

@@ -12,17 +12,10 @@ import {
   ruleY,
   tickX,
 } from "@observablehq/plot";
+import { isRight, rightWith } from "../fact-rows.ts";
 import type { RelationRow } from "../relations.ts";
 import { NONE_FILLER } from "../results.ts";
-import {
-  type Figures,
-  figuresOf,
-  isEarned,
-  isRight,
-  type Row,
-  rightWith,
-  titleOf,
-} from "../rows.ts";
+import { type Figures, figuresOf, isEarned, type Row, titleOf } from "../rows.ts";
 import { type CurvePoint, type Panel, panelsOf } from "./curves.ts";
 import { type Child, element, type Html } from "./html.ts";
 import { drawn } from "./plots.ts";

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import type { Device } from "../../../engine/device.ts";
 import { BartForConditionalGeneration } from "../../../models/bart.ts";
 import { startSearch } from "../../../models/generation/beam.ts";
+import { bucket } from "../../../models/generation/encoded.ts";
 import {
-  bucket,
   type GenerationConfig,
   generationConfig,
   TextGenerator,

@@ -1,18 +1,21 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import type { FactAnswer, FactRow } from "../../../promptgen/report/fact-rows.ts";
-import type { RelationRow } from "../../../promptgen/report/relations.ts";
 import {
   amongTen,
-  checkedRows,
-  figuresOf,
-  isEarned,
+  type FactAnswer,
+  type FactRow,
   isRight,
-  Resampler,
-  type Row,
   reciprocalRank,
   rightWith,
   type Value,
+} from "../../../promptgen/report/fact-rows.ts";
+import type { RelationRow } from "../../../promptgen/report/relations.ts";
+import {
+  checkedRows,
+  figuresOf,
+  isEarned,
+  Resampler,
+  type Row,
 } from "../../../promptgen/report/rows.ts";
 import { answers, type Marks, RELATIONS, run } from "./row-world.ts";
 
