@@ -12,7 +12,6 @@ import {
   withReader,
 } from "../../promptgen/benchmark.ts";
 import { countLeftOut, type LeftOut, listed } from "../../promptgen/facts/left-out.ts";
-import { testSplits } from "../../promptgen/facts/splits.ts";
 import type { Measured } from "../../promptgen/measure.ts";
 import { methodOf } from "../../promptgen/methods/index.ts";
 import {
@@ -22,10 +21,8 @@ import {
   writeFactRows,
 } from "../../promptgen/report/fact-rows.ts";
 import { spread } from "../../promptgen/report/figures.ts";
-import { relationRows } from "../../promptgen/report/relations.ts";
 import { type Results, readResults, resultsOf } from "../../promptgen/report/results.ts";
 import type { Row } from "../../promptgen/report/rows.ts";
-import { rowsReport } from "../../promptgen/report/rows-tables.ts";
 import { FORMATS, type Format, printTable, printTables } from "../../promptgen/report/table.ts";
 import {
   bestPrompter,
@@ -51,7 +48,6 @@ import { meanAndDeviation, means, type Scores } from "../../promptgen/scores.ts"
 import { resultsOfFacts, TestAsker } from "../../promptgen/test-facts.ts";
 import { partsOf } from "../../promptgen/training/fingerprint.ts";
 import { RunFolder } from "../../promptgen/training/run-folder.ts";
-import { namedAway } from "../../promptgen/uhn.ts";
 import {
   checkDevice,
   commandLine,
@@ -66,6 +62,7 @@ import {
   UsageError,
 } from "../lib/cli.ts";
 import { promptsOf } from "../lib/prompts.ts";
+import { rowTables } from "../lib/row-tables.ts";
 import { checkedOptions } from "../lib/run-options.ts";
 import { checkTrained, standOf } from "../lib/saved-run.ts";
 import { transferRun } from "../lib/transfer.ts";
@@ -378,10 +375,10 @@ async function main(): Promise<number> {
   const beside = fixed.flatMap(({ row, facts }): Row[] =>
     named.has(row) ? [] : [{ name: row, runs: [{ facts }] }],
   );
-  const splits = testSplits(relations, await namedAway(device, asked));
+  const tables = await rowTables(device, asked, [...beside, ...rows]);
+  // only text, which people read as it is, is kept narrow
   const width = format === "text" ? undefined : Number.POSITIVE_INFINITY;
-  const tables = rowsReport(relationRows(relations), [...beside, ...rows], { splits, width });
-  console.log(`\n${printTables(tables, format)}`);
+  console.log(`\n${printTables(tables(width), format)}`);
   console.log(`\n${runTable(asked, results)}`);
   if (warned.length > 0) console.log(`\n${warned.join("\n")}`);
   return 0;

@@ -75,10 +75,10 @@ export async function writeReport(
   const sources = await sourcesOf(study.rows[0].tasks[0].options, locate);
   const benchmark = await loadBenchmark({ ...sources, readerSeed: undefined });
   const { relations, rows, tables } = await tablesOf(study, out, benchmark, device);
-  const wide = tables(Number.POSITIVE_INFINITY);
+  const [narrow, wide] = [tables(), tables(Number.POSITIVE_INFINITY)];
   for (const format of FORMATS) {
     const ending = { text: "txt", markdown: "md", csv: "csv", latex: "tex" }[format];
-    const own = format === "text" ? tables() : wide;
+    const own = format === "text" ? narrow : wide;
     await writeWhole(join(out, `tables.${ending}`), `${printTables(own, format)}\n`);
   }
   const page = studyPage({
@@ -89,7 +89,7 @@ export async function writeReport(
     made: [...madeBy(), ["Again", command]],
   });
   await writeWhole(join(out, "report.html"), page);
-  console.log(printTables(tables()));
+  console.log(printTables(narrow));
   const where = relative("", out) || ".";
   console.log(`\nthe page: ${where}/report.html; the tables: ${where}/tables.md, .csv and .tex`);
 }

@@ -2,23 +2,19 @@
 import { join } from "node:path";
 import type { Device } from "../../engine/device.ts";
 import type { Benchmark } from "../../promptgen/benchmark.ts";
-import { testSplits } from "../../promptgen/facts/splits.ts";
 import { methodOf } from "../../promptgen/methods/index.ts";
 import { readFactRows } from "../../promptgen/report/fact-rows.ts";
 import { type RelationRow, relationRows } from "../../promptgen/report/relations.ts";
 import type { Row, RowRun } from "../../promptgen/report/rows.ts";
-import { rowsReport } from "../../promptgen/report/rows-tables.ts";
-import type { Table } from "../../promptgen/report/table.ts";
 import type { Study, Task } from "../../promptgen/study.ts";
-import { namedAway } from "../../promptgen/uhn.ts";
+import { type RowTables, rowTables } from "./row-tables.ts";
 
 /** What a study's runs have written, as the tables take it. */
 export type StudyTables = {
   readonly relations: readonly RelationRow[];
   /** In the order of the study. */
   readonly rows: readonly Row[];
-  /** The tables for a width of text, see `rowsReport`. */
-  tables(width?: number): Table[];
+  readonly tables: RowTables;
 };
 
 /**
@@ -41,14 +37,8 @@ export async function tablesOf(
     const { alpha } = tasks[0].options.own;
     rows.push({ name, ...(typeof alpha === "number" ? { alpha } : {}), runs });
   }
-  const named = await namedAway(device, benchmark);
-  const splits = testSplits(benchmark.relations, named);
-  const relations = relationRows(benchmark.relations);
-  return {
-    relations,
-    rows,
-    tables: (width) => rowsReport(relations, rows, { splits, against: study.against, width }),
-  };
+  const tables = await rowTables(device, benchmark, rows, study.against);
+  return { relations: relationRows(benchmark.relations), rows, tables };
 }
 
 /** The options that say how a run was trained; models and folders are what a row is about. */
