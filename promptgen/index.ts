@@ -77,10 +77,10 @@ export {
   type Prepared,
   prepare,
   type RunOptions,
-  readRun,
   runOptions,
   trainRun,
 } from "./run.ts";
+export { readRun } from "./run-file.ts";
 export { means, type Score, type Scores } from "./scores.ts";
 export { TestAsker, type TestFacts } from "./test-facts.ts";
 export { Learner, NotFiniteError, type Problem, type StepReport, train } from "./training/loop.ts";

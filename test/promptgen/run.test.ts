@@ -5,9 +5,7 @@ import * as assert from "uvu/assert";
 import { loadBenchmark } from "../../promptgen/benchmark.ts";
 import {
   askedAtOnce,
-  beginRun,
   bestPrompter,
-  checkContents,
   commonFacts,
   fewerFacts,
   flatOptions,
@@ -16,15 +14,14 @@ import {
   prepare,
   prepareOn,
   prompterKey,
-  type RunFile,
   readerSeedOf,
-  readRun,
   rowOf,
   runOptions,
   savedPrompter,
   sourcesOf,
   trainRun,
 } from "../../promptgen/run.ts";
+import { beginRun, checkContents, type RunFile, readRun } from "../../promptgen/run-file.ts";
 import { RunFolder } from "../../promptgen/training/run-folder.ts";
 import { embeddedWorld } from "../../promptgen/world/world.ts";
 import { onDevices } from "../devices.ts";

@@ -26,8 +26,6 @@ import type { Row } from "../../promptgen/report/rows.ts";
 import { FORMATS, type Format, printTable, printTables } from "../../promptgen/report/table.ts";
 import {
   bestPrompter,
-  checkContents,
-  checkFiles,
   commonFacts,
   fewerFacts,
   flatOptions,
@@ -35,15 +33,14 @@ import {
   type Prepared,
   prepareOn,
   prompterKey,
-  type RunFile,
   readerKindOf,
-  readRun,
   rowOf,
   SHARED_OPTIONS,
   savedPrompter,
   sourcesOf,
   warningsOf,
 } from "../../promptgen/run.ts";
+import { checkContents, checkFiles, type RunFile, readRun } from "../../promptgen/run-file.ts";
 import { meanAndDeviation, means, type Scores } from "../../promptgen/scores.ts";
 import { resultsOfFacts, TestAsker } from "../../promptgen/test-facts.ts";
 import { partsOf } from "../../promptgen/training/fingerprint.ts";

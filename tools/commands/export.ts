@@ -10,7 +10,8 @@ import { pathSource } from "../../models/formats/source.ts";
 import { type Benchmark, loadBenchmark } from "../../promptgen/benchmark.ts";
 import { methodOf } from "../../promptgen/methods/index.ts";
 import type { FactRow } from "../../promptgen/report/fact-rows.ts";
-import { checkContents, type RunFile, readRun, sourcesOf } from "../../promptgen/run.ts";
+import { sourcesOf } from "../../promptgen/run.ts";
+import { checkContents, type RunFile, readRun } from "../../promptgen/run-file.ts";
 import { RunFolder } from "../../promptgen/training/run-folder.ts";
 import {
   commandLine,

@@ -6,16 +6,8 @@ import { methodOf } from "../../promptgen/methods/index.ts";
 import { type Probed, probePrompts } from "../../promptgen/probe.ts";
 import { percent } from "../../promptgen/report/figures.ts";
 import { printTable } from "../../promptgen/report/table.ts";
-import {
-  bestPrompter,
-  checkContents,
-  checkFiles,
-  prepare,
-  type RunFile,
-  readRun,
-  rowOf,
-  savedPrompter,
-} from "../../promptgen/run.ts";
+import { bestPrompter, prepare, rowOf, savedPrompter } from "../../promptgen/run.ts";
+import { checkContents, checkFiles, type RunFile, readRun } from "../../promptgen/run-file.ts";
 import { accuracy, means, type Score } from "../../promptgen/scores.ts";
 import { RunFolder } from "../../promptgen/training/run-folder.ts";
 import {

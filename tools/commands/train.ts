@@ -15,19 +15,14 @@ import { relationRows } from "../../promptgen/report/relations.ts";
 import { resultsOf } from "../../promptgen/report/results.ts";
 import { printTable } from "../../promptgen/report/table.ts";
 import {
-  beginRun,
   bestPrompter,
-  checkContents,
-  checkFiles,
   examinerOf,
   fewerFacts,
   flatOptions,
   type Prepared,
   prepare,
   prepareOn,
-  type RunFile,
   type RunOptions,
-  readRun,
   rowOf,
   runOptions,
   secondsOf,
@@ -35,6 +30,13 @@ import {
   WORLD,
   warningsOf,
 } from "../../promptgen/run.ts";
+import {
+  beginRun,
+  checkContents,
+  checkFiles,
+  type RunFile,
+  readRun,
+} from "../../promptgen/run-file.ts";
 import { resultsOfFacts, TestAsker } from "../../promptgen/test-facts.ts";
 import { FolderTakenError, type Held, takeFolder } from "../../promptgen/training/lock.ts";
 import type { Outcome } from "../../promptgen/training/loop.ts";

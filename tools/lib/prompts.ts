@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { METHODS, methodOf } from "../../promptgen/methods/index.ts";
 import type { Method } from "../../promptgen/methods/method.ts";
 import { type FactRow, readFactRows } from "../../promptgen/report/fact-rows.ts";
-import type { RunFile } from "../../promptgen/run.ts";
+import type { RunFile } from "../../promptgen/run-file.ts";
 import type { RunFolder } from "../../promptgen/training/run-folder.ts";
 import { UsageError } from "./cli.ts";
 

@@ -4,16 +4,13 @@ import { resolve } from "node:path";
 import { loadBenchmark } from "../../promptgen/benchmark.ts";
 import { methodOf } from "../../promptgen/methods/index.ts";
 import {
-  checkContents,
-  checkFiles,
   foldersOf,
   type Prepared,
   prepareOn,
-  type RunFile,
-  readRun,
   savedPrompter,
   sourcesOf,
 } from "../../promptgen/run.ts";
+import { checkContents, checkFiles, type RunFile, readRun } from "../../promptgen/run-file.ts";
 import { RunFolder } from "../../promptgen/training/run-folder.ts";
 import { modelDirectory, UsageError } from "./cli.ts";
 

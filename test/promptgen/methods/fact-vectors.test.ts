@@ -15,7 +15,6 @@ import {
   type Network,
 } from "../../../promptgen/methods/shared/fact-vectors.ts";
 import {
-  beginRun,
   bestPrompter,
   examinerOf,
   type Prepared,
@@ -24,6 +23,7 @@ import {
   savedPrompter,
   trainRun,
 } from "../../../promptgen/run.ts";
+import { beginRun } from "../../../promptgen/run-file.ts";
 import { RunFolder } from "../../../promptgen/training/run-folder.ts";
 import { onDevices } from "../../devices.ts";
 import { closeForward, goldenFolder } from "../../models/parity.ts";

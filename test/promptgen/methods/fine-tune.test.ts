@@ -27,14 +27,13 @@ import {
   TemplatePrompter,
 } from "../../../promptgen/methods/shared/templates.ts";
 import {
-  beginRun,
   bestPrompter,
-  checkFiles,
   type Prepared,
   prepare,
   runOptions,
   trainRun,
 } from "../../../promptgen/run.ts";
+import { beginRun, checkFiles } from "../../../promptgen/run-file.ts";
 import { Learner, type Outcome } from "../../../promptgen/training/loop.ts";
 import { Random } from "../../../promptgen/training/random.ts";
 import { RunFolder } from "../../../promptgen/training/run-folder.ts";

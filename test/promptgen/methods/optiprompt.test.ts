@@ -17,7 +17,6 @@ import { OptiPromptPrompter } from "../../../promptgen/methods/optiprompt.ts";
 import { TemplatePrompter } from "../../../promptgen/methods/shared/templates.ts";
 import { finalPeriod, nearestWords } from "../../../promptgen/methods/shared/vectors.ts";
 import {
-  beginRun,
   bestPrompter,
   examinerOf,
   type Prepared,
@@ -25,6 +24,7 @@ import {
   runOptions,
   trainRun,
 } from "../../../promptgen/run.ts";
+import { beginRun } from "../../../promptgen/run-file.ts";
 import type { Outcome } from "../../../promptgen/training/loop.ts";
 import { RunFolder } from "../../../promptgen/training/run-folder.ts";
 import { embeddedWorld } from "../../../promptgen/world/world.ts";

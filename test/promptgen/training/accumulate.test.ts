@@ -11,7 +11,8 @@ import { sum } from "../../../engine/ops/reduce.ts";
 import { concat, reshape, slice } from "../../../engine/ops/shape.ts";
 import { state, type Tensor, tensor } from "../../../engine/tensor.ts";
 import { memoryOf } from "../../../promptgen/memory.ts";
-import { beginRun, trainRun } from "../../../promptgen/run.ts";
+import { trainRun } from "../../../promptgen/run.ts";
+import { beginRun } from "../../../promptgen/run-file.ts";
 import {
   type LoopSettings,
   type Problem,

@@ -4,7 +4,8 @@ import { cpSync, existsSync, readdirSync, readFileSync, rmSync, statSync, watch 
 import { join } from "node:path";
 import type { Device } from "../../../engine/device.ts";
 import type { Examiner } from "../../../promptgen/measure.ts";
-import { beginRun, examinerOf, trainRun } from "../../../promptgen/run.ts";
+import { examinerOf, trainRun } from "../../../promptgen/run.ts";
+import { beginRun } from "../../../promptgen/run-file.ts";
 import type { Outcome } from "../../../promptgen/training/loop.ts";
 import { Random } from "../../../promptgen/training/random.ts";
 import { RunFolder } from "../../../promptgen/training/run-folder.ts";

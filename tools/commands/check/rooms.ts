@@ -79,9 +79,16 @@ export const ROOMS: Readonly<Record<string, readonly Room[]>> = {
     { name: "pretraining", paths: ["promptgen/pretraining/"], may: "all" },
     {
       name: "run",
-      paths: ["run", "study", "study-schema", "memory", "probe", "test-facts", "transfer"].map(
-        (n) => `promptgen/${n}.ts`,
-      ),
+      paths: [
+        "run",
+        "run-file",
+        "study",
+        "study-schema",
+        "memory",
+        "probe",
+        "test-facts",
+        "transfer",
+      ].map((n) => `promptgen/${n}.ts`),
       may: "all",
     },
     { name: "index", paths: ["promptgen/index.ts"], may: "all" },

@@ -17,7 +17,6 @@ import type { Prompter } from "../../../../promptgen/methods/method.ts";
 import { TemplatePrompter } from "../../../../promptgen/methods/shared/templates.ts";
 import { Reader } from "../../../../promptgen/reader.ts";
 import {
-  beginRun,
   bestPrompter,
   type Prepared,
   prepare,
@@ -26,6 +25,7 @@ import {
   trainRun,
   warningsOf,
 } from "../../../../promptgen/run.ts";
+import { beginRun } from "../../../../promptgen/run-file.ts";
 import type { Outcome } from "../../../../promptgen/training/loop.ts";
 import { RunFolder } from "../../../../promptgen/training/run-folder.ts";
 import { embeddedWorld } from "../../../../promptgen/world/world.ts";

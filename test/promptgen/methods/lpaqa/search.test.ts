@@ -12,7 +12,6 @@ import type { EnsemblePrompter } from "../../../../promptgen/methods/lpaqa/ensem
 import { CandidatePrompter, lpaqa } from "../../../../promptgen/methods/lpaqa/index.ts";
 import { filled } from "../../../../promptgen/methods/shared/templates.ts";
 import {
-  beginRun,
   bestPrompter,
   examinerOf,
   type Prepared,
@@ -20,6 +19,7 @@ import {
   runOptions,
   trainRun,
 } from "../../../../promptgen/run.ts";
+import { beginRun } from "../../../../promptgen/run-file.ts";
 import type { Outcome } from "../../../../promptgen/training/loop.ts";
 import { type LogRow, RunFolder } from "../../../../promptgen/training/run-folder.ts";
 import { embeddedWorld } from "../../../../promptgen/world/world.ts";

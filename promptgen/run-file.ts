@@ -1,0 +1,124 @@
+/** run.json of a run's folder: what a run was started with, and whether what is there is still that. */
+import { existsSync } from "node:fs";
+import type { Benchmark } from "./benchmark.ts";
+import { methodOf } from "./methods/index.ts";
+import { type Method, untrained } from "./methods/method.ts";
+import {
+  devFacts,
+  flatOptions,
+  foldersOf,
+  type Prepared,
+  type RunOptions,
+  runOptions,
+} from "./run.ts";
+import { partsOf, tokenizerFingerprint } from "./training/fingerprint.ts";
+import type { JsonObject, RunFolder } from "./training/run-folder.ts";
+
+/** run.json. */
+export type RunFile = {
+  readonly options: RunOptions;
+  readonly contents: Readonly<Record<string, string>>;
+  /** What a checkpoint must share with the run that goes on from it. */
+  readonly identity: string;
+  /** Sentences about what was taken for something else. */
+  readonly remarks: readonly string[];
+};
+
+/** Writes run.json into a new folder. */
+export async function beginRun(folder: RunFolder, run: Prepared): Promise<RunFile> {
+  const { method, options, contents } = run;
+  const flat = flatOptions(options);
+  const choices = { ...sharedChoices(method, devFacts(run).size), ...method.choices };
+  await folder.begin({ options: flat, contents, choices });
+  return { options, contents, identity: JSON.stringify([flat, contents]), remarks: [] };
+}
+
+const sharedChoices = ({ scope, train, options }: Method, dev: number): JsonObject => {
+  const facts = Object.hasOwn(options, "dev-facts") ? `${dev} dev facts` : "dev facts";
+  const asked =
+    scope === "all" ? `mean over relations on the ${facts}` : `the relation's of the ${facts}`;
+  return {
+    selection:
+      train === untrained
+        ? "none, nothing is trained"
+        : `${asked}, before the first step and three times an epoch`,
+    answers: "argmax over the common words that are one token of the masked LM",
+  };
+};
+
+/** Reads run.json, also one from before there were methods, whose reader was called mlm. */
+export async function readRun(folder: RunFolder): Promise<RunFile> {
+  const file = await folder.readJson("run.json");
+  const isObject = (value: unknown): value is Record<string, string> =>
+    typeof value === "object" && value !== null && !Array.isArray(value);
+  const { options, contents } = isObject(file) ? file : {};
+  const isText = (value: unknown) => typeof value === "string";
+  const shared = ["data", "relations"].every((name) => isText(Object(options)[name]));
+  if (
+    !isObject(options) ||
+    !shared ||
+    !isObject(contents) ||
+    !Object.values(contents).every(isText)
+  ) {
+    throw new Error(`[run] ${folder.path} is no run of tools/train.ts; name the folder of one`);
+  }
+  const renamed = ({ mlm, ...rest }: Record<string, string>) =>
+    mlm === undefined ? rest : { reader: mlm, ...rest };
+  try {
+    return {
+      options: runOptions(renamed(options)),
+      contents: renamed(contents),
+      identity: JSON.stringify([options, contents]),
+      remarks:
+        "mlm" in options
+          ? [`[run] ${folder.file("run.json")} has mlm, which is taken as --reader`]
+          : [],
+    };
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new Error(`[run] ${folder.file("run.json")}: ${why}; start another run`, { cause });
+  }
+}
+
+/** Throws when the facts or a model are not what the run was started with; `contents` as of a benchmark or a prepared run. */
+export function checkContents(
+  saved: RunFile,
+  { contents }: { readonly contents: Readonly<Record<string, string>> },
+): void {
+  for (const [name, fingerprint] of Object.entries(contents)) {
+    const [old, oldTokenizer] = partsOf(saved.contents[name] ?? "");
+    const [now, tokenizer] = partsOf(fingerprint);
+    const isTokenizer = old === now;
+    if (isTokenizer && (oldTokenizer === undefined || oldTokenizer === tokenizer)) continue;
+    const given = flatOptions(saved.options)[name];
+    const what = isTokenizer ? "the tokenizer files" : "the contents";
+    throw new Error(
+      `[run] --${name}: ${what} of ${given} have changed since the run was started; restore them or start another run`,
+    );
+  }
+}
+
+/**
+ * Checks the files of a run that goes on or is asked; gives sentences about those that hold no checksum, and about what run.json
+ * was taken for.
+ * @throws one sentence for a file that is not what was written
+ */
+export async function checkFiles(
+  { options, contents, remarks }: Pick<RunFile, "options" | "contents" | "remarks">,
+  { relations }: Pick<Benchmark, "relations">,
+  folder: RunFolder,
+): Promise<string[]> {
+  const method = methodOf(options.method);
+  const found = await Promise.all(
+    foldersOf({ method, benchmark: { relations } }, folder).map((own) => own.check()),
+  );
+  for (const [name, { kind }] of Object.entries(method.options)) {
+    const [, tokenizer] = partsOf(contents[name] ?? "");
+    if (kind !== "model" || tokenizer === undefined || !existsSync(folder.best)) continue;
+    if ((await tokenizerFingerprint(folder.best)) === tokenizer) continue;
+    throw new Error(
+      `[run] the tokenizer files in ${folder.best} are not those of --${name}; copy them from ${options.own[name]}`,
+    );
+  }
+  return [...remarks, ...found.flat()];
+}
