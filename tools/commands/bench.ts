@@ -8,6 +8,7 @@ import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { findHardware } from "../../engine/devices/webgpu/adapter.ts";
+import { PAIR_SIZES, type PairName, pairTable, timePair } from "./bench/pair.ts";
 import { install, peers } from "./bench/peers.ts";
 import { median, type Row } from "./bench/process.ts";
 import { table } from "./bench/table.ts";
@@ -27,6 +28,13 @@ const help = `npm run bench -- [options]
   --cold         each process starts with an empty shader cache, and the first call counts
   --json FILE    also writes every row there
 
+  --pair P       instead: the PromptGen training step of large (BART-large and BERT-base), base (bart-base and BERT-base),
+                 small (4 + 4 layers of 512 with 4 of 512) or toy, all dropouts 0.1, 18,544 common words, random weights
+  --batch N      facts a step (default 32)
+  --memory SIZE  the device's memory, as 12G; above 4G the CPU computes with 64-bit addresses
+  --steps N      steps that count in each process (default 5, behind 2 that do not)
+  --peer pytorch PyTorch of python3 takes turns (tools/gpu/torch_step.py, f32, eager)
+
 Results are compared: where a peer's differs from ours, the command says so and fails.`;
 
 const { values: args } = parseArgs({
@@ -38,6 +46,10 @@ const { values: args } = parseArgs({
     rounds: { type: "string", default: "3" },
     cold: { type: "boolean", default: false },
     json: { type: "string" },
+    pair: { type: "string" },
+    batch: { type: "string", default: "32" },
+    memory: { type: "string" },
+    steps: { type: "string", default: "5" },
     help: { type: "boolean", default: false },
   },
 });
@@ -54,13 +66,30 @@ function refuse(why: string): never {
 const automatic = async () => ((await findHardware()) ? "gpu" : "cpu");
 const device = args.device === "auto" ? await automatic() : args.device;
 const names = args.peer.split(",").filter((name) => name !== "");
+for (const option of ["threads", "rounds", "batch", "steps"] as const) {
+  if (!/^[1-9]\d*$/.test(args[option])) refuse(`--${option} is ${args[option]}, not a count`);
+}
+
+const isPair = (name: string): name is PairName => Object.hasOwn(PAIR_SIZES, name);
+
+if (args.pair !== undefined) {
+  const { pair, threads, memory } = args;
+  if (!isPair(pair)) {
+    refuse(`--pair ${pair} is unknown; choose among ${Object.keys(PAIR_SIZES).join(", ")}`);
+  }
+  if (names.some((name) => name !== "pytorch")) refuse("--pair takes no --peer but pytorch");
+  const [batch, steps, rounds] = [args.batch, args.steps, args.rounds].map(Number);
+  const peer = names.length > 0;
+  const asked = { pair, batch, device, threads, memory, steps, rounds, peer };
+  const rows = await timePair(asked, (text) => console.error(text));
+  console.log(pairTable(asked, rows));
+  if (args.json) writeFileSync(args.json, `${JSON.stringify(Object.fromEntries(rows), null, 1)}\n`);
+  process.exit(0);
+}
 for (const name of names) {
   if (!Object.hasOwn(peers, name))
     refuse(`--peer ${name} is unknown; choose among ${Object.keys(peers).join(", ")}`);
   if (device !== "cpu" && !peers[name].gpu) refuse(`${name} runs only with --device cpu`);
-}
-for (const option of ["threads", "rounds"] as const) {
-  if (!/^[1-9]\d*$/.test(args[option])) refuse(`--${option} is ${args[option]}, not a count`);
 }
 const folder = join(import.meta.dirname, "../../.bench");
 install(folder, names);

@@ -2,16 +2,16 @@
  * Times the PromptGen training step on a device, with random weights: no checkpoint and no tokenizer is needed.
  *
  *   node tools/gpu/step.ts [--device gpu|gpu:software|cpu] [--size full|base|small|slim|toy] [--part step|forward|bert] [--batch 32]
- *       [--steps 20] [--dropout 0.1] [--attn 0.1] [--binding BYTES] [--profile] [--json FILE]
+ *       [--steps 20] [--dropout 0.1] [--attn 0.1] [--threads N] [--memory 12G] [--binding BYTES] [--profile] [--json FILE]
  *
  * Prints one figure a line: host and wall times of steps whose report is awaited, and the time of a step when none is.
  */
 import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { compile } from "../../engine/compile.ts";
-import { deviceNames } from "../../engine/device.ts";
 import { openDevice } from "../../engine/open.ts";
 import { stateName } from "../../engine/tensor.ts";
+import { checkDevice } from "../lib/cli.ts";
 import { optionsOf, WORKLOAD_FLAGS } from "./options.ts";
 import { settled, workload } from "./workload.ts";
 
@@ -19,6 +19,8 @@ const { values } = parseArgs({
   options: {
     ...WORKLOAD_FLAGS,
     device: { type: "string", default: "gpu" },
+    threads: { type: "string" },
+    memory: { type: "string" },
     steps: { type: "string", default: "20" },
     binding: { type: "string" },
     profile: { type: "boolean", default: false },
@@ -27,9 +29,6 @@ const { values } = parseArgs({
 });
 const options = optionsOf(values);
 const steps = Number(values.steps);
-const wanted = deviceNames.find((name) => name === values.device);
-if (!wanted)
-  throw new Error(`[gpu] --device ${values.device}: choose among ${deviceNames.join(", ")}`);
 
 const report: Record<string, unknown> = {};
 function say(key: string, value: unknown): void {
@@ -40,7 +39,7 @@ const rounded = (x: number, digits = 3): number => Number(x.toFixed(digits));
 const since = (start: number): number => rounded((performance.now() - start) / 1e3, 2);
 
 const device = await openDevice({
-  device: wanted,
+  ...checkDevice("gpu", { device: values.device, threads: values.threads, memory: values.memory }),
   profile: values.profile,
   ...(values.binding === undefined ? {} : { maxBinding: Number(values.binding) }),
 });
@@ -103,17 +102,21 @@ say("one_at_a_time_ms", { wall: median("wall"), host: median("host"), all });
 say("first_report", first.values);
 say("last_report", times.at(-1)?.values);
 
-// no result is waited for: the host encodes the next step while the device works
-const pipelined = performance.now();
-for (let i = 0; i < steps; i++) await launch(100 + i);
-await device.synchronize();
-say("pipelined_ms", rounded((performance.now() - pipelined) / steps));
+if (values.device !== "cpu") {
+  // no result is waited for: the host encodes the next step while the device works
+  const pipelined = performance.now();
+  for (let i = 0; i < steps; i++) await launch(100 + i);
+  await device.synchronize();
+  say("pipelined_ms", rounded((performance.now() - pipelined) / steps));
+}
+say("peak_bytes", process.resourceUsage().maxRSS * 1024);
 if (values.profile) {
   const rows = device.profile();
+  const stepsSeen = 1 + steps * (values.device === "cpu" ? 1 : 2);
   const seen = rows.reduce((sum, { launches }) => sum + launches, 0);
   say("profiled_launches_of", [seen, device.stats.launches]);
   for (const { kernel, launches, milliseconds } of rows) {
-    say(`  ${kernel}`, { launches, ms_per_step: rounded(milliseconds / (2 * steps + 1)) });
+    say(`  ${kernel}`, { launches, ms_per_step: rounded(milliseconds / stepsSeen) });
   }
 }
 if (values.json !== undefined) writeFileSync(values.json, JSON.stringify(report, null, 1));
