@@ -60,7 +60,13 @@ export type Device = {
   destroy(): void;
 };
 
-export type ProfileRow = { kernel: string; launches: number; milliseconds: number };
+/** The time of a kernel's launches; on the CPU of those that were cut into so many tasks, which threads share. */
+export type ProfileRow = {
+  kernel: string;
+  tasks?: number;
+  launches: number;
+  milliseconds: number;
+};
 
 export const deviceNames = ["auto", "cpu", "gpu", "gpu:software"] as const;
 export type DeviceName = (typeof deviceNames)[number];

@@ -14,22 +14,26 @@ export type TimedLaunch = {
   readonly outputs: readonly Operand[];
 };
 
-/** Adds up the time of each kernel; prints each launch when `debug` asks for it. */
+/** Adds up the time of each kernel, of each number of tasks; prints each launch when `debug` asks for it. */
 export class LaunchTimes {
   #totals = new Map<string, ProfileRow>();
   #debug: number;
   constructor(debug: number) {
     this.#debug = debug;
   }
-  /** Milliseconds of each launch, in the same order. */
-  add(launches: readonly TimedLaunch[], times: ArrayLike<number>): void {
+  /** Milliseconds of each launch, in the same order, and its tasks where it has some. */
+  add(launches: readonly TimedLaunch[], times: ArrayLike<number>, tasks?: ArrayLike<number>): void {
     launches.forEach((launch, i) => {
       const { kernel } = launch;
-      const row = this.#totals.get(kernel);
+      const key = `${kernel} ${tasks?.[i]}`;
+      const row = this.#totals.get(key);
       if (row) {
         row.launches++;
         row.milliseconds += times[i];
-      } else this.#totals.set(kernel, { kernel, launches: 1, milliseconds: times[i] });
+      } else {
+        const parts = tasks === undefined ? {} : { tasks: tasks[i] };
+        this.#totals.set(key, { kernel, ...parts, launches: 1, milliseconds: times[i] });
+      }
       if (this.#debug > 0) console.error(describe(launch, times[i], this.#debug));
     });
   }

@@ -99,4 +99,30 @@ test("the profiler prints time for each kernel", async (_, name) => {
   assert.ok(row && row.launches === 1 && row.milliseconds > 0, JSON.stringify(profiled.profile()));
 });
 
+test("the CPU's profiler tells launches apart by the tasks that threads share", async (_, name) => {
+  const profiled = await openDevice({ device: name, profile: true });
+  const square = (n: number) => tensor(new Float32Array(n * n), [n, n]);
+  for (const n of [8, 512, 512]) {
+    await read(profiled, [matmul(square(n), square(n), { transB: true })]);
+  }
+  const rows = profiled.profile().filter(({ kernel }) => kernel === "matmul");
+  if (name !== "cpu") {
+    assert.equal(
+      rows.map(({ launches, tasks }) => [launches, tasks]),
+      [[3, undefined]],
+    );
+    return profiled.destroy();
+  }
+  assert.equal(
+    rows.map(({ launches }) => launches),
+    [2, 1],
+    "by time",
+  );
+  const [large, small] = rows.map(({ tasks = 0 }) => tasks);
+  assert.is(small, 1);
+  // 2^27 multiply-adds, no task below 2^19 of them, and no block beyond 128 x 128
+  assert.ok(large >= 16 && large <= 64, `${large} tasks`);
+  profiled.destroy();
+});
+
 test.run();

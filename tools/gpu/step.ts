@@ -115,8 +115,20 @@ if (values.profile) {
   const stepsSeen = 1 + steps * (values.device === "cpu" ? 1 : 2);
   const seen = rows.reduce((sum, { launches }) => sum + launches, 0);
   say("profiled_launches_of", [seen, device.stats.launches]);
-  for (const { kernel, launches, milliseconds } of rows) {
+  for (const [kernel, of] of Map.groupBy(rows, (row) => row.kernel)) {
+    const launches = of.reduce((sum, row) => sum + row.launches, 0);
+    const milliseconds = of.reduce((sum, row) => sum + row.milliseconds, 0);
     say(`  ${kernel}`, { launches, ms_per_step: rounded(milliseconds / stepsSeen) });
+  }
+  if (values.device === "cpu" && values.threads === "1") {
+    // launches one after the other, their tasks of equal length shared among threads; memory as quick for all of them
+    const at = (threads: number): number =>
+      rows.reduce((sum, { tasks = 1, milliseconds: ms }) => {
+        return sum + (ms * Math.ceil(tasks / threads)) / Math.max(1, tasks);
+      }, 0);
+    for (const threads of [1, 2, 8, 16]) {
+      say(`computed_ms_${threads}_threads`, rounded(at(threads) / stepsSeen, 1));
+    }
   }
 }
 if (values.json !== undefined) writeFileSync(values.json, JSON.stringify(report, null, 1));

@@ -109,8 +109,8 @@ export class CPUExecutable implements Resident {
     device.touch(this.#written);
     device.submitted(answer);
     device.stats.launches += this.launches;
-    const finished = answer.then(({ times }) => {
-      if (times) device.times?.add(this.#program.order, times);
+    const finished = answer.then(({ times, tasks }) => {
+      if (times) device.times?.add(this.#program.order, times, tasks);
     });
     const number = this.#runs++;
     const slot = number % RING_SLOTS;

@@ -90,8 +90,9 @@ export type Answer = {
   readonly results?: ArrayBuffer[];
   /** Of the first value that is not finite; -1 where all are. */
   readonly place?: number;
-  /** Milliseconds for each launch. */
+  /** Milliseconds for each launch, and the tasks that it was cut into. */
   readonly times?: Float64Array<ArrayBuffer>;
+  readonly tasks?: Uint32Array<ArrayBuffer>;
   readonly error?: string;
 };
 

@@ -110,7 +110,7 @@ class Thread {
   }
 
   /** The leader's side of a run. */
-  lead({ program, stale, profile }: Run): Float64Array<ArrayBuffer> | undefined {
+  lead({ program, stale, profile }: Run): Pick<Answer, "times" | "tasks"> {
     const words = this.#program(program);
     const here = new Uint32Array(this.memory.buffer, program, words.length);
     const rows = header.words + words[header.segments] * segmentRow.words;
@@ -130,7 +130,13 @@ class Thread {
     }
     this.#execute(program, words, times);
     if (Atomics.load(c, control.failed) !== 0) throw new Error("a kernel failed in a helper");
-    return times?.slice(words[header.packs] > 0 ? 1 : 0);
+    if (!times) return {};
+    const first = words[header.packs] > 0 ? 1 : 0;
+    const tasks = Uint32Array.from(
+      times,
+      (_, s) => words[header.words + s * segmentRow.words + segmentRow.tasks],
+    );
+    return { times: times.slice(first), tasks: tasks.slice(first) };
   }
 
   /** The life of a helper: never returns. */
@@ -283,9 +289,8 @@ function serve(request: Request): Answer {
       return { results: copyOut(request.ranges) };
     case "run": {
       for (const [at, data] of request.inputs) put(at, data);
-      const times = thread.lead(request);
-      const results = copyOut(request.outputs);
-      return times ? { results, times } : { results };
+      const seen = thread.lead(request);
+      return { results: copyOut(request.outputs), ...seen };
     }
   }
 }
