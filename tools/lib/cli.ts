@@ -119,7 +119,7 @@ export const DEVICE_OPTIONS = {
   threads: { value: "N", help: "worker threads of the CPU device", initial: "one a core" },
   memory: {
     value: "SIZE",
-    help: "the most that the device may take, as 3G or 800M; the CPU goes beyond 4G with 64-bit addresses, up to 16G and a quarter slower",
+    help: "the most that the device may take, as 3G or 800M; the CPU goes beyond 4G with 64-bit addresses, up to 16G and a sixth slower",
     initial: "4G on the CPU, what there is on a GPU",
   },
 } satisfies Record<string, OptionSpec>;
