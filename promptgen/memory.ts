@@ -1,6 +1,7 @@
 /** What a run will take of a CPU's memory, from its plans; no weight is read for it. */
 import { bytesOnCPU } from "../engine/devices/cpu/needs.ts";
 import { firstPlan, firstPlans } from "../engine/devices/onlooker.ts";
+import type { Plan } from "../engine/plan.ts";
 import { itemsOf } from "./benchmark.ts";
 import { Examiner } from "./measure.ts";
 import { askedAtOnce, type Prepared } from "./run.ts";
@@ -11,8 +12,6 @@ export async function memoryOf(run: Prepared): Promise<number> {
   const { method, prompter, benchmark, options } = run;
   const buckets = run.buckets.slice(-1);
   const relations = method.scope === "all" ? benchmark.relations : benchmark.relations.slice(0, 1);
-  const batchSize = askedAtOnce(run, "dev");
-  const dev = itemsOf(relations, "dev");
   // a step in several batches has a plan for each of them, and one that takes the step
   const stepPlans = Number(options.own.accumulate ?? 1) > 1 ? 2 : 1;
   const plans = [
@@ -28,6 +27,25 @@ export async function memoryOf(run: Prepared): Promise<number> {
         }),
       stepPlans,
     )),
+    ...(await askingPlans({ ...run, benchmark: { ...benchmark, relations } })),
+  ];
+  return bytesOnCPU(plans);
+}
+
+/** Bytes of asking the test facts with each of several runs' prompters, whose weights all stay. */
+export async function memoryOfAsking(runs: readonly Prepared[]): Promise<number> {
+  const plans: Plan[] = [];
+  for (const run of runs) plans.push(...(await askingPlans(run)));
+  return bytesOnCPU(plans);
+}
+
+/** The plans that ask the widest batches of dev and of test facts. */
+async function askingPlans(run: Prepared): Promise<Plan[]> {
+  const { prompter, benchmark, options } = run;
+  const buckets = run.buckets.slice(-1);
+  const batchSize = askedAtOnce(run, "dev");
+  const dev = itemsOf(benchmark.relations, "dev");
+  const plans = [
     await firstPlan((device) =>
       new Examiner(device, benchmark, prompter, { buckets, batchSize }).measure(dev),
     ),
@@ -35,5 +53,5 @@ export async function memoryOf(run: Prepared): Promise<number> {
       TestAsker.ofRun(device, { ...run, buckets }, prompter).ask(options.seed),
     ),
   ];
-  return bytesOnCPU(plans.filter((plan) => plan !== undefined));
+  return plans.filter((plan) => plan !== undefined);
 }

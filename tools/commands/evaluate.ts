@@ -13,6 +13,7 @@ import {
 } from "../../promptgen/benchmark.ts";
 import { countLeftOut, type LeftOut, listed } from "../../promptgen/facts/left-out.ts";
 import type { Measured } from "../../promptgen/measure.ts";
+import { memoryOfAsking } from "../../promptgen/memory.ts";
 import { methodOf } from "../../promptgen/methods/index.ts";
 import {
   type FactRow,
@@ -60,7 +61,7 @@ import {
 } from "../lib/cli.ts";
 import { promptsOf } from "../lib/prompts.ts";
 import { rowTables } from "../lib/row-tables.ts";
-import { checkedOptions } from "../lib/run-options.ts";
+import { checkedOptions, deviceFor } from "../lib/run-options.ts";
 import { checkTrained, standOf } from "../lib/saved-run.ts";
 import { transferRun } from "../lib/transfer.ts";
 
@@ -317,7 +318,9 @@ async function main(): Promise<number> {
     );
   }
   const asked = { ...benchmark, relations };
-  const device = await deviceOf(TOOL, values);
+  const device = await deviceFor(TOOL, values, { benchmark }, () =>
+    memoryOfAsking([...prepared.values()]),
+  );
   console.log(`device: ${device.description}`);
   const remarks = new Set([...prepared.values()].flatMap((one) => one.remarks));
   console.log(benchmark.answers);

@@ -7,6 +7,7 @@ import { type Item, itemsOf } from "../../promptgen/benchmark.ts";
 import type { Relation } from "../../promptgen/facts/facts.ts";
 import { countLeftOut } from "../../promptgen/facts/left-out.ts";
 import type { Measured } from "../../promptgen/measure.ts";
+import { memoryOf } from "../../promptgen/memory.ts";
 import { METHODS, methodOf } from "../../promptgen/methods/index.ts";
 import type { Method } from "../../promptgen/methods/method.ts";
 import { comparison } from "../../promptgen/report/comparison.ts";
@@ -286,7 +287,7 @@ async function trained(
     checkContents(saved, run);
     for (const remark of await checkFiles(saved, run.benchmark, folder)) console.log(remark);
   }
-  const device = await deviceFor(TOOL, given, run);
+  const device = await deviceFor(TOOL, given, run, () => memoryOf(run));
   console.log(`device: ${device.description}`);
   if (given.mlm !== undefined) console.log("--mlm is taken as --reader");
   console.log(run.benchmark.answers);

@@ -3,7 +3,6 @@ import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Device } from "../../engine/device.ts";
 import { openDevice } from "../../engine/open.ts";
-import { memoryOf } from "../../promptgen/memory.ts";
 import type { Method } from "../../promptgen/methods/method.ts";
 import {
   initialOf,
@@ -78,15 +77,19 @@ export function checkedRelations(tool: string, text: string | undefined): Option
 /** Models beyond this are planned before a device is opened for them; others fit anywhere. */
 const LARGE_MODEL = 50e6; // bytes
 
-/** As `deviceOf`, for a run: a CPU that takes 64-bit addresses if the run does, unless --memory says how much there is. */
+/**
+ * As `deviceOf`, for large models: a CPU that takes 64-bit addresses if what is done with them needs those, unless --memory says
+ * how much there is.
+ */
 export async function deviceFor(
   tool: string,
   values: DeviceValues,
-  run: Prepared,
+  { benchmark }: Pick<Prepared, "benchmark">,
+  memoryNeeded: () => Promise<number>,
 ): Promise<Device> {
   const options = checkDevice(tool, values);
-  const { parameters } = run.benchmark.reader.lm.weights;
+  const { parameters } = benchmark.reader.lm.weights;
   const bytes = [...parameters.values()].reduce((sum, t) => sum + t.bytes, 0);
   if ("memoryBudget" in options || bytes < LARGE_MODEL) return openDevice(options);
-  return openDevice({ ...options, memoryNeeded: await memoryOf(run) });
+  return openDevice({ ...options, memoryNeeded: await memoryNeeded() });
 }

@@ -10,7 +10,7 @@ import { matmul } from "../../../engine/ops/matmul.ts";
 import { sum } from "../../../engine/ops/reduce.ts";
 import { concat, reshape, slice } from "../../../engine/ops/shape.ts";
 import { state, type Tensor, tensor } from "../../../engine/tensor.ts";
-import { memoryOf } from "../../../promptgen/memory.ts";
+import { memoryOf, memoryOfAsking } from "../../../promptgen/memory.ts";
 import { trainRun } from "../../../promptgen/run.ts";
 import { beginRun } from "../../../promptgen/run-file.ts";
 import {
@@ -204,6 +204,22 @@ test("what a run will take counts the gradient, and the moments that a plan of i
   const [one, two] = [await run(1), await run(2)];
   const more = two.bytes - one.bytes;
   assert.ok(more >= one.weights && more < 1.2 * one.weights + 65_536, `${more} of ${one.weights}`);
+});
+
+test("what asking will take counts the weights of each run's generator once, and no gradient", async () => {
+  const runs = [1, 2].map(() => preparePromptGen(tinyOptions(home)));
+  const [one, two] = await Promise.all(runs);
+  const weightsOf = (parameters: Iterable<{ bytes: number }>) =>
+    [...parameters].reduce((n, t) => n + t.bytes, 0);
+  const generator = weightsOf(one.prompter.generator.lm.parameters);
+  const { weights } = one.benchmark.reader.lm;
+  const [alone, both] = [await memoryOfAsking([one]), await memoryOfAsking([one, two])];
+  const training = await memoryOf(one);
+  assert.ok(alone > generator + weightsOf(weights.parameters.values()), `${alone} for one`);
+  assert.ok(training - alone > 2 * generator, `${training} for training, ${alone} for asking`);
+  const readers = weightsOf(two.benchmark.reader.lm.weights.parameters.values());
+  const more = both - alone;
+  assert.ok(more >= generator + readers && more < 2 * (generator + readers), `${more}`);
 });
 
 test("a limit of steps: the schedule is laid over them, the last is evaluated", async (device) => {

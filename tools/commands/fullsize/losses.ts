@@ -58,7 +58,7 @@ if (!(prompter instanceof PromptGenPrompter)) throw new Error("PromptGen has ano
 const { generator, vocabulary } = prompter;
 const { alpha, "weight-decay": weightDecay, lr } = options.own;
 const asked = await memoryOf(run);
-const device = await deviceFor("fullsize", { device: "cpu" }, run);
+const device = await deviceFor("fullsize", { device: "cpu" }, run, async () => asked);
 
 const [width] = buckets;
 const bothWays = (item: Item) => ({ ...item, subjects: [item.fact.subject, NONE] });
