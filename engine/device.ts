@@ -97,6 +97,6 @@ export type DeviceOptions = {
   geometry?: "hardware" | "software";
   /** Times every kernel. Runs slower. */
   profile?: boolean;
-  /** 0: silent; 1: launches with their times; 2: shapes and bytes; 3: the WGSL. Default: the environment's DEBUG. */
+  /** 0: silent; 1: launches with their times; 2: shapes, bytes, and what a plan keeps alive when that is most; 3: the WGSL. Default: the environment's DEBUG. */
   debug?: number;
 };

@@ -50,6 +50,15 @@ type PlanLaunchOf<K extends SharedKernel> = {
 /** A launch whose operands are regions. */
 export type PlanLaunch = { [K in SharedKernel]: PlanLaunchOf<K> }[SharedKernel];
 
+/** What lies in a slot, from the launch that first writes it to the last one that uses it; a result stays beyond all of them. */
+export type Life = {
+  readonly slot: number;
+  readonly spec: TensorSpec;
+  readonly bytes: number;
+  readonly first: number;
+  readonly last: number;
+};
+
 /** What a device needs to run a graph; names no device. */
 export type Plan = {
   readonly launches: readonly PlanLaunch[];
@@ -60,6 +69,8 @@ export type Plan = {
   readonly constants: readonly Tensor[];
   /** Bytes of each shared slot. */
   readonly slots: readonly number[];
+  /** Every intermediate, by its first launch. */
+  readonly lives: readonly Life[];
 };
 
 const align = (bytes: number): number => Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
@@ -416,6 +427,12 @@ class Planner {
       states: [...states],
       constants: this.#constants,
       slots: order.map((slot) => slots[slot]),
+      lives: [...lives].map(([root, life]) => ({
+        slot: slotOf.get(root) ?? 0,
+        spec: { shape: root.shape, dtype: root.dtype },
+        bytes: align(root.bytes),
+        ...life,
+      })),
     };
   }
 

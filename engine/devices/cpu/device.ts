@@ -19,6 +19,7 @@ import {
   type TypedArray,
   valueBytes,
 } from "../../tensor.ts";
+import { describeAlive } from "../alive.ts";
 import { debugLevel } from "../host.ts";
 import { HOST_LAUNCHES, LoadedPlans, withoutEmpty } from "../plans.ts";
 import { LaunchTimes } from "../profiler.ts";
@@ -138,6 +139,7 @@ export class CPUDevice implements Device {
   };
   readonly workers: Workers;
   readonly times: LaunchTimes | undefined;
+  readonly debug: number;
   #kernels: Kernels;
   #heap: Heap;
   /** What the workers' memory reaches. */
@@ -160,8 +162,8 @@ export class CPUDevice implements Device {
     this.#heap = heap;
     this.#plans = new LoadedPlans(HOST_LAUNCHES, () => workers.assertHealthy());
     this.description = description;
-    const debug = debugLevel(options);
-    if (options.profile || debug > 0) this.times = new LaunchTimes(debug);
+    this.debug = debugLevel(options);
+    if (options.profile || this.debug > 0) this.times = new LaunchTimes(this.debug);
   }
 
   /** Hands out memory. Plans that nobody waits for are let go before it is refused. */
@@ -347,6 +349,7 @@ export class CPUDevice implements Device {
   }
 
   load(given: Plan, drop: () => void): Promise<Executable> {
+    if (this.debug > 1) console.error(describeAlive(given));
     const plan = withoutEmpty(given);
     return this.#plans.load(plan.launches.length, () => this.#load(plan), drop);
   }

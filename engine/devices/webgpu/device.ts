@@ -19,6 +19,7 @@ import {
   type TypedArray,
   valueBytes,
 } from "../../tensor.ts";
+import { describeAlive } from "../alive.ts";
 import { debugLevel, paced } from "../host.ts";
 import { HOST_LAUNCHES, LoadedPlans, SOFTWARE_LAUNCHES, withoutEmpty } from "../plans.ts";
 import { destroyed, filled, initialBytes } from "../results.ts";
@@ -414,6 +415,7 @@ export class WebGPUDevice implements Device {
 
   async load(given: Plan, drop: () => void): Promise<Executable> {
     this.assertHealthy();
+    if (this.debug > 1) console.error(describeAlive(given));
     const plan = withoutEmpty(given);
     const launches = plan.launches
       .flatMap((l) => windows(l, this.maxBinding))
