@@ -3,9 +3,11 @@ export { compile, type Input, type Output, Result, read } from "./compile.ts";
 export type { Device, DeviceOptions, DeviceStats } from "./device.ts";
 export { DeviceLostError, EngineError, NoDeviceError, OutOfMemoryError } from "./errors.ts";
 export { grad } from "./grad.ts";
+export { kaimingUniform, normal, uniform, xavierUniform } from "./init.ts";
 export { openDevice } from "./open.ts";
 export { argmax, topK } from "./ops/argmax.ts";
 export { type AttentionOptions, attention, type Layout } from "./ops/attention.ts";
+export { clamp, pow, rmsNorm, type VarianceOptions, variance } from "./ops/composed.ts";
 export { crossEntropy } from "./ops/cross-entropy.ts";
 export { dropout } from "./ops/dropout.ts";
 export {
@@ -63,8 +65,11 @@ export { softmax } from "./ops/softmax.ts";
 export {
   AdamW,
   type AdamWOptions,
+  cosineSchedule,
   GradientAccumulator,
   linearSchedule,
+  SGD,
+  type SGDOptions,
 } from "./optim.ts";
 export { numel, type Shape } from "./shape.ts";
 export {

@@ -1,8 +1,8 @@
-/** What changes parameters: AdamW, sums over micro-batches, and the schedule of the learning rate. */
+/** What changes parameters: AdamW, SGD, sums over micro-batches, and the schedule of the learning rate. */
 import { check } from "./errors.ts";
 import { adamw, gradNorm } from "./ops/adamw.ts";
-import { add, mul } from "./ops/elementwise.ts";
-import { expand } from "./ops/shape.ts";
+import { add, greater, mul, sub, where } from "./ops/elementwise.ts";
+import { expand, reshape, slice } from "./ops/shape.ts";
 import { scalar, stateName, type Tensor, zeroState } from "./tensor.ts";
 import { assign } from "./trace.ts";
 
@@ -102,6 +102,88 @@ export class AdamW {
   }
 }
 
+export type SGDOptions = {
+  /** How much of the last change stays; default 0. */
+  momentum?: number;
+  /** Nesterov's look ahead, which takes a momentum; default false. */
+  nesterov?: boolean;
+  /** Added to the gradient, times the parameter, of those that `decays` names; default 0. */
+  weightDecay?: number;
+  /** As for AdamW; without it all decay. */
+  decays?: (name: string) => boolean;
+  /** The largest global gradient norm; default: no clipping. */
+  maxNorm?: number;
+};
+
+/** Stochastic gradient descent with momentum, as PyTorch computes it (no dampening), in place on the device. */
+export class SGD {
+  readonly parameters: readonly Tensor[];
+  /** What a checkpoint must keep, in the order of the parameters; empty without momentum. */
+  readonly buffers: readonly Tensor[];
+  readonly #options: Required<SGDOptions>;
+
+  constructor(parameters: readonly Tensor[], options: SGDOptions = {}) {
+    const { momentum = 0, nesterov = false, weightDecay = 0, decays = () => true } = options;
+    this.#options = { momentum, nesterov, weightDecay, decays, maxNorm: options.maxNorm ?? 3e38 };
+    this.parameters = parameters;
+    check(momentum >= 0 && momentum < 1, "SGD", () => `the momentum ${momentum} is not in [0, 1)`);
+    check(weightDecay >= 0, "SGD", () => `weightDecay = ${weightDecay} must be 0 or more`);
+    check(!nesterov || momentum > 0, "SGD", () => "nesterov takes a momentum above 0");
+    for (const p of parameters) {
+      check(p.dtype === "f32", "SGD", () => {
+        return `${stateName(p)} is ${p.dtype}; only f32 weights can be trained`;
+      });
+    }
+    this.buffers =
+      momentum > 0 ? parameters.map((p) => zeros(`${stateName(p)}.momentum_buffer`, p)) : [];
+  }
+
+  /** The input `scalars` of a step at learning rate `lr`: f32[1]. */
+  scalars(lr: number): Float32Array {
+    check(Number.isFinite(lr), "SGD", () => `the rate is ${lr}; it must be a finite number`);
+    return Float32Array.of(lr);
+  }
+
+  /**
+   * Inside `compile`: one step on every parameter. Nothing is written when the gradient norm or a value of `finite` is
+   * not finite.
+   * @param gradients one for each parameter, of its shape
+   * @param scalars f32[1], see `scalars()`
+   * @param finite f32 tensors (the loss terms) that must be finite
+   * @returns f32[4]: clip coefficient, 1 if the step was taken (else 0), the gradient norm before clipping, 0
+   */
+  update(gradients: readonly Tensor[], scalars: Tensor, finite: readonly Tensor[]): Tensor {
+    check(gradients.length === this.parameters.length, "SGD", () => {
+      return `${gradients.length} gradients for ${this.parameters.length} parameters`;
+    });
+    const { momentum, nesterov, weightDecay, decays, maxNorm } = this.#options;
+    const control = gradNorm(gradients, finite, maxNorm);
+    const clip = slice(control, 0, 0, 1);
+    const taken = greater(slice(control, 0, 1, 2), 0);
+    this.parameters.forEach((p, i) => {
+      const like = (t: Tensor): Tensor =>
+        expand(
+          reshape(
+            t,
+            p.shape.map(() => 1),
+          ),
+          p.shape,
+        );
+      let g = mul(gradients[i], like(clip));
+      if (weightDecay > 0 && decays(stateName(p))) g = add(g, mul(p, weightDecay));
+      const keep = (next: Tensor, old: Tensor): Tensor => where(like(taken), next, old);
+      if (momentum > 0) {
+        const buffer = this.buffers[i];
+        const next = add(mul(buffer, momentum), g);
+        assign(buffer, keep(next, buffer));
+        g = nesterov ? add(g, mul(next, momentum)) : next;
+      }
+      assign(p, keep(sub(p, mul(g, like(scalars))), p));
+    });
+    return control;
+  }
+}
+
 /** Sums gradients over micro-batches, on the device. */
 export class GradientAccumulator {
   readonly sums: readonly Tensor[];
@@ -129,4 +211,12 @@ export function linearSchedule(step: number, total: number, warmup: number, peak
   const rise = Math.round(total * warmup);
   if (step <= rise) return (peak * step) / Math.max(1, rise);
   return peak * Math.max(0, (total - step + 1) / Math.max(1, total - rise));
+}
+
+/** Linear warm-up to `peak`, then half a cosine down to 0 (Loshchilov and Hutter, 2017). `step` counts from 1, as for `linearSchedule`. */
+export function cosineSchedule(step: number, total: number, warmup: number, peak: number): number {
+  const rise = Math.round(total * warmup);
+  if (step <= rise) return (peak * step) / Math.max(1, rise);
+  const done = Math.min(1, (step - 1 - rise) / Math.max(1, total - rise));
+  return (peak * (1 + Math.cos(Math.PI * done))) / 2;
 }

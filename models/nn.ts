@@ -1,11 +1,11 @@
 /** The layers that architectures share, and the texts and options that every model takes. Knows no architecture. */
 import { type AttentionOptions, attention, type Layout } from "../engine/ops/attention.ts";
+import { rmsNorm } from "../engine/ops/composed.ts";
 import { dropout } from "../engine/ops/dropout.ts";
-import { type Activation, add, mul, rsqrt, square } from "../engine/ops/elementwise.ts";
+import type { Activation } from "../engine/ops/elementwise.ts";
 import { embedding } from "../engine/ops/embedding.ts";
 import { layerNorm } from "../engine/ops/layernorm.ts";
 import { type LinearOptions, linear, matmul } from "../engine/ops/matmul.ts";
-import { mean } from "../engine/ops/reduce.ts";
 import { reshape } from "../engine/ops/shape.ts";
 import { type Tensor, tensor } from "../engine/tensor.ts";
 
@@ -89,8 +89,7 @@ export class RMSNorm {
     this.eps = eps;
   }
   apply(x: Tensor): Tensor {
-    const size = mean(square(x), -1, { keepdims: true });
-    return mul(mul(x, rsqrt(add(size, this.eps))), this.weight);
+    return rmsNorm(x, this.weight, this.eps);
   }
 }
 

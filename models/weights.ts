@@ -6,6 +6,7 @@
  * built, and `finish()` reports all of it at once. Knows the shared layers, no architecture.
  */
 
+import { normal } from "../engine/init.ts";
 import { numel, type Shape, sameShape, show } from "../engine/shape.ts";
 import {
   type DType,
@@ -24,7 +25,6 @@ import {
   firstNotFinite,
 } from "./formats/floats.ts";
 import type { FileTensor, SafetensorsDtype, TensorEntry } from "./formats/safetensors.ts";
-import { normal } from "./init.ts";
 import { type Names, placeOf, wrapperOf } from "./names.ts";
 import { Embedding, LayerNorm, Linear, RMSNorm } from "./nn.ts";
 

@@ -456,3 +456,55 @@ def fill(g):
 
 
 assert LENGTHS == (1, GROUP - 1, GROUP, GROUP + 1, 3 * GROUP + 5)
+
+
+@golden("clamp")
+def clamp(g):
+    def between(low, high):
+        return lambda x: np.clip(x, low, high)
+
+    for n in LENGTHS:
+        # no value so near a bound that a difference steps over it
+        x = g.normal(n)
+        for bound in (-0.75, 0.5):
+            x = np.where(np.abs(x - bound) < 0.01, f32(bound + 0.1), x)
+        g.case(f"length {n}", between(-0.75, 0.5), [x], min=-0.75, max=0.5)
+    g.case("from below", between(-0.5, None), [g.uniform(-3, -1, 2, 3)], min=-0.5)
+    g.case("from above", between(None, 2), [g.uniform(-3, 3, 2, 3)], max=2)
+    g.case("at its bounds", between(-1, 2), [f32([-1, 2])], grads=False, min=-1, max=2)
+
+
+@golden("pow")
+def power(g):
+    for exponent in (0, 1, 2, 3, 7, -1, -2, 0.5, -0.5, 1.7, -2.3, 100):
+        low, high = (0.9, 1.1) if exponent == 100 else (0.3, 2.5)
+        f = lambda x: x**exponent
+        g.case(f"to the {exponent}", f, [g.uniform(low, high, 5, 13)], exponent=exponent)
+    for exponent in (2, 3, -3):
+        f = lambda x: x**exponent
+        g.case(f"below 0 to the {exponent}", f, [g.uniform(-2, -0.4, 67)], exponent=exponent)
+    g.case("0 to the 1.5", lambda x: x**1.5, [f32([0, 4])], grads=lambda u: [u * [0, 3.0]], exponent=1.5)
+
+
+@golden("variance")
+def variance(g):
+    for correction in (0, 1):
+        for shape, axis in [((5, 7), None), ((2, 3, 65), (2,)), ((4, 5, 6), (0, 2)), ((129, 3), (0,))]:
+            f = lambda x: np.var(x, axis=axis, ddof=correction)
+            attrs = {"correction": correction} | ({} if axis is None else {"axis": list(axis)})
+            g.case(f"{list(shape)} over {axis}, {correction} off", f, [g.normal(*shape)], **attrs)
+    keep = lambda x: np.var(x, axis=-1, keepdims=True, ddof=1)
+    g.case("keepdims", keep, [g.normal(3, 9)], axis=[1], keepdims=True)
+    far = lambda x: np.var(x, axis=-1, ddof=1)
+    g.case("mean 1e3", far, [g.normal(4, 65, mean=1e3)], step=1e-6, axis=[1])
+
+
+@golden("rmsNorm")
+def rms_norm(g):
+    def norm(x, weight=1.0):
+        return x / np.sqrt((x * x).mean(-1, keepdims=True) + 1e-6) * weight
+
+    for n in LENGTHS:
+        g.case(f"rows of {n}", norm, [g.normal(3, n), g.normal(n)], eps=1e-6)
+    g.case("three axes", norm, [g.normal(2, 3, 8), g.normal(8)], eps=1e-6)
+    g.case("without a weight", norm, [g.normal(5, 16)], eps=1e-6)

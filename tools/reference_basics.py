@@ -59,7 +59,31 @@ def optim_golden(folder):
         state = optimiser.state[parameters[name]]
         golden |= {f"m.{name}": state["exp_avg"], f"v.{name}": state["exp_avg_sq"]}
     save(folder / "adamw.safetensors", golden)
+    sgd_golden(folder, start, {name: value.mean(1) for name, value in micro.items()})
     return {"norm": golden["norm"]}
+
+
+SGD_KINDS = {
+    "plain": {},
+    "momentum": {"momentum": 0.9},
+    "nesterov": {"momentum": 0.8, "nesterov": True, "weight_decay": 0.05},
+}
+
+
+def sgd_golden(folder, start, gradients):
+    """SGD of three kinds on the same tensors and gradients, clipped to a norm of 1, with rates that change."""
+    golden = {}
+    for kind, options in SGD_KINDS.items():
+        parameters = {name: torch.nn.Parameter(value.double()) for name, value in start.items()}
+        optimiser = torch.optim.SGD(list(parameters.values()), lr=0.1, **options)
+        for step in range(6):
+            optimiser.param_groups[0]["lr"] = 0.3 / (step + 1)
+            for name, p in parameters.items():
+                p.grad = gradients[name][step].double()
+            torch.nn.utils.clip_grad_norm_(list(parameters.values()), 1.0)
+            optimiser.step()
+        golden |= {f"{kind}.{name}": p.detach() for name, p in parameters.items()}
+    save(folder / "sgd.safetensors", golden)
 
 
 def philox4x32(counter, key, rounds=10):

@@ -15,9 +15,9 @@
 import { join } from "node:path";
 import { read } from "../../engine/compile.ts";
 import type { Device } from "../../engine/device.ts";
+import { normal } from "../../engine/init.ts";
 import { reshape, slice } from "../../engine/ops/shape.ts";
 import { stateName, type Tensor, tensor, zeroState } from "../../engine/tensor.ts";
-import { normal } from "../../models/init.ts";
 import type { Training as Dropout } from "../../models/nn.ts";
 import type { Benchmark } from "../benchmark.ts";
 import type { Relation } from "../facts/facts.ts";

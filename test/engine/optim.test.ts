@@ -7,8 +7,10 @@ import type { Device } from "../../engine/device.ts";
 import {
   AdamW,
   type AdamWOptions,
+  cosineSchedule,
   GradientAccumulator,
   linearSchedule,
+  SGD,
 } from "../../engine/optim.ts";
 import { state, stateName, type Tensor, tensor } from "../../engine/tensor.ts";
 import { parseSafetensors, toFloat32 } from "../../models/formats/safetensors.ts";
@@ -107,14 +109,8 @@ test("gradients as small as eps move a parameter by less than the rate", async (
 });
 
 test("twelve clipped steps of two micro-batches are PyTorch's", async (device) => {
-  const path = "adamw.safetensors";
-  const file = new URL(`../golden/models/optim/${path}`, import.meta.url);
-  const { tensors } = parseSafetensors(new Uint8Array(readFileSync(file)), path);
-  const entry = (name: string) => {
-    const found = tensors.get(name);
-    if (!found) throw new Error(`the golden has no ${name}`);
-    return found;
-  };
+  const tensors = readGolden("adamw.safetensors");
+  const entry = goldenOf("adamw.safetensors");
   const floats = (name: string) => toFloat32(entry(name));
   const names = [...tensors.keys()].flatMap((n) => (n.startsWith("start.") ? [n.slice(6)] : []));
   assert.is(names.length, 4);
@@ -153,6 +149,78 @@ test("twelve clipped steps of two micro-batches are PyTorch's", async (device) =
   }
 });
 
+function readGolden(path: string) {
+  const file = new URL(`../golden/models/optim/${path}`, import.meta.url);
+  return parseSafetensors(new Uint8Array(readFileSync(file)), path).tensors;
+}
+
+/** A tensor of a golden by its name. */
+function goldenOf(path: string) {
+  const tensors = readGolden(path);
+  return (name: string) => {
+    const found = tensors.get(name);
+    if (!found) throw new Error(`the golden has no ${name}`);
+    return found;
+  };
+}
+
+test("SGD is PyTorch's: plain, with momentum, with Nesterov's and decay, clipped", async (device) => {
+  const [given, want] = [goldenOf("adamw.safetensors"), goldenOf("sgd.safetensors")];
+  const kinds = {
+    plain: {},
+    momentum: { momentum: 0.9 },
+    nesterov: { momentum: 0.8, nesterov: true, weightDecay: 0.05 },
+  };
+  for (const [kind, options] of Object.entries(kinds)) {
+    const names = ["dense.weight", "dense.bias", "LayerNorm.weight", "table"];
+    const parameters = names.map((n) => {
+      const { shape } = given(`start.${n}`);
+      return state(n, toFloat32(given(`start.${n}`)), shape);
+    });
+    const optimizer = new SGD(parameters, { ...options, maxNorm: 1 });
+    assert.is(optimizer.buffers.length, kind === "plain" ? 0 : 4);
+    const step = compile(device, (all: Tensor[], scalars: Tensor) => {
+      optimizer.update(all, scalars, []);
+    });
+    for (let s = 0; s < 6; s++) {
+      const all = parameters.map((p, k) => {
+        const halves = toFloat32(given(`grad.${names[k]}`));
+        const [a, b] = [0, 1].map((half) => (2 * s + half) * p.size);
+        const values = Float32Array.from({ length: p.size }, (_, i) => {
+          return (halves[a + i] + halves[b + i]) / 2;
+        });
+        return tensor(values, p.shape);
+      });
+      await step(all, optimizer.scalars(0.3 / (s + 1)));
+    }
+    const got = await read(device, parameters);
+    closeForward(
+      names.map((name, k) => ({
+        name: `${kind}: ${name}`,
+        got: got[k],
+        want: toFloat32(want(`${kind}.${name}`)),
+      })),
+      1e-6,
+    );
+  }
+});
+
+test("SGD takes no step on a gradient that is not finite, and refuses what means nothing", async (device) => {
+  const w = state("w", Float32Array.of(1, 2), [2]);
+  const optimizer = new SGD([w], { momentum: 0.5 });
+  const step = compile(device, (g: Tensor, scalars: Tensor) => ({
+    control: optimizer.update([g], scalars, []),
+  }));
+  await step(Float32Array.of(1, 1), optimizer.scalars(1));
+  const { control } = await step(Float32Array.of(Number.NaN, 1), optimizer.scalars(1));
+  assert.is((await control.read())[1], 0);
+  const [got, buffer] = await read(device, [w, optimizer.buffers[0]]);
+  assert.equal([...got, ...buffer], [0, 1, 1, 1]);
+  assert.throws(() => new SGD([w], { momentum: 1 }), /momentum 1 is not in \[0, 1\)/);
+  assert.throws(() => new SGD([w], { nesterov: true }), /nesterov takes a momentum/);
+  assert.throws(() => optimizer.scalars(Number.NaN), /the rate is NaN/);
+});
+
 const rate = (step: number, total: number, warmup: number): number =>
   linearSchedule(step, total, warmup, 12);
 
@@ -174,6 +242,15 @@ schedule("a share that is no whole number of steps is rounded; one step has the 
   assert.is(rate(2, 10, 0.26), 8); // 2.6 steps: 3
   assert.is(rate(1, 1, 0), 12);
   assert.is(rate(1, 1, 1), 12);
+});
+
+schedule("the cosine rises as the line does, and falls by half a cosine to its last step", () => {
+  const steps = Array.from({ length: 8 }, (_, i) => cosineSchedule(i + 1, 8, 0.5, 12));
+  const half = (k: number) => 6 * (1 + Math.cos((k * Math.PI) / 4));
+  assert.equal(steps, [3, 6, 9, 12, half(0), half(1), half(2), half(3)]);
+  assert.ok(Math.abs(steps[6] - 6) < 1e-12, "in the middle it is at half the peak");
+  assert.is(cosineSchedule(9, 8, 0.5, 12), 0);
+  assert.is(cosineSchedule(100, 8, 0.5, 12), 0);
 });
 
 test.run();

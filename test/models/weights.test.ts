@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { normal } from "../../engine/init.ts";
 import { philox } from "../../engine/philox.ts";
 import { hostData } from "../../engine/tensor.ts";
 import { BartForConditionalGeneration } from "../../models/bart.ts";
@@ -14,7 +15,6 @@ import {
   tensorEntry,
   toFloat32,
 } from "../../models/formats/safetensors.ts";
-import { normal } from "../../models/init.ts";
 import { saveCheckpoint } from "../../models/save.ts";
 import { T5ForConditionalGeneration } from "../../models/t5.ts";
 import { onDevices } from "../devices.ts";

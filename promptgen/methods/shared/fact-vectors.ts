@@ -5,9 +5,9 @@
  */
 import { join } from "node:path";
 import type { Device } from "../../../engine/device.ts";
+import { normal } from "../../../engine/init.ts";
 import { reshape } from "../../../engine/ops/shape.ts";
 import { state, type Tensor, tensor, zeroState } from "../../../engine/tensor.ts";
-import { normal } from "../../../models/init.ts";
 import type { Training as Dropout } from "../../../models/nn.ts";
 import { type Benchmark, type Item, itemsOf, SPLITS } from "../../benchmark.ts";
 import { everywhere } from "../../reader.ts";

@@ -113,7 +113,9 @@ export const ROOMS: Readonly<Record<string, readonly Room[]>> = {
   engine: [
     {
       name: "ground",
-      paths: ["errors", "shape", "tensor", "op", "trace", "philox"].map((n) => `engine/${n}.ts`),
+      paths: ["errors", "shape", "tensor", "op", "trace", "philox", "init"].map(
+        (n) => `engine/${n}.ts`,
+      ),
       may: [],
     },
     { name: "copy", paths: ["engine/ops/copy.ts"], may: ["ground"] },

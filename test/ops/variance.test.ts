@@ -1,0 +1,7 @@
+import { variance } from "../../engine/ops/composed.ts";
+import { opcheck } from "../opcheck.ts";
+
+type Attrs = { axis?: number[]; keepdims?: boolean; correction?: number };
+opcheck<Attrs>("variance", ([x], { axis, keepdims = false, correction = 1 }) =>
+  variance(x, axis, { keepdims, correction }),
+);
