@@ -1,6 +1,6 @@
 /** Runs a study, a file of rows and seeds, and prints its tables: `node tools/study.ts --help`. */
 import { type ChildProcess, fork } from "node:child_process";
-import { closeSync, existsSync, openSync } from "node:fs";
+import { closeSync, existsSync, openSync, writeSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { join, relative, resolve } from "node:path";
@@ -182,6 +182,8 @@ function start(
   tell: (message: ProgressMessage) => void,
 ): { readonly child: ChildProcess; readonly ended: Promise<number> } {
   const out = openSync(log, "a");
+  const how = planned.stand === "cut off" ? "goes on with" : "begins";
+  writeSync(out, `[${TOOL}] ${how} ${planned.task.name}\n`);
   const child = fork(TRAIN, argumentsOf(planned, device), {
     stdio: ["ignore", out, out, "ipc"],
     env: { ...process.env, NO_COLOR: "1" },
