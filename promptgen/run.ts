@@ -335,6 +335,7 @@ export type TrainOptions = {
 /** Trains the method of a run; where it has a prompt for each relation, one after the other in sub-folders. */
 export async function trainRun(run: Prepared, options: TrainOptions): Promise<Outcome> {
   const { method, benchmark } = run;
+  if (options.resume) await options.folder.tidy();
   const examiner = options.examiner ?? examinerOf(options.device, run, "dev");
   const dev = devFacts(run);
   if (method.scope === "all") {

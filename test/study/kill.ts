@@ -63,7 +63,7 @@ console.log(`\n${HEAD}`);
 starts.forEach((start, i) => {
   console.log(lineOf(i + 1, start));
 });
-const kills = starts.filter(({ killed }) => killed !== undefined).length;
+const kills = starts.flatMap((start) => start.kills).length;
 console.log(
   `\n${kills} kills, ${starts.length} starts, ${compared} files equal, ${faults.length} faults`,
 );

@@ -43,15 +43,19 @@ export type KillOptions = {
   say?(line: string): void;
 };
 
+export type Kill = {
+  readonly victim: Victim;
+  /** A file was just being written. */
+  readonly amidFile: boolean;
+};
+
 /** One start of the command. */
 export type Start = {
   readonly round: number;
   /** Seconds that it ran. */
   readonly seconds: number;
-  /** Undefined: it came to its end. */
-  readonly killed: Victim | undefined;
-  /** A file was just being written. */
-  readonly amidFile: boolean;
+  /** Empty: it came to its end. Where one run alone is killed the others go on. */
+  readonly kills: readonly Kill[];
   /** How many runs it began, went on with and ended. */
   readonly began: number;
   readonly wentOn: number;
@@ -148,54 +152,50 @@ export async function killStudy(options: KillOptions): Promise<Killed> {
   for (let round = 1; left > 0; round++) {
     const out = join(home, `cut-${round}`);
     for (;;) {
-      const victim = victims === "tree" ? "tree" : VICTIMS[random.bits() % VICTIMS.length];
-      const moment = ((2 * span) / (kills + 1)) * random.unit();
-      const isAmidFile = random.unit() < 0.5;
       const mark = `${process.pid}-${seed}-${round}-${starts.length}`;
       const before = {
-        began: counted(out, BEGAN),
-        went: counted(out, WENT_ON),
+        began: sum(counted(out, BEGAN)),
+        went: sum(counted(out, WENT_ON)),
         done: endedRuns(out),
       };
       const began = performance.now();
-      const process_ = started(out, options, mark);
-      const due =
-        left > 0 ? wait(1000 * moment).then(() => "due" as const) : new Promise<never>(() => {});
-      const first = await Promise.race([process_.ended, due]);
-      let killed: Victim | undefined;
-      if (first === "due") {
-        if (isAmidFile) await Promise.race([nextWrite(out), process_.ended]);
-        killed = await strike(process_.child, mark, victim);
-        if (process_.child.exitCode !== null) killed = undefined;
+      const { child, ended } = started(out, options, mark);
+      const struck: Kill[] = [];
+      while (left > 0) {
+        const wanted = victims === "tree" ? "tree" : VICTIMS[random.bits() % VICTIMS.length];
+        const moment = ((2 * span) / (kills + 1)) * random.unit();
+        const amidFile = random.unit() < 0.5;
+        await Promise.race([ended, wait(1000 * moment)]);
+        if (amidFile) await Promise.race([ended, nextWrite(out)]);
+        if (child.exitCode !== null) break;
+        const victim = strike(child, mark, wanted);
+        struck.push({ victim, amidFile });
+        left--;
+        if (victim !== "run") break;
       }
-      const code = await process_.ended;
-      if (killed !== undefined) left--;
+      const code = await ended;
+      const number = starts.length + 1;
       const orphans = await lasting(mark);
       for (const pid of orphans) kill(pid);
-      if (orphans.length > 0) {
-        faults.push(
-          `start ${starts.length + 1}: ${orphans.length} processes lived on after the ${killed ?? "end"}`,
-        );
-      }
+      if (orphans.length > 0) faults.push(`start ${number}: ${orphans.length} processes lived on`);
       const after = endedRuns(out);
       for (const [name, what] of before.done) {
         if (after.get(name) !== what)
-          faults.push(`round ${round}: ${name} was ended and was run again`);
+          faults.push(`start ${number}: ${name} was done and was run again`);
       }
       const start: Start = {
         round,
         seconds: (performance.now() - began) / 1000,
-        killed,
-        amidFile: killed !== undefined && isAmidFile,
-        began: sum(counted(out, BEGAN)) - sum(before.began),
-        wentOn: sum(counted(out, WENT_ON)) - sum(before.went),
+        kills: struck,
+        began: sum(counted(out, BEGAN)) - before.began,
+        wentOn: sum(counted(out, WENT_ON)) - before.went,
         ended: after.size - before.done.size,
       };
       starts.push(start);
-      say(lineOf(starts.length, start));
-      if (killed !== undefined) continue;
+      say(lineOf(number, start));
+      if (struck.length > 0) continue;
       if (code === 0) break;
-      faults.push(`start ${starts.length}: the study ended with code ${code}, see ${out}.txt`);
+      faults.push(`start ${number}: the study ended with code ${code}, see ${out}.txt`);
       return { starts, compared, faults };
     }
     for (const [name, count] of counted(out, ENDED)) {
@@ -250,19 +250,13 @@ async function nextWrite(out: string): Promise<void> {
   watcher?.close();
 }
 
-/** Kills; gives whom. Where no run is under way that is all. */
-async function strike(child: ChildProcess, mark: string, victim: Victim): Promise<Victim> {
+/** Kills; gives whom: all, where no run is under way. */
+function strike(child: ChildProcess, mark: string, wanted: Victim): Victim {
   const { pid = 0 } = child;
-  const runs = marked(mark).filter((one) => one !== pid);
-  const exited = new Promise((done) => child.on("exit", done));
-  if (victim === "run" && runs.length > 0) {
-    kill(runs[0]);
-    await exited; // the others are run, and the study says that one failed
-    return "run";
-  }
-  if (victim === "study") kill(pid);
-  else kill(-pid);
-  return victim === "study" ? "study" : "tree";
+  const [run] = marked(mark).filter((one) => one !== pid);
+  const victim = wanted === "run" && run === undefined ? "tree" : wanted;
+  kill({ tree: -pid, study: pid, run }[victim]);
+  return victim;
 }
 
 /** The processes with the mark that do not end. */
@@ -275,24 +269,24 @@ async function lasting(mark: string): Promise<number[]> {
 }
 
 /** What a start did, in one line. */
-export const lineOf = (i: number, { round, seconds, killed, amidFile, ...did }: Start): string =>
-  [
+export function lineOf(i: number, { round, seconds, kills, ...did }: Start): string {
+  const whom = kills.map(({ victim, amidFile }) => `${victim}${amidFile ? " amid a file" : ""}`);
+  return [
     String(i).padStart(5),
     String(round).padStart(6),
     `${seconds.toFixed(1)} s`.padStart(9),
-    `${killed === undefined ? "ended" : `kill ${killed}${amidFile ? ", amid a file" : ""}`}`.padEnd(
-      24,
-    ),
     ...[did.began, did.wentOn, did.ended].map((n) => String(n).padStart(7)),
+    kills.length === 0 ? "ended" : `killed: ${whom.join(", ")}`,
   ].join("  ");
+}
 
 /** Above those lines. */
 export const HEAD = [
   "start".padStart(5),
   "study".padStart(6),
-  "ran".padStart(9),
-  "how it ended".padEnd(24),
+  "took".padStart(9),
   ...["began", "went on", "ended"].map((name) => name.padStart(7)),
+  "how",
 ].join("  ");
 
 // Comparison

@@ -1,7 +1,7 @@
 /** Runs a study, a file of rows and seeds, and prints its tables: `node tools/study.ts --help`. */
 import { type ChildProcess, fork } from "node:child_process";
 import { closeSync, existsSync, openSync, writeSync } from "node:fs";
-import { readFile } from "node:fs/promises";
+import { readdir, readFile, rm } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -12,7 +12,7 @@ import { METHODS } from "../../promptgen/methods/index.ts";
 import { flatOptions, SHARED_OPTIONS } from "../../promptgen/run.ts";
 import { readRun } from "../../promptgen/run-file.ts";
 import { parseStudy, type Study, type Task } from "../../promptgen/study.ts";
-import { takeFolder } from "../../promptgen/training/lock.ts";
+import { FolderTakenError, takeFolder } from "../../promptgen/training/lock.ts";
 import { RunFolder, sameConfiguration } from "../../promptgen/training/run-folder.ts";
 import {
   checkDevice,
@@ -108,6 +108,26 @@ const optionsOfTask = ({ options }: Task): string[] =>
   Object.entries(flatOptions(options))
     .filter(([, value]) => value !== "")
     .flatMap(([name, value]) => [`--${name}`, String(value)]);
+
+/** Takes a study's folder until this process ends, and removes what another one that was killed has left half written there. */
+async function takeStudy(out: string): Promise<void> {
+  await takeFolder(out);
+  for (const name of await readdir(out)) {
+    if (name.startsWith(".") && name.endsWith(".part")) await rm(join(out, name), { force: true });
+  }
+}
+
+/** Removes what a killed process has left beside the results of a run; not where one still writes. */
+async function tidied(folder: RunFolder): Promise<void> {
+  if (await folder.isTidy()) return;
+  try {
+    const held = await takeFolder(folder.path);
+    await folder.tidy();
+    held.release();
+  } catch (error) {
+    if (!(error instanceof FolderTakenError)) throw error;
+  }
+}
 
 /** The command line of a run that is not done. */
 function argumentsOf({ task, folder, stand }: Planned, device: readonly string[]): string[] {
@@ -380,8 +400,9 @@ async function main(): Promise<number> {
   const directives = directivesOf(TOOL, given);
   const tasks = study.rows.flatMap((row) => row.tasks);
   const own = tasks.map((task): SlurmTask => ({ name: task.name, options: optionsOfTask(task) }));
-  // one of these commands at a time, or two would submit the same
-  if (place === "slurm" && !("dry-run" in given)) await takeFolder(join(out, "slurm"));
+  // one of these commands at a time, or two would run or submit the same
+  const isDry = "dry-run" in given;
+  if (!isDry) await takeStudy(out);
   const onSlurm =
     place === "slurm"
       ? await standsOnSlurm(TOOL, { name: study.name, out, tasks: own })
@@ -389,9 +410,11 @@ async function main(): Promise<number> {
   const plan: Planned[] = [];
   for (const task of tasks) {
     const folder = new RunFolder(join(out, task.name));
-    plan.push({ task, folder, stand: await standOf(folder, task) });
+    const stand = await standOf(folder, task);
+    if (stand === "done" && !isDry) await tidied(folder);
+    plan.push({ task, folder, stand });
   }
-  if ("dry-run" in given) {
+  if (isDry) {
     await printStands(plan, out, onSlurm);
     console.log(await estimate(study, plan));
     return 0;
