@@ -122,7 +122,15 @@ export function runOptions(given: Options, world = false): RunOptions {
     objects: objects === "lowercase" ? objects : "as-written",
     "reader-weights": weights === "random" ? weights : "trained",
     "reader-dtype": READER_DTYPES.find((known) => known === dtype) ?? "f32",
-    relations: [...new Set(String(relations).split(","))].sort().join(","),
+    relations: [
+      ...new Set(
+        String(relations)
+          .split(",")
+          .map((id) => id.trim()),
+      ),
+    ]
+      .sort()
+      .join(","),
     seed: Number(seed),
     own,
   };
