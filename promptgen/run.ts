@@ -151,9 +151,11 @@ export const readerKindOf = (options: RunOptions): ReaderKind => ({
   readerDtype: options["reader-dtype"],
 });
 
-/** A run's row in the tables: its method's, which says so where the reader is random or rounded. */
+/** A run's row in the tables: its method's, which says so where the reader that it asks is random or rounded. */
 export function rowOf(options: RunOptions): string {
-  const row = methodOf(options.method).row(options.own);
+  const method = methodOf(options.method);
+  const row = method.row(options.own);
+  if (method.readerless) return row;
   const { readerSeed, readerDtype = "f32" } = readerKindOf(options);
   const kind = [
     ...(readerSeed === undefined ? [] : ["random"]),

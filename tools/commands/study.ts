@@ -38,6 +38,7 @@ import {
   standsOnSlurm,
   submit,
 } from "../lib/slurm.ts";
+import { jobsThatFit } from "../lib/study-memory.ts";
 import { writePlan, writeReport } from "../lib/study-report.ts";
 
 const TOOL = "study";
@@ -48,7 +49,7 @@ const OWN = {
   on: { value: "PLACE", help: "here, or slurm: as a job array of a cluster", initial: "here" },
   jobs: {
     value: "N",
-    help: "runs at a time, which share the cores",
+    help: "runs at a time, which share the cores; fewer where the memory that is free has no room for them",
     initial: "1; on Slurm as many as it will",
   },
   "dry-run": {
@@ -394,7 +395,7 @@ async function main(): Promise<number> {
   };
   const study = await readStudy(path, over);
   const out = resolve(given.out ?? join("runs", study.name));
-  const jobs = numberOf(TOOL, "jobs", given.jobs ?? "1", { least: 1, most: 64, whole: true });
+  const wanted = numberOf(TOOL, "jobs", given.jobs ?? "1", { least: 1, most: 64, whole: true });
   checkDevice(TOOL, given);
   const place = placeOf(given);
   const directives = directivesOf(TOOL, given);
@@ -422,6 +423,11 @@ async function main(): Promise<number> {
   if (place === "slurm") {
     if (!(await sendAll(study, plan, { out, given, directives, onSlurm }))) return 0;
   } else {
+    const { jobs, sentence } =
+      wanted === 1 || given.device?.startsWith("gpu")
+        ? { jobs: wanted, sentence: "" }
+        : await jobsThatFit(plan, wanted, process.availableMemory());
+    if (sentence !== "") say(`${sentence}\n`);
     const threads = given.threads ?? String(Math.max(1, Math.floor(availableParallelism() / jobs)));
     const device = ["--threads", threads, ...deviceArguments(given)];
     const failed = await runAll(plan, { out, jobs, device });
