@@ -79,7 +79,7 @@ ${optionHelp(OWN)}
 
 A study is YAML or JSON: name, rows (each a method with its options; a list of values makes a row of each), seeds, options (of all rows that
 have them), world: true for what suits the embedded world. Its folder gets a folder for each run, what each said in logs/, and the
-tables as text, Markdown, CSV and LaTeX, and report.html, a page with all of it; tools/report.ts writes these again.
+tables as text, Markdown, CSV and LaTeX, report.html, a page with all of it, and its first drawing as rows.svg; tools/report.ts writes these again.
 `;
 
 /** How a task stands. */
