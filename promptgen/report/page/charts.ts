@@ -16,14 +16,18 @@ import { isRight, rightWith } from "../fact-rows.ts";
 import type { RelationRow } from "../relations.ts";
 import { NONE_FILLER } from "../results.ts";
 import { type Figures, figuresOf, isEarned, type Row, titleOf } from "../rows.ts";
+import { visible } from "../table.ts";
 import { type CurvePoint, type Panel, panelsOf } from "./curves.ts";
 import { type Child, element, type Html } from "./html.ts";
 import { drawn } from "./plots.ts";
 
 const GRID = { stroke: "var(--rule)", strokeOpacity: 1 };
 const AXIS = { tickSize: 0, fill: "var(--muted)", fontSize: 11 };
-const cut = (text: string, most: number): string =>
-  [...text].length > most ? `${[...text].slice(0, most - 1).join("")}\u2026` : text;
+/** A name beside an axis: as the tables spell it, and no longer than there is room. */
+function cut(name: string, most: number): string {
+  const letters = [...visible(name)];
+  return letters.length > most ? `${letters.slice(0, most - 1).join("")}\u2026` : letters.join("");
+}
 
 /** A number that has room beside an axis: `0.25`, `20`, `2e-5`, `12k`. */
 function short(value: number): string {

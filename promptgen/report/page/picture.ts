@@ -23,10 +23,10 @@ export function rowsPicture(
   const { label, options } = glancePlot(relations, rows, false);
   const { width = 640, height = 400 } = options;
   const [wide, high] = [width + 2 * MARGIN, HEAD + height + MARGIN];
-  const plot = drawn(label, options).html.replace(
-    /^<svg /,
-    `<svg x="${MARGIN}" y="${HEAD}" width="${width}" height="${height}" `,
-  );
+  // the name is the whole picture's, and there it is spelled as XML wants it
+  const plot = drawn("", options)
+    .html.replace(/^<svg /, `<svg x="${MARGIN}" y="${HEAD}" width="${width}" height="${height}" `)
+    .replace(' role="img" aria-label=""', "");
   const colours = [...STYLE.matchAll(/(--\w+): light-dark\((#\w+), (#\w+)\);/g)];
   const scheme = (i: number): string =>
     `svg { ${colours.map((one) => `${one[1]}: ${one[i]};`).join(" ")} }`;
