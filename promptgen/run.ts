@@ -122,7 +122,15 @@ export function runOptions(given: Options, world = false): RunOptions {
     objects: objects === "lowercase" ? objects : "as-written",
     "reader-weights": weights === "random" ? weights : "trained",
     "reader-dtype": READER_DTYPES.find((known) => known === dtype) ?? "f32",
-    relations: [...new Set(String(relations).split(","))].sort().join(","),
+    relations: [
+      ...new Set(
+        String(relations)
+          .split(",")
+          .map((id) => id.trim()),
+      ),
+    ]
+      .sort()
+      .join(","),
     seed: Number(seed),
     own,
   };
@@ -143,9 +151,11 @@ export const readerKindOf = (options: RunOptions): ReaderKind => ({
   readerDtype: options["reader-dtype"],
 });
 
-/** A run's row in the tables: its method's, which says so where the reader is random or rounded. */
+/** A run's row in the tables: its method's, which says so where the reader that it asks is random or rounded. */
 export function rowOf(options: RunOptions): string {
-  const row = methodOf(options.method).row(options.own);
+  const method = methodOf(options.method);
+  const row = method.row(options.own);
+  if (method.readerless) return row;
   const { readerSeed, readerDtype = "f32" } = readerKindOf(options);
   const kind = [
     ...(readerSeed === undefined ? [] : ["random"]),
@@ -335,6 +345,7 @@ export type TrainOptions = {
 /** Trains the method of a run; where it has a prompt for each relation, one after the other in sub-folders. */
 export async function trainRun(run: Prepared, options: TrainOptions): Promise<Outcome> {
   const { method, benchmark } = run;
+  if (options.resume) await options.folder.tidy();
   const examiner = options.examiner ?? examinerOf(options.device, run, "dev");
   const dev = devFacts(run);
   if (method.scope === "all") {

@@ -71,7 +71,12 @@ export function studySchema(): Schema {
     additionalProperties: false,
     properties: {
       $schema: text("for editors"),
-      name: { type: "string", pattern: "^\\w[\\w.-]*$", description: "of its folder in runs/" },
+      name: {
+        type: "string",
+        pattern: "^\\w[\\w.-]*$",
+        maxLength: 100,
+        description: "of its folder in runs/",
+      },
       about: text("what it is for"),
       world: { type: "boolean", description: "take what suits the embedded world" },
       seeds: { $ref: "#/definitions/seeds" },
@@ -98,7 +103,12 @@ export function studySchema(): Schema {
               additionalProperties: false,
               properties: {
                 method: { const: name, description: summary },
-                name: { type: "string", pattern: "\\w", description: "title of the row" },
+                name: {
+                  type: "string",
+                  pattern: "[A-Za-z0-9]",
+                  maxLength: 100,
+                  description: "title of the row",
+                },
                 seeds: { $ref: "#/definitions/seeds" },
                 ...toShared,
                 ...optionsOf(options),

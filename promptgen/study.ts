@@ -13,11 +13,19 @@
  */
 import { existsSync } from "node:fs";
 import { basename, dirname, resolve } from "node:path";
-import { isMap, isNode, LineCounter, parseDocument } from "yaml";
 import { methodOf } from "./methods/index.ts";
-import { chooseAmong, type Options, type OptionValue } from "./methods/options.ts";
+import type { Method } from "./methods/method.ts";
+import {
+  chooseAmong,
+  numberIn,
+  type Option,
+  type Options,
+  type OptionValue,
+  problemOf,
+} from "./methods/options.ts";
 import { titleOf } from "./report/rows.ts";
-import { type RunOptions, rowOf, runOptions, SHARED_OPTIONS } from "./run.ts";
+import { type RunOptions, rowOf, runOptions, SHARED_OPTIONS, WORLD } from "./run.ts";
+import { readStudyFile } from "./study-file.ts";
 
 /** One run. */
 export type Task = {
@@ -40,15 +48,16 @@ export type Study = {
   readonly rows: readonly StudyRow[];
 };
 
-/** Says where in a file something stands. */
-type Place = (path: readonly (string | number)[]) => string;
-
 const KEYS = ["name", "about", "world", "seeds", "against", "options", "rows"];
 const ROW_KEYS = ["method", "name", "seeds"];
 /** Options of every method's rows; seeds choose the seed. */
 const optionNames = [...Object.keys(SHARED_OPTIONS).filter((name) => name !== "seed"), "relations"];
 /** More of them are a mistake rather than a study. */
-const MOST_TASKS = 100_000;
+const MOST_TASKS = 10_000;
+/** Characters of a folder's name that every file system takes, with what is put before and behind it while a file is written. */
+const LONGEST_FOLDER = 180;
+/** Characters of a name that becomes a folder's. */
+const LONGEST_NAME = 100;
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -59,31 +68,7 @@ type Json = Readonly<Record<string, unknown>>;
  * @throws one sentence with file, line and key
  */
 export function parseStudy(text: string, path: string, over: Options = {}): Study {
-  const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines });
-  const [error] = document.errors;
-  if (error !== undefined) {
-    const what = error.message.split("\n")[0].replace(/ at line \d+, column \d+:$/, "");
-    throw new Error(`[study] ${path}:${lines.linePos(error.pos[0]).line} ${what}`);
-  }
-  const place: Place = (keys) => {
-    // the nearest that is there: what is missing stands where it should be
-    for (let depth = keys.length; depth >= 0; depth--) {
-      const node = depth === 0 ? document.contents : document.getIn(keys.slice(0, depth), true);
-      if (isNode(node) && node.range) {
-        return `${path}:${lines.linePos(node.range[0]).line} ${nameOf(keys)}`;
-      }
-    }
-    return `${path} ${nameOf(keys)}`;
-  };
-  const fail = (keys: readonly (string | number)[], what: string): never => {
-    throw new Error(`[study] ${place(keys)}${what}`);
-  };
-  if (!isMap(document.contents)) return fail([], "holds no keys; write name and rows");
-  const file: Json = attempt(
-    () => document.toJS(),
-    (what) => fail([], what),
-  );
+  const { values: file, fail } = readStudyFile(text, path);
   for (const key of Object.keys(file)) {
     if (key !== "$schema" && !KEYS.includes(key))
       fail([key], `is not known here; ${chooseAmong(KEYS, key)}`);
@@ -92,12 +77,15 @@ export function parseStudy(text: string, path: string, over: Options = {}): Stud
   if (typeof name !== "string" || !/^\w[\w.-]*$/.test(name)) {
     fail(["name"], "is no name of a folder; write letters, digits, points and dashes");
   }
-  if (typeof world !== "boolean") fail(["world"], `is ${String(world)}; write true or false`);
+  if (String(name).length > LONGEST_NAME) {
+    fail(["name"], `has ${String(name).length} characters; write ${LONGEST_NAME} or fewer`);
+  }
+  if (typeof world !== "boolean") fail(["world"], `is ${shownAs(world)}; write true or false`);
   if (about !== undefined && typeof about !== "string") {
     fail(["about"], `is ${JSON.stringify(about)}; write a text`);
   }
   if (against !== undefined && typeof against !== "string") {
-    fail(["against"], `is ${String(against)}; write the title of a row`);
+    fail(["against"], `is ${shownAs(against)}; write the title of a row`);
   }
   if (!isJson(options)) fail(["options"], "holds no options; write name: value");
   if (!Array.isArray(rows) || rows.length === 0) {
@@ -130,11 +118,12 @@ export function parseStudy(text: string, path: string, over: Options = {}): Stud
       `is an option of none of the rows' methods; ${chooseAmong([...known], key)}`,
     );
   }
+  let count = 0;
   const made = all.flatMap((row, i) => {
     const { method: _, name: title, seeds: own = seeds, ...given } = row as Json;
-    if (title !== undefined && (typeof title !== "string" || !/\w/.test(title))) {
-      const shown = typeof title === "string" ? JSON.stringify(title) : String(title);
-      fail(["rows", i, "name"], `is ${shown}; write a text with Latin letters or digits`);
+    if (title !== undefined && (typeof title !== "string" || !isTitle(title))) {
+      const wanted = `a line of text with Latin letters or digits, ${LONGEST_NAME} characters at most`;
+      fail(["rows", i, "name"], `is ${shownAs(title)}; write ${wanted}`);
     }
     const numbers = seedsOf(own, (what) =>
       fail(own === seeds ? ["seeds"] : ["rows", i, "seeds"], what),
@@ -155,8 +144,24 @@ export function parseStudy(text: string, path: string, over: Options = {}): Stud
     for (const [key, value] of Object.entries(settings)) {
       const values = Array.isArray(value) ? value : [value];
       const isPlain = values.every((one) => typeof one === "string" || typeof one === "number");
-      if (isPlain && values.length > 0) continue;
-      fail(at(key), `is ${JSON.stringify(value)}; write a number or a text, or a list of them`);
+      if (!isPlain || values.length === 0) {
+        fail(at(key), `is ${shownAs(value)}; write a number or a text, or a list of them`);
+      }
+      for (const one of values) {
+        const problem = problemOfKind(methods[i], key, one, path);
+        if (problem !== undefined) fail(at(key), `is ${shownAs(one)}; ${problem}`);
+      }
+    }
+    const size = Object.values(settings).reduce<number>(
+      (product, value) => product * (Array.isArray(value) ? value.length : 1),
+      numbers.length,
+    );
+    count += size;
+    if (count > MOST_TASKS) {
+      fail(
+        ["rows", i],
+        `makes ${count} runs with those before it; write fewer values, ${MOST_TASKS} runs at most`,
+      );
     }
     return grid(settings).map((values) => {
       const method = methods[i];
@@ -177,7 +182,7 @@ export function parseStudy(text: string, path: string, over: Options = {}): Stud
         ),
       );
       const lists = Object.keys(settings).filter((key) => Array.isArray(settings[key]));
-      return { title: title as string | undefined, runs, varied: lists, values };
+      return { place: i, title: title as string | undefined, runs, varied: lists, values };
     });
   });
   const study: Study = {
@@ -189,20 +194,76 @@ export function parseStudy(text: string, path: string, over: Options = {}): Stud
   if (study.against !== undefined && !titles.includes(study.against)) {
     fail(["against"], `is no row's title; ${chooseAmong([...new Set(titles)], study.against)}`);
   }
-  const tasks = study.rows.flatMap((row) => row.tasks.map((task) => task.name));
-  if (tasks.length > MOST_TASKS) fail(["rows"], `makes ${tasks.length} runs; write fewer values`);
-  const twice = tasks.find((task, i) => tasks.indexOf(task) < i);
-  if (twice !== undefined) fail(["rows"], `has ${twice} twice; keep one, or give one another name`);
-  const same = titles.find((title, i) => titles.indexOf(title) < i);
-  if (same !== undefined) fail(["rows"], `has two rows named ${same}; give one another name`);
+  const [folders, named] = [new Map<string, number>(), new Map<string, number>()];
+  study.rows.forEach((row, i) => {
+    const { place } = made[i];
+    for (const { name: folder } of row.tasks) {
+      if (folder.length > LONGEST_FOLDER) {
+        fail(
+          ["rows", place],
+          `makes a folder whose name has ${folder.length} characters; give it a shorter name`,
+        );
+      }
+      const other = folders.get(folder);
+      if (other !== undefined) {
+        const how =
+          other === place
+            ? " twice; keep one of its values"
+            : `, as rows[${other}] does; keep one, or give one another name`;
+        fail(["rows", place], `makes the folder ${folder}${how}`);
+      }
+      folders.set(folder, place);
+    }
+    const other = named.get(titles[i]);
+    if (other !== undefined) {
+      fail(["rows", place], `is named ${titles[i]}, as rows[${other}] is; give one another name`);
+    }
+    named.set(titles[i], place);
+  });
   return study;
 }
 
-const nameOf = (keys: readonly (string | number)[]): string => {
-  if (keys.length === 0) return "";
-  const text = keys.map((key) => (typeof key === "number" ? `[${key}]` : `.${key}`)).join("");
-  return `${text.replace(/^\./, "")} `;
-};
+/** What cannot be a model's name. */
+const PATH = /^\.{0,2}\//;
+
+/** A value as the file would say it. */
+function shownAs(value: unknown): string {
+  const text = Number.isFinite(value) ? String(value) : (JSON.stringify(value) ?? "nothing");
+  return text.length > 100 ? `${text.slice(0, 97)}...` : text;
+}
+
+const isTitle = (text: string): boolean =>
+  /[a-z\d]/i.test(text) && text.length <= LONGEST_NAME && !/[\p{Cc}\u2028\u2029]/u.test(text);
+
+/** What to write in place of a value that is of another kind than its option; undefined where it is of that kind. */
+function problemOfKind(
+  method: Method,
+  key: string,
+  value: OptionValue,
+  path: string,
+): string | undefined {
+  if (key === "relations") {
+    const isList = typeof value === "string" && value.split(",").every((id) => id.trim() !== "");
+    return isList ? undefined : "write ids, as in P36,P17";
+  }
+  const option = Object.entries<Option>({ ...SHARED_OPTIONS, ...method.options }).find(
+    ([name]) => name === key,
+  )?.[1];
+  if (option === undefined) return undefined;
+  if (option.kind === "number") {
+    const isText = typeof value === "string";
+    const quotes = Number.isNaN(numberIn(String(value))) ? "" : ", without quotes";
+    return isText ? `${problemOf(option, Number.NaN)}${quotes}` : undefined;
+  }
+  if (option.kind === "choice" || typeof value !== "string" || value === WORLD) return undefined;
+  const isPath = PATH.test(value);
+  if (value === "") return problemOf(option, value);
+  if (option.kind === "model" && !isPath) return undefined;
+  const homes = isPath ? [dirname(resolve(path)), "."] : ["."];
+  return homes.some((home) => existsSync(resolve(home, value)))
+    ? undefined
+    : "which is not there; name a folder that is, from where the file stands as ./NAME, or a whole path";
+}
 
 const isJson = (value: unknown): value is Json =>
   typeof value === "object" && value !== null && !Array.isArray(value);
@@ -228,7 +289,7 @@ function seedsOf(value: unknown, fail: (what: string) => never): readonly number
     Array.isArray(list) &&
     list.length > 0 &&
     list.every((one) => Number.isSafeInteger(one) && one >= 0);
-  if (!fits) return fail(`is ${JSON.stringify(value)}; write a list of whole numbers, or how many`);
+  if (!fits) return fail(`is ${shownAs(value)}; write a list of whole numbers, or how many`);
   return [...new Set(list as number[])];
 }
 
@@ -246,13 +307,15 @@ function grid(settings: Json): Readonly<Record<string, OptionValue>>[] {
 function located(values: Options, path: string): Options {
   const home = dirname(resolve(path));
   const at = (value: OptionValue) =>
-    typeof value === "string" && /^\.{0,2}\//.test(value) && existsSync(resolve(home, value))
+    typeof value === "string" && PATH.test(value) && existsSync(resolve(home, value))
       ? resolve(home, value)
       : value;
   return Object.fromEntries(Object.entries(values).map(([key, value]) => [key, at(value)]));
 }
 
 type Made = {
+  /** Of the row in the file. */
+  readonly place: number;
   readonly title: string | undefined;
   readonly runs: readonly RunOptions[];
   readonly varied: readonly string[];
@@ -261,23 +324,25 @@ type Made = {
 
 /** Rows with their folders' names and titles: the method or the name that was given, and what tells it from its other rows. */
 function rowsOf(made: readonly Made[]): StudyRow[] {
+  const SHARED = ["reader", "objects", "reader-weights", "reader-dtype", "data", "relations"];
+  /** The values that the rows of a method have of an option. */
+  const found = new Map<string, Set<unknown>>();
+  for (const { runs, values } of made) {
+    const [{ method, own }] = runs;
+    const all = [...Object.entries(own), ...SHARED.map((key) => [key, values[key]] as const)];
+    for (const [key, value] of all) {
+      const name = `${method} ${key}`;
+      found.set(name, (found.get(name) ?? new Set()).add(value));
+    }
+  }
   const rows = made.map(({ title, runs, varied, values }) => {
     const [options] = runs;
     const { method, own } = options;
-    const alike = title === undefined ? made.filter((one) => one.runs[0].method === method) : [];
-    const keys = Object.keys(own).filter(
-      (key) => varied.includes(key) || alike.some((other) => other.runs[0].own[key] !== own[key]),
-    );
-    const shared = [
-      "reader",
-      "objects",
-      "reader-weights",
-      "reader-dtype",
-      "data",
-      "relations",
-    ].filter(
-      (key) => varied.includes(key) || alike.some((other) => other.values[key] !== values[key]),
-    );
+    const isTold = (key: string): boolean =>
+      varied.includes(key) ||
+      (title === undefined && (found.get(`${method} ${key}`)?.size ?? 0) > 1);
+    const keys = Object.keys(own).filter(isTold);
+    const shared = SHARED.filter(isTold);
     const parts = [
       ...keys.map((key) => ({ key, value: String(own[key]) })),
       ...shared.flatMap((key) =>
@@ -287,14 +352,15 @@ function rowsOf(made: readonly Made[]): StudyRow[] {
     const slug = [title ?? method, ...parts.map(({ key, value }) => `${key}-${value}`)].join("-");
     const folder = slug
       .replace(/[^\w.]+/g, "-")
-      .replace(/^-|-$/g, "")
+      .replace(/^[-.]+|[-.]+$/g, "")
       .toLowerCase();
     const tasks = runs.map((one) => ({ name: `${folder}-seed${one.seed}`, options: one }));
     return { name: title ?? rowOf(options), tasks, parts };
   });
-  const titles = rows.map(titleOfRow);
-  return rows.map(({ name, tasks, parts }, i) => {
-    const isAlone = titles.filter((title) => title === titles[i]).length === 1;
+  const titles = Map.groupBy(rows, titleOfRow);
+  return rows.map((row) => {
+    const { name, tasks, parts } = row;
+    const isAlone = titles.get(titleOfRow(row))?.length === 1;
     const more = isAlone ? [] : parts.filter(({ key }) => key !== "alpha");
     return { name: [name, ...more.map(({ key, value }) => `${key} ${value}`)].join(", "), tasks };
   });

@@ -128,6 +128,7 @@ export const majority: Method = {
   scope: "all",
   options: {},
   choices: {},
+  readerless: true,
   row: () => "Majority",
   async open(benchmark, _options, saved) {
     if (saved !== undefined) return new MajorityPrompter(benchmark, await readCounts(saved));

@@ -114,6 +114,9 @@ export type Method = {
    */
   readonly prompts?: "words" | "vectors";
 
+  /** Answers without the reader, so that its row is the same whichever is there. Default: false. */
+  readonly readerless?: boolean;
+
   /** Its row in the tables: the paper's name where it is one of the paper's. */
   row(options: Options): string;
 

@@ -217,9 +217,12 @@ function asMarkdown(table: Table): string {
 
 // CSV (RFC 4180)
 
-/** An apostrophe keeps a spreadsheet from computing what begins like a formula, in narrow or in wide letters. */
+/**
+ * An apostrophe keeps a spreadsheet from computing what begins like a formula, in narrow or in wide letters. What a terminal would
+ * obey is spelled; tabs and line ends stay, in quotes.
+ */
 function inCsv(cell: Cell): string {
-  const text = cell ?? "";
+  const text = (cell ?? "").replace(/[^\P{Cc}\t\r\n]/gu, visible);
   const safe = /^(?:\s*[=+\-@＝＋－＠]|[\t\r\n])/.test(text) && !isNumber(text) ? `'${text}` : text;
   return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }

@@ -147,8 +147,12 @@ function take(folder: string, path: string, draft: string, here: Owner): Owner |
         place(draft, path);
         return undefined;
       } catch (cause) {
-        if (Object(cause).code === "EEXIST") continue;
-        throw cause;
+        const { code } = Object(cause);
+        if (code === "EEXIST") continue;
+        if (code !== "ENOENT") throw cause;
+        // who had the folder until now has tidied it
+        writeFileSync(draft, `${JSON.stringify(here)}\n`);
+        continue;
       }
     }
     refuseRunning(folder, path, owner, here);

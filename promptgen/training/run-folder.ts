@@ -22,6 +22,7 @@ import { type FileTensor, openSafetensors } from "../../models/formats/safetenso
 import { checkSeal, withSeal, writeSealed } from "../../models/formats/seal.ts";
 import { pathSource } from "../../models/formats/source.ts";
 import { streamTensors } from "../../models/save.ts";
+import { LOCK_FILE } from "./lock.ts";
 import type { Seconds } from "./pace.ts";
 
 /** A configuration or a state of a run, as it stands in JSON. */
@@ -77,14 +78,22 @@ export class RunFolder {
     return existsSync(this.last) || existsSync(this.search);
   }
 
-  /** Removes half-written files. */
+  /** Removes half-written files, at any depth. */
   async tidy(): Promise<void> {
-    for (const folder of [this.path, this.best]) {
-      if (!existsSync(folder)) continue;
-      for (const name of await readdir(folder)) {
-        if (name.startsWith(".") && name.endsWith(".part")) await rm(join(folder, name));
-      }
-    }
+    for (const path of await this.#halfWritten()) await rm(path, { force: true });
+  }
+
+  /** Whether a process that is dead, or still writes, has left anything that `tidy` or a lock's release removes. */
+  async isTidy(): Promise<boolean> {
+    return !existsSync(this.file(LOCK_FILE)) && (await this.#halfWritten()).length === 0;
+  }
+
+  async #halfWritten(): Promise<string[]> {
+    if (!existsSync(this.path)) return [];
+    const all = await readdir(this.path, { recursive: true, withFileTypes: true });
+    return all
+      .filter(({ name }) => name.startsWith(".") && name.endsWith(".part"))
+      .map(({ name, parentPath }) => join(parentPath, name));
   }
 
   async writeJson(name: string, value: unknown): Promise<void> {

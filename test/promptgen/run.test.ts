@@ -96,6 +96,12 @@ test("a reader that is random or rounded is in the row's name, and a random one 
   assert.equal(of({ "reader-dtype": "f16" }), ["OptiPrompt (5 [V]s), f16 reader", undefined]);
   const both = of({ "reader-dtype": "bf16", "reader-weights": "random" });
   assert.equal(both, ["OptiPrompt (5 [V]s), random bf16 reader", 4]);
+  const alone = runOptions({
+    method: "majority",
+    "reader-weights": "random",
+    "reader-dtype": "f16",
+  });
+  assert.is(rowOf(alone), "Majority");
 });
 
 test("an option of another method, a seed that is none, a method that is none", async () => {

@@ -82,10 +82,13 @@ rows:
 });
 
 const MISTAKES: readonly (readonly [text: string, said: RegExp])[] = [
-  ["", /^\[study\] s\.yaml holds no keys; write name and rows/],
+  ["", /^\[study\] s\.yaml:1 holds no keys; write name and rows/],
   ["- a", /s\.yaml:1 holds no keys/],
   ["name: a\nrows: [\n", /^\[study\] s\.yaml:\d+ /],
-  ["name: a\nname: b\nrows: []", /s\.yaml:2 Map keys must be unique/],
+  [
+    "name: a\nname: b\nrows: []",
+    /^\[study\] s\.yaml:2 name stands there already; keep one of them$/,
+  ],
   [
     "name: a\n\nrow: []",
     /s\.yaml:3 row is not known here; did you mean rows\? choose among name, about, world/,
@@ -93,7 +96,7 @@ const MISTAKES: readonly (readonly [text: string, said: RegExp])[] = [
   ["name: a b\nrows: []", /s\.yaml:1 name is no name of a folder/],
   ["name: ../a\nrows: []", /s\.yaml:1 name is no name of a folder/],
   ["rows: []", /s\.yaml:1 name is no name of a folder/],
-  ["name: a\nworld: yes\nrows: []", /s\.yaml:2 world is yes; write true or false/],
+  ["name: a\nworld: yes\nrows: []", /s\.yaml:2 world is "yes"; write true or false/],
   ["name: a", /s\.yaml:1 rows holds no rows/],
   ["name: a\nrows: []", /s\.yaml:2 rows holds no rows/],
   ["name: a\nrows:\n  - majority", /s\.yaml:3 rows\[0\] is no row; write method: NAME/],
@@ -121,7 +124,7 @@ const MISTAKES: readonly (readonly [text: string, said: RegExp])[] = [
   ],
   [
     "name: a\nrows:\n  - method: majority\n    name: 3",
-    /s\.yaml:4 rows\[0\]\.name is 3; write a text/,
+    /s\.yaml:4 rows\[0\]\.name is 3; write a line of text/,
   ],
   ["name: a\noptions: 3\nrows:\n  - method: majority", /s\.yaml:2 options holds no options/],
   [
@@ -130,7 +133,7 @@ const MISTAKES: readonly (readonly [text: string, said: RegExp])[] = [
   ],
   [
     "name: a\nrows:\n  - method: majority\n  - method: majority",
-    /s\.yaml:3 rows has majority-seed1 twice; keep one, or give one another name/,
+    /s\.yaml:4 rows\[1\] makes the folder majority-seed1, as rows\[0\] does; keep one, or give one another name/,
   ],
   ["name: a\nRows: []", /s\.yaml:2 Rows is not known here; did you mean rows\?/],
   ["name: a\nabout: [b]\nrows: []", /s\.yaml:2 about is \["b"\]; write a text/],
@@ -172,7 +175,7 @@ const MISTAKES: readonly (readonly [text: string, said: RegExp])[] = [
   ],
   [
     "name: a\nrows:\n  - method: majority\n    name: ' '",
-    /s\.yaml:4 rows\[0\]\.name is " "; write a text with/,
+    /s\.yaml:4 rows\[0\]\.name is " "; write a line of text with/,
   ],
   ["name: a\nseeds: 1e9\nrows:\n  - method: majority", /s\.yaml:2 seeds is 1000000000; write/],
   [
@@ -181,13 +184,153 @@ const MISTAKES: readonly (readonly [text: string, said: RegExp])[] = [
   ],
   [
     "name: a\nrows:\n  - { method: majority, name: A }\n  - { method: majority, name: A! }\n",
-    /s\.yaml:3 rows has a-seed1 twice/,
+    /s\.yaml:4 rows\[1\] makes the folder a-seed1, as rows\[0\] does/,
   ],
   [
     "name: a\nrows:\n  - { method: majority, name: A B }\n  - { method: lpaqa, name: A B, seeds: [2] }\n",
-    /s\.yaml:3 rows has two rows named A B; give one another name/,
+    /s\.yaml:4 rows\[1\] is named A B, as rows\[0\] is; give one another name/,
   ],
 ];
+
+const ROWS = "rows:\n  - method: majority\n";
+const OWN = "name: a\nrows:\n  - method: promptgen\n";
+
+/** What is wrong as YAML or JSON, or of a kind that no value there has. */
+const TEXTS: readonly (readonly [text: string, said: RegExp])[] = [
+  ["hello", /s\.yaml:1 holds no keys; write name and rows$/],
+  ["# nothing\n", /s\.yaml:1 holds no keys; write name and rows$/],
+  ['[{ "name": "a" }]', /s\.yaml:1 holds no keys/],
+  ["{}", /s\.yaml:1 name is no name of a folder/],
+  [`${OWN}    alpha: 1\n    alpha: 0\n`, /s\.yaml:5 alpha stands there already; keep one of them$/],
+  [
+    '{\n"name": "a",\n"rows": [{"method": "majority",\n"method": "lpaqa"}]}',
+    /s\.yaml:4 method stands there already/,
+  ],
+  ["name: a\nrows:\n\t- method: majority\n", /s\.yaml:3 begins with a tab; write blanks/],
+  ["name: a\nseeds: *s\nrows: []\n", /s\.yaml:2 \*s names an anchor that is not there before it/],
+  [`name: a\n${ROWS}---\nname: b\n`, /s\.yaml:4 begins a second study; write a file for each$/],
+  [`name: !!js/function a\n${ROWS}`, /s\.yaml:1 has a tag; leave out/],
+  [`name: a\n? [b, c]\n: d\n${ROWS}`, /s\.yaml:2 has a list for a key; write a word$/],
+  [`name: a\n3: b\n${ROWS}`, /s\.yaml:2 3 is not known here/],
+  [`name: a\n__proto__: b\n${ROWS}`, /s\.yaml:2 __proto__ is not known here/],
+  ['{\n"name": "a",\n"rows": [{"method": "majority"}', /s\.yaml:3 .*a bracket that is not closed/],
+  ['{"name": "a",\n"rows": [\n{"method": "majority}]}', /s\.yaml:\d lacks a quote, a bracket/],
+  ["name: a: b\n", /s\.yaml:1 has two keys, or a colon in a value; .*in quotes$/],
+  [`name: a\nrows: ${"[".repeat(2000)}`, /s\.yaml:2 /],
+  [`name: a\nabout: &a [b]\n${ROWS}`, /s\.yaml:2 about is \["b"\]; write a text$/],
+  ["name: a\nrows:\n  method: majority\n", /s\.yaml:2 rows holds no rows/],
+  ["name: a\nrows:\n  -\n", /s\.yaml:3 rows\[0\] is no row/],
+  ["name: a\nrows:\n  - method: [majority]\n", /s\.yaml:3 rows\[0\] lacks method/],
+  [
+    "name: a\r\nrows:\r\n  - method: majority\r\n    alfa: 1\r\n",
+    /s\.yaml:4 rows\[0\]\.alfa is no/,
+  ],
+  ["name: a\rrows:\r  - method: majority\r    alfa: 1\r", /s\.yaml:4 rows\[0\]\.alfa is no/],
+  ["\ufeffname: a\nrow: []", /s\.yaml:2 row is not known here; did you mean rows\?/],
+  [`${OWN}    alpha: high\n`, /s\.yaml:4 rows\[0\]\.alpha is "high"; give a number of 0 or more$/],
+  [`${OWN}    alpha: "0.3"\n`, /alpha is "0\.3"; give a number of 0 or more, without quotes$/],
+  [`${OWN}    alpha: 0,3\n`, /alpha is "0,3"; give a number of 0 or more$/],
+  [`${OWN}    alpha: .nan\n`, /alpha is NaN; give a number/],
+  [`${OWN}    alpha: true\n`, /alpha is true; write a number or a text/],
+  [`${OWN}    alpha: [[0, 1]]\n`, /alpha is \[\[0,1\]\]; write a number or a text/],
+  [
+    `${OWN}    alpha: [0, 0]\n`,
+    /s\.yaml:3 rows\[0\] makes the folder promptgen-alpha-0-seed1 twice/,
+  ],
+  [`${OWN}    vectors: 5\n`, /s\.yaml:4 rows\[0\]\.vectors is no option of promptgen/],
+  [`${OWN}    reader: ""\n`, /s\.yaml:4 rows\[0\]\.reader is ""; name a folder$/],
+  [`${OWN}    reader: ./no\n`, /reader is "\.\/no"; which is not there; name a folder/],
+  [`${OWN}    data: nowhere\n`, /data is "nowhere"; which is not there; name a folder/],
+  [`${OWN}    relations: 36\n`, /relations is 36; write ids, as in P36,P17$/],
+  [`${OWN}    relations: "P36,,P17"\n`, /relations is "P36,,P17"; write ids/],
+  [`name: a\nseeds: -3\n${ROWS}`, /s\.yaml:2 seeds is -3; write a list of whole numbers/],
+  [`name: a\nseeds: [1, -1]\n${ROWS}`, /s\.yaml:2 seeds is \[1,-1\]; write a list/],
+  [`name: a\nseeds: ["1"]\n${ROWS}`, /s\.yaml:2 seeds is \["1"\]; write a list/],
+  [`name: a\nseeds: []\n${ROWS}`, /s\.yaml:2 seeds is \[\]; write a list/],
+  [`name: a/b\n${ROWS}`, /s\.yaml:1 name is no name of a folder/],
+  [`name: ${"a".repeat(101)}\n${ROWS}`, /s\.yaml:1 name has 101 characters; write 100 or fewer$/],
+  [`${OWN}    name: "A\\e[31m\\nB"\n`, /name is "A\\u001b\[31m\\nB"; write a line of text/],
+  [
+    `${OWN}    name: "\u6f22\u5b57"\n`,
+    /s\.yaml:4 rows\[0\]\.name is "\u6f22\u5b57"; write a line of text/,
+  ],
+  [
+    `${OWN}    name: ${"b".repeat(101)}\n`,
+    /name is "b{96}\.\.\.; write .* 100 characters at most$/,
+  ],
+  [
+    `${OWN}    reader-weights: [trained, random]\n    generator: [${"a".repeat(99)}, ${"b".repeat(99)}]\n    name: ${"c".repeat(99)}\n`,
+    /s\.yaml:3 rows\[0\] makes a folder whose name has \d+ characters; give it a shorter name$/,
+  ],
+  [
+    "name: a\nrows:\n  - { method: promptgen, name: X-y }\n  - { method: lpaqa, name: x Y }\n",
+    /s\.yaml:4 rows\[1\] makes the folder x-y-seed1, as rows\[0\] does/,
+  ],
+  [
+    `name: a\nseeds: 101\n${OWN.slice(8)}    alpha: [${Array.from({ length: 100 }, (_, i) => i)}]\n`,
+    /s\.yaml:4 rows\[0\] makes 10100 runs with those before it/,
+  ],
+  [
+    `name: a\nrows:\n${"  - { method: majority }\n".repeat(50_000)}`,
+    /^\[study\] s\.yaml has 1250014 characters, more than a study has/,
+  ],
+  [
+    'name: a\nrows:\n  - method: "pro\\e[31m"\n',
+    /there is no method pro\\u001b\[31m; choose among/,
+  ],
+];
+
+for (const [i, [text, said]] of TEXTS.entries()) {
+  test(`text ${i} is refused with its line, in one line`, () => {
+    const what = messageOf(() => parseStudy(text, "s.yaml"));
+    assert.match(what, said);
+    assert.ok(!/\p{Cc}/u.test(what), what);
+  });
+}
+
+/** Mistakes of values as a JSON file has them, a key a line. */
+const JSON_MISTAKES: readonly (readonly [change: object, said: RegExp])[] = [
+  [{ world: "yes" }, /s\.json:5 world is "yes"; write true or false$/],
+  [{ world: null }, /s\.json:5 world is null/],
+  [{ against: ["x"] }, /s\.json:5 against is \["x"\]; write the title of a row$/],
+  [{ options: [1] }, /s\.json:5 options holds no options/],
+  [{ options: { epochs: "3" } }, /s\.json:6 options\.epochs is "3"; give a whole number of 1/],
+  [{ options: { alpa: 3 } }, /s\.json:6 options\.alpa .* did you mean alpha\?/],
+  [{ seed: 1 }, /s\.json:5 seed is not known here; did you mean seeds\?/],
+];
+for (const [change, said] of JSON_MISTAKES) {
+  test(`${JSON.stringify(change)} in JSON is refused with its line`, () => {
+    const file = { name: "a", rows: [{ method: "promptgen" }], ...change };
+    const text = JSON.stringify(file, null, 2).replace(
+      /\[\s+\{\s+("method": "promptgen")\s+\}\s+\]/,
+      "[\n{ $1 }]",
+    );
+    assert.match(
+      messageOf(() => parseStudy(text, "s.json")),
+      said,
+    );
+  });
+}
+
+test("anchors, merge keys, any line end and a byte order mark are read", () => {
+  const text = `name: a
+options: &shared { epochs: 3 }
+seeds: &seeds [4, 5]
+rows:
+  - { <<: *shared, method: promptgen, seeds: *seeds, relations: "P36, P17" }
+`;
+  const seen = tasks(text);
+  assert.deepEqual(
+    seen.map(({ options }) => [options.seed, options.own.epochs, options.relations]),
+    [4, 5].map((seed) => [seed, 3, "P17,P36"]),
+  );
+  for (const end of ["\r\n", "\r"]) assert.deepEqual(tasks(text.replaceAll("\n", end)), seen);
+  const json = `\ufeff${JSON.stringify({ name: "a", rows: [{ method: "majority", name: "../a" }] })}`;
+  assert.deepEqual(
+    tasks(json).map(({ name }) => name),
+    ["a-seed1"],
+  );
+});
 
 for (const [text, said] of MISTAKES) {
   test(`${JSON.stringify(text)} is refused with its line`, () => {

@@ -5,6 +5,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { suite } from "uvu";
+import { fitting } from "../../tools/lib/study-memory.ts";
 import { printedBy, ROOT, refuses, run } from "./command.ts";
 
 const test = suite("study");
@@ -126,6 +127,32 @@ test("a dry run says how long what is left will take, from what runs of its row 
   );
   writeFileSync(path, JSON.stringify({ ...results, seconds: undefined }));
   assert.match(await dry(), /\n3 to run: how long is unknown/);
+});
+
+test("where memory has no room for the runs that were asked for, it is said and fewer are run", async () => {
+  const GIB = 2 ** 30;
+  assert.deepEqual(fitting([GIB, 3 * GIB, 2 * GIB], 2, 5 * GIB), { jobs: 2, sentence: "" });
+  assert.deepEqual(fitting([GIB, 3 * GIB, 2 * GIB], 2, 4.9 * GIB), {
+    jobs: 1,
+    sentence:
+      "2 runs at a time may take 5.0 GiB, and 4.9 GiB of memory are free: --jobs 1 is taken in place of 2",
+  });
+  assert.equal(fitting([GIB, GIB, GIB], 8, 2.5 * GIB).jobs, 2);
+  assert.equal(fitting([GIB, GIB], 8, 2.5 * GIB).sentence, "");
+  assert.equal(fitting([9 * GIB, GIB], 2, GIB).jobs, 1);
+  const out = join(home, "timed");
+  const path = join(out, "majority-seed1", "results.json");
+  const results = JSON.parse(readFileSync(path, "utf8"));
+  writeFileSync(path, JSON.stringify({ ...results, memory: { resident: 1e15, device: 1 } }));
+  const more = join(home, "more.json");
+  const rows = [{ method: "majority", seeds: [1, 2, 3] }];
+  writeFileSync(more, JSON.stringify({ name: "more", options: { relations: "P36" }, rows }));
+  const { code, error } = await run("study.ts", [more, "--out", out, "--jobs", "2", ...common]);
+  assert.equal(code, 0, error);
+  assert.match(
+    error,
+    /^2 runs at a time may take \d+\.\d GiB, .*: --jobs 1 is taken in place of 2$/m,
+  );
 });
 
 test("what only a cluster has is refused here, and a cluster's options that cannot be", async () => {

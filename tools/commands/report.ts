@@ -17,7 +17,8 @@ const HELP = `Writes the tables and the page of a study again, from the folders 
 which subjects' names give the object away.
 
   npx node tools/report.ts runs/world
-      runs/world/report.html, one page that opens from a disk and asks nobody for anything, and tables.txt, .md, .csv and .tex
+      runs/world/report.html, one page that opens from a disk and asks nobody for anything, its first drawing as rows.svg, and tables.txt, .md,
+      .csv and .tex
 
 Options
 ${optionHelp(DEVICE_OPTIONS)}

@@ -1,7 +1,7 @@
 /** Runs a study, a file of rows and seeds, and prints its tables: `node tools/study.ts --help`. */
 import { type ChildProcess, fork } from "node:child_process";
-import { closeSync, existsSync, openSync } from "node:fs";
-import { readFile } from "node:fs/promises";
+import { closeSync, existsSync, openSync, writeSync } from "node:fs";
+import { readdir, readFile, rm } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -12,7 +12,7 @@ import { METHODS } from "../../promptgen/methods/index.ts";
 import { flatOptions, SHARED_OPTIONS } from "../../promptgen/run.ts";
 import { readRun } from "../../promptgen/run-file.ts";
 import { parseStudy, type Study, type Task } from "../../promptgen/study.ts";
-import { takeFolder } from "../../promptgen/training/lock.ts";
+import { FolderTakenError, takeFolder } from "../../promptgen/training/lock.ts";
 import { RunFolder, sameConfiguration } from "../../promptgen/training/run-folder.ts";
 import {
   checkDevice,
@@ -38,6 +38,7 @@ import {
   standsOnSlurm,
   submit,
 } from "../lib/slurm.ts";
+import { jobsThatFit } from "../lib/study-memory.ts";
 import { writePlan, writeReport } from "../lib/study-report.ts";
 
 const TOOL = "study";
@@ -48,7 +49,7 @@ const OWN = {
   on: { value: "PLACE", help: "here, or slurm: as a job array of a cluster", initial: "here" },
   jobs: {
     value: "N",
-    help: "runs at a time, which share the cores",
+    help: "runs at a time, which share the cores; fewer where the memory that is free has no room for them",
     initial: "1; on Slurm as many as it will",
   },
   "dry-run": {
@@ -78,7 +79,7 @@ ${optionHelp(OWN)}
 
 A study is YAML or JSON: name, rows (each a method with its options; a list of values makes a row of each), seeds, options (of all rows that
 have them), world: true for what suits the embedded world. Its folder gets a folder for each run, what each said in logs/, and the
-tables as text, Markdown, CSV and LaTeX, and report.html, a page with all of it; tools/report.ts writes these again.
+tables as text, Markdown, CSV and LaTeX, report.html, a page with all of it, and its first drawing as rows.svg; tools/report.ts writes these again.
 `;
 
 /** How a task stands. */
@@ -108,6 +109,26 @@ const optionsOfTask = ({ options }: Task): string[] =>
   Object.entries(flatOptions(options))
     .filter(([, value]) => value !== "")
     .flatMap(([name, value]) => [`--${name}`, String(value)]);
+
+/** Takes a study's folder until this process ends, and removes what another one that was killed has left half written there. */
+async function takeStudy(out: string): Promise<void> {
+  await takeFolder(out);
+  for (const name of await readdir(out)) {
+    if (name.startsWith(".") && name.endsWith(".part")) await rm(join(out, name), { force: true });
+  }
+}
+
+/** Removes what a killed process has left beside the results of a run; not where one still writes. */
+async function tidied(folder: RunFolder): Promise<void> {
+  if (await folder.isTidy()) return;
+  try {
+    const held = await takeFolder(folder.path);
+    await folder.tidy();
+    held.release();
+  } catch (error) {
+    if (!(error instanceof FolderTakenError)) throw error;
+  }
+}
 
 /** The command line of a run that is not done. */
 function argumentsOf({ task, folder, stand }: Planned, device: readonly string[]): string[] {
@@ -182,6 +203,8 @@ function start(
   tell: (message: ProgressMessage) => void,
 ): { readonly child: ChildProcess; readonly ended: Promise<number> } {
   const out = openSync(log, "a");
+  const how = planned.stand === "cut off" ? "goes on with" : "begins";
+  writeSync(out, `[${TOOL}] ${how} ${planned.task.name}\n`);
   const child = fork(TRAIN, argumentsOf(planned, device), {
     stdio: ["ignore", out, out, "ipc"],
     env: { ...process.env, NO_COLOR: "1" },
@@ -372,14 +395,15 @@ async function main(): Promise<number> {
   };
   const study = await readStudy(path, over);
   const out = resolve(given.out ?? join("runs", study.name));
-  const jobs = numberOf(TOOL, "jobs", given.jobs ?? "1", { least: 1, most: 64, whole: true });
+  const wanted = numberOf(TOOL, "jobs", given.jobs ?? "1", { least: 1, most: 64, whole: true });
   checkDevice(TOOL, given);
   const place = placeOf(given);
   const directives = directivesOf(TOOL, given);
   const tasks = study.rows.flatMap((row) => row.tasks);
   const own = tasks.map((task): SlurmTask => ({ name: task.name, options: optionsOfTask(task) }));
-  // one of these commands at a time, or two would submit the same
-  if (place === "slurm" && !("dry-run" in given)) await takeFolder(join(out, "slurm"));
+  // one of these commands at a time, or two would run or submit the same
+  const isDry = "dry-run" in given;
+  if (!isDry) await takeStudy(out);
   const onSlurm =
     place === "slurm"
       ? await standsOnSlurm(TOOL, { name: study.name, out, tasks: own })
@@ -387,9 +411,11 @@ async function main(): Promise<number> {
   const plan: Planned[] = [];
   for (const task of tasks) {
     const folder = new RunFolder(join(out, task.name));
-    plan.push({ task, folder, stand: await standOf(folder, task) });
+    const stand = await standOf(folder, task);
+    if (stand === "done" && !isDry) await tidied(folder);
+    plan.push({ task, folder, stand });
   }
-  if ("dry-run" in given) {
+  if (isDry) {
     await printStands(plan, out, onSlurm);
     console.log(await estimate(study, plan));
     return 0;
@@ -397,6 +423,11 @@ async function main(): Promise<number> {
   if (place === "slurm") {
     if (!(await sendAll(study, plan, { out, given, directives, onSlurm }))) return 0;
   } else {
+    const { jobs, sentence } =
+      wanted === 1 || given.device?.startsWith("gpu")
+        ? { jobs: wanted, sentence: "" }
+        : await jobsThatFit(plan, wanted, process.availableMemory());
+    if (sentence !== "") say(`${sentence}\n`);
     const threads = given.threads ?? String(Math.max(1, Math.floor(availableParallelism() / jobs)));
     const device = ["--threads", threads, ...deviceArguments(given)];
     const failed = await runAll(plan, { out, jobs, device });

@@ -4,6 +4,7 @@ import type { Device } from "../../engine/device.ts";
 import { writeWhole } from "../../models/formats/files.ts";
 import { loadBenchmark } from "../../promptgen/benchmark.ts";
 import { studyPage } from "../../promptgen/report/page/page.ts";
+import { rowsPicture } from "../../promptgen/report/page/picture.ts";
 import { FORMATS, printTables } from "../../promptgen/report/table.ts";
 import { sourcesOf } from "../../promptgen/run.ts";
 import { readRun } from "../../promptgen/run-file.ts";
@@ -90,7 +91,10 @@ export async function writeReport(
     made: [...madeBy(), ["Again", command]],
   });
   await writeWhole(join(out, "report.html"), page);
+  await writeWhole(join(out, "rows.svg"), rowsPicture(study.name, relations, rows));
   console.log(printTables(narrow));
   const where = relative("", out) || ".";
-  console.log(`\nthe page: ${where}/report.html; the tables: ${where}/tables.md, .csv and .tex`);
+  console.log(
+    `\nthe page: ${where}/report.html; a picture: ${where}/rows.svg; the tables: ${where}/tables.md, .csv and .tex`,
+  );
 }

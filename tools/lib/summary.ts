@@ -1,6 +1,7 @@
 /** What a finished run prints of single facts. */
 import type { Benchmark } from "../../promptgen/benchmark.ts";
 import type { Candidate, Explained } from "../../promptgen/measure.ts";
+import { visible } from "../../promptgen/report/table.ts";
 
 /**
  * A prompt with its answers, four lines.
@@ -26,5 +27,7 @@ export function explanation(
     `  prompt  ${inWords}`,
     `  answers ${shown(top[0])}${judged ? right : ""}`,
     `  "None"  ${shown(top[1])}`,
-  ].join("\n");
+  ]
+    .map(visible)
+    .join("\n");
 }

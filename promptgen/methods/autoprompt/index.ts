@@ -233,7 +233,6 @@ class Search {
     if (!folder) return start;
     const saved = resume ? await folder.loadSearch(identity) : undefined;
     const at = saved === undefined ? start : (saved as unknown as Progress);
-    await folder.tidy();
     await folder.cutLog(at.evaluated);
     return at;
   }

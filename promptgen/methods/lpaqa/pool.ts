@@ -97,7 +97,6 @@ export async function scoreCandidates(
   const { folder, identity, relations, resume, signal } = training;
   const steps = templates.length;
   const saved = resume ? await folder?.loadSearch(identity) : undefined;
-  await folder?.tidy();
   const { accuracies, best } = standOf(saved, steps, folder?.search);
   const items = relations.reduce((sum, { train }) => sum + train.length, 0);
   while (accuracies.length < steps) {

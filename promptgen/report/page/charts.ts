@@ -16,14 +16,18 @@ import { isRight, rightWith } from "../fact-rows.ts";
 import type { RelationRow } from "../relations.ts";
 import { NONE_FILLER } from "../results.ts";
 import { type Figures, figuresOf, isEarned, type Row, titleOf } from "../rows.ts";
+import { visible } from "../table.ts";
 import { type CurvePoint, type Panel, panelsOf } from "./curves.ts";
 import { type Child, element, type Html } from "./html.ts";
 import { drawn } from "./plots.ts";
 
 const GRID = { stroke: "var(--rule)", strokeOpacity: 1 };
 const AXIS = { tickSize: 0, fill: "var(--muted)", fontSize: 11 };
-const cut = (text: string, most: number): string =>
-  [...text].length > most ? `${[...text].slice(0, most - 1).join("")}\u2026` : text;
+/** A name beside an axis: as the tables spell it, and no longer than there is room. */
+function cut(name: string, most: number): string {
+  const letters = [...visible(name)];
+  return letters.length > most ? `${letters.slice(0, most - 1).join("")}\u2026` : letters.join("");
+}
 
 /** A number that has room beside an axis: `0.25`, `20`, `2e-5`, `12k`. */
 function short(value: number): string {
@@ -48,8 +52,12 @@ const key = (shape: string, text: string): Html =>
 
 const legend = (...keys: readonly Html[]): Html => element("ul", { class: "legend" }, keys);
 
-/** One line a row: the mean of its runs, each run, "None" and what is earned. */
-export function glance(relations: readonly RelationRow[], rows: readonly Row[]): Html {
+/** One line a row: the mean of its runs, each run, "None" and what is earned; with its name for who does not see it. */
+export function glancePlot(
+  relations: readonly RelationRow[],
+  rows: readonly Row[],
+  isNarrow: boolean,
+): { readonly label: string; readonly options: PlotOptions } {
   const titles = rows.map(titleOf);
   // rows whose names are cut alike are kept apart by their place
   const y = (i: number): string => String(i);
@@ -66,10 +74,11 @@ export function glance(relations: readonly RelationRow[], rows: readonly Row[]):
   );
   const said = rows.map((row, i) => `${titleOf(row)} ${percent(all[i]?.all.mean ?? 0)}`).join(", ");
   const label = `Accuracy over all relations, per cent: ${said}`;
-  const picture = inTwoWidths(label, (isNarrow) => {
-    const names = titles.map((title) => cut(title, isNarrow ? 21 : 30));
-    const longest = Math.max(...names.map((name) => [...name].length));
-    return {
+  const names = titles.map((title) => cut(title, isNarrow ? 21 : 30));
+  const longest = Math.max(...names.map((name) => [...name].length));
+  return {
+    label,
+    options: {
       width: isNarrow ? NARROW : WIDE,
       height: 34 + 26 * rows.length,
       marginLeft: 16 + 7.2 * longest,
@@ -99,8 +108,14 @@ export function glance(relations: readonly RelationRow[], rows: readonly Row[]):
         dot(runs, { x: "x", y: "y", r: 2.5, fill: "var(--accent)", fillOpacity: 0.45 }),
         dot(means(all), { x: "x", y: "y", r: 4.5, fill: "var(--accent)" }),
       ],
-    };
-  });
+    },
+  };
+}
+
+/** That drawing with what its marks mean. */
+export function glance(relations: readonly RelationRow[], rows: readonly Row[]): Html {
+  const [wide, narrow] = [false, true].map((isNarrow) => glancePlot(relations, rows, isNarrow));
+  const picture = inTwoWidths(wide.label, (isNarrow) => (isNarrow ? narrow : wide).options);
   return element(
     "figure",
     { class: "glance" },

@@ -4,6 +4,7 @@
  */
 import { type PlotOptions, plot } from "@observablehq/plot";
 import { parseHTML } from "linkedom";
+import { visible } from "../table.ts";
 import type { Html } from "./html.ts";
 
 const { document } = parseHTML("<!doctype html><body></body>");
@@ -30,6 +31,6 @@ export function drawn(label: string, options: PlotOptions): Html {
   }
   for (const name of ["font-family", "width", "height"]) svg.removeAttribute(name);
   svg.setAttribute("role", "img");
-  svg.setAttribute("aria-label", label);
+  svg.setAttribute("aria-label", visible(label));
   return { html: svg.outerHTML };
 }

@@ -35,7 +35,7 @@ h1 { font-size: clamp(1.9rem, 1.4rem + 2vw, 2.7rem); margin: 0 0 0.5rem; letter-
 h2 { font-size: 1.55rem; margin: 0 0 0.75rem; letter-spacing: -0.01em; }
 h3 { font-size: 1.1rem; margin: 2rem 0 0.5rem; }
 p { margin: 0 0 0.75rem; max-width: 44rem; }
-.lead { color: var(--muted); text-wrap: pretty; }
+.lead { color: var(--muted); max-width: none; text-wrap: pretty; }
 .fine { font: 0.85rem/1.5 var(--sans); color: var(--muted); }
 section { padding-block: 2.5rem 1rem; }
 section + section { border-top: 1px solid var(--rule); }

@@ -14,6 +14,8 @@ import {
 } from "../../../promptgen/report/page/facts.ts";
 import { element, htmlTable } from "../../../promptgen/report/page/html.ts";
 import { shownRun, studyPage } from "../../../promptgen/report/page/page.ts";
+import { rowsPicture } from "../../../promptgen/report/page/picture.ts";
+import { titleOf } from "../../../promptgen/report/rows.ts";
 import { FORMATS, printTables, type Table } from "../../../promptgen/report/table.ts";
 import { HOSTILE, studyOf } from "./page-study.ts";
 
@@ -37,6 +39,61 @@ const spelled = (text: string): string =>
       /[\0\u2028\u202c\u202e]/g,
       (c) => `\\u${`000${c.charCodeAt(0).toString(16)}`.slice(-4)}`,
     );
+
+/** Names of a text's elements, one after the other; throws where it is no well-formed XML without comments. */
+function elementsOf(xml: string): string[] {
+  const open: string[] = [];
+  const names: string[] = [];
+  const attributes = String.raw`(?: [\w:-]+="[^"<&]*(?:&(?:amp|lt|gt|quot|#39|#160);[^"<&]*)*")*`;
+  const tag = new RegExp(`<(?:/([\\w-]+)|([\\w-]+)${attributes} ?(/?))>`, "y");
+  const text = /(?:[^<&]|&(?:amp|lt|gt|quot|#39|#160);)*/y;
+  for (let at = 0; at < xml.length; ) {
+    text.lastIndex = at;
+    at += text.exec(xml)?.[0].length ?? 0;
+    if (at === xml.length) break;
+    tag.lastIndex = at;
+    const found = tag.exec(xml);
+    if (!found) throw new Error(`no XML: ${xml.slice(at, at + 120)}`);
+    at += found[0].length;
+    const [, end, begin, isEmpty] = found;
+    if (begin !== undefined) names.push(begin);
+    if (begin !== undefined && !isEmpty) open.push(begin);
+    if (end !== undefined) assert.is(open.pop(), end);
+  }
+  assert.equal(open, []);
+  return names;
+}
+
+test("the picture of the rows is XML of its own, with a mark for each figure, whatever the rows are called", () => {
+  for (const study of [plain, hostile]) {
+    const own = study.rows.map(({ row }) => row);
+    const picture = rowsPicture(`${HOSTILE[0]}`, study.relations, own);
+    const names = elementsOf(picture.trim());
+    const runs = own.reduce((sum, { runs: all }) => sum + all.length, 0);
+    // a run, a mean and a ring for each row, and three of the legend
+    assert.is(names.filter((name) => name === "circle").length, runs + 2 * own.length + 3);
+    assert.equal(
+      names.filter((name) =>
+        ["img", "script", "image", "foreignObject", "a", "use"].includes(name),
+      ),
+      [],
+    );
+    assert.is(picture.includes("http"), true, "the name space");
+    assert.is(picture.split("http").length, 2 + picture.split("xmlns=").length - 2);
+    const [light, dark] = picture.split("@media (prefers-color-scheme: dark)");
+    for (const name of new Set(picture.match(/(?<=var\()--[\w-]+/g))) {
+      for (const part of [light, dark]) assert.match(part, new RegExp(`${name}: #`), name);
+    }
+    const texts = all(parsed(`<body>${picture}</body>`), "svg svg text").map(textOf);
+    for (const row of own) {
+      const start = spelled(titleOf(row)).slice(0, 12);
+      assert.ok(
+        texts.some((text) => text.startsWith(start)),
+        start,
+      );
+    }
+  }
+});
 
 test("has every table with every cell, below its title and above its notes", () => {
   for (const [study, page] of [

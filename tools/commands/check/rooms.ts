@@ -83,6 +83,7 @@ export const ROOMS: Readonly<Record<string, readonly Room[]>> = {
         "run",
         "run-file",
         "study",
+        "study-file",
         "study-schema",
         "memory",
         "probe",
