@@ -8,13 +8,8 @@ import { BertForMaskedLM } from "../../models/bert.ts";
 import { T5ForConditionalGeneration } from "../../models/t5.ts";
 import { loadTokenizer } from "../../models/tokenizer/tokenizer.ts";
 import { loadFacts } from "../../promptgen/facts/facts.ts";
-import {
-  corrupt,
-  denoising,
-  infill,
-  maskedLM,
-  spanCorruption,
-} from "../../promptgen/pretraining/pretraining.ts";
+import { corrupt, infill } from "../../promptgen/pretraining/damage.ts";
+import { denoising, maskedLM, spanCorruption } from "../../promptgen/pretraining/pretraining.ts";
 import { type Problem, train } from "../../promptgen/training/loop.ts";
 import { Random } from "../../promptgen/training/random.ts";
 import {
