@@ -131,7 +131,9 @@ function fromJson(line: string, { text: name, spans, object }: Fields): Marked {
 /** How many words two lists begin with alike. */
 function alike(a: readonly (readonly number[])[], b: readonly (readonly number[])[]): number {
   let k = 0;
-  while (k < a.length && k < b.length && `${a[k]}` === `${b[k]}`) k++;
+  while (k < a.length && k < b.length && (a[k] === b[k] || `${a[k]}` === `${b[k]}`)) {
+    k++;
+  }
   return k;
 }
 
@@ -164,21 +166,23 @@ function hashOf(words: readonly (readonly number[])[]): number {
   return (h ^ (h >>> 16)) >>> 0;
 }
 
-/** Words in pieces of at most `most` tokens; a longer word is cut itself. */
-function piecesOf(words: readonly (readonly number[])[], most: number): number[][] {
-  const pieces: number[][] = [];
-  let piece: number[] = []; // numbers of words
-  let size = 0;
-  words.forEach((word, k) => {
-    if (size + word.length > most && size > 0) {
-      pieces.push(piece);
-      [piece, size] = [[], 0];
+/** Where a text of `words` is cut in pieces of at most `most` tokens: between words, and within a word that is longer itself. */
+function cutsOf(words: readonly (readonly number[])[], most: number): number[] {
+  const cuts: number[] = [];
+  let [begin, at] = [0, 0];
+  for (const { length } of words) {
+    if (at + length - begin > most && at > begin) {
+      cuts.push(at);
+      begin = at;
     }
-    piece.push(k);
-    size += word.length;
-  });
-  if (piece.length > 0) pieces.push(piece);
-  return pieces;
+    at += length;
+    while (at - begin > most) {
+      begin += most;
+      cuts.push(begin);
+    }
+  }
+  if (at > begin) cuts.push(at);
+  return cuts;
 }
 
 /** Makes texts of lines; keeps what a tokenizer needs for all of them. */
@@ -227,21 +231,24 @@ export class LineEncoder {
     const words = tokenizer.encodeWords(text.text);
     const marks = text.ranges.length > 0 ? markedWords(tokenizer, text, words) : undefined;
     const side = hashOf(words) < heldOut * 2 ** 32 ? HELD_OUT : 0;
-    const pieces = piecesOf(words, most);
-    if (words.reduce((size, word) => size + word.length, 0) > most) counts.cut++;
-    for (const piece of pieces) {
-      const tokens = piece.flatMap((k) => {
-        const mark = marks?.has(k) === true ? MARKED : 0;
-        return words[k].map((id, i) => id + mark + (i === 0 ? STARTS : 0));
-      });
-      for (let at = 0; at < tokens.length; at += most) {
-        const own = tokens.slice(at, at + most);
-        if (own.every((word) => tokenizer.isSpecial(word & ID))) counts.unusable++;
-        else {
-          for (const word of own) out.push(word);
-          lengths.push(own.length + side);
-        }
+    const tokens: number[] = [];
+    for (let k = 0; k < words.length; k++) {
+      const word = words[k];
+      const mark = marks?.has(k) === true ? MARKED : 0;
+      for (let i = 0; i < word.length; i++) tokens.push(word[i] + mark + (i === 0 ? STARTS : 0));
+    }
+    let begin = 0;
+    const cuts = cutsOf(words, most);
+    if (cuts.length > 1) counts.cut++;
+    for (const end of cuts) {
+      let isUsable = false;
+      for (let i = begin; i < end && !isUsable; i++) isUsable = !tokenizer.isSpecial(tokens[i] & ID);
+      if (!isUsable) counts.unusable++;
+      else {
+        for (let i = begin; i < end; i++) out.push(tokens[i]);
+        lengths.push(end - begin + side);
       }
+      begin = end;
     }
   }
 }
