@@ -249,8 +249,8 @@ async function saveWith(
   model: Saveable,
   tokenizer: string,
 ): Promise<void> {
+  if (!existsSync(join(path, "config.json"))) await copyTokenizer(tokenizer, path);
   await saveCheckpoint(path, device, model);
-  await copyTokenizer(tokenizer, path);
 }
 
 /** Writes the losses as CSV and SVG beside log.jsonl. */
