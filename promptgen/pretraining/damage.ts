@@ -59,7 +59,7 @@ export function maskWords(
     runs.forEach((run, k) => {
       if (!marked[run.from] || !run.candidate) return;
       const before = runs[k - 1];
-      const goesOn = before !== undefined && before.candidate && marked[before.from];
+      const goesOn = before?.candidate && marked[before.from];
       if (!goesOn) drawn = random.unit() < object;
       if (!drawn) return;
       run.chosen = true;

@@ -418,14 +418,7 @@ class Loop<Item, Batch> {
     let made = this.#epochs.get(epoch);
     if (!made) {
       const width = (item: Item) => problem.width(item);
-      made = epochGroups(
-        problem.items(epoch),
-        width,
-        problem.buckets,
-        size,
-        settings.seed,
-        epoch,
-      );
+      made = epochGroups(problem.items(epoch), width, problem.buckets, size, settings.seed, epoch);
       this.#epochs = new Map([[epoch, made]]);
     }
     return made[position];

@@ -43,14 +43,25 @@ const CORPUS = {
     value: "NAME",
     help: "where they have the objects in a text: [[begin, end], ...] in characters",
   },
-  object: { value: "NAME", help: "where they have the object that stands for each [MASK] of a text" },
+  object: {
+    value: "NAME",
+    help: "where they have the object that stands for each [MASK] of a text",
+  },
   length: {
     value: "N",
     help: "tokens of the longest text, with the two around it; longer ones are cut in several",
     initial: "what the model reads, 512 at most",
   },
-  "mask-rate": { value: "P", help: "share of the tokens that are masked", initial: "0.15; bart 0.3" },
-  "object-rate": { value: "P", help: "probability that an object is masked", initial: "0: as any word" },
+  "mask-rate": {
+    value: "P",
+    help: "share of the tokens that are masked",
+    initial: "0.15; bart 0.3",
+  },
+  "object-rate": {
+    value: "P",
+    help: "probability that an object is masked",
+    initial: "0: as any word",
+  },
   span: { value: "N", help: "bart: mean words of a span (Poisson)", initial: "3" },
   "keep-order": { help: "bart: sentences stay in their order" },
   "held-out": { value: "P", help: "share of the texts for the validation loss", initial: "0.01" },
@@ -181,8 +192,12 @@ async function ofCorpus(values: Values, files: readonly string[]): Promise<numbe
   if (values.spans !== undefined && values.object !== undefined) {
     throw new UsageError(`[${TOOL}] --spans and --object both say where objects are; choose one`);
   }
-  const number = (name: keyof typeof CORPUS, initial: number, least: number, most: number): number =>
-    numberOf(TOOL, name, values[name] ?? String(initial), { least, most });
+  const number = (
+    name: keyof typeof CORPUS,
+    initial: number,
+    least: number,
+    most: number,
+  ): number => numberOf(TOOL, name, values[name] ?? String(initial), { least, most });
   const whole = (name: keyof typeof CORPUS, initial: number, least: number, most: number): number =>
     numberOf(TOOL, name, values[name] ?? String(initial), { least, most, whole: true });
   const length = "length" in values ? whole("length", 512, 8, 65_536) : 0;

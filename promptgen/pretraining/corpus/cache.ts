@@ -4,7 +4,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { tokenizerFingerprint } from "../../training/fingerprint.ts";
 import { takeFolder } from "../../training/lock.ts";
-import { checkFiles, CorpusError, hashFile } from "./files.ts";
+import { CorpusError, checkFiles, hashFile } from "./files.ts";
 import {
   type CacheDescription,
   type CacheKey,

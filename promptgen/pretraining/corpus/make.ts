@@ -16,7 +16,7 @@ import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import { makeFolder, writeWhole } from "../../../models/formats/files.ts";
-import { checkFiles, CorpusError, isJsonFile, piecesOfFile, type ReadFile } from "./files.ts";
+import { CorpusError, checkFiles, isJsonFile, piecesOfFile, type ReadFile } from "./files.ts";
 import { type Counts, type CutOptions, type Encoded, HELD_OUT, noCounts } from "./texts.ts";
 import type { Answer, Piece, Setup } from "./worker.ts";
 

@@ -203,7 +203,10 @@ export class LineEncoder {
     const text = decodeText(bytes, (what) => {
       const line = /line (\d+)/.exec(what)?.[1];
       const [, why = what] = /has (the byte \S+) /.exec(what) ?? [];
-      throw new LineError(Number(line ?? 1), `is not UTF-8, the encoding that is expected (${why})`);
+      throw new LineError(
+        Number(line ?? 1),
+        `is not UTF-8, the encoding that is expected (${why})`,
+      );
     });
     const lines = text.split("\n");
     if (lines[lines.length - 1] === "") lines.pop();
@@ -242,7 +245,8 @@ export class LineEncoder {
     if (cuts.length > 1) counts.cut++;
     for (const end of cuts) {
       let isUsable = false;
-      for (let i = begin; i < end && !isUsable; i++) isUsable = !tokenizer.isSpecial(tokens[i] & ID);
+      for (let i = begin; i < end && !isUsable; i++)
+        isUsable = !tokenizer.isSpecial(tokens[i] & ID);
       if (!isUsable) counts.unusable++;
       else {
         for (let i = begin; i < end; i++) out.push(tokens[i]);

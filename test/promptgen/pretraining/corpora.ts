@@ -52,7 +52,10 @@ const WORDS =
 export function madeTexts(count: number, seed = 1): string[] {
   const random = new Random(seed, 0);
   const sentence = (): string => {
-    const words = Array.from({ length: 3 + random.below(4) }, () => WORDS[random.below(WORDS.length)]);
+    const words = Array.from(
+      { length: 3 + random.below(4) },
+      () => WORDS[random.below(WORDS.length)],
+    );
     return `${words.join(" ")} .`;
   };
   return Array.from({ length: count }, () =>

@@ -56,7 +56,9 @@ const rowsOf = (ids: Tensor, mask: Tensor): number[][] => {
   const [rows, width] = ids.shape;
   const [values, live] = [hostData(ids), hostData(mask)];
   return Array.from({ length: rows }, (_, b) =>
-    Array.from(values.slice(b * width, (b + 1) * width)).filter((_, t) => live[b * width + t] === 1),
+    Array.from(values.slice(b * width, (b + 1) * width)).filter(
+      (_, t) => live[b * width + t] === 1,
+    ),
   );
 };
 
