@@ -210,7 +210,10 @@ export async function makeCache(
         answer.catch(() => undefined); // told when its turn comes
         waiting.push({ size: piece.byteLength, answer });
       }
-      while (waiting.length > 0) await take();
+      while (waiting.length > 0) {
+        if (signal?.aborted) throw STOPPED;
+        await take();
+      }
     }
   } catch (cause) {
     tokens.abandon();

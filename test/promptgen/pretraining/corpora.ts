@@ -63,7 +63,7 @@ export function madeTexts(count: number, seed = 1): string[] {
   );
 }
 
-export const OPTIONS: CutOptions = { fields: { text: "text" }, most: 30, heldOut: 0 };
+export const OPTIONS: CutOptions = { fields: { text: "text" }, most: 120, heldOut: 0 };
 
 /** The cache of files in a folder of its own; throws where it is stopped. */
 export async function cacheOf(

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import {
   appendFileSync,
   existsSync,
+  mkdirSync,
   readdirSync,
   readFileSync,
   truncateSync,
@@ -79,12 +80,12 @@ test("lines, .jsonl and .gz give the same texts, in one file and in several", as
 test("many pieces and threads give the bytes of one, and a cache that is there is not made again", async () => {
   const texts = madeTexts(12_000);
   const path = fileOf(texts);
-  assert.ok(readFileSync(path).length > 3 * PIECE);
+  assert.ok(readFileSync(path).length > 2 * PIECE);
   const folder = join(temporary(), "cache");
   const one = await cacheOf([path], world.bert, { heldOut: 0.1 }, folder);
   one.close();
   const { openCache } = await import("../../../promptgen/pretraining/corpus/cache.ts");
-  const options = { fields: { text: "text" }, most: 30, heldOut: 0.1 };
+  const options = { fields: { text: "text" }, most: 120, heldOut: 0.1 };
   const other = join(temporary(), "cache");
   const three = await openCache(other, {
     files: [path],
@@ -279,7 +280,7 @@ test("a stopped making leaves no cache, and the next one makes it whole", async 
   const { openCache } = await import("../../../promptgen/pretraining/corpus/cache.ts");
   const path = fileOf(madeTexts(15_000, new Random(5, 0).below(100)));
   const at = join(temporary(), "cache");
-  const options = { fields: { text: "text" }, most: 30, heldOut: 0 };
+  const options = { fields: { text: "text" }, most: 120, heldOut: 0 };
   const stop = new AbortController();
   const given = { files: [path], tokenizer: world.bert, options, threads: 1 };
   const stopped = await openCache(at, {
@@ -289,6 +290,7 @@ test("a stopped making leaves no cache, and the next one makes it whole", async 
   });
   assert.equal(stopped, undefined);
   assert.ok(!existsSync(join(at, "cache.json")));
+  mkdirSync(at, { recursive: true });
   writeFileSync(join(at, "tokens.bin.part"), "half"); // as a killed process leaves it
   const whole = await openCache(at, given);
   assert.equal(whole?.train.count, 15_000);

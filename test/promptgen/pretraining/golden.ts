@@ -126,7 +126,7 @@ const corpus = fileOf(madeTexts(260));
 
 export async function bertRun(device: Device, weights?: Checkpoint) {
   const model = weights ? BertForMaskedLM.from(weights) : BertForMaskedLM.random(TINY_BERT, 1);
-  const cache = await cacheOf([corpus], world.bert);
+  const cache = await cacheOf([corpus], world.bert, { most: 30 });
   const groups = new TextGroups(cache, cache.train, 3);
   return recorded(device, textMasking(model, bertTokenizer, groups, MASKING), maskedPart);
 }
@@ -135,7 +135,7 @@ export async function bartRun(device: Device, weights?: Checkpoint) {
   const model = weights
     ? BartForConditionalGeneration.from(weights)
     : BartForConditionalGeneration.random(TINY_BART, 1);
-  const cache = await cacheOf([corpus], world.bart);
+  const cache = await cacheOf([corpus], world.bart, { most: 30 });
   const groups = new TextGroups(cache, cache.train, 3);
   return recorded(device, textDenoising(model, bartTokenizer, groups, DENOISING), writtenPart);
 }
