@@ -54,6 +54,7 @@ test("an epoch has each text in one batch that is as wide as its longest bucket 
   const epochOf = (seed: number, epoch: number) =>
     Array.from({ length: groups.groupsOf(8) }, (_, k) => groups.group(8, seed, epoch, k));
   const orders: string[] = [];
+  const company: string[] = []; // which texts share a batch
   for (const [seed, epoch] of [
     [1, 0],
     [1, 1],
@@ -63,6 +64,13 @@ test("an epoch has each text in one batch that is as wide as its longest bucket 
     const ids = made.flatMap(({ items }) => items.map((item) => item.ids.join()));
     assert.deepEqual([...ids].sort(), wanted);
     orders.push(ids.join(" "));
+    const batches = made.map(({ items }) =>
+      items
+        .map((item) => item.ids.join())
+        .sort()
+        .join(" "),
+    );
+    company.push(batches.sort().join("\n"));
     assert.ok(made.every(({ items }) => items.length > 0 && items.length <= 8));
     const widths = [...new Set(made.map(({ width }) => width))].sort((a, b) => a - b);
     assert.equal(widths.length, 4);
@@ -82,6 +90,7 @@ test("an epoch has each text in one batch that is as wide as its longest bucket 
       );
   }
   assert.equal(new Set(orders).size, 3);
+  assert.equal(new Set(company).size, 3);
   assert.deepEqual(
     epochOf(1, 1).map(({ items }) => items),
     epochOf(1, 1).map(({ items }) => items),
