@@ -23,9 +23,15 @@ const ENCODER = new TextEncoder();
 const STRICT = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const LOSSY = new TextDecoder("utf-8", { ignoreBOM: true });
 
+/** Words that are spelled as they are, but for a space before them. */
+const PLAIN = /^ ?[!-~]*$/;
+const SPACE = BYTE_CHARACTERS[0x20];
+
 /** The byte-level spelling of a text: ` café` is `ĠcafÃ©`. */
-export const toByteCharacters = (text: string): string =>
-  Array.from(ENCODER.encode(text), (byte) => BYTE_CHARACTERS[byte]).join("");
+export function toByteCharacters(text: string): string {
+  if (PLAIN.test(text)) return text.startsWith(" ") ? SPACE + text.slice(1) : text;
+  return Array.from(ENCODER.encode(text), (byte) => BYTE_CHARACTERS[byte]).join("");
+}
 
 /** The text that a byte-level spelling stands for, or undefined where it is none or not whole UTF-8. */
 export function fromByteCharacters(spelling: string): string | undefined {

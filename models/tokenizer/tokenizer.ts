@@ -42,7 +42,7 @@ export class Tokenizer {
   readonly size: number;
   readonly #normalize: Normalizer;
   readonly #preTokenize: PreTokenizer;
-  readonly #model: Model;
+  readonly #model: (word: string) => readonly number[];
   readonly #decode: Decoder;
   readonly #split: ReturnType<typeof splitter>; // at tokens that are looked for in the text
   readonly #splitNormalized: ReturnType<typeof splitter>; // and in normalized text
@@ -75,7 +75,7 @@ export class Tokenizer {
       `${place}: pre_tokenizer`,
       as_written,
     );
-    this.#model = model(description.model, description.vocabulary);
+    this.#model = oncePerWord(model(description.model, description.vocabulary));
     this.#decode = decoder(description.decoder, `${place}: decoder`);
     this.#spelling = spellingOf(description);
     const added = (normalized: boolean) =>
@@ -283,6 +283,21 @@ export async function loadTokenizer(directory: string): Promise<Tokenizer> {
 /** The tokenizer of file contents that are already in memory (a page has no directories). */
 export function createTokenizer(files: TokenizerFiles, where = "these files"): Tokenizer {
   return new Tokenizer(describe(files, where));
+}
+
+/** The words of a language come again and again: their ids are kept, but for very long ones. */
+function oncePerWord(model: Model, most = 2 ** 16): (word: string) => readonly number[] {
+  const known = new Map<string, readonly number[]>();
+  return (word) => {
+    let ids = known.get(word);
+    if (ids === undefined) {
+      ids = model(word);
+      if (word.length > 64) return ids;
+      if (known.size >= most) known.clear();
+      known.set(word, ids);
+    }
+    return ids;
+  };
 }
 
 /** A tokenizer's `encode` that works once for each text. */

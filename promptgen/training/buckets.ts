@@ -8,6 +8,11 @@ import { Random } from "./random.ts";
 export function bucketWidths(widths: Iterable<number>, count: number): number[] {
   const times = new Map<number, number>();
   for (const width of widths) times.set(width, (times.get(width) ?? 0) + 1);
+  return bucketWidthsOf(times, count);
+}
+
+/** As `bucketWidths`, of widths with how often each is there. */
+export function bucketWidthsOf(times: ReadonlyMap<number, number>, count: number): number[] {
   const values = [...times.keys()].sort((a, b) => a - b);
   const held = [0]; // items up to the i-th width
   for (const value of values) held.push(held[held.length - 1] + (times.get(value) ?? 0));

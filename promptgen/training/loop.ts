@@ -19,16 +19,11 @@ import { type Estimate, Pace } from "./pace.ts";
 import { dropoutState, Random, seedWords } from "./random.ts";
 import type { JsonObject, LogRow, RunFolder } from "./run-folder.ts";
 
-/** What is trained, on what. `Batch` is a record of tensors. */
-export type Problem<Item, Batch> = {
+/** What is trained, by items whatever they are. `Batch` is a record of tensors. */
+export type Task<Item, Batch> = {
   readonly parameters: readonly Tensor[];
   /** Whether weight decay shrinks the parameter of this name: the model's `decays`. */
   readonly decays: (name: string) => boolean;
-  /** The items of an epoch (from 0); the same list each time it is asked for the same epoch. */
-  items(epoch: number): readonly Item[];
-  width(item: Item): number;
-  /** Bucket widths, ascending; see `bucketWidths`. */
-  readonly buckets: readonly number[];
   /** The host's side of a batch of `rows` rows; those behind `items` are padding and must weigh nothing. */
   collate(items: readonly Item[], width: number, rows: number, random: Random): Batch;
   /** Names of the loss terms. */
@@ -41,6 +36,29 @@ export type Problem<Item, Batch> = {
    */
   loss(batch: Batch, rng: Tensor): { loss: Tensor; terms: Tensor; watched?: Tensor };
 };
+
+/** Items in memory. */
+export type Items<Item> = {
+  /** The items of an epoch (from 0); the same list each time it is asked for the same epoch. */
+  items(epoch: number): readonly Item[];
+  width(item: Item): number;
+  /** Bucket widths, ascending; see `bucketWidths`. */
+  readonly buckets: readonly number[];
+};
+
+/** Items that are too many for the memory: the batches of an epoch one by one, each when it is its turn. */
+export type Stored<Item> = {
+  /** Groups of up to `size` items that an epoch has, the same in all of them. */
+  groupsOf(size: number): number;
+  /** One of them, from 0; each item is in one group of an epoch, which (seed, epoch) decides. */
+  group(size: number, seed: number, epoch: number, position: number): Group<Item>;
+};
+
+/** What is trained, on what. */
+export type Problem<Item, Batch> = Task<Item, Batch> & Items<Item>;
+
+/** A problem whose items are read as they are needed. */
+export type StoredProblem<Item, Batch> = Task<Item, Batch> & Stored<Item>;
 
 /** The options that decide the weights. */
 export type LoopSettings = {
@@ -89,7 +107,7 @@ export type StepReport = {
 
 export type LoopOptions<Item, Batch> = {
   readonly device: Device;
-  readonly problem: Problem<Item, Batch>;
+  readonly problem: Problem<Item, Batch> | StoredProblem<Item, Batch>;
   readonly settings: LoopSettings;
   /** One that an earlier run of an equal problem has left; it starts anew. One of its own when left out. */
   readonly learner?: Learner<Batch> | undefined;
@@ -169,7 +187,7 @@ export class Learner<Batch> {
   /** @param settings the decay, the largest norm of the gradient, and how many batches make a step */
   constructor(
     device: Device,
-    problem: Pick<Problem<unknown, Batch>, "parameters" | "decays" | "terms" | "watched" | "loss">,
+    problem: Pick<Task<unknown, Batch>, "parameters" | "decays" | "terms" | "watched" | "loss">,
     {
       weightDecay,
       clip,
@@ -220,7 +238,7 @@ class Several<Batch> {
 
   constructor(
     device: Device,
-    problem: Pick<Problem<unknown, Batch>, "parameters" | "terms" | "watched" | "loss">,
+    problem: Pick<Task<unknown, Batch>, "parameters" | "terms" | "watched" | "loss">,
     optimizer: AdamW,
   ) {
     const { parameters, terms: names, watched: more = [] } = problem;
@@ -315,9 +333,12 @@ class Loop<Item, Batch> {
     let steps = 0;
     const evaluations = new Set<number>([0]);
     for (let epoch = 0; epoch < epochs && starts[epoch] < most; epoch++) {
-      const own = problem.items(epoch);
-      if (own !== items) steps = this.#count(own); // the same list makes as many batches
-      items = own;
+      if ("group" in problem) steps = problem.groupsOf(this.#itemsAStep());
+      else {
+        const own = problem.items(epoch);
+        if (own !== items) steps = this.#count(own, problem); // the same list makes as many batches
+        items = own;
+      }
       for (let k = 1; k <= evaluationsPerEpoch; k++) {
         evaluations.add(
           Math.min(most, starts[epoch] + Math.ceil((k * steps) / evaluationsPerEpoch)),
@@ -358,8 +379,7 @@ class Loop<Item, Batch> {
     return { step: p.step, steps: total, finished: !stopped, best: p.best ?? undefined };
   }
 
-  #count(items: readonly Item[]): number {
-    const { problem } = this.#o;
+  #count(items: readonly Item[], problem: Items<Item>): number {
     const width = (item: Item) => problem.width(item);
     return groups(items, width, problem.buckets, this.#itemsAStep()).length;
   }
@@ -375,15 +395,8 @@ class Loop<Item, Batch> {
     const { problem, settings } = this.#o;
     const { batchSize, seed } = settings;
     const epoch = this.#starts.findLastIndex((start) => start <= step);
-    let made = this.#epochs.get(epoch);
-    if (!made) {
-      const width = (item: Item) => problem.width(item);
-      const items = problem.items(epoch);
-      made = epochGroups(items, width, problem.buckets, this.#itemsAStep(), seed, epoch);
-      this.#epochs = new Map([[epoch, made]]);
-    }
     const position = step - this.#starts[epoch];
-    const { items, width } = made[position];
+    const { items, width } = this.#group(epoch, position);
     const count = Math.ceil(items.length / batchSize);
     const parts = Array.from({ length: count }, (_, i): Part<Batch> => {
       const own = items.slice(i * batchSize, (i + 1) * batchSize);
@@ -395,6 +408,20 @@ class Loop<Item, Batch> {
       };
     });
     return { parts, items: items.length, width, epoch, position };
+  }
+
+  /** The items of a step of an epoch. */
+  #group(epoch: number, position: number): Group<Item> {
+    const { problem, settings } = this.#o;
+    const size = this.#itemsAStep();
+    if ("group" in problem) return problem.group(size, settings.seed, epoch, position);
+    let made = this.#epochs.get(epoch);
+    if (!made) {
+      const width = (item: Item) => problem.width(item);
+      made = epochGroups(problem.items(epoch), width, problem.buckets, size, settings.seed, epoch);
+      this.#epochs = new Map([[epoch, made]]);
+    }
+    return made[position];
   }
 
   /** Takes a finished step into the account, or throws when it was not taken. */

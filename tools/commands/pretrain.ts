@@ -1,32 +1,11 @@
-/** Pre-trains the tiny BERT, BART and T5 of a world on sentences made from all of its facts: `node tools/pretrain.ts`. */
-import { existsSync, statSync } from "node:fs";
-import { readFile } from "node:fs/promises";
+/** Pre-trains a model on the texts of files, or the tiny models of a world on its facts: `node tools/pretrain.ts`. */
 import { join, resolve } from "node:path";
-import type { Device } from "../../engine/device.ts";
-import { BartForConditionalGeneration } from "../../models/bart.ts";
-import { BertForMaskedLM } from "../../models/bert.ts";
-import { writeWhole } from "../../models/formats/files.ts";
-import { streamTensors, tensorsOf } from "../../models/save.ts";
-import { T5ForConditionalGeneration } from "../../models/t5.ts";
-import { loadTokenizer, type Tokenizer } from "../../models/tokenizer/tokenizer.ts";
-import type { ModelWeights } from "../../models/weights.ts";
-import { loadFacts } from "../../promptgen/facts/facts.ts";
-import { leftOutMessage } from "../../promptgen/facts/left-out.ts";
-import { denoising, maskedLM, spanCorruption } from "../../promptgen/pretraining/pretraining.ts";
 import { type Held, takeFolder } from "../../promptgen/training/lock.ts";
-import { type LoopSettings, type Problem, train } from "../../promptgen/training/loop.ts";
-import { Random } from "../../promptgen/training/random.ts";
 import { RunFolder } from "../../promptgen/training/run-folder.ts";
-import {
-  embeddedWorld,
-  epochSentences,
-  loadPatterns,
-  MANUAL_SHARE,
-  type Sentence,
-  statements,
-} from "../../promptgen/world/world.ts";
+import { embeddedWorld } from "../../promptgen/world/world.ts";
 import {
   checkDevice,
+  commandLine,
   DEVICE_OPTIONS,
   deviceOf,
   exitCodeOf,
@@ -34,234 +13,254 @@ import {
   type OptionSpec,
   onSignals,
   optionHelp,
-  optionsOnly,
-  Progress,
-  Rate,
   runTool,
   say,
   UsageError,
 } from "../lib/cli.ts";
-import { linePlot } from "../lib/plot.ts";
+import { pretrainCorpus } from "./pretrain/corpus.ts";
+import { MODELS, pretrainWorld, RECIPE } from "./pretrain/world.ts";
 
 const TOOL = "pretrain";
 
-/** What was found to work; see docs/training.md. */
-const RECIPE = {
-  bert: {
-    settings: { epochs: 7, batchSize: 32, lr: 2e-3, warmup: 0.1, weightDecay: 0.01, clip: 1 },
-    masking: { object: 0.95, copy: 0.8, other: 0.05 },
-    shares: { manual: 0.005, none: 0.1 },
-  },
-  bart: {
-    settings: { epochs: 4, batchSize: 32, lr: 2e-3, warmup: 0.1, weightDecay: 0.01, clip: 1 },
-    infill: { least: 0.3, most: 0.8, span: 3, paraphrase: 0.7 },
-    shares: { manual: 0.4, none: 0 },
-  },
-  t5: {
-    settings: { epochs: 8, batchSize: 32, lr: 3e-3, warmup: 0.1, weightDecay: 0.01, clip: 1 },
-    spans: { least: 0.3, most: 0.8, span: 3 },
-    shares: { manual: 0.005, none: 0 },
-  },
-};
-
-const TITLES = {
-  bert: "Tiny BERT, masked LM",
-  bart: "Tiny BART, span in-filling",
-  t5: "Tiny T5, span corruption",
-};
-
-const MODELS = ["bert", "bart", "t5"] as const;
-type Model = (typeof MODELS)[number];
-
-const OPTIONS = {
-  world: { value: "DIR", help: "folder of the world", initial: "the embedded one" },
-  only: { value: "MODEL", help: "bert, bart or t5", initial: "all" },
+const BOTH = {
   out: { value: "DIR", help: "folder of checkpoints and logs", initial: "runs/pretrain" },
-  curves: { value: "DIR", help: "folder of the loss curves", initial: "docs/pretraining" },
   epochs: {
     value: "N",
-    help: "passes over the sentences",
-    initial: "7 for bert, 4 for bart, 8 for t5",
+    help: "passes over the texts",
+    initial: "1; of a world 7 for bert, 4 for bart, 8 for t5",
   },
   seed: { value: "N", help: "decides weights, order and masks", initial: "1" },
   ...DEVICE_OPTIONS,
   resume: { help: "go on from the last checkpoint in --out" },
 } satisfies Record<string, OptionSpec>;
 
-const HELP = `Pre-trains the tiny BERT (masked LM), BART (span in-filling) and T5 (span corruption) of a world on sentences made from ALL
+const CORPUS = {
+  config: { value: "FILE", help: "config.json of a bert, roberta or bart, or its folder" },
+  tokenizer: { value: "DIR", help: "folder of its tokenizer", initial: "that of --config" },
+  cache: { value: "DIR", help: "folder of the tokens, made where it is not", initial: "OUT/cache" },
+  field: { value: "NAME", help: "where .jsonl files have their texts", initial: "text" },
+  spans: {
+    value: "NAME",
+    help: "where they have the objects in a text: [[begin, end], ...] in characters",
+  },
+  object: {
+    value: "NAME",
+    help: "where they have the object that stands for each [MASK] of a text",
+  },
+  length: {
+    value: "N",
+    help: "tokens of the longest text, with the two around it; longer ones are cut in several",
+    initial: "what the model reads, 512 at most",
+  },
+  "mask-rate": {
+    value: "P",
+    help: "share of the tokens that are masked",
+    initial: "0.15; bart 0.3",
+  },
+  "object-rate": {
+    value: "P",
+    help: "probability that an object is masked",
+    initial: "0: as any word",
+  },
+  span: { value: "N", help: "bart: mean words of a span (Poisson)", initial: "3" },
+  "keep-order": { help: "bart: sentences stay in their order" },
+  "held-out": { value: "P", help: "share of the texts for the validation loss", initial: "0.01" },
+  "held-out-texts": { value: "N", help: "of them are asked, at the most", initial: "2048" },
+  evaluations: { value: "N", help: "validation losses an epoch", initial: "5" },
+  "batch-size": { value: "N", help: "texts a batch", initial: "32" },
+  accumulate: { value: "N", help: "batches a step", initial: "1" },
+  "max-steps": { value: "N", help: "the most steps, 0: those of all epochs", initial: "0" },
+  lr: { value: "X", help: "peak learning rate", initial: "0.0005" },
+  warmup: { value: "P", help: "share of the steps in which it rises", initial: "0.06" },
+  "weight-decay": { value: "X", help: "of AdamW", initial: "0.01" },
+  clip: { value: "X", help: "largest gradient norm", initial: "1" },
+  buckets: { value: "N", help: "lengths that texts are padded to", initial: "6" },
+} satisfies Record<string, OptionSpec>;
+
+const WORLD = {
+  world: { value: "DIR", help: "folder of the world", initial: "the embedded one" },
+  only: { value: "MODEL", help: "bert, bart or t5", initial: "all" },
+  curves: { value: "DIR", help: "folder of the loss curves", initial: "docs/pretraining" },
+} satisfies Record<string, OptionSpec>;
+
+const OPTIONS = { ...BOTH, ...CORPUS, ...WORLD };
+type Values = Partial<Record<keyof typeof OPTIONS, string>>;
+
+const HELP = `Pre-trains a model from random weights: a BERT or RoBERTa by masking whole words, a BART by in-filling and permuted sentences.
+
+  npx node tools/pretrain.ts corpus.txt more.jsonl.gz --config DIR --out runs/mine
+  npx node tools/pretrain.ts ... --resume   after Ctrl-C, with the same options
+
+A file has a text a line; a .jsonl has it in a field. Either may end in .gz. OUT/best and OUT/final are checkpoints.
+
+Without files: the tiny BERT (masked LM), BART (span in-filling) and T5 (span corruption) of a world on sentences made from ALL
 of its facts, test facts too: a masked LM that was never told a fact cannot be asked for it. The manual template is one of the
 patterns, in at most a tenth of the sentences. Weights are written as f16 into the world's bert/, bart/ and t5/.
 
   npx node tools/pretrain.ts                repeats what is in the repository
   npx node tools/pretrain.ts --only bart    one of the three
-  npx node tools/pretrain.ts --resume       after Ctrl-C
 
 Options
-${optionHelp(OPTIONS)}
+${optionHelp(BOTH)}
+of a corpus
+${optionHelp(CORPUS)}
+of a world
+${optionHelp(WORLD)}
 `;
 
-type Job = {
-  readonly model: Model;
-  readonly world: string;
-  readonly folder: RunFolder;
-  readonly curves: string;
-  readonly seed: number;
-  readonly epochs: number;
-  readonly resume: boolean;
-  readonly device: Device;
-  readonly signal: AbortSignal;
-};
-
-/** Trains one model; false when the signal came. */
-async function pretrain(job: Job): Promise<boolean> {
-  const { model, world, seed } = job;
-  const directory = join(world, model);
-  const config = JSON.parse(await readFile(join(directory, "config.json"), "utf8"));
-  const tokenizer = await loadTokenizer(directory);
-  const { relations, leftOut, remarks, counts } = await loadFacts(world);
-  const read = Object.values(counts).reduce((sum, { raw }) => sum + raw, 0);
-  const ids = relations.map(({ id }) => id);
-  const left = leftOutMessage(leftOut, read, ids);
-  for (const remark of left === "" ? remarks : [...remarks, left]) console.log(remark);
-  const patterns = await loadPatterns(world);
-  const { shares } = RECIPE[model];
-  const sentences = (epoch: number) => epochSentences(relations, patterns, shares, seed, epoch);
-  const first = sentences(0);
-  const share = first.filter((sentence) => sentence.manual).length / first.length;
-  console.log(
-    `${model}: ${first.length} sentences an epoch, ${(100 * share).toFixed(1)} % of the manual templates (at most ${100 * MANUAL_SHARE} %)`,
-  );
-  if (model === "bert") {
-    const bert = BertForMaskedLM.random(config, seed);
-    const problem = maskedLM(bert, tokenizer, sentences, RECIPE.bert.masking);
-    return fit(job, problem, bert.weights, directory);
-  }
-  if (model === "t5") {
-    const t5 = T5ForConditionalGeneration.random(config, seed);
-    const { spans } = RECIPE.t5;
-    const problem = spanCorruption(t5, tokenizer, sentences, spans, sentinelsOf(tokenizer));
-    return fit(job, problem, t5.weights, directory);
-  }
-  const bart = BartForConditionalGeneration.random(config, seed);
-  const random = (purpose: number, epoch: number) => new Random(seed, purpose, epoch);
-  const infill = { ...RECIPE.bart.infill, statements: (s: Sentence) => statements(s, patterns) };
-  const problem = denoising(bart, tokenizer, sentences, infill, random);
-  return fit(job, problem, bart.weights, directory);
-}
-
-/** Ids of <extra_id_0>, <extra_id_1>, ... */
-const sentinelsOf = ({ vocabulary }: Tokenizer): number[] =>
-  [...vocabulary].flatMap(([token, id]) => (/^<extra_id_\d+>$/.test(token) ? [id] : [])).reverse();
-
-async function fit<Item, Batch>(
-  job: Job,
-  problem: Problem<Item, Batch>,
-  weights: ModelWeights,
-  directory: string,
-): Promise<boolean> {
-  const { model, folder, seed, epochs, resume, device, signal } = job;
-  const settings: LoopSettings = {
-    ...RECIPE[model].settings,
-    epochs,
-    seed,
-    evaluationsPerEpoch: 5,
-  };
-  const identity = JSON.stringify({ ...RECIPE[model], settings });
-  const goesOn = resume && folder.exists();
-  if (!goesOn) await folder.begin({ model, recipe: identity });
-  else for (const remark of await folder.check()) console.log(remark);
-  const rate = new Rate();
-  let bar: Progress | undefined;
-  const outcome = await train({
-    device,
-    problem,
-    settings,
-    folder,
-    resume: goesOn && existsSync(folder.last), // stopped before its first checkpoint, it begins anew
-    signal,
-    identity,
-    saveEvery: 200,
-    onStep({ step, steps, items, terms }) {
-      bar ??= new Progress(model, steps, step - 1, "sentences/s");
-      bar.update(step, `loss ${terms.loss.toFixed(3)}`, rate.add(items));
-    },
-  });
-  bar?.stop();
-  if (!outcome.finished) return false;
-  const path = join(directory, "model.safetensors");
-  await writeWhole(path, streamTensors(device, tensorsOf(weights), undefined, "F16"));
-  const curve = await writeCurve(job);
-  console.log(
-    `${model}: final loss ${curve.toFixed(3)}, ${statSync(path).size} bytes in ${directory}`,
-  );
-  return true;
-}
-
-/** Writes the losses as CSV and SVG; gives the last. */
-async function writeCurve({ model, folder, curves }: Job): Promise<number> {
-  const rows = (await folder.readLog()).filter((row) => typeof row.loss === "number");
-  const points = rows.map((row) => [row.step, Number(row.loss)] as const);
-  const lines = points.map(([step, loss]) => `${step},${loss.toFixed(4)}`);
-  await writeWhole(join(curves, `${model}.csv`), `step,loss\n${lines.join("\n")}\n`);
-  const plot = linePlot(`${TITLES[model]}: training loss`, "step", "nats a token", [
-    { label: "mean since the last point", color: "#1f5fa8", points },
-  ]);
-  await writeWhole(join(curves, `${model}.svg`), plot);
-  return points[points.length - 1][1];
-}
-
-async function main(): Promise<number> {
-  const values = optionsOnly(TOOL, OPTIONS, HELP);
-  if (!values) return 0;
-  const only = MODELS.find((model) => model === values.only);
-  if (values.only !== undefined && only === undefined) {
-    throw new UsageError(`[${TOOL}] --only is ${values.only}; choose bert, bart or t5`);
-  }
-  const seed = numberOf(TOOL, "seed", values.seed ?? "1", {
+const seedOf = (values: Values): number =>
+  numberOf(TOOL, "seed", values.seed ?? "1", {
     least: 0,
     ceiling: Number.MAX_SAFE_INTEGER,
     whole: true,
   });
-  const epochs = Object.fromEntries(
-    MODELS.map((model) => {
-      const initial = String(RECIPE[model].settings.epochs);
-      const limits = { least: 1, ceiling: 10_000, whole: true };
-      return [model, numberOf(TOOL, "epochs", values.epochs ?? initial, limits)];
-    }),
-  );
-  checkDevice(TOOL, values);
-  const out = resolve(values.out ?? "runs/pretrain");
-  const models = only ? [only] : MODELS;
+
+const epochsOf = (values: Values, initial: number): number =>
+  numberOf(TOOL, "epochs", values.epochs ?? String(initial), {
+    least: 1,
+    ceiling: 10_000,
+    whole: true,
+  });
+
+/** Throws UsageError for an option of the other kind of pre-training. */
+function checkKind(values: Values, others: object, kind: string): void {
+  const wrong = Object.keys(others).find((name) => Object.hasOwn(values, name));
+  if (wrong === undefined) return;
+  throw new UsageError(`[${TOOL}] --${wrong} is ${kind}; leave it out, see --help`);
+}
+
+function stopped(signal: AbortSignal): number {
+  console.log(`stopped by ${signal.reason}; go on with: npx node tools/pretrain.ts --resume`);
+  return exitCodeOf(signal.reason);
+}
+
+/** Takes folders for this process while something is done. */
+async function holding(folders: readonly string[], act: () => Promise<number>): Promise<number> {
   const taken: Held[] = [];
   try {
-    for (const model of models) {
-      const held = await takeFolder(join(out, model));
+    for (const folder of folders) {
+      const held = await takeFolder(folder);
       taken.push(held);
       if (held.remark !== "") say(`${held.remark}\n`);
     }
+    return await act();
+  } finally {
+    for (const held of taken) held.release();
+  }
+}
+
+async function ofWorld(values: Values): Promise<number> {
+  checkKind(values, CORPUS, "for a corpus, and no file is named");
+  const only = MODELS.find((model) => model === values.only);
+  if (values.only !== undefined && only === undefined) {
+    throw new UsageError(`[${TOOL}] --only is ${values.only}; choose bert, bart or t5`);
+  }
+  const seed = seedOf(values);
+  for (const model of MODELS) epochsOf(values, RECIPE[model].settings.epochs);
+  checkDevice(TOOL, values);
+  const out = resolve(values.out ?? "runs/pretrain");
+  const models = only ? [only] : MODELS;
+  const folders = models.map((model) => join(out, model));
+  return holding(folders, async () => {
     const device = await deviceOf(TOOL, values);
     console.log(device.description);
     const signal = onSignals();
     for (const model of models) {
-      const done = await pretrain({
+      const done = await pretrainWorld({
         model,
         world: resolve(values.world ?? embeddedWorld().data),
         folder: new RunFolder(join(out, model)),
         curves: resolve(values.curves ?? "docs/pretraining"),
         seed,
-        epochs: epochs[model],
+        epochs: epochsOf(values, RECIPE[model].settings.epochs),
         resume: "resume" in values,
         device,
         signal,
       });
-      if (done) continue;
-      console.log(`stopped by ${signal.reason}; go on with: npx node tools/pretrain.ts --resume`);
-      return exitCodeOf(signal.reason);
+      if (!done) return stopped(signal);
     }
     return 0;
-  } finally {
-    for (const held of taken) held.release();
+  });
+}
+
+async function ofCorpus(values: Values, files: readonly string[]): Promise<number> {
+  checkKind(values, WORLD, "for a world, and files are named");
+  const { config } = values;
+  if (config === undefined) {
+    throw new UsageError(`[${TOOL}] --config is missing; name the config.json of a bert or a bart`);
   }
+  if (values.spans !== undefined && values.object !== undefined) {
+    throw new UsageError(`[${TOOL}] --spans and --object both say where objects are; choose one`);
+  }
+  const number = (
+    name: keyof typeof CORPUS,
+    initial: number,
+    least: number,
+    most: number,
+  ): number => numberOf(TOOL, name, values[name] ?? String(initial), { least, most });
+  const whole = (name: keyof typeof CORPUS, initial: number, least: number, most: number): number =>
+    numberOf(TOOL, name, values[name] ?? String(initial), { least, most, whole: true });
+  const length = "length" in values ? whole("length", 512, 8, 65_536) : 0;
+  const settings = {
+    fields: { text: values.field ?? "text", spans: values.spans, object: values.object },
+    length,
+    heldOut: number("held-out", 0.01, 0, 0.9),
+    heldOutTexts: whole("held-out-texts", 2048, 1, 1e9),
+    buckets: whole("buckets", 6, 1, 64),
+    masking: {
+      rate: number("mask-rate", 0.15, 0.01, 0.9),
+      object: number("object-rate", 0, 0, 1),
+    },
+    denoising: {
+      rate: number("mask-rate", 0.3, 0.01, 0.9),
+      span: number("span", 3, 0.1, 50),
+      other: 0.1,
+      permute: !("keep-order" in values),
+    },
+    loop: {
+      epochs: epochsOf(values, 1),
+      maxSteps: whole("max-steps", 0, 0, 1e9),
+      batchSize: whole("batch-size", 32, 1, 65_536),
+      accumulate: whole("accumulate", 1, 1, 65_536),
+      lr: number("lr", 5e-4, 1e-12, 1e3),
+      warmup: number("warmup", 0.06, 0, 1),
+      weightDecay: number("weight-decay", 0.01, 0, 1e3),
+      clip: number("clip", 1, 1e-12, 1e12),
+      seed: seedOf(values),
+      evaluationsPerEpoch: whole("evaluations", 5, 1, 10_000),
+    },
+  };
+  if (settings.masking.object > 0 && values.spans === undefined && values.object === undefined) {
+    throw new UsageError(
+      `[${TOOL}] --object-rate needs to know where objects are; add --spans or --object`,
+    );
+  }
+  const { threads } = checkDevice(TOOL, values);
+  const out = resolve(values.out ?? "runs/pretrain");
+  const at = resolve(config);
+  const signal = onSignals();
+  return holding([out], async () => {
+    const done = await pretrainCorpus({
+      files: files.map((file) => resolve(file)),
+      config: at,
+      tokenizer: resolve(values.tokenizer ?? (at.endsWith(".json") ? join(at, "..") : at)),
+      cache: resolve(values.cache ?? join(out, "cache")),
+      folder: new RunFolder(out),
+      settings,
+      resume: "resume" in values,
+      threads,
+      signal,
+      open: () => deviceOf(TOOL, values),
+    });
+    return done ? 0 : stopped(signal);
+  });
+}
+
+async function main(): Promise<number> {
+  const line = commandLine(TOOL, OPTIONS, HELP);
+  if (!line) return 0;
+  const { values, positionals } = line;
+  return positionals.length > 0 ? ofCorpus(values, positionals) : ofWorld(values);
 }
 
 await runTool(main, { writesFiles: true });

@@ -2,29 +2,24 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { suite } from "uvu";
-import { hostData } from "../../engine/tensor.ts";
-import { BartForConditionalGeneration } from "../../models/bart.ts";
-import { BertForMaskedLM } from "../../models/bert.ts";
-import { T5ForConditionalGeneration } from "../../models/t5.ts";
-import { loadTokenizer } from "../../models/tokenizer/tokenizer.ts";
-import { loadFacts } from "../../promptgen/facts/facts.ts";
-import {
-  corrupt,
-  denoising,
-  infill,
-  maskedLM,
-  spanCorruption,
-} from "../../promptgen/pretraining/pretraining.ts";
-import { type Problem, train } from "../../promptgen/training/loop.ts";
-import { Random } from "../../promptgen/training/random.ts";
+import { hostData } from "../../../engine/tensor.ts";
+import { BartForConditionalGeneration } from "../../../models/bart.ts";
+import { BertForMaskedLM } from "../../../models/bert.ts";
+import { T5ForConditionalGeneration } from "../../../models/t5.ts";
+import { loadTokenizer } from "../../../models/tokenizer/tokenizer.ts";
+import { loadFacts } from "../../../promptgen/facts/facts.ts";
+import { corrupt, infill } from "../../../promptgen/pretraining/damage.ts";
+import { denoising, maskedLM, spanCorruption } from "../../../promptgen/pretraining/pretraining.ts";
+import { type Problem, train } from "../../../promptgen/training/loop.ts";
+import { Random } from "../../../promptgen/training/random.ts";
 import {
   allFacts,
   embeddedWorld,
   epochSentences,
   loadPatterns,
   statements,
-} from "../../promptgen/world/world.ts";
-import { onDevices } from "../devices.ts";
+} from "../../../promptgen/world/world.ts";
+import { onDevices } from "../../devices.ts";
 
 const test = suite("pre-training");
 const each = await onDevices("pre-training");
