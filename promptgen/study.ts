@@ -13,11 +13,11 @@
  */
 import { existsSync } from "node:fs";
 import { basename, dirname, resolve } from "node:path";
-import { isMap, isNode, LineCounter, parseDocument } from "yaml";
 import { methodOf } from "./methods/index.ts";
 import { chooseAmong, type Options, type OptionValue } from "./methods/options.ts";
 import { titleOf } from "./report/rows.ts";
 import { type RunOptions, rowOf, runOptions, SHARED_OPTIONS } from "./run.ts";
+import { parseYaml } from "./yaml-file.ts";
 
 /** One run. */
 export type Task = {
@@ -40,9 +40,6 @@ export type Study = {
   readonly rows: readonly StudyRow[];
 };
 
-/** Says where in a file something stands. */
-type Place = (path: readonly (string | number)[]) => string;
-
 const KEYS = ["name", "about", "world", "seeds", "against", "options", "rows"];
 const ROW_KEYS = ["method", "name", "seeds"];
 /** Options of every method's rows; seeds choose the seed. */
@@ -59,31 +56,10 @@ type Json = Readonly<Record<string, unknown>>;
  * @throws one sentence with file, line and key
  */
 export function parseStudy(text: string, path: string, over: Options = {}): Study {
-  const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines });
-  const [error] = document.errors;
-  if (error !== undefined) {
-    const what = error.message.split("\n")[0].replace(/ at line \d+, column \d+:$/, "");
-    throw new Error(`[study] ${path}:${lines.linePos(error.pos[0]).line} ${what}`);
-  }
-  const place: Place = (keys) => {
-    // the nearest that is there: what is missing stands where it should be
-    for (let depth = keys.length; depth >= 0; depth--) {
-      const node = depth === 0 ? document.contents : document.getIn(keys.slice(0, depth), true);
-      if (isNode(node) && node.range) {
-        return `${path}:${lines.linePos(node.range[0]).line} ${nameOf(keys)}`;
-      }
-    }
-    return `${path} ${nameOf(keys)}`;
-  };
+  const { value: file, place } = parseYaml("study", text, path, "write name and rows");
   const fail = (keys: readonly (string | number)[], what: string): never => {
     throw new Error(`[study] ${place(keys)}${what}`);
   };
-  if (!isMap(document.contents)) return fail([], "holds no keys; write name and rows");
-  const file: Json = attempt(
-    () => document.toJS(),
-    (what) => fail([], what),
-  );
   for (const key of Object.keys(file)) {
     if (key !== "$schema" && !KEYS.includes(key))
       fail([key], `is not known here; ${chooseAmong(KEYS, key)}`);
@@ -197,12 +173,6 @@ export function parseStudy(text: string, path: string, over: Options = {}): Stud
   if (same !== undefined) fail(["rows"], `has two rows named ${same}; give one another name`);
   return study;
 }
-
-const nameOf = (keys: readonly (string | number)[]): string => {
-  if (keys.length === 0) return "";
-  const text = keys.map((key) => (typeof key === "number" ? `[${key}]` : `.${key}`)).join("");
-  return `${text.replace(/^\./, "")} `;
-};
 
 const isJson = (value: unknown): value is Json =>
   typeof value === "object" && value !== null && !Array.isArray(value);

@@ -30,17 +30,17 @@ import {
   DEVICE_OPTIONS,
   deviceOf,
   exitCodeOf,
+  note,
   numberOf,
   type OptionSpec,
   onSignals,
-  optionHelp,
-  optionsOnly,
   Progress,
+  printResult,
   Rate,
-  runTool,
   say,
   UsageError,
 } from "../lib/cli.ts";
+import { commandOf, type Line } from "../lib/command.ts";
 import { linePlot } from "../lib/plot.ts";
 
 const TOOL = "pretrain";
@@ -75,7 +75,7 @@ type Model = (typeof MODELS)[number];
 
 const OPTIONS = {
   world: { value: "DIR", help: "folder of the world", initial: "the embedded one" },
-  only: { value: "MODEL", help: "bert, bart or t5", initial: "all" },
+  only: { value: "MODEL", help: "bert, bart or t5", initial: "all", choices: MODELS },
   out: { value: "DIR", help: "folder of checkpoints and logs", initial: "runs/pretrain" },
   curves: { value: "DIR", help: "folder of the loss curves", initial: "docs/pretraining" },
   epochs: {
@@ -87,18 +87,6 @@ const OPTIONS = {
   ...DEVICE_OPTIONS,
   resume: { help: "go on from the last checkpoint in --out" },
 } satisfies Record<string, OptionSpec>;
-
-const HELP = `Pre-trains the tiny BERT (masked LM), BART (span in-filling) and T5 (span corruption) of a world on sentences made from ALL
-of its facts, test facts too: a masked LM that was never told a fact cannot be asked for it. The manual template is one of the
-patterns, in at most a tenth of the sentences. Weights are written as f16 into the world's bert/, bart/ and t5/.
-
-  npx node tools/pretrain.ts                repeats what is in the repository
-  npx node tools/pretrain.ts --only bart    one of the three
-  npx node tools/pretrain.ts --resume       after Ctrl-C
-
-Options
-${optionHelp(OPTIONS)}
-`;
 
 type Job = {
   readonly model: Model;
@@ -112,8 +100,16 @@ type Job = {
   readonly signal: AbortSignal;
 };
 
-/** Trains one model; false when the signal came. */
-async function pretrain(job: Job): Promise<boolean> {
+/** What became of a model. */
+type Trained = {
+  readonly model: Model;
+  readonly loss: number;
+  readonly bytes: number;
+  readonly directory: string;
+};
+
+/** Trains one model; undefined when the signal came. */
+async function pretrain(job: Job): Promise<Trained | undefined> {
   const { model, world, seed } = job;
   const directory = join(world, model);
   const config = JSON.parse(await readFile(join(directory, "config.json"), "utf8"));
@@ -122,13 +118,13 @@ async function pretrain(job: Job): Promise<boolean> {
   const read = Object.values(counts).reduce((sum, { raw }) => sum + raw, 0);
   const ids = relations.map(({ id }) => id);
   const left = leftOutMessage(leftOut, read, ids);
-  for (const remark of left === "" ? remarks : [...remarks, left]) console.log(remark);
+  for (const remark of left === "" ? remarks : [...remarks, left]) note(remark);
   const patterns = await loadPatterns(world);
   const { shares } = RECIPE[model];
   const sentences = (epoch: number) => epochSentences(relations, patterns, shares, seed, epoch);
   const first = sentences(0);
   const share = first.filter((sentence) => sentence.manual).length / first.length;
-  console.log(
+  note(
     `${model}: ${first.length} sentences an epoch, ${(100 * share).toFixed(1)} % of the manual templates (at most ${100 * MANUAL_SHARE} %)`,
   );
   if (model === "bert") {
@@ -158,7 +154,7 @@ async function fit<Item, Batch>(
   problem: Problem<Item, Batch>,
   weights: ModelWeights,
   directory: string,
-): Promise<boolean> {
+): Promise<Trained | undefined> {
   const { model, folder, seed, epochs, resume, device, signal } = job;
   const settings: LoopSettings = {
     ...RECIPE[model].settings,
@@ -169,7 +165,7 @@ async function fit<Item, Batch>(
   const identity = JSON.stringify({ ...RECIPE[model], settings });
   const goesOn = resume && folder.exists();
   if (!goesOn) await folder.begin({ model, recipe: identity });
-  else for (const remark of await folder.check()) console.log(remark);
+  else for (const remark of await folder.check()) note(remark);
   const rate = new Rate();
   let bar: Progress | undefined;
   const outcome = await train({
@@ -187,14 +183,13 @@ async function fit<Item, Batch>(
     },
   });
   bar?.stop();
-  if (!outcome.finished) return false;
+  if (!outcome.finished) return undefined;
   const path = join(directory, "model.safetensors");
   await writeWhole(path, streamTensors(device, tensorsOf(weights), undefined, "F16"));
-  const curve = await writeCurve(job);
-  console.log(
-    `${model}: final loss ${curve.toFixed(3)}, ${statSync(path).size} bytes in ${directory}`,
-  );
-  return true;
+  const loss = await writeCurve(job);
+  const { size: bytes } = statSync(path);
+  note(`${model}: final loss ${loss.toFixed(3)}, ${bytes} bytes in ${directory}`);
+  return { model, loss, bytes, directory };
 }
 
 /** Writes the losses as CSV and SVG; gives the last. */
@@ -210,9 +205,7 @@ async function writeCurve({ model, folder, curves }: Job): Promise<number> {
   return points[points.length - 1][1];
 }
 
-async function main(): Promise<number> {
-  const values = optionsOnly(TOOL, OPTIONS, HELP);
-  if (!values) return 0;
+async function main({ values }: Line<keyof typeof OPTIONS>): Promise<number> {
   const only = MODELS.find((model) => model === values.only);
   if (values.only !== undefined && only === undefined) {
     throw new UsageError(`[${TOOL}] --only is ${values.only}; choose bert, bart or t5`);
@@ -240,8 +233,9 @@ async function main(): Promise<number> {
       if (held.remark !== "") say(`${held.remark}\n`);
     }
     const device = await deviceOf(TOOL, values);
-    console.log(device.description);
+    note(device.description);
     const signal = onSignals();
+    const trained: Trained[] = [];
     for (const model of models) {
       const done = await pretrain({
         model,
@@ -254,14 +248,36 @@ async function main(): Promise<number> {
         device,
         signal,
       });
-      if (done) continue;
-      console.log(`stopped by ${signal.reason}; go on with: npx node tools/pretrain.ts --resume`);
-      return exitCodeOf(signal.reason);
+      if (done) {
+        trained.push(done);
+        continue;
+      }
+      const { reason } = signal;
+      printResult(
+        { models: trained, stopped: reason },
+        () => `stopped by ${reason}; go on with: npx promptgen pretrain --resume`,
+      );
+      return exitCodeOf(reason);
     }
+    printResult({ models: trained }, () => `${models.length} of ${MODELS.length} models written`);
     return 0;
   } finally {
     for (const held of taken) held.release();
   }
 }
 
-await runTool(main, { writesFiles: true });
+export const command = commandOf({
+  name: TOOL,
+  about:
+    "Pre-trains the tiny BERT (masked LM), BART (span in-filling) and T5 (span corruption) of a world on sentences made from ALL of its facts, test facts too: a masked LM that was never told a fact cannot be asked for it.",
+  examples: [
+    ["", "repeats what is in the repository"],
+    ["--only bart", "one of the three"],
+    ["--resume", "after Ctrl-C"],
+  ],
+  options: OPTIONS,
+  notes: `The manual template is one of the patterns, in at most a tenth of the sentences. Weights are written as f16 into the world's bert/,
+bart/ and t5/.`,
+  writesFiles: true,
+  run: main,
+});

@@ -88,6 +88,7 @@ export const ROOMS: Readonly<Record<string, readonly Room[]>> = {
         "probe",
         "test-facts",
         "transfer",
+        "yaml-file",
       ].map((n) => `promptgen/${n}.ts`),
       may: "all",
     },
