@@ -98,26 +98,26 @@ type Meant =
 
 /** Throws UsageError for what is no command, or no option of promptgen itself. */
 export async function meantBy(words: readonly string[]): Promise<Meant> {
-  let meant: Meant = { text: help() };
+  const found: Meant[] = [];
   const parser = quietParser("promptgen")
     .enablePositionalOptions()
     .option("-h, --help")
     .option("-V, --version");
   const named = (name: string) =>
-    parser.command(name).helpOption(false).argument<string[]>("[words...]");
+    parser.command(name).helpOption(false).argument("[words...]");
   for (const name of Object.keys(COMMANDS)) {
     const own = named(name).allowUnknownOption().passThroughOptions();
-    own.action((args) => {
-      meant = { name, args };
+    own.action((args: readonly string[]) => {
+      found.push({ name, args });
     });
   }
-  named("help").action(([name = "help", ...more]) => {
-    if (!Object.hasOwn(OTHERS, name)) meant = { name, args: ["--help", ...more] };
+  named("help").action(([name = "help", ...more]: readonly string[]) => {
+    if (!Object.hasOwn(OTHERS, name)) found.push({ name, args: ["--help", ...more] });
   });
   const shells = new Argument("<shell>").choices(Object.keys(SHELLS));
   const completion = parser.command("completion").helpOption(false).addArgument(shells);
   completion.action(async (shell: keyof typeof SHELLS) => {
-    meant = { text: SHELLS[shell](await completed()) };
+    found.push({ text: SHELLS[shell](await completed()) });
   });
   try {
     await parser.parseAsync(words, { from: "user" });
@@ -127,6 +127,7 @@ export async function meantBy(words: readonly string[]): Promise<Meant> {
     if (error.code !== "commander.help") throw sentenceOf("promptgen", error);
   }
   if (parser.opts().version) return { text: `${PACKAGE.version}\n` };
+  const [meant = { text: help() }] = found;
   if ("name" in meant && !Object.hasOwn(COMMANDS, meant.name)) {
     const { name } = meant;
     throw new UsageError(
