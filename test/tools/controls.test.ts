@@ -54,7 +54,7 @@ test("probe: a table of runs, probe.json in each, and what cannot be probed", as
     [path, ...CPU],
     /run has no best\/ yet: the run is not finished; go on with/,
   );
-  await refuses("probe.ts", CPU, /no run was named; type npx node tools\/probe.ts RUN/);
+  await refuses("probe.ts", CPU, /no run was named; type npx promptgen probe RUN/);
   await made.prompter.save(device, folder.best);
   const printed = await printedBy("probe.ts", [path, ...CPU]);
   assert.match(printed, /^run +row +alpha +seed +probe +majority +object mass +objects mass$/m);

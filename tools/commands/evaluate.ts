@@ -23,7 +23,13 @@ import {
 import { spread } from "../../promptgen/report/figures.ts";
 import { type Results, readResults, resultsOf } from "../../promptgen/report/results.ts";
 import type { Row } from "../../promptgen/report/rows.ts";
-import { FORMATS, type Format, printTable, printTables, tableData } from "../../promptgen/report/table.ts";
+import {
+  FORMATS,
+  type Format,
+  printTable,
+  printTables,
+  tableData,
+} from "../../promptgen/report/table.ts";
 import {
   bestPrompter,
   commonFacts,
@@ -439,10 +445,7 @@ export const command = commandOf({
   examples: [
     ["runs/world-alpha0.3-seed1", "one run"],
     ["runs/*", "methods, seeds and alphas together, a row for runs that differ in their seed"],
-    [
-      "runs/NAME --reader FacebookAI/roberta-base",
-      "its prompts asked of another masked LM",
-    ],
+    ["runs/NAME --reader FacebookAI/roberta-base", "its prompts asked of another masked LM"],
     ["runs/* --json > tables.json", "tables, and each run's results, for a program"],
   ],
   options: OPTIONS,

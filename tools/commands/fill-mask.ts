@@ -19,8 +19,8 @@ import {
   modelDirectory,
   numberOf,
   type OptionSpec,
-  printResult,
   Progress,
+  printResult,
   quoteText,
   Rate,
   REVISION_OPTION,
@@ -217,10 +217,7 @@ export const command = commandOf({
   operands: "TEXT...",
   examples: [
     ['"Paris is the capital of [MASK] ."', "the embedded tiny BERT, which knows 979 facts"],
-    [
-      '--model google-bert/bert-base-cased "Paris is the capital of [MASK]."',
-      "a model of the Hub",
-    ],
+    ['--model google-bert/bert-base-cased "Paris is the capital of [MASK]."', "a model of the Hub"],
     ["--json - < texts.txt", "a text a line, from standard input"],
     [
       '--model FacebookAI/roberta-base --top-k 3 "<mask> is the capital of <mask>."',

@@ -180,10 +180,7 @@ export const command = commandOf({
   operands: "FILE, DIR or NAME",
   examples: [
     ["promptgen/world/bert", "a directory"],
-    [
-      "facebook/bart-large",
-      "a name on the Hugging Face Hub, which is downloaded once",
-    ],
+    ["facebook/bart-large", "a name on the Hugging Face Hub, which is downloaded once"],
     [
       "DIR/pytorch_model.bin",
       "one file: .safetensors, .bin of torch.save, or an .index.json of several; config.json beside it is read",

@@ -16,8 +16,8 @@ import {
   deviceOf,
   modelDirectory,
   note,
-  printResult,
   Progress,
+  printResult,
   Rate,
   UsageError,
 } from "../lib/cli.ts";

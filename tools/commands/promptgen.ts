@@ -32,7 +32,10 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: "all rows and seeds of a study, here or on Slurm",
     load: () => import("./study.ts"),
   },
-  report: { summary: "the tables and the page of a study again", load: () => import("./report.ts") },
+  report: {
+    summary: "the tables and the page of a study again",
+    load: () => import("./report.ts"),
+  },
   ask: { summary: "a saved run asked about facts of your own", load: () => import("./ask.ts") },
   probe: {
     summary: "whether a run's prompts give the answers away",
@@ -103,8 +106,7 @@ export async function meantBy(words: readonly string[]): Promise<Meant> {
     .enablePositionalOptions()
     .option("-h, --help")
     .option("-V, --version");
-  const named = (name: string) =>
-    parser.command(name).helpOption(false).argument("[words...]");
+  const named = (name: string) => parser.command(name).helpOption(false).argument("[words...]");
   for (const name of Object.keys(COMMANDS)) {
     const own = named(name).allowUnknownOption().passThroughOptions();
     own.action((args: readonly string[]) => {

@@ -133,7 +133,10 @@ function asked(given: Given) {
         ? undefined
         : numberOf(TOOL, "template", template, { least: 0, ceiling: 10_000, whole: true }),
     reduction: choiceOf<Reduction>(TOOL, "reduction", given.reduction ?? REDUCTIONS[0], REDUCTIONS),
-    pll: given.pll === undefined ? undefined : choiceOf<PllMetric>(TOOL, "pll", given.pll, PLL_METRICS),
+    pll:
+      given.pll === undefined
+        ? undefined
+        : choiceOf<PllMetric>(TOOL, "pll", given.pll, PLL_METRICS),
     format: choiceOf<Format>(TOOL, "format", given.format ?? FORMATS[0], FORMATS),
     limit: countOf("limit", given.limit),
     batchTokens: countOf("batch-tokens", given["batch-tokens"]),

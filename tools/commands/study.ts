@@ -218,7 +218,6 @@ async function runAll(
   return signal.aborted ? undefined : failed;
 }
 
-
 /** Where the runs compute. Throws UsageError for options that only the other place has. */
 function placeOf(given: Given): (typeof PLACES)[number] {
   const on = choiceOf(TOOL, "on", given.on ?? "here", PLACES);
@@ -426,12 +425,18 @@ export const command: Command = {
     "Runs every row of a study with every seed, each as a run in a folder of its own, and prints the tables. A run that is there is not run again, one that was cut off goes on; so the same command, typed again, ends what was begun.",
   operands: "STUDY.json or .yaml",
   examples: [
-    ["tools/studies/world.json --jobs 2", "all rows on the embedded world, three seeds, two runs at a time"],
+    [
+      "tools/studies/world.json --jobs 2",
+      "all rows on the embedded world, three seeds, two runs at a time",
+    ],
     [
       "tools/studies/world.json --on slurm --partition gpu --gpus 1 --time 4:00:00",
       "a job array; the same command again shows how it stands, submits anew what failed or was stopped, and ends with the tables",
     ],
-    ["tools/studies/world.json --dry-run", "the runs, how each stands, how long the rest will take"],
+    [
+      "tools/studies/world.json --dry-run",
+      "the runs, how each stands, how long the rest will take",
+    ],
     [
       "tools/studies/paper.json --reader google-bert/bert-base-cased --generator facebook/bart-large --data DIR --candidates DIR",
       "the paper's Table 1 with the paper's models",

@@ -340,9 +340,7 @@ async function main({ positionals }: Line): Promise<number> {
     throw new UsageError(`[${TOOL}] ${more[0]} is one name too many; give the folder of one world`);
   }
   if (!existsSync(join(world, "patterns.jsonl"))) {
-    throw new UsageError(
-      `[${TOOL}] ${world} holds no patterns.jsonl; name the folder of a world`,
-    );
+    throw new UsageError(`[${TOOL}] ${world} holds no patterns.jsonl; name the folder of a world`);
   }
   const facts = readFacts(world);
   const templates = [

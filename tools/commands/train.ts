@@ -123,7 +123,10 @@ ends in the same bits as one that was never stopped. One process writes into a f
 const examples = ({ name }: Method): Command["examples"] =>
   name === "promptgen"
     ? [
-        ["--world", "PromptGen on the embedded world, in a minute without a GPU; the same as npm start"],
+        [
+          "--world",
+          "PromptGen on the embedded world, in a minute without a GPU; the same as npm start",
+        ],
         [
           "--generator facebook/bart-large --reader google-bert/bert-base-cased --data DIR",
           "the paper's models, downloaded once, with facts of your own and the paper's options",
@@ -248,11 +251,7 @@ async function begin(
 
 const isFile = (path: string): boolean => existsSync(path) && !statSync(path).isDirectory();
 
-async function main(
-  method: Method,
-  given: Given,
-  saved: RunFile | undefined,
-): Promise<number> {
+async function main(method: Method, given: Given, saved: RunFile | undefined): Promise<number> {
   const limits = { least: 1, ceiling: 1_000_000, whole: true };
   const saveEvery = numberOf(TOOL, "save-every", given["save-every"] ?? "50", limits);
   checkDevice(TOOL, given);

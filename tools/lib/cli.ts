@@ -10,7 +10,12 @@ import { openDevice } from "../../engine/open.ts";
 import { decodeText } from "../../models/formats/text.ts";
 import type { ModelPart } from "../../models/hub/files.ts";
 import { resolveModel } from "../../models/hub/resolve.ts";
-import { chooseAmong, type Limits, numberIn, problemOfNumber } from "../../promptgen/methods/options.ts";
+import {
+  chooseAmong,
+  type Limits,
+  numberIn,
+  problemOfNumber,
+} from "../../promptgen/methods/options.ts";
 
 /** A mistake of the person at the keyboard. */
 export class UsageError extends Error {

@@ -5,8 +5,8 @@ import { debugLevel } from "../../engine/devices/host.ts";
 import {
   complain,
   type Given,
-  OUTPUT_OPTIONS,
   type OptionSpec,
+  OUTPUT_OPTIONS,
   output,
   UsageError,
 } from "./cli.ts";
@@ -78,12 +78,18 @@ export function sentenceOf(tool: string, error: CommanderError, more?: string): 
 
 /** The parser of a command's options. */
 function parserOf(specs: Readonly<Record<string, OptionSpec>>, name: string): Parser {
-  const parser = quietParser(name).argument("[operands...]").addOption(new Option("-h, --help [all]"));
+  const parser = quietParser(name)
+    .argument("[operands...]")
+    .addOption(new Option("-h, --help [all]"));
   for (const [own, { value }] of Object.entries(specs)) {
     parser.addOption(new Option(`--${own}${value === undefined ? "" : " <value>"}`));
   }
   return parser;
 }
+
+/** Whether what stands behind this word is its value. */
+const isValue = (specs: Readonly<Record<string, OptionSpec>>, word = ""): boolean =>
+  word.startsWith("--") && specs[word.slice(2)]?.value !== undefined;
 
 /** Throws for an option without its value where another one stands behind it, which commander would take for that value. */
 function checkValues(
@@ -109,8 +115,15 @@ export function readLine(command: Command, args: readonly string[]): Line {
   const specs = specsOf(command);
   checkValues(command.name, specs, args);
   const parser = parserOf(specs, command.name);
+  const end = args.indexOf("--");
+  // of --name=value only the name is told where it is none, and guessed by
+  const told = args.map((arg, i) => {
+    const [, flag, name] = /^(--([^=]+))=/s.exec(arg) ?? [];
+    const isKnown = flag === undefined || Object.hasOwn(specs, name) || (end >= 0 && i > end);
+    return isKnown || isValue(specs, args[i - 1]) ? arg : flag;
+  });
   try {
-    parser.parse(args, { from: "user" });
+    parser.parse(told, { from: "user" });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     const unknown = /unknown option '--([^'=]+)/.exec(error.message)?.[1];
@@ -144,13 +157,11 @@ type Understood = {
 };
 
 /** Reads a line with its `--config`. Throws UsageError for what is wrong in either. */
-export async function understand(
-  command: Command,
-  args: readonly string[],
-): Promise<Understood> {
+export async function understand(command: Command, args: readonly string[]): Promise<Understood> {
   const { variant } = command;
   const first = peek(["config", ...(variant?.by ?? [])], args);
-  const config = first.config === undefined ? undefined : await readConfig(command.name, first.config);
+  const config =
+    first.config === undefined ? undefined : await readConfig(command.name, first.config);
   const meant = variant ? await variant.make({ ...config?.texts(variant.by), ...first }) : command;
   const line = readLine(meant, args);
   if (line.values.help !== undefined || !config) return { command: meant, line, places: new Map() };
@@ -196,9 +207,7 @@ export async function runCommand(
       output.json = line.values.json !== undefined;
       output.quiet = line.values.quiet !== undefined;
       if (command.operands === undefined && line.positionals.length > 0) {
-        throw new UsageError(
-          `[${command.name}] ${line.positionals[0]} is no option; see --help`,
-        );
+        throw new UsageError(`[${command.name}] ${line.positionals[0]} is no option; see --help`);
       }
       code = await understood.command.run(line);
     }

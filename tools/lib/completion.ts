@@ -59,7 +59,7 @@ complete -F _promptgen promptgen
 }
 
 /** As _arguments takes a text: its own marks spelled out. */
-const escaped = (text: string): string => text.replace(/[\\\[\]:]/g, "\\$&");
+const escaped = (text: string): string => text.replace(/[\\[\]:]/g, "\\$&");
 
 /** For zsh with its completion system (compinit), sourced or as a file _promptgen on fpath. */
 export function zshCompletion(commands: readonly Completed[]): string {

@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { readText } from "../../models/formats/text.ts";
 import { chooseAmong } from "../../promptgen/methods/options.ts";
-import { parseYaml, type Place } from "../../promptgen/yaml-file.ts";
+import { type Place, parseYaml } from "../../promptgen/yaml-file.ts";
 import { type Given, type OptionSpec, UsageError } from "./cli.ts";
 
 export const CONFIG_OPTION = {

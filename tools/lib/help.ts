@@ -44,7 +44,9 @@ export function helpOf(command: Command, common: Specs, all: boolean): string {
   const { name, about, examples, options, notes, screen = SCREEN } = command;
   const { call = `npx promptgen ${name}` } = command;
   const head = (count: number) =>
-    [wrapped(about), "", ...examples.slice(0, count).map((one) => exampleText(call, one))].join("\n");
+    [wrapped(about), "", ...examples.slice(0, count).map((one) => exampleText(call, one))].join(
+      "\n",
+    );
   const own = Object.entries(options);
   const others = Object.entries(common);
   if (all) {

@@ -55,7 +55,12 @@ export async function transferRun(
   const [own, other] = [done.before, asked.rows].map((one) => factFigures(one).subjectEarned);
   const earned = `subject-earned ${own.toFixed(1)} with its own reader, ${other.toFixed(1)} here`;
   return {
-    json: { folder: folder.path, facts: place, subjectEarned: { own, other }, ...tableData(titled) },
+    json: {
+      folder: folder.path,
+      facts: place,
+      subjectEarned: { own, other },
+      ...tableData(titled),
+    },
     text: `\n${printTable(titled, format)}\n\n${earned}\nfacts in ${place}\n`,
   };
 }
