@@ -293,7 +293,7 @@ async function main(values: Given<keyof typeof OPTIONS>): Promise<number> {
   return quick && same && trains ? 0 : 1;
 }
 
-const command = commandOf({
+export const command = commandOf({
   name: TOOL,
   call: "npm run fullsize --",
   about:

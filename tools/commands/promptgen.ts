@@ -79,12 +79,12 @@ export const help = (): string => `${wrapped(
   "Ways of asking a frozen masked LM for facts, with prompts that a BART writes or that others found: trained, measured, compared.",
 )}
 
-  npx promptgen train --world             # PromptGen on the embedded world, in a minute without a GPU
-  npx promptgen help train                # what a command does, with examples
+  npx promptgen train --world  # PromptGen on the embedded world, in a minute without a GPU
+  npx promptgen help train     # what a command does, with examples
 
 ${twoColumns([...Object.entries(COMMANDS).map(([name, { summary }]) => [name, summary] as const), ...Object.entries(OTHERS)])}
 
-promptgen --version prints the version. For completions write into ~/.bashrc (or ~/.zshrc, with zsh):
+promptgen --version prints the version. Completions, in ~/.bashrc (with zsh in ~/.zshrc):
   source <(npx promptgen completion bash)
 `;
 

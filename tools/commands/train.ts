@@ -148,6 +148,7 @@ const commandFor = (method: Method, saved?: RunFile): Command => ({
   about: `Trains a way of asking a frozen masked LM for facts, keeps what is best on the dev facts, and asks the test facts. --method ${method.name}: ${method.summary}.`,
   examples: examples(method),
   options: specs(method),
+  allHelp: method.name === "promptgen" ? "--help all" : `--method ${method.name} --help all`,
   notes: NOTES,
   screen: 40,
   writesFiles: true,

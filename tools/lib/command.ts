@@ -31,6 +31,8 @@ export type Command<Name extends string = string> = {
   readonly examples: readonly (readonly [line: string, what: string])[];
   /** Most wanted first, for the short help describes as many as fit. */
   readonly options: Readonly<Record<Name, OptionSpec>>;
+  /** What is typed behind the call for the long help. Default: --help all. */
+  readonly allHelp?: string;
   /** What the long help ends with. */
   readonly notes?: string;
   /** Lines of the short help at most. Default: 24. */

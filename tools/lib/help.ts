@@ -31,9 +31,11 @@ const indented = (text: string, indent: number): string =>
 
 /** The line as it is typed, and what it does: behind it where there is room, else below. */
 function exampleText(call: string, [line, what]: readonly [line: string, what: string]): string {
-  const typed = `  ${call} ${line}`.trimEnd();
+  const words = `  ${call} ${line}`.trimEnd();
+  const place = words.length <= WIDTH ? -1 : words.lastIndexOf(" ", WIDTH - 2);
+  const typed = place < 0 ? words : `${words.slice(0, place)} \\\n   ${words.slice(place)}`;
   const both = `${typed}  # ${what}`;
-  return both.length <= WIDTH ? both : `${typed}\n${indented(what, 6)}`;
+  return place < 0 && both.length <= WIDTH ? both : `${typed}\n${indented(what, 6)}`;
 }
 
 /** What every command has in common, at the end of each long help. */
@@ -42,7 +44,7 @@ const FOOT = `Exit code 0: done; 1: an error, in one sentence on standard error;
 /** The help of a command. @param common options of every command, which the short one only names */
 export function helpOf(command: Command, common: Specs, all: boolean): string {
   const { name, about, examples, options, notes, screen = SCREEN } = command;
-  const { call = `npx promptgen ${name}` } = command;
+  const { call = `npx promptgen ${name}`, allHelp = "--help all" } = command;
   const head = (count: number) =>
     [wrapped(about), "", ...examples.slice(0, count).map((one) => exampleText(call, one))].join(
       "\n",
@@ -69,7 +71,7 @@ export function helpOf(command: Command, common: Specs, all: boolean): string {
       ...(rows.length === 0 ? [] : [twoColumns(rows)]),
       indented(`${rows.length === 0 ? "" : "and "}${rest}`, 2),
       "",
-      `All of it: ${call} --help all`,
+      `All of it: ${call} ${allHelp}`,
       "",
     ].join("\n");
   };
