@@ -172,7 +172,7 @@ export async function understand(command: Command, args: readonly string[]): Pro
   const values = Object.fromEntries(own.map(([name, { value }]) => [name, value]));
   return {
     command: meant,
-    line: { ...line, values: { ...values, ...line.values } },
+    line: { ...line, values: { ...line.values, ...values } },
     places: new Map(own.map(([name, { place }]) => [name, place])),
   };
 }

@@ -137,6 +137,7 @@ threads=\${SLURM_CPUS_ON_NODE:-1}
 caught='' limit='' child=''
 trap 'caught=1 limit=1; [ -z "$child" ] || kill -USR1 "$child"' USR1
 trap 'caught=1' TERM
+unset FORCE_COLOR
 size=$(stat -c %s "$log" 2> /dev/null || echo 0)
 NO_COLOR=1 ${[process.execPath, ENTRY, "train"].map(quoted).join(" ")} "\${options[@]}" --threads "$threads" ${device.map(quoted).join(" ")} >> "$log" 2>&1 &
 child=$!
