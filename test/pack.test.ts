@@ -107,7 +107,10 @@ test("npm links the command, which runs what was built: version, help, a model, 
   assert.is(filled.masks[0][0].token, "France");
   const study = { name: "s", rows: [{ method: "majority", relations: "P36" }] };
   writeFileSync(join(fresh, "study.json"), JSON.stringify(study));
-  assert.match(said("study", "study.json", ...cpu), /Table 1[\s\S]*the page: runs\/s\/report\.html/);
+  assert.match(
+    said("study", "study.json", ...cpu),
+    /Table 1[\s\S]*the page: runs\/s\/report\.html/,
+  );
   assert.match(
     readFileSync(join(fresh, "runs/s/report.html"), "utf8"),
     new RegExp(manifest.version),

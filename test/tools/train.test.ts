@@ -167,7 +167,7 @@ test("--help teaches and ends with code 0", async () => {
   }
   const { out: plain } = await tool("train.ts", ["--help", "all"]);
   for (const { name, summary } of METHODS)
-    assert.ok(plain.replace(/ +/g, " ").includes(` ${name} ${summary}`));
+    assert.ok(plain.replace(/\s+/g, " ").includes(` ${name} ${summary}`));
   assert.match(plain, /--alpha X .*0\.3/s);
   for (const name of ["max-steps N", "accumulate N", "dev-facts N", "reader-dtype DTYPE"]) {
     assert.match(plain, new RegExp(`^ *--${name} `, "m"));

@@ -169,12 +169,13 @@ export const command = commandOf({
     ["runs/NAME --out prompts --json", "what was written, for a program"],
   ],
   options: OPTIONS,
-  notes: `  prompts.json   a list of {"relation", "subject", "prompt"}, the test facts; [X] is the subject's place, [Y] the object's
-  answers.json   the words that an answer is chosen from, with their ids in the masked LM
-  P17.npy, ...   where prompts are free vectors: f32 [k, hidden_size] for each relation; they stand in "prompt" as <word>,
-                 which is the word nearest to each
-  tokenizer.json the masked LM's, where it has one
-  use.py         python use.py READER prints relation, subject and answer`,
+  notes: `  prompts.json    a list of {"relation", "subject", "prompt"}, the test facts; [X] is the subject's
+                  place, [Y] the object's
+  answers.json    the words that an answer is chosen from, with their ids in the masked LM
+  P17.npy, ...    where prompts are free vectors: f32 [k, hidden_size] for each relation; they stand
+                  in "prompt" as <word>, which is the word nearest to each
+  tokenizer.json  the masked LM's, where it has one
+  use.py          python use.py READER prints relation, subject and answer`,
   writesFiles: true,
   run: main,
 });

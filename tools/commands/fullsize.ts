@@ -311,7 +311,7 @@ export const command = commandOf({
 
 By name only, for each takes many minutes: BART beside BERT-base-cased on the CPU, ten losses without dropout beside PyTorch's
 
-  base      bart-base in batches of 8; twenty steps of train with evaluations, SIGKILL, --resume, in 4.0 GB
+  base      bart-base in batches of 8; twenty steps of train, SIGKILL, --resume, in 4.0 GB
   base-32   bart-base in batches of 32
   large     bart-large in batches of 8, and train as above, in 12 GB
 

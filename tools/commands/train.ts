@@ -60,6 +60,7 @@ import {
   UsageError,
 } from "../lib/cli.ts";
 import type { Command } from "../lib/command.ts";
+import { twoColumns } from "../lib/help.ts";
 import {
   checkedOptions,
   checkedRelations,
@@ -110,10 +111,8 @@ const specs = (method: Method): Record<string, OptionSpec> => ({
   ...LAST,
 });
 
-const WIDEST = Math.max(...METHODS.map(({ name }) => name.length)) + 2;
-
 const NOTES = `Methods, each with options of its own: npx promptgen train --method NAME --help
-${METHODS.map(({ name, summary }) => `  ${name.padEnd(WIDEST)}${summary}`).join("\n")}
+${twoColumns(METHODS.map(({ name, summary }) => [name, summary] as const))}
 
 A run's folder holds run.json (options), log.jsonl (one line an evaluation), best/ (what was kept), last.safetensors (for
 --resume), results.json and, for every test fact, facts.jsonl and facts.csv; where a method has a prompt for each relation, the

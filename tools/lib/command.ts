@@ -93,17 +93,23 @@ function parserOf(specs: Readonly<Record<string, OptionSpec>>, name: string): Pa
 const isValue = (specs: Readonly<Record<string, OptionSpec>>, word = ""): boolean =>
   word.startsWith("--") && specs[word.slice(2)]?.value !== undefined;
 
-/** Throws for an option without its value where another one stands behind it, which commander would take for that value. */
+/**
+ * Throws for a flag with a value, and for an option without its value where another one stands behind it, which commander would take
+ * for that value.
+ */
 function checkValues(
   tool: string,
   specs: Readonly<Record<string, OptionSpec>>,
   args: readonly string[],
 ): void {
   for (let i = 0; i < args.length && args[i] !== "--"; i++) {
-    const name = /^--([^=]+)$/.exec(args[i])?.[1];
-    if (name === undefined || !Object.hasOwn(specs, name)) continue;
+    const [, name = "", given] = /^--([^=]+)(=.*)?$/s.exec(args[i]) ?? [];
+    if (!Object.hasOwn(specs, name)) continue;
     const { value, dashes = false } = specs[name];
-    if (value === undefined) continue;
+    if (value === undefined && given !== undefined) {
+      throw new UsageError(`[${tool}] Option '--${name}' takes no value; see --help`);
+    }
+    if (value === undefined || given !== undefined) continue;
     const next = args[++i] ?? "";
     if (dashes || !/^--?[a-z]/i.test(next)) continue;
     throw new UsageError(

@@ -38,6 +38,13 @@ function exampleText(call: string, [line, what]: readonly [line: string, what: s
   return place < 0 && both.length <= WIDTH ? both : `${typed}\n${indented(what, 6)}`;
 }
 
+/** Paragraphs, but lines that are set out stay as they are. */
+const notesText = (notes: string): string =>
+  notes
+    .split("\n\n")
+    .map((part) => (/^ /m.test(part) ? part : wrapped(part.replaceAll("\n", " "))))
+    .join("\n\n");
+
 /** What every command has in common, at the end of each long help. */
 const FOOT = `Exit code 0: done; 1: an error, in one sentence on standard error; 128 and a signal's number, as 130 or 143: stopped by it. Environment: DEBUG=1 adds the stack to an error and prints each launch of a kernel with its time, 2 its shapes and bytes too, 3 also the WGSL; NO_COLOR and FORCE_COLOR are obeyed.`;
 
@@ -56,7 +63,7 @@ export function helpOf(command: Command, common: Specs, all: boolean): string {
     const parts = [
       head(examples.length),
       `Options\n${twoColumns(rows)}`,
-      ...(notes === undefined ? [] : [notes]),
+      ...(notes === undefined ? [] : [notesText(notes)]),
       wrapped(FOOT),
     ];
     return `${parts.join("\n\n")}\n`;
