@@ -442,7 +442,7 @@ export const command: Command = {
       "the paper's Table 1 with the paper's models",
     ],
   ],
-  options: { ...OWN, ...specsOf(TABLE) },
+  options: { ...OWN, ...specsOf(TABLE), ...OWN },
   notes: `An option of train counts in place of what the file says, in every row whose method has it.
 
 A study is YAML or JSON: name, rows (each a method with its options; a list of values makes a row of each), seeds, options (of all
