@@ -25,7 +25,7 @@ import {
 } from "./methods/options.ts";
 import { titleOf } from "./report/rows.ts";
 import { type RunOptions, rowOf, runOptions, SHARED_OPTIONS, WORLD } from "./run.ts";
-import { readStudyFile } from "./study-file.ts";
+import { parseYaml } from "./yaml-file.ts";
 
 /** One run. */
 export type Task = {
@@ -68,7 +68,10 @@ type Json = Readonly<Record<string, unknown>>;
  * @throws one sentence with file, line and key
  */
 export function parseStudy(text: string, path: string, over: Options = {}): Study {
-  const { values: file, fail } = readStudyFile(text, path);
+  const { values: file, fail } = parseYaml("study", text, path, {
+    empty: "write name and rows",
+    long: "name the file of a study, with a list of values in place of many rows",
+  });
   for (const key of Object.keys(file)) {
     if (key !== "$schema" && !KEYS.includes(key))
       fail([key], `is not known here; ${chooseAmong(KEYS, key)}`);

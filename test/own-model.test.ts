@@ -43,7 +43,9 @@ text("excerpts stand in models/gpt2.ts, which has as many lines as the page says
 
 text("files and commands that the page names are there", () => {
   const links = [...page.matchAll(/\]\(\.\.\/([^)]+)\)/g)].map(([, path]) => path);
-  const commands = [...page.matchAll(/node (tools\/\S+?\.ts)/g)].map(([, path]) => path);
+  const commands = [...page.matchAll(/npx promptgen ([\w-]+)/g)].map(
+    ([, name]) => `tools/${name}.ts`,
+  );
   const sources = [...page.matchAll(/`((?:models|tools|test)\/[\w./-]+)`/g)].map(
     ([, path]) => path,
   );

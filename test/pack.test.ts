@@ -92,6 +92,31 @@ test("every export can be imported", () => {
   for (const [i, count] of counts.entries()) assert.ok(count > 0, names[i]);
 });
 
+test("npm links the command, which runs what was built: version, help, a model, a run in a process of its own", () => {
+  const [name] = Object.keys(manifest.bin);
+  const link = join(fresh, "node_modules", ".bin", name);
+  mkdirSync(dirname(link), { recursive: true });
+  symlinkSync(join("..", "promptgen", manifest.bin[name]), link);
+  const said = (...args: string[]) => run(process.execPath, [link, ...args], fresh);
+  assert.is(said("--version"), `${manifest.version}\n`);
+  assert.match(said("rank", "--help"), /^Asks a model facts by ranking/);
+  const cpu = ["--device", "cpu", "--threads", "1"];
+  const filled = JSON.parse(
+    said("fill-mask", "Paris is the capital of [MASK] .", "--json", ...cpu),
+  );
+  assert.is(filled.masks[0][0].token, "France");
+  const study = { name: "s", rows: [{ method: "majority", relations: "P36" }] };
+  writeFileSync(join(fresh, "study.json"), JSON.stringify(study));
+  assert.match(
+    said("study", "study.json", ...cpu),
+    /Table 1[\s\S]*the page: runs\/s\/report\.html/,
+  );
+  assert.match(
+    readFileSync(join(fresh, "runs/s/report.html"), "utf8"),
+    new RegExp(manifest.version),
+  );
+});
+
 each("a plan finds its kernels and runs", (_, name) => {
   const read = program(`
     import { compile, openDevice } from "promptgen/engine";

@@ -1,4 +1,4 @@
 // Plain JavaScript that an old Node can read; the command is commands/evaluate.ts.
 require("./node-version.cjs");
 require("./signals.cjs");
-import("./commands/evaluate.ts");
+import("./commands/promptgen.ts").then(({ runNamed }) => runNamed("evaluate"));

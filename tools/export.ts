@@ -1,4 +1,4 @@
 // Plain JavaScript that an old Node can read; the command is commands/export.ts.
 require("./node-version.cjs");
 require("./signals.cjs");
-import("./commands/export.ts");
+import("./commands/promptgen.ts").then(({ runNamed }) => runNamed("export"));

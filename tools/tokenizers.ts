@@ -1,3 +1,4 @@
 // Plain JavaScript that an old Node can read; the command is commands/tokenizers.ts.
 require("./node-version.cjs");
-import("./commands/tokenizers.ts");
+require("./signals.cjs");
+import("./commands/promptgen.ts").then(({ runNamed }) => runNamed("tokenizers"));

@@ -4,7 +4,10 @@ import type { DeviceOptions } from "../device.ts";
 export const inNode = (): boolean =>
   typeof process !== "undefined" && process.versions?.node !== undefined;
 
-/** The option, else the environment's DEBUG. */
+/**
+ * The option, else the environment's DEBUG: 1 prints each launch with its time, and commands add the stack to an error; 2 shapes and
+ * bytes too; 3 also the WGSL. What is no number, as other programs take it, is 0.
+ */
 export const debugLevel = (options: DeviceOptions): number =>
   options.debug ?? (Number(inNode() && process.env.DEBUG) || 0);
 

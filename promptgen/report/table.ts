@@ -54,6 +54,14 @@ export function printTable(table: Table, format: Format = "text"): string {
   return PRINTERS[format](table);
 }
 
+/** A table for programs: its columns by their full names, and its cells, null where there is no figure. */
+export const tableData = (table: Table) => ({
+  ...(titleOf(table) === "" ? {} : { title: titleOf(table) }),
+  columns: fullHeads(table),
+  rows: table.rows,
+  ...(table.notes === undefined ? {} : { notes: table.notes }),
+});
+
 /** Several tables, one after the other with an empty line between. */
 export function printTables(tables: readonly Table[], format: Format = "text"): string {
   const between = format === "csv" ? "\r\n\r\n" : "\n\n";

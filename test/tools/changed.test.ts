@@ -84,7 +84,7 @@ test("evaluate checks best/, and says early that a run has none", async () => {
   await refuses(
     "evaluate.ts",
     [copy, ...CPU],
-    /copy has no best\/ yet: .*go on with npx node tools\/train\.ts --resume/,
+    /copy has no best\/ yet: .*go on with npx promptgen train --resume/,
   );
 });
 
@@ -107,12 +107,12 @@ test("options: of another method, of a new run, without their value", async () =
   await refuses(
     "train.ts",
     ["--resume", "--device", "cpu"],
-    /\[train\] Option '--resume' argument is ambiguous; see --help/,
+    /\[train\] Option '--resume' argument is ambiguous: --device is behind it; .*; see --help/,
   );
   for (const { name } of METHODS) {
     const help = await printedBy("train.ts", ["--method", name, "--help"]);
-    const own = help.split("Options of")[0];
-    assert.equal(own.includes(`train.ts --method ${name} --world`), name !== "promptgen");
+    const own = help.split("\nOptions\n")[0];
+    assert.equal(own.includes(`promptgen train --method ${name} --world`), name !== "promptgen");
     assert.equal(own.includes("--alpha 0"), name === "promptgen");
   }
 });

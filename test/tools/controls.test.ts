@@ -54,7 +54,7 @@ test("probe: a table of runs, probe.json in each, and what cannot be probed", as
     [path, ...CPU],
     /run has no best\/ yet: the run is not finished; go on with/,
   );
-  await refuses("probe.ts", CPU, /no run was named; type npx node tools\/probe.ts RUN/);
+  await refuses("probe.ts", CPU, /no run was named; type npx promptgen probe RUN/);
   await made.prompter.save(device, folder.best);
   const printed = await printedBy("probe.ts", [path, ...CPU]);
   assert.match(printed, /^run +row +alpha +seed +probe +majority +object mass +objects mass$/m);
@@ -65,6 +65,9 @@ test("probe: a table of runs, probe.json in each, and what cannot be probed", as
   const saved = JSON.parse(readFileSync(folder.file("probe.json"), "utf8"));
   assert.deepEqual([probe, majority], [saved.probe.toFixed(1), saved.majority.toFixed(1)]);
   assert.deepEqual(Object.keys(saved.relations), ["P1303", "P36"]);
+  const told = JSON.parse(await printedBy("probe.ts", [path, ...CPU, "--json"]));
+  const one = { folder: path, row: "PromptGen", alpha: 0.3, seed: 7, ...saved };
+  assert.deepEqual(told, { runs: [one] });
   for (const { id, test: facts } of made.benchmark.relations) {
     const own = saved.relations[id];
     assert.deepEqual([own.probe.total, own.majority.total], [facts.length, facts.length]);

@@ -154,7 +154,7 @@ test("mistakes are answered in one sentence", async () => {
 
 test("--help teaches and ends with code 0", async () => {
   const help = await printedBy(TOOL, ["--help"]);
-  assert.match(help, /npx node tools\/fill-mask\.ts --model google-bert\/bert-base-cased "/);
+  assert.match(help, /npx promptgen fill-mask --model google-bert\/bert-base-cased "/);
   assert.match(help, /--top-k N .*default 5/);
 });
 

@@ -116,7 +116,7 @@ test("mistakes are answered in one sentence", async () => {
 
 test("--help teaches and ends with code 0", async () => {
   const help = await printedBy(TOOL, ["--help"]);
-  assert.match(help, /npx node tools\/infill\.ts --model facebook\/bart-large --beams 4 "/);
+  assert.match(help, /npx promptgen infill --model facebook\/bart-large --beams 4 "/);
   assert.match(help, /--max-length N [^(]*\(default the model's\s+own/);
 });
 

@@ -1,5 +1,7 @@
 import { spawnSync } from "node:child_process";
-import { readdirSync, readFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Script } from "node:vm";
 import { test } from "uvu";
@@ -37,6 +39,30 @@ test("an old Node gets one sentence that says what to type", () => {
       );
     }
   }
+});
+
+test("the package's program, with an old Node: what to install, for it has no Node of its own", () => {
+  const home = mkdtempSync(join(tmpdir(), "promptgen-"));
+  const place = join(home, "dist", "tools");
+  mkdirSync(place, { recursive: true });
+  mkdirSync(join(home, "tools"));
+  cpSync(`${TOOLS}promptgen.cjs`, join(home, "tools", "promptgen.cjs"));
+  for (const name of ["node-version.cjs", "signals.cjs", "package.json"]) {
+    cpSync(TOOLS + name, join(place, name));
+  }
+  cpSync(`${TOOLS}promptgen.ts`, join(place, "promptgen.js"));
+  const code =
+    'Object.defineProperty(process.versions, "node", { value: "20.1.0" });' +
+    `require(${JSON.stringify(join(home, "tools", "promptgen.cjs"))});`;
+  const { status, stdout, stderr } = spawnSync(process.execPath, ["-e", code], {
+    encoding: "utf8",
+  });
+  rmSync(home, { recursive: true });
+  assert.equal([status, stdout], [1, ""]);
+  assert.is(
+    stderr,
+    "[node] this is Node 20.1.0, 22.18 or newer is needed; install it, or type npm install node@24, which npx then takes\n",
+  );
 });
 
 test("npm ci with an old Node goes on without kernels and says what makes them", () => {

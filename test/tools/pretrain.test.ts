@@ -41,7 +41,7 @@ const bart = configFile("bart", {
   dropout: 0.1,
 });
 const onCPU = ["--device", "cpu", "--threads", "1"];
-const ofBert = [corpus, "--config", bert, "--tokenizer", world.bert, "--held-out", "0.1"];
+const ofBert = [corpus, "--model", bert, "--tokenizer", world.bert, "--held-out", "0.1"];
 
 if (testsRunOn("cpu")) {
   const given = [
@@ -107,7 +107,7 @@ if (testsRunOn("cpu")) {
     await printedBy("pretrain.ts", [
       ...[
         file,
-        "--config",
+        "--model",
         bart,
         "--tokenizer",
         world.bart,
@@ -133,12 +133,12 @@ test("what does not fit is refused in a sentence before anything is written", as
   const tokenizer = ["--tokenizer", world.bert];
   await refused([corpus], /--config is missing; name the config.json/);
   await refused(
-    [corpus, "--config", small, ...tokenizer],
+    [corpus, "--model", small, ...tokenizer],
     /small\.json has vocab_size 77, but the tokenizer in \S+ has \d+ ids; write \d+ into it/,
   );
-  await refused([corpus, "--config", gpt2, ...tokenizer], /model_type "gpt2"; corpora train bert/);
+  await refused([corpus, "--model", gpt2, ...tokenizer], /model_type "gpt2"; corpora train bert/);
   await refused(
-    [corpus, "--config", configFile("broken", "{"), ...tokenizer],
+    [corpus, "--model", configFile("broken", "{"), ...tokenizer],
     /broken\.json is not JSON/,
   );
   await refused([...ofBert, "--length", "100"], /--length is 100, .* reads 64 tokens/);
@@ -148,7 +148,7 @@ test("what does not fit is refused in a sentence before anything is written", as
   await refused(["--mask-rate", "0.2"], /--mask-rate is for a corpus, and no file is named/);
   await refused([...ofBert, "--mask-rate", "2"], /--mask-rate is 2;/);
   await refused(
-    [corpus, "--config", bart, "--tokenizer", world.bart, "--spans", "s", "--object-rate", "1"],
+    [corpus, "--model", bart, "--tokenizer", world.bart, "--spans", "s", "--object-rate", "1"],
     /--object-rate is for masked LMs/,
   );
   await refused([join(configs, "no.txt"), ...ofBert.slice(1)], /no\.txt does not exist/);

@@ -162,18 +162,18 @@ test("--help teaches and ends with code 0", async () => {
   for (const name of ["train.ts", "evaluate.ts", "pretrain.ts"]) {
     const { code, out } = await tool(name, ["--help"]);
     assert.equal(code, 0);
-    assert.match(out, /npx node tools\//);
+    assert.match(out, new RegExp(`^  npx promptgen ${name.slice(0, -3)}`, "m"));
     assert.match(out, /default/);
   }
-  const { out: plain } = await tool("train.ts", ["--help"]);
+  const { out: plain } = await tool("train.ts", ["--help", "all"]);
   for (const { name, summary } of METHODS)
-    assert.ok(plain.replace(/ +/g, " ").includes(` ${name} ${summary}`));
+    assert.ok(plain.replace(/\s+/g, " ").includes(` ${name} ${summary}`));
   assert.match(plain, /--alpha X .*0\.3/s);
   for (const name of ["max-steps N", "accumulate N", "dev-facts N", "reader-dtype DTYPE"]) {
     assert.match(plain, new RegExp(`^ *--${name} `, "m"));
   }
   const { out: own } = await tool("train.ts", ["--method", "template", "--help"]);
-  assert.match(own, /Options of template\n/);
+  assert.match(own, /--method template: /);
   assert.match(own, /--templates SET /);
   assert.doesNotMatch(own, /--alpha X/);
 });

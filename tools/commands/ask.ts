@@ -14,17 +14,17 @@ import {
 import { bestPrompter } from "../../promptgen/run.ts";
 import {
   checkDevice,
-  commandLine,
   DEVICE_OPTIONS,
   deviceOf,
+  type Given,
   numberOf,
   type OptionSpec,
-  optionHelp,
+  printResult,
   quoteText,
-  runTool,
   say,
   UsageError,
 } from "../lib/cli.ts";
+import { commandOf, type Line } from "../lib/command.ts";
 import { openSaved, type SavedRun, standOf } from "../lib/saved-run.ts";
 import { explanation } from "../lib/summary.ts";
 
@@ -35,20 +35,8 @@ const OPTIONS = {
   subject: { value: "TEXT", help: "what is asked about" },
   object: { value: "WORD", help: "the right answer, where it is known: its rank is given then" },
   top: { value: "N", help: "how many answers", initial: "5" },
-  json: { help: "one JSON object a line" },
   ...DEVICE_OPTIONS,
 } satisfies Record<string, OptionSpec>;
-
-const HELP = `Asks the best prompter of a saved run, of any method, about subjects of your own: the prompt, the most probable answers, and
-the answers with "None" in the subject's place.
-
-  npx node tools/ask.ts runs/NAME --relation P36 --subject Peru
-  npx node tools/ask.ts runs/NAME FILE         lines {"relation": "P36", "subject": "Peru"}, with "object" where it is known
-  npx node tools/ask.ts runs/NAME -            the same from stdin
-
-Options
-${optionHelp(OPTIONS)}
-`;
 
 const FIELDS = ["relation", "subject"] as const;
 const BATCH = 32;
@@ -84,7 +72,7 @@ async function fromStdin(): Promise<Row<(typeof FIELDS)[number]>[]> {
   return rowsOf(text.split(/\r\n?|\n/), FIELDS, "stdin");
 }
 
-type Values = Readonly<Record<string, string | undefined>>;
+type Values = Given<keyof typeof OPTIONS>;
 
 async function wanted({ relation, subject, object }: Values, file?: string): Promise<Wanted[]> {
   if (file !== undefined) {
@@ -136,13 +124,10 @@ function itemOf(
   return { relation, fact: { subject, object: spelled ?? relation.train[0].object } };
 }
 
-async function main(): Promise<number> {
-  const line = commandLine(TOOL, OPTIONS, HELP);
-  if (!line) return 0;
-  const { values } = line;
-  const [path, file, ...more] = line.positionals;
+async function main({ values, positionals }: Line<keyof typeof OPTIONS>): Promise<number> {
+  const [path, file, ...more] = positionals;
   if (path === undefined) {
-    throw new UsageError(`[${TOOL}] no run was named; type npx node tools/ask.ts RUN`);
+    throw new UsageError(`[${TOOL}] no run was named; type npx promptgen ask RUN`);
   }
   if (more.length > 0) {
     throw new UsageError(`[${TOOL}] ${more[0]} is one name too many; give a run and one file`);
@@ -164,8 +149,8 @@ async function main(): Promise<number> {
   const explained = await answersTo(saved, items, { candidates, values });
   explained.forEach((one, i) => {
     const isKnown = questions[i].object !== undefined;
-    const text = "json" in values ? asJson(one, isKnown, prepared.benchmark) : "";
-    console.log(text || `${explanation(one, prepared.benchmark, isKnown)}\n`);
+    const shown = () => `${explanation(one, prepared.benchmark, isKnown)}\n`;
+    printResult(jsonOf(one, isKnown, prepared.benchmark), shown);
   });
   return 0;
 }
@@ -189,26 +174,42 @@ async function answersTo(
   return (await examiner.explain(items)) ?? [];
 }
 
-/** One line. */
-function asJson(
+/** What --json prints. */
+function jsonOf(
   { item, prompt, answers: [own], top }: Explained,
   isKnown: boolean,
   { tokenizer }: Benchmark,
-): string {
+): object {
   const shown = (found: readonly Candidate[]) =>
     found
       .filter(({ probability }) => probability >= 0)
       .map(({ id, probability }) => [tokenizer.word(id) ?? tokenizer.token(id), probability]);
   const { relation, fact } = item;
   const judged = { object: fact.object, right: own.right, rank: own.rank, logP: own.logP };
-  return JSON.stringify({
+  return {
     relation: relation.id,
     subject: fact.subject,
     ...(isKnown ? judged : {}),
     prompt,
     answers: shown(top[0]),
     none: shown(top[1]),
-  });
+  };
 }
 
-await runTool(main);
+export const command = commandOf({
+  name: TOOL,
+  about:
+    'Asks the best prompter of a saved run, of any method, about subjects of your own: the prompt, the most probable answers, and the answers with "None" in the subject\'s place.',
+  operands: "RUN [FILE]",
+  examples: [
+    ["runs/NAME --relation P36 --subject Peru", "one question"],
+    [
+      "runs/NAME questions.jsonl",
+      'lines {"relation": "P36", "subject": "Peru"}, with "object" where it is known; - for standard input',
+    ],
+  ],
+  options: OPTIONS,
+  notes: `With --json each question is a line {"relation", "subject", "prompt", "answers", "none"}, and {"object", "right", "rank", "logP"}
+where the object is known.`,
+  run: main,
+});

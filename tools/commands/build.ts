@@ -10,6 +10,14 @@ import { fileURLToPath } from "node:url";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const FOLDERS = ["engine", "kernels", "models", "promptgen"];
+/** What the command needs beside its code: plain JavaScript, and which files are modules. */
+const OF_TOOLS = [
+  "package.json",
+  "commands/package.json",
+  "lib/package.json",
+  "node-version.cjs",
+  "signals.cjs",
+].map((name) => join("tools", name));
 /** What the compiler writes itself, and what is for readers of the source. */
 const NOT_COPIED = /\.ts$|\.md$|(?:^|[\\/])tsconfig[^\\/]*\.json$/;
 
@@ -32,7 +40,8 @@ export function build(): number {
       `[build] the compiler reports errors; correct them:\n${tsc.stdout}${tsc.stderr}`,
     );
   }
-  let copied = 0;
+  for (const path of OF_TOOLS) cpSync(join(ROOT, path), join(ROOT, "dist", path));
+  let copied = OF_TOOLS.length;
   for (const folder of FOLDERS.filter((name) => existsSync(join(ROOT, name)))) {
     for (const entry of readdirSync(join(ROOT, folder), { recursive: true, withFileTypes: true })) {
       const path = join(entry.parentPath, entry.name).slice(ROOT.length);

@@ -24,7 +24,13 @@ import {
 import { spread } from "../../promptgen/report/figures.ts";
 import { type Results, readResults, resultsOf } from "../../promptgen/report/results.ts";
 import type { Row } from "../../promptgen/report/rows.ts";
-import { FORMATS, type Format, printTable, printTables } from "../../promptgen/report/table.ts";
+import {
+  FORMATS,
+  type Format,
+  printTable,
+  printTables,
+  tableData,
+} from "../../promptgen/report/table.ts";
 import {
   bestPrompter,
   commonFacts,
@@ -48,17 +54,19 @@ import { partsOf } from "../../promptgen/training/fingerprint.ts";
 import { RunFolder } from "../../promptgen/training/run-folder.ts";
 import {
   checkDevice,
-  commandLine,
+  choiceOf,
   DEVICE_OPTIONS,
   deviceOf,
   modelDirectory,
+  note,
   type OptionSpec,
-  optionHelp,
+  output,
   Progress,
+  printResult,
   Rate,
-  runTool,
   UsageError,
 } from "../lib/cli.ts";
+import { commandOf, type Line } from "../lib/command.ts";
 import { promptsOf } from "../lib/prompts.ts";
 import { rowTables } from "../lib/row-tables.ts";
 import { checkedOptions, deviceFor } from "../lib/run-options.ts";
@@ -68,28 +76,18 @@ import { transferRun } from "../lib/transfer.ts";
 const TOOL = "evaluate";
 
 const OPTIONS = {
-  format: { value: "NAME", help: `of the tables: ${FORMATS.join(", ")}`, initial: "text" },
+  format: {
+    value: "NAME",
+    help: `of the tables: ${FORMATS.join(", ")}`,
+    initial: "text",
+    choices: FORMATS,
+  },
   reader: {
     value: "DIR or NAME",
     help: "another masked LM, which is asked with the prompts of each run where they are words; nothing else is done then",
   },
   ...DEVICE_OPTIONS,
 } satisfies Record<string, OptionSpec>;
-
-const HELP = `Asks the test facts with the best prompter of each run, of any method, and prints tables: accuracy by type of relation and by
-relation, what is right with something else for the subject, tests between rows, parts of the facts; beside the paper's figures where the
-facts are the paper's. Runs that differ in their seed alone make one row, mean and standard deviation. Each run's folder gets results.json and, with a line for
-each fact, facts.jsonl and facts.csv. "earned" is the share of facts that are right with their own subject and wrong with each of
-"None", another training subject, "It", "He", the mask and nothing in its place.
-
-  npx node tools/evaluate.ts runs/world-alpha0.3-seed1
-  npx node tools/evaluate.ts runs/*            methods, seeds and alphas together
-  npx node tools/evaluate.ts runs/NAME --reader FacebookAI/roberta-base
-                                               its prompts asked of another masked LM
-
-Options
-${optionHelp(OPTIONS)}
-`;
 
 /** A run on disk. */
 type Entry = { readonly folder: RunFolder; readonly run: RunFile };
@@ -128,12 +126,12 @@ async function fixedResults(
       prepared = await prepareOn(benchmark, options);
     } catch (error) {
       // a published set that lacks a relation is no row
-      console.log(error instanceof Error ? error.message : String(error));
+      note(error instanceof Error ? error.message : String(error));
       continue;
     }
     const fewer = fewerFacts(prepared, benchmark);
     if (fewer !== undefined) {
-      console.log(fewer);
+      note(fewer);
       continue;
     }
     const asker = TestAsker.ofRun(device, prepared, prepared.prompter);
@@ -227,7 +225,7 @@ async function evaluate(
   });
   bar.stop();
   if (!asked) throw new Error(`[${TOOL}] stopped`);
-  for (const remark of asked.remarks) console.log(`${folder.path}: ${remark}`);
+  for (const remark of asked.remarks) note(`${folder.path}: ${remark}`);
   const { own } = run.options;
   const alpha = typeof own.alpha === "number" ? own.alpha : undefined;
   return {
@@ -253,17 +251,10 @@ async function bestOf(prepared: Prepared, folder: RunFolder): Promise<RunResult[
   return { step: found.reduce((sum, one) => sum + one.step, 0), score };
 }
 
-async function main(): Promise<number> {
-  const line = commandLine(TOOL, OPTIONS, HELP);
-  if (!line) return 0;
-  const { values, positionals } = line;
-  const format = FORMATS.find((known) => known === (values.format ?? "text"));
-  if (format === undefined) {
-    const names = FORMATS.join(", ");
-    throw new UsageError(`[${TOOL}] --format is ${values.format}; choose among ${names}`);
-  }
+async function main({ values, positionals }: Line<keyof typeof OPTIONS>): Promise<number> {
+  const format = choiceOf<Format>(TOOL, "format", values.format ?? "text", FORMATS);
   if (positionals.length === 0) {
-    throw new UsageError(`[${TOOL}] no run was named; type npx node tools/evaluate.ts RUN`);
+    throw new UsageError(`[${TOOL}] no run was named; type npx promptgen evaluate RUN`);
   }
   const runs = await Promise.all(
     positionals.map(async (path): Promise<Entry> => {
@@ -321,26 +312,27 @@ async function main(): Promise<number> {
   const device = await deviceFor(TOOL, values, { benchmark }, () =>
     memoryOfAsking([...prepared.values()]),
   );
-  console.log(`device: ${device.description}`);
+  note(`device: ${device.description}`);
   const remarks = new Set([...prepared.values()].flatMap((one) => one.remarks));
-  console.log(benchmark.answers);
-  for (const remark of [...remarks, ...unchecked]) console.log(remark);
+  note(benchmark.answers);
+  for (const remark of [...remarks, ...unchecked]) note(remark);
   if (prepared.size > 1 && common.leftOut.length > 0) {
     const names = common.leftOut.map(
       ({ relation, fact }) => `${relation}: ${printable(fact.subject)}`,
     );
-    console.log(
+    note(
       `[data] facts that are left out, for one of the runs cannot be asked them: ${names.length} (${listed(names)})`,
     );
   }
   for (const { folder, run } of runs) {
     const stand = await standOf(TOOL, { method: methodOf(run.options.method), benchmark }, folder);
-    if (stand !== "") console.log(stand);
+    if (stand !== "") note(stand);
   }
   const fixed = await fixedResults(device, asked, first.run.options);
   const askers = new Map<string, TestAsker>();
   const results: RunResult[] = [];
   const warned: string[] = [];
+  const files: object[] = [];
   for (const entry of runs) {
     const key = prompterKey(entry.run.options);
     const made = prepared.get(key);
@@ -361,6 +353,7 @@ async function main(): Promise<number> {
     };
     await writeFactRows(entry.folder.path, result.facts);
     await entry.folder.writeJson("results.json", file);
+    files.push({ folder: entry.folder.path, ...file });
   }
   const groups = alike(results);
   const rows = groups.map((own, i): Row => {
@@ -378,9 +371,11 @@ async function main(): Promise<number> {
   const tables = await rowTables(device, asked, [...beside, ...rows]);
   // only text, which people read as it is, is kept narrow
   const width = format === "text" ? undefined : Number.POSITIVE_INFINITY;
-  console.log(`\n${printTables(tables(width), format)}`);
-  console.log(`\n${runTable(asked, results)}`);
-  if (warned.length > 0) console.log(`\n${warned.join("\n")}`);
+  const wide = () => tables(Number.POSITIVE_INFINITY);
+  printResult(output.json ? { tables: wide().map(tableData), runs: files } : undefined, () => {
+    const warnings = warned.length > 0 ? `\n\n${warned.join("\n")}` : "";
+    return `\n${printTables(tables(width), format)}\n\n${runTable(asked, results)}${warnings}`;
+  });
   return 0;
 }
 
@@ -394,10 +389,15 @@ async function transferAll(
   const { reader } = checkedOptions(TOOL, { reader: SHARED_OPTIONS.reader }, { reader: name });
   for (const { folder, run } of runs) await promptsOf(TOOL, folder, run, ["words"]);
   const device = await deviceOf(TOOL, values);
-  console.log(`device: ${device.description}`);
+  note(`device: ${device.description}`);
+  const found: object[] = [];
   for (const entry of runs) {
-    await transferRun(TOOL, device, entry, { reader: String(reader), format });
+    const told = await transferRun(TOOL, device, entry, { reader: String(reader), format });
+    if (!told) continue;
+    found.push(told.json);
+    if (!output.json) console.log(told.text);
   }
+  if (output.json) console.log(JSON.stringify({ reader, runs: found }));
   return 0;
 }
 
@@ -440,4 +440,23 @@ function resultsFile(
   });
 }
 
-await runTool(main, { writesFiles: true });
+export const command = commandOf({
+  name: TOOL,
+  about:
+    "Asks the test facts with the best prompter of each run, of any method, and prints tables: accuracy by type of relation and by relation, what is right with something else for the subject, tests between rows, parts of the facts.",
+  operands: "RUN...",
+  examples: [
+    ["runs/world-alpha0.3-seed1", "one run"],
+    ["runs/*", "methods, seeds and alphas together, a row for runs that differ in their seed"],
+    ["runs/NAME --reader FacebookAI/roberta-base", "its prompts asked of another masked LM"],
+    ["runs/* --json > tables.json", "tables, and each run's results, for a program"],
+  ],
+  options: OPTIONS,
+  notes: `The paper's figures stand beside where the facts are the paper's. Runs that differ in their seed alone make one row, mean and standard
+deviation. Each run's folder gets results.json and, with a line for each fact, facts.jsonl and facts.csv. "earned" is the share of
+facts that are right with their own subject and wrong with each of "None", another training subject, "It", "He", the mask and
+nothing in its place.`,
+  screen: 40,
+  writesFiles: true,
+  run: main,
+});

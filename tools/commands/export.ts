@@ -13,14 +13,8 @@ import type { FactRow } from "../../promptgen/report/fact-rows.ts";
 import { sourcesOf } from "../../promptgen/run.ts";
 import { checkContents, type RunFile, readRun } from "../../promptgen/run-file.ts";
 import { RunFolder } from "../../promptgen/training/run-folder.ts";
-import {
-  commandLine,
-  modelDirectory,
-  type OptionSpec,
-  optionHelp,
-  runTool,
-  UsageError,
-} from "../lib/cli.ts";
+import { modelDirectory, type OptionSpec, printResult, UsageError } from "../lib/cli.ts";
+import { commandOf, type Line } from "../lib/command.ts";
 import { type Kind, promptsOf } from "../lib/prompts.ts";
 
 const TOOL = "export";
@@ -28,22 +22,6 @@ const TOOL = "export";
 const OPTIONS = {
   out: { value: "DIR", help: "a new or empty folder" },
 } satisfies Record<string, OptionSpec>;
-
-const HELP = `Writes the prompts of a finished run as files that other programs read, and the lines of Python that ask a masked LM of
-transformers with them.
-
-  npx node tools/export.ts runs/NAME --out DIR
-
-  prompts.json   a list of {"relation", "subject", "prompt"}, the test facts; [X] is the subject's place, [Y] the object's
-  answers.json   the words that an answer is chosen from, with their ids in the masked LM
-  P17.npy, ...   where prompts are free vectors: f32 [k, hidden_size] for each relation; they stand in "prompt" as <word>, which is
-                 the word nearest to each
-  tokenizer.json the masked LM's, where it has one
-  use.py         python use.py READER prints relation, subject and answer
-
-Options
-${optionHelp(OPTIONS)}
-`;
 
 const FROM_FILE = `from tokenizers import Tokenizer
 from transformers import AutoModelForMaskedLM
@@ -122,7 +100,7 @@ async function vectorsOf(
     const marks = own[0].prompt.split(" ").filter((word) => /^<.*>$/.test(word)).length;
     if (vectors?.shape.length !== 2 || vectors.shape[0] !== marks) {
       throw new Error(
-        `[${TOOL}] ${path} does not hold the ${marks} vectors of the prompts in facts.jsonl; write those again with tools/evaluate.ts`,
+        `[${TOOL}] ${path} does not hold the ${marks} vectors of the prompts in facts.jsonl; write those again with npx promptgen evaluate`,
       );
     }
     files.push([`${id}.npy`, npy(await readFloat32(vectors), vectors.shape)]);
@@ -145,14 +123,12 @@ const note = ({ options }: RunFile): string =>
     ? "# The run's prompts are mixtures of words; these are the most probable word of each slot, and may be answered otherwise.\n"
     : "";
 
-async function main(): Promise<number> {
-  const line = commandLine(TOOL, OPTIONS, HELP);
-  if (!line) return 0;
-  const [path, ...more] = line.positionals;
+async function main({ values, positionals }: Line<keyof typeof OPTIONS>): Promise<number> {
+  const [path, ...more] = positionals;
   if (path === undefined || more.length > 0) {
-    throw new UsageError(`[${TOOL}] name one run; type npx node tools/export.ts RUN --out DIR`);
+    throw new UsageError(`[${TOOL}] name one run; type npx promptgen export RUN --out DIR`);
   }
-  const out = placeOf(line.values.out);
+  const out = placeOf(values.out);
   const folder = new RunFolder(resolve(path));
   const run = await readRun(folder);
   const rows = await promptsOf(TOOL, folder, run, ["words", "vectors"]);
@@ -173,9 +149,33 @@ async function main(): Promise<number> {
     ["use.py", note(run) + pythonOf(kind, benchmark, hasFile)],
   ];
   for (const [name, content] of files) await writeWhole(join(out, name), content);
-  console.log(`${rows.length} prompts in ${out}; ask with: cd ${out} && python use.py READER`);
-  console.log(`READER is the directory or the name of the run's masked LM, ${run.options.reader}`);
+  const { reader } = run.options;
+  printResult({ out, prompts: rows.length, files: files.map(([name]) => name), reader }, () =>
+    [
+      `${rows.length} prompts in ${out}; ask with: cd ${out} && python use.py READER`,
+      `READER is the directory or the name of the run's masked LM, ${reader}`,
+    ].join("\n"),
+  );
   return 0;
 }
 
-await runTool(main, { writesFiles: true });
+export const command = commandOf({
+  name: TOOL,
+  about:
+    "Writes the prompts of a finished run as files that other programs read, and the lines of Python that ask a masked LM of transformers with them.",
+  operands: "RUN",
+  examples: [
+    ["runs/NAME --out prompts", "then: cd prompts && python use.py READER"],
+    ["runs/NAME --out prompts --json", "what was written, for a program"],
+  ],
+  options: OPTIONS,
+  notes: `  prompts.json    a list of {"relation", "subject", "prompt"}, the test facts; [X] is the subject's
+                  place, [Y] the object's
+  answers.json    the words that an answer is chosen from, with their ids in the masked LM
+  P17.npy, ...    where prompts are free vectors: f32 [k, hidden_size] for each relation; they stand
+                  in "prompt" as <word>, which is the word nearest to each
+  tokenizer.json  the masked LM's, where it has one
+  use.py          python use.py READER prints relation, subject and answer`,
+  writesFiles: true,
+  run: main,
+});

@@ -14,22 +14,21 @@ import { loadTokenizer, type Tokenizer } from "../../models/tokenizer/tokenizer.
 import { embeddedWorld } from "../../promptgen/world/world.ts";
 import {
   checkLength,
-  commandLine,
   DEVICE_OPTIONS,
   deviceOf,
   modelDirectory,
   numberOf,
   type OptionSpec,
-  optionHelp,
   Progress,
+  printResult,
   quoteText,
   Rate,
   REVISION_OPTION,
   readTexts,
-  runTool,
   sayRemarks,
   UsageError,
 } from "../lib/cli.ts";
+import { commandOf, type Line } from "../lib/command.ts";
 
 const TOOL = "fill-mask";
 
@@ -41,28 +40,8 @@ const OPTIONS = {
   },
   ...REVISION_OPTION,
   "top-k": { value: "N", help: "tokens to show for each mask", initial: "5" },
-  json: { help: "print one line of JSON for each text" },
   ...DEVICE_OPTIONS,
 } satisfies Record<string, OptionSpec>;
-
-const HELP = `Fills the masks of texts: for each, the most probable tokens with their probabilities. Where a text has several masks, each
-is filled while the others stay masks. BERT's mask is written [MASK], RoBERTa's <mask>.
-
-  npx node tools/fill-mask.ts "Paris is the capital of [MASK] ."
-      the embedded tiny BERT, which knows 979 facts
-  npx node tools/fill-mask.ts --model google-bert/bert-base-cased "Paris is the capital of [MASK]."
-      a model of the Hub
-  npx node tools/fill-mask.ts --model FacebookAI/roberta-base --top-k 3 "<mask> is the capital of <mask>."
-      two masks
-  npx node tools/fill-mask.ts --json - < texts.txt
-      a text a line
-
-Options
-${optionHelp(OPTIONS)}
-
-A token that is no whole word is shown in quotes, as the vocabulary spells it: "##ing". A line of JSON is {"text", "masks"}, with
-a list for each mask of {"token", "id", "probability"}. Exit code 0: done; 1: an error, in one sentence (DEBUG=1 adds the stack).
-`;
 
 /** A text as the model reads it. */
 type Masked = {
@@ -190,10 +169,7 @@ function printed({ text }: Masked, masks: readonly Candidate[][], tokenizer: Tok
   return [text, ...lines].join("\n");
 }
 
-async function main(): Promise<number> {
-  const line = commandLine(TOOL, OPTIONS, HELP);
-  if (!line) return 0;
-  const { values, positionals } = line;
+async function main({ values, positionals }: Line<keyof typeof OPTIONS>): Promise<number> {
   const k = numberOf(TOOL, "top-k", values["top-k"] ?? "5", {
     least: 1,
     ceiling: 10_000,
@@ -227,10 +203,29 @@ async function main(): Promise<number> {
   const filled = await fillMasks(device, model, tokenizer, texts, k, done);
   bar?.stop();
   filled.forEach((masks, i) => {
-    if ("json" in values) console.log(JSON.stringify({ text: texts[i].text, masks }));
-    else console.log(`${i > 0 ? "\n" : ""}${printed(texts[i], masks, tokenizer)}`);
+    const { text } = texts[i];
+    const shown = () => `${i > 0 ? "\n" : ""}${printed(texts[i], masks, tokenizer)}`;
+    printResult({ text, masks }, shown);
   });
   return 0;
 }
 
-await runTool(main);
+export const command = commandOf({
+  name: TOOL,
+  about:
+    "Fills the masks of texts: for each, the most probable tokens with their probabilities. BERT's mask is written [MASK], RoBERTa's <mask>.",
+  operands: "TEXT...",
+  examples: [
+    ['"Paris is the capital of [MASK] ."', "the embedded tiny BERT, which knows 979 facts"],
+    ['--model google-bert/bert-base-cased "Paris is the capital of [MASK]."', "a model of the Hub"],
+    ["--json - < texts.txt", "a text a line, from standard input"],
+    [
+      '--model FacebookAI/roberta-base --top-k 3 "<mask> is the capital of <mask>."',
+      "two masks: each is filled while the other stays a mask",
+    ],
+  ],
+  options: OPTIONS,
+  notes: `A token that is no whole word is shown in quotes, as the vocabulary spells it: "##ing". With --json each text is a line
+{"text", "masks"}, with a list for each mask of {"token", "id", "probability"}.`,
+  run: main,
+});

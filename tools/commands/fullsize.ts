@@ -4,14 +4,8 @@ import { existsSync } from "node:fs";
 import { arch, availableParallelism, cpus, totalmem } from "node:os";
 import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
-import {
-  numberOf,
-  type OptionSpec,
-  optionHelp,
-  optionsOnly,
-  runTool,
-  UsageError,
-} from "../lib/cli.ts";
+import { type Given, numberOf, type OptionSpec, UsageError } from "../lib/cli.ts";
+import { commandOf, runCommand } from "../lib/command.ts";
 import { median } from "./bench/process.ts";
 import type { LossLine } from "./fullsize/losses.ts";
 import { apart, PAIRS, type Step, trainPair } from "./fullsize/pairs.ts";
@@ -37,32 +31,6 @@ const OPTIONS = {
     initial: ".fullsize",
   },
 } satisfies Record<string, OptionSpec>;
-
-const HELP = `Proves the engine at full size: BERT-base-cased and BART-large with random weights, written by transformers, beside PyTorch.
-
-  npm run fullsize
-  npm run fullsize -- --only bert,bart
-
-  load      1.6 GB of BART-large into the CPU device, beside safetensors and PyTorch
-  bert      logits and loss, kept as f32, f16 and bf16
-  bart      logits and loss
-  step      the PromptGen step with two facts: prompts, losses, gradients of BART
-  training  training BART-large in 4 GiB of the CPU is refused
-
-By name only, for each takes many minutes: BART beside BERT-base-cased on the CPU, ten losses without dropout beside PyTorch's
-
-  base      bart-base in batches of 8; twenty steps of train with evaluations, SIGKILL, --resume, in 4.0 GB
-  base-32   bart-base in batches of 32
-  large     bart-large in batches of 8, and train as above, in 12 GB
-
-WebGPU is used as if its largest binding were 128 MiB. The first run makes models and results (3.7 GB, some minutes), later
-runs use them again. Python 3 with tools/requirements.txt is needed, 12 GB of memory, and for gpu:software a software adapter.
-
-Options
-${optionHelp(OPTIONS)}
-
-Exit code 0: all is as PyTorch has it and loading takes at most 1.5 times its time; 1: not so, or an error.
-`;
 
 const log = (text: string): void => void process.stderr.write(`${text}\n`);
 const reference = join(import.meta.dirname, "../reference_fullsize.py");
@@ -308,9 +276,7 @@ async function training(folder: string, names: readonly (keyof typeof PAIRS)[]):
   return good;
 }
 
-async function main(): Promise<number> {
-  const values = optionsOnly(TOOL, OPTIONS, HELP);
-  if (!values) return 0;
+async function main(values: Given<keyof typeof OPTIONS>): Promise<number> {
   const parts = listOf("only", values.only ?? OPTIONS.only.initial, PARTS);
   const known = Object.keys(DEVICES);
   const devices = listOf("devices", values.devices ?? OPTIONS.devices.initial, known);
@@ -327,4 +293,33 @@ async function main(): Promise<number> {
   return quick && same && trains ? 0 : 1;
 }
 
-await runTool(main, { writesFiles: true });
+export const command = commandOf({
+  name: TOOL,
+  call: "npm run fullsize --",
+  about:
+    "Proves the engine at full size: BERT-base-cased and BART-large with random weights, written by transformers, beside PyTorch.",
+  examples: [
+    ["", "all but the parts that take many minutes"],
+    ["--only bert,bart", "two parts"],
+  ],
+  options: OPTIONS,
+  notes: `  load      1.6 GB of BART-large into the CPU device, beside safetensors and PyTorch
+  bert      logits and loss, kept as f32, f16 and bf16
+  bart      logits and loss
+  step      the PromptGen step with two facts: prompts, losses, gradients of BART
+  training  training BART-large in 4 GiB of the CPU is refused
+
+By name only, for each takes many minutes: BART beside BERT-base-cased on the CPU, ten losses without dropout beside PyTorch's
+
+  base      bart-base in batches of 8; twenty steps of train, SIGKILL, --resume, in 4.0 GB
+  base-32   bart-base in batches of 32
+  large     bart-large in batches of 8, and train as above, in 12 GB
+
+WebGPU is used as if its largest binding were 128 MiB. The first run makes models and results (3.7 GB, some minutes), later
+runs use them again. Python 3 with tools/requirements.txt is needed, 12 GB of memory, and for gpu:software a software adapter.
+Exit code 0: all is as PyTorch has it and loading takes at most 1.5 times its time; 1: not so, or an error.`,
+  writesFiles: true,
+  run: ({ values }) => main(values),
+});
+
+export const run = (): Promise<never> => runCommand(command);

@@ -16,21 +16,21 @@ import { loadTokenizer, type Tokenizer } from "../../models/tokenizer/tokenizer.
 import { embeddedWorld } from "../../promptgen/world/world.ts";
 import {
   checkLength,
-  commandLine,
   DEVICE_OPTIONS,
   deviceOf,
+  type Given,
   modelDirectory,
   numberOf,
   type OptionSpec,
-  optionHelp,
   Progress,
+  printResult,
   quoteText,
   REVISION_OPTION,
   readTexts,
-  runTool,
   sayRemarks,
   UsageError,
 } from "../lib/cli.ts";
+import { commandOf, type Line } from "../lib/command.ts";
 
 const TOOL = "infill";
 
@@ -51,27 +51,8 @@ const OPTIONS = {
     help: "tokens of a result, with </s> before and behind it",
     initial: "the model's own, else twice the longest text and 16 more",
   },
-  json: { help: "print one line of JSON for each text" },
   ...DEVICE_OPTIONS,
 } satisfies Record<string, OptionSpec>;
-
-const HELP = `BART reads each text and writes it anew, with words for every <mask>; one mask may become any number of words. What
-generation_config.json or config.json say about writing (num_beams, min_length, length_penalty, no_repeat_ngram_size and so
-on) counts, as in transformers; a model that was trained to summarize so summarizes. Nothing is sampled.
-
-  npx node tools/infill.ts "Paris is the <mask> of France ."
-      the embedded tiny BART
-  npx node tools/infill.ts --model facebook/bart-large --beams 4 "Paris is the <mask> of France."
-      a model of the Hub, with beam search
-  npx node tools/infill.ts --model facebook/bart-large --beams 1 --json - < texts.txt
-      a text a line, greedily
-
-Options
-${optionHelp(OPTIONS)}
-
-A line of JSON is {"text", "filled", "score", "ids"}; the score is the sum of the tokens' log-probabilities, divided by their
-number to the power of length_penalty. Exit code 0: done; 1: an error, in one sentence (DEBUG=1 adds the stack).
-`;
 
 /** What the checkpoint says about writing, and where: in a file of its own or, in older ones, in config.json. */
 async function ownFields(directory: string, config: Json): Promise<[Json, string]> {
@@ -98,7 +79,7 @@ function encode(text: string, tokenizer: Tokenizer, limit: number): number[] {
 
 /** The options of the command line over those of the checkpoint. */
 function optionsOf(
-  given: { readonly beams?: string; readonly "max-length"?: string },
+  given: Given<"beams" | "max-length">,
   own: Json,
   where: string,
   longest: number,
@@ -123,10 +104,7 @@ function optionsOf(
   };
 }
 
-async function main(): Promise<number> {
-  const line = commandLine(TOOL, OPTIONS, HELP);
-  if (!line) return 0;
-  const { values, positionals } = line;
+async function main({ values, positionals }: Line<keyof typeof OPTIONS>): Promise<number> {
   const texts = await readTexts(TOOL, positionals);
   const { model: name = embeddedWorld().bart, revision } = values;
   const directory = await modelDirectory(name, { revision });
@@ -153,10 +131,28 @@ async function main(): Promise<number> {
   const special = new Set([tokenizer.bos, tokenizer.eos, tokenizer.pad]);
   written.forEach(([best], i) => {
     const filled = tokenizer.decode(best.ids.filter((id) => !special.has(id))).trim();
-    if (!("json" in values)) console.log(filled);
-    else console.log(JSON.stringify({ text: texts[i], filled, score: best.score, ids: best.ids }));
+    printResult({ text: texts[i], filled, score: best.score, ids: best.ids }, () => filled);
   });
   return 0;
 }
 
-await runTool(main);
+export const command = commandOf({
+  name: TOOL,
+  about:
+    "BART reads each text and writes it anew, with words for every <mask>; one mask may become any number of words. Nothing is sampled.",
+  operands: "TEXT...",
+  examples: [
+    ['"Paris is the <mask> of France ."', "the embedded tiny BART"],
+    [
+      '--model facebook/bart-large --beams 4 "Paris is the <mask> of France."',
+      "a model of the Hub, with beam search",
+    ],
+    ["--json - < texts.txt", "a text a line, from standard input"],
+  ],
+  options: OPTIONS,
+  notes: `What generation_config.json or config.json say about writing (num_beams, min_length, length_penalty, no_repeat_ngram_size
+and so on) counts, as in transformers; a model that was trained to summarize so summarizes. With --json each text is a line
+{"text", "filled", "score", "ids"}; the score is the sum of the tokens' log-probabilities, divided by their number to the power
+of length_penalty.`,
+  run: main,
+});

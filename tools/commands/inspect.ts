@@ -10,39 +10,10 @@ import { tokenizerFiles } from "../../models/tokenizer/files.ts";
 import { loadTokenizer } from "../../models/tokenizer/tokenizer.ts";
 import { printTable } from "../../promptgen/report/table.ts";
 import { type Loading, loadingOf, type Row } from "../lib/assignment.ts";
-import {
-  commandLine,
-  modelDirectory,
-  type OptionSpec,
-  optionHelp,
-  REVISION_OPTION,
-  runTool,
-  UsageError,
-} from "../lib/cli.ts";
+import { modelDirectory, printResult, REVISION_OPTION, UsageError } from "../lib/cli.ts";
+import { commandOf, type Line } from "../lib/command.ts";
 
 const TOOL = "inspect";
-
-const OPTIONS = {
-  json: { help: "print one JSON object" },
-  ...REVISION_OPTION,
-} satisfies Record<string, OptionSpec>;
-
-const HELP = `Shows the tensors of a checkpoint and what a model takes of them. Headers are read, tensors are not.
-
-  npx node tools/inspect.ts facebook/bart-large
-      a name on the Hugging Face Hub, which is downloaded once
-  npx node tools/inspect.ts promptgen/world/bert
-      a directory
-  npx node tools/inspect.ts DIR/pytorch_model.bin
-      one file: .safetensors, .bin of torch.save, or an .index.json of several; config.json beside it is read
-
-Options
-${optionHelp(OPTIONS)}
-
-The last column says what becomes of a tensor in the model that config.json names: its name there where that differs, or why it
-is not loaded. Below stand what the model would miss, and whether it loads. Exit code 0: shown, whether it loads or not; 1: an
-error, in one sentence (DEBUG=1 adds the stack).
-`;
 
 /** The file of weights that is meant: itself, or the one that a directory is loaded from. */
 async function weightsOf(target: string, revision: string | undefined): Promise<string> {
@@ -173,10 +144,7 @@ function printed(
   ].join("\n");
 }
 
-async function main(): Promise<number> {
-  const line = commandLine(TOOL, OPTIONS, HELP);
-  if (!line) return 0;
-  const { values, positionals } = line;
+async function main({ values, positionals }: Line<keyof typeof REVISION_OPTION>): Promise<number> {
   const [target] = positionals;
   if (target === undefined || positionals.length > 1) {
     throw new UsageError(`[${TOOL}] name one file, directory or model; see --help`);
@@ -190,10 +158,6 @@ async function main(): Promise<number> {
     typeof own === "string" || beside.length === 0
       ? own
       : { ...own, remarks: [...(own.remarks ?? []), ...beside] };
-  if (!("json" in values)) {
-    console.log(printed(path, config, metadata, rows, loading));
-    return 0;
-  }
   const result = {
     file: path,
     name: basename(path),
@@ -205,8 +169,25 @@ async function main(): Promise<number> {
     tensors: rows,
     loading: typeof loading === "string" ? { problem: loading } : loading,
   };
-  console.log(JSON.stringify(result));
+  printResult(result, () => printed(path, config, metadata, rows, loading));
   return 0;
 }
 
-await runTool(main);
+export const command = commandOf({
+  name: TOOL,
+  about:
+    "Shows the tensors of a checkpoint and what a model takes of them. Headers are read, tensors are not.",
+  operands: "FILE, DIR or NAME",
+  examples: [
+    ["promptgen/world/bert", "a directory"],
+    ["facebook/bart-large", "a name on the Hugging Face Hub, which is downloaded once"],
+    [
+      "DIR/pytorch_model.bin",
+      "one file: .safetensors, .bin of torch.save, or an .index.json of several; config.json beside it is read",
+    ],
+  ],
+  options: REVISION_OPTION,
+  notes: `The last column says what becomes of a tensor in the model that config.json names: its name there where that differs, or why
+it is not loaded. Below stand what the model would miss, and whether it loads; the exit code is 0 either way.`,
+  run: main,
+});

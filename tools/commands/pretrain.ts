@@ -5,18 +5,17 @@ import { RunFolder } from "../../promptgen/training/run-folder.ts";
 import { embeddedWorld } from "../../promptgen/world/world.ts";
 import {
   checkDevice,
-  commandLine,
   DEVICE_OPTIONS,
   deviceOf,
   exitCodeOf,
+  note,
   numberOf,
   type OptionSpec,
   onSignals,
-  optionHelp,
-  runTool,
   say,
   UsageError,
 } from "../lib/cli.ts";
+import { commandOf, type Line } from "../lib/command.ts";
 import { pretrainCorpus } from "./pretrain/corpus.ts";
 import { MODELS, pretrainWorld, RECIPE } from "./pretrain/world.ts";
 
@@ -35,8 +34,11 @@ const BOTH = {
 } satisfies Record<string, OptionSpec>;
 
 const CORPUS = {
-  config: { value: "FILE", help: "config.json of a bert, roberta or bart, or its folder" },
-  tokenizer: { value: "DIR", help: "folder of its tokenizer", initial: "that of --config" },
+  model: {
+    value: "FILE",
+    help: "config.json of a bert, roberta or bart, or its folder, of which no weight is read",
+  },
+  tokenizer: { value: "DIR", help: "folder of its tokenizer", initial: "that of --model" },
   cache: { value: "DIR", help: "folder of the tokens, made where it is not", initial: "OUT/cache" },
   field: { value: "NAME", help: "where .jsonl files have their texts", initial: "text" },
   spans: {
@@ -79,34 +81,12 @@ const CORPUS = {
 
 const WORLD = {
   world: { value: "DIR", help: "folder of the world", initial: "the embedded one" },
-  only: { value: "MODEL", help: "bert, bart or t5", initial: "all" },
+  only: { value: "MODEL", help: "bert, bart or t5", initial: "all", choices: MODELS },
   curves: { value: "DIR", help: "folder of the loss curves", initial: "docs/pretraining" },
 } satisfies Record<string, OptionSpec>;
 
 const OPTIONS = { ...BOTH, ...CORPUS, ...WORLD };
-type Values = Partial<Record<keyof typeof OPTIONS, string>>;
-
-const HELP = `Pre-trains a model from random weights: a BERT or RoBERTa by masking whole words, a BART by in-filling and permuted sentences.
-
-  npx node tools/pretrain.ts corpus.txt more.jsonl.gz --config DIR --out runs/mine
-  npx node tools/pretrain.ts ... --resume   after Ctrl-C, with the same options
-
-A file has a text a line; a .jsonl has it in a field. Either may end in .gz. OUT/best and OUT/final are checkpoints.
-
-Without files: the tiny BERT (masked LM), BART (span in-filling) and T5 (span corruption) of a world on sentences made from ALL
-of its facts, test facts too: a masked LM that was never told a fact cannot be asked for it. The manual template is one of the
-patterns, in at most a tenth of the sentences. Weights are written as f16 into the world's bert/, bart/ and t5/.
-
-  npx node tools/pretrain.ts                repeats what is in the repository
-  npx node tools/pretrain.ts --only bart    one of the three
-
-Options
-${optionHelp(BOTH)}
-of a corpus
-${optionHelp(CORPUS)}
-of a world
-${optionHelp(WORLD)}
-`;
+type Values = Line<keyof typeof OPTIONS>["values"];
 
 const seedOf = (values: Values): number =>
   numberOf(TOOL, "seed", values.seed ?? "1", {
@@ -130,7 +110,7 @@ function checkKind(values: Values, others: object, kind: string): void {
 }
 
 function stopped(signal: AbortSignal): number {
-  console.log(`stopped by ${signal.reason}; go on with: npx node tools/pretrain.ts --resume`);
+  note(`stopped by ${signal.reason}; go on with the same command and --resume`);
   return exitCodeOf(signal.reason);
 }
 
@@ -163,7 +143,7 @@ async function ofWorld(values: Values): Promise<number> {
   const folders = models.map((model) => join(out, model));
   return holding(folders, async () => {
     const device = await deviceOf(TOOL, values);
-    console.log(device.description);
+    note(device.description);
     const signal = onSignals();
     for (const model of models) {
       const done = await pretrainWorld({
@@ -185,9 +165,9 @@ async function ofWorld(values: Values): Promise<number> {
 
 async function ofCorpus(values: Values, files: readonly string[]): Promise<number> {
   checkKind(values, WORLD, "for a world, and files are named");
-  const { config } = values;
-  if (config === undefined) {
-    throw new UsageError(`[${TOOL}] --config is missing; name the config.json of a bert or a bart`);
+  const { model } = values;
+  if (model === undefined) {
+    throw new UsageError(`[${TOOL}] --model is missing; name the config.json of a bert or a bart`);
   }
   if (values.spans !== undefined && values.object !== undefined) {
     throw new UsageError(`[${TOOL}] --spans and --object both say where objects are; choose one`);
@@ -237,7 +217,7 @@ async function ofCorpus(values: Values, files: readonly string[]): Promise<numbe
   }
   const { threads } = checkDevice(TOOL, values);
   const out = resolve(values.out ?? "runs/pretrain");
-  const at = resolve(config);
+  const at = resolve(model);
   const signal = onSignals();
   return holding([out], async () => {
     const done = await pretrainCorpus({
@@ -256,11 +236,26 @@ async function ofCorpus(values: Values, files: readonly string[]): Promise<numbe
   });
 }
 
-async function main(): Promise<number> {
-  const line = commandLine(TOOL, OPTIONS, HELP);
-  if (!line) return 0;
-  const { values, positionals } = line;
-  return positionals.length > 0 ? ofCorpus(values, positionals) : ofWorld(values);
-}
+const main = ({ values, positionals }: Line<keyof typeof OPTIONS>): Promise<number> =>
+  positionals.length > 0 ? ofCorpus(values, positionals) : ofWorld(values);
 
-await runTool(main, { writesFiles: true });
+export const command = commandOf({
+  name: TOOL,
+  about:
+    "Pre-trains a model from random weights: a BERT or RoBERTa by masking whole words, a BART by in-filling and permuted sentences. Without files: the tiny models of a world.",
+  operands: "FILE...",
+  examples: [
+    [
+      "corpus.txt more.jsonl.gz --model DIR --out runs/mine",
+      "OUT/best and OUT/final are checkpoints",
+    ],
+    ["corpus.txt more.jsonl.gz --model DIR --out runs/mine --resume", "after Ctrl-C"],
+    ["--only bart", "one of the three of the embedded world, as in the repository"],
+  ],
+  options: OPTIONS,
+  notes: `A file has a text a line; a .jsonl has it in a field. Either may end in .gz. The models of a world, BERT (masked LM), BART (span in-filling) and T5
+(span corruption), learn from sentences made from ALL of its facts, test facts too: a masked LM that was never told a fact cannot be asked for it. The
+manual template is one of the patterns, in at most a tenth of the sentences. Weights are written as f16 into the world's bert/, bart/ and t5/.`,
+  writesFiles: true,
+  run: main,
+});

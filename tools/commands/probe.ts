@@ -12,29 +12,18 @@ import { accuracy, means, type Score } from "../../promptgen/scores.ts";
 import { RunFolder } from "../../promptgen/training/run-folder.ts";
 import {
   checkDevice,
-  commandLine,
   DEVICE_OPTIONS,
   deviceOf,
   modelDirectory,
-  optionHelp,
+  note,
   Progress,
+  printResult,
   Rate,
-  runTool,
   UsageError,
 } from "../lib/cli.ts";
+import { commandOf, type Line } from "../lib/command.ts";
 
 const TOOL = "probe";
-
-const HELP = `Asks whether the prompts of finished runs of PromptGen give the answer away. For each relation a logistic regression learns from the
-training facts to name the object by the mean distribution of the prompt's slots, without any masked LM; its penalty is chosen on the
-dev facts, the test facts are counted. Beside it stand what the most frequent object names, and how much probability the slots give to
-the fact's own object and to all training objects of its relation. Each run's folder gets probe.json, with the figures of each relation.
-
-  npx node tools/probe.ts runs/world-alpha0-seed1 runs/world-alpha0.3-seed1
-
-Options
-${optionHelp(DEVICE_OPTIONS)}
-`;
 
 type Entry = { readonly folder: RunFolder; readonly run: RunFile };
 
@@ -43,7 +32,7 @@ async function probe(device: Device, { folder, run }: Entry): Promise<Probed[]> 
   const prepared = await prepare(run.options, { saved, locate: (name) => modelDirectory(name) });
   checkContents(run, prepared.benchmark);
   const remarks = [...prepared.remarks, ...(await checkFiles(run, prepared.benchmark, folder))];
-  for (const remark of remarks) console.log(remark);
+  for (const remark of remarks) note(remark);
   const prompter = await bestPrompter(prepared, device, folder);
   const rate = new Rate();
   let bar: Progress | undefined;
@@ -71,12 +60,9 @@ const over = (found: readonly Probed[], of: (one: Probed) => Score): number =>
 const figure = (found: readonly Probed[], name: string): number =>
   found.reduce((sum, { figures }) => sum + 100 * figures[name], 0) / found.length;
 
-async function main(): Promise<number> {
-  const line = commandLine(TOOL, DEVICE_OPTIONS, HELP);
-  if (!line) return 0;
-  const { values, positionals } = line;
+async function main({ values, positionals }: Line<keyof typeof DEVICE_OPTIONS>): Promise<number> {
   if (positionals.length === 0) {
-    throw new UsageError(`[${TOOL}] no run was named; type npx node tools/probe.ts RUN`);
+    throw new UsageError(`[${TOOL}] no run was named; type npx promptgen probe RUN`);
   }
   const runs = await Promise.all(
     positionals.map(async (path): Promise<Entry> => {
@@ -84,7 +70,7 @@ async function main(): Promise<number> {
       const run = await readRun(folder);
       if (methodOf(run.options.method).scope === "all" && !existsSync(folder.best)) {
         throw new UsageError(
-          `[${TOOL}] ${path} has no best/ yet: the run is not finished; go on with npx node tools/train.ts --resume ${path}`,
+          `[${TOOL}] ${path} has no best/ yet: the run is not finished; go on with npx promptgen train --resume ${path}`,
         );
       }
       return { folder, run };
@@ -92,40 +78,59 @@ async function main(): Promise<number> {
   );
   checkDevice(TOOL, values);
   const device = await deviceOf(TOOL, values);
-  console.log(`device: ${device.description}`);
-  const rows: (string | null)[][] = [];
+  note(`device: ${device.description}`);
   const names = new Set<string>();
   const all: { readonly entry: Entry; readonly found: readonly Probed[] }[] = [];
   for (const entry of runs) {
     const found = await probe(device, entry);
     for (const { figures } of found) for (const name of Object.keys(figures)) names.add(name);
     all.push({ entry, found });
-    await entry.folder.writeJson("probe.json", {
-      probe: over(found, (one) => one.probe),
-      majority: over(found, (one) => one.majority),
-      relations: Object.fromEntries(found.map(({ relation, ...own }) => [relation.id, own])),
-    });
+    await entry.folder.writeJson("probe.json", summaryOf(found));
   }
-  for (const { entry, found } of all) {
+  const runsFound = all.map(({ entry: { folder, run }, found }) => ({
+    folder: folder.path,
+    row: rowOf(run.options),
+    ...("alpha" in run.options.own ? { alpha: run.options.own.alpha } : {}),
+    seed: run.options.seed,
+    ...summaryOf(found),
+  }));
+  printResult({ runs: runsFound }, () => tables(all, [...names]));
+  return 0;
+}
+
+/** probe.json. */
+const summaryOf = (found: readonly Probed[]) => ({
+  probe: over(found, (one) => one.probe),
+  majority: over(found, (one) => one.majority),
+  relations: Object.fromEntries(found.map(({ relation, ...own }) => [relation.id, own])),
+});
+
+/** A line a run; where it is one, the relations too. @param names of the figures */
+function tables(
+  all: readonly { readonly entry: Entry; readonly found: readonly Probed[] }[],
+  names: readonly string[],
+): string {
+  const rows = all.map(({ entry, found }) => {
     const { options } = entry.run;
-    rows.push([
+    return [
       entry.folder.path,
       rowOf(options),
       "alpha" in options.own ? String(options.own.alpha) : "",
       String(options.seed),
       percent(over(found, (one) => one.probe)),
       percent(over(found, (one) => one.majority)),
-      ...[...names].map((name) => percent(figure(found, name))),
-    ]);
-  }
-  const head = ["run", "row", "alpha", "seed", "probe", "majority", ...[...names].map(words)];
+      ...names.map((name) => percent(figure(found, name))),
+    ];
+  });
+  const head = ["run", "row", "alpha", "seed", "probe", "majority", ...names.map(words)];
   const columns = head.map(
     (title, i) => ({ head: title, align: i < 2 ? "left" : "right" }) as const,
   );
-  console.log("\nMeans over relations on the test facts, per cent:\n");
-  console.log(printTable({ groups: [{ columns }], rows, rules: [] }));
-  if (all.length === 1) console.log(`\n${byRelation(all[0].found)}`);
-  return 0;
+  return [
+    "\nMeans over relations on the test facts, per cent:\n",
+    printTable({ groups: [{ columns }], rows, rules: [] }),
+    ...(all.length === 1 ? [`\n${byRelation(all[0].found)}`] : []),
+  ].join("\n");
 }
 
 /** objectMass -> object mass */
@@ -149,4 +154,19 @@ function byRelation(found: readonly Probed[]): string {
   return printTable({ groups: [{ columns }], rows, rules: [] });
 }
 
-await runTool(main, { writesFiles: true });
+export const command = commandOf({
+  name: TOOL,
+  about:
+    "Asks whether the prompts of finished runs of PromptGen give the answer away: a logistic regression learns to name the object by the mean distribution of the prompt's slots, without any masked LM.",
+  operands: "RUN...",
+  examples: [
+    ["runs/world-alpha0-seed1 runs/world-alpha0.3-seed1", "two runs, a line each"],
+    ["runs/world-alpha0-seed1", "one run, relation by relation"],
+  ],
+  options: DEVICE_OPTIONS,
+  notes: `It learns from each relation's training facts, its penalty is chosen on the dev facts, the test facts are counted. Beside it stand what
+the most frequent object names, and how much probability the slots give to the fact's own object and to all training objects of
+its relation. Each run's folder gets probe.json, with the figures of each relation.`,
+  writesFiles: true,
+  run: main,
+});

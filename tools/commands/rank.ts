@@ -30,6 +30,7 @@ import {
   FORMATS,
   type Format,
   printTable,
+  tableData,
 } from "../../promptgen/report/table.ts";
 import { meanAndDeviation, means, type Score } from "../../promptgen/scores.ts";
 import { modelFingerprint } from "../../promptgen/training/fingerprint.ts";
@@ -37,7 +38,8 @@ import { takeFolder } from "../../promptgen/training/lock.ts";
 import { embeddedWorld } from "../../promptgen/world/world.ts";
 import {
   checkDevice,
-  commandLine,
+  choiceOf,
+  complain,
   DEVICE_OPTIONS,
   deviceOf,
   exitCodeOf,
@@ -45,15 +47,15 @@ import {
   numberOf,
   type OptionSpec,
   onSignals,
-  optionHelp,
   Progress,
+  printResult,
   Rate,
   REVISION_OPTION,
-  runTool,
   say,
   sayRemarks,
   UsageError,
 } from "../lib/cli.ts";
+import { commandOf, type Line } from "../lib/command.ts";
 import { checkedRelations } from "../lib/run-options.ts";
 
 const TOOL = "rank";
@@ -85,11 +87,13 @@ const OPTIONS = {
     value: "NAME",
     help: `what a masked LM does not see while it scores a token: ${PLL_METRICS[0]}, what follows in the same word as well (Kauf & Ivanova 2023), or ${PLL_METRICS[1]}, the token alone (Salazar et al. 2020)`,
     initial: PLL_METRICS[0],
+    choices: PLL_METRICS,
   },
   reduction: {
     value: "NAME",
     help: "what of a sentence's tokens is compared: their sum, or mean. Both are always in the files, so that nothing is asked again for the other",
     initial: REDUCTIONS[0],
+    choices: REDUCTIONS,
   },
   limit: { value: "N", help: "only the first N facts of each relation", initial: "all" },
   out: {
@@ -97,7 +101,12 @@ const OPTIONS = {
     help: "where results go; what is there is not done again",
     initial: "runs/rank-MODEL-DATA",
   },
-  format: { value: "NAME", help: `of the table: ${FORMATS.join(", ")}`, initial: FORMATS[0] },
+  format: {
+    value: "NAME",
+    help: `of the table: ${FORMATS.join(", ")}`,
+    initial: FORMATS[0],
+    choices: FORMATS,
+  },
   "batch-tokens": {
     value: "N",
     help: "most tokens of a batch, with padding; a GPU takes more at a time",
@@ -106,39 +115,7 @@ const OPTIONS = {
   ...DEVICE_OPTIONS,
 } satisfies Record<string, OptionSpec>;
 
-const HELP = `Asks a model facts by ranking, as BEAR does (Wiland et al. 2024): each answer that a fact may have is put into the template, and
-the sentence of the highest log-likelihood is the model's answer. Causal models have a log-likelihood; masked ones a
-pseudo-log-likelihood, each token scored while it is masked. So BERT, RoBERTa and GPT-2 are compared on the same sentences, and
-answers may have any length. Scores equal those of lm-pub-quiz 0.3.3.
-
-  npx node tools/rank.ts
-      the embedded tiny BERT on the embedded facts, in seconds
-  npx node tools/rank.ts --model openai-community/gpt2 --data BEAR --relations P36,P17
-      GPT-2 on two relations of BEAR, with its three templates
-  npx node tools/rank.ts --model google-bert/bert-base-cased --data BEAR
-      all of it is 628,497 sentences, and a masked LM reads each once a token: use a GPU. Stopped by Ctrl-C, the same command
-      goes on with the relations that are left
-  npx node tools/rank.ts --data LAMA --model FacebookAI/roberta-base --prompts runs/NAME
-      the templates of a run, asked of another model
-
-Options
-${optionHelp(OPTIONS)}
-
-The table has the accuracy of each relation by template, their mean and standard deviation (over n - 1), "chance" for one answer of
-the space drawn at random; then the mean over relations, and over all facts, which is BEAR's score. The folder gets ID.jsonl for each
-relation, one line a fact and template: {"relation", "template", "prompt", "subject", "object", "sum", "mean", "scores", "tokens"},
-with {"answer", "right", "rank"} by each reduction, the sum of each answer's log-probabilities and its number of tokens, in the
-order of the answers in rank.json. Exit code 0: done; 1: an error, in one sentence (DEBUG=1 adds the stack); 128 and the signal's
-number: stopped by it.
-`;
-
-type Given = Partial<Record<keyof typeof OPTIONS, string>>;
-
-function choiceOf<T extends string>(name: string, text: string, choices: readonly T[]): T {
-  const found = choices.find((choice) => choice === text);
-  if (found !== undefined) return found;
-  throw new UsageError(`[${TOOL}] --${name} is ${text}; choose among ${choices.join(", ")}`);
-}
+type Given = Line<keyof typeof OPTIONS>["values"];
 
 const countOf = (name: "limit" | "batch-tokens", text: string | undefined): number | undefined =>
   text === undefined
@@ -155,9 +132,12 @@ function asked(given: Given) {
       template === ALL
         ? undefined
         : numberOf(TOOL, "template", template, { least: 0, ceiling: 10_000, whole: true }),
-    reduction: choiceOf<Reduction>("reduction", given.reduction ?? REDUCTIONS[0], REDUCTIONS),
-    pll: given.pll === undefined ? undefined : choiceOf<PllMetric>("pll", given.pll, PLL_METRICS),
-    format: choiceOf<Format>("format", given.format ?? FORMATS[0], FORMATS),
+    reduction: choiceOf<Reduction>(TOOL, "reduction", given.reduction ?? REDUCTIONS[0], REDUCTIONS),
+    pll:
+      given.pll === undefined
+        ? undefined
+        : choiceOf<PllMetric>(TOOL, "pll", given.pll, PLL_METRICS),
+    format: choiceOf<Format>(TOOL, "format", given.format ?? FORMATS[0], FORMATS),
     limit: countOf("limit", given.limit),
     batchTokens: countOf("batch-tokens", given["batch-tokens"]),
     relations: relations === undefined ? undefined : String(relations).split(","),
@@ -322,13 +302,7 @@ function table(done: readonly Done[], reduction: Reduction, notes: readonly stri
 /** A name that a folder may have. */
 const named = (path: string): string => basename(path).replace(/[^\w.-]/g, "-");
 
-async function main(): Promise<number> {
-  const line = commandLine(TOOL, OPTIONS, HELP);
-  if (!line) return 0;
-  const { values, positionals } = line;
-  if (positionals.length > 0) {
-    throw new UsageError(`[${TOOL}] ${positionals[0]} is no option; see --help`);
-  }
+async function main({ values }: Line<keyof typeof OPTIONS>): Promise<number> {
   const wanted = asked(values);
   const { limit, reduction, batchTokens, pll } = wanted;
   const world = embeddedWorld();
@@ -400,7 +374,7 @@ async function main(): Promise<number> {
     } catch (error) {
       if (!signal.aborted) throw error;
       bar.stop();
-      say(
+      complain(
         `stopped; the same command goes on with the ${questions.length - done.length} relations that are left\n`,
       );
       return exitCodeOf(signal.reason);
@@ -411,11 +385,43 @@ async function main(): Promise<number> {
     const notes = [
       `% of facts whose own answer has the highest ${likelihood}; ${reduction} over the sentence's tokens. Facts one by one: ${out}`,
     ];
-    console.log(printTable(table(done, reduction, notes), wanted.format));
+    const found = table(done, reduction, notes);
+    const asked = { out, likelihood: scorer.kind, reduction, ...tableData(found) };
+    printResult(asked, () => printTable(found, wanted.format));
     return 0;
   } finally {
     held.release();
   }
 }
 
-await runTool(main, { writesFiles: true });
+export const command = commandOf({
+  name: TOOL,
+  about:
+    "Asks a model facts by ranking, as BEAR does (Wiland et al. 2024): each answer that a fact may have makes a sentence, and the likeliest sentence is the model's answer. So BERT, RoBERTa and GPT-2 are compared.",
+  examples: [
+    ["", "the embedded tiny BERT on the embedded facts, in seconds"],
+    [
+      "--model openai-community/gpt2 --data BEAR --relations P36,P17",
+      "GPT-2 on two relations of BEAR, with its three templates",
+    ],
+    [
+      "--model google-bert/bert-base-cased --data BEAR",
+      "all of it is 628,497 sentences, and a masked LM reads each once a token: use a GPU. Stopped by Ctrl-C, the same command goes on with the relations that are left",
+    ],
+    [
+      "--data LAMA --model FacebookAI/roberta-base --prompts runs/NAME",
+      "the templates of a run, asked of another model",
+    ],
+  ],
+  options: OPTIONS,
+  notes: `Causal models have a log-likelihood; masked ones a pseudo-log-likelihood, each token scored while it is masked; answers may have any
+length. Scores equal those of lm-pub-quiz 0.3.3.
+
+The table has the accuracy of each relation by template, their mean and standard deviation (over n - 1), "chance" for one answer
+of the space drawn at random; then the mean over relations, and over all facts, which is BEAR's score. The folder gets ID.jsonl
+for each relation, one line a fact and template: {"relation", "template", "prompt", "subject", "object", "sum", "mean", "scores",
+"tokens"}, with {"answer", "right", "rank"} by each reduction, the sum of each answer's log-probabilities and its number of
+tokens, in the order of the answers in rank.json.`,
+  writesFiles: true,
+  run: main,
+});

@@ -1,36 +1,15 @@
 /** Writes the tables and the page of a study again: `node tools/report.ts --help`. */
 import { resolve } from "node:path";
-import {
-  checkDevice,
-  commandLine,
-  DEVICE_OPTIONS,
-  deviceOf,
-  optionHelp,
-  runTool,
-  UsageError,
-} from "../lib/cli.ts";
+import { checkDevice, DEVICE_OPTIONS, deviceOf, UsageError } from "../lib/cli.ts";
+import { commandOf, type Line } from "../lib/command.ts";
 import { readPlan, writeReport } from "../lib/study-report.ts";
 
 const TOOL = "report";
 
-const HELP = `Writes the tables and the page of a study again, from the folders of its runs; nothing is trained or asked anew but
-which subjects' names give the object away.
-
-  npx node tools/report.ts runs/world
-      runs/world/report.html, one page that opens from a disk and asks nobody for anything, its first drawing as rows.svg, and tables.txt, .md,
-      .csv and .tex
-
-Options
-${optionHelp(DEVICE_OPTIONS)}
-`;
-
-async function main(): Promise<number> {
-  const line = commandLine(TOOL, DEVICE_OPTIONS, HELP);
-  if (!line) return 0;
-  const { values, positionals } = line;
+async function main({ values, positionals }: Line<keyof typeof DEVICE_OPTIONS>): Promise<number> {
   if (positionals.length !== 1) {
     throw new UsageError(
-      `[${TOOL}] name the folder of one study, as in npx node tools/report.ts runs/world`,
+      `[${TOOL}] name the folder of one study, as in npx promptgen report runs/world`,
     );
   }
   checkDevice(TOOL, values);
@@ -39,4 +18,19 @@ async function main(): Promise<number> {
   return 0;
 }
 
-await runTool(main, { writesFiles: true });
+export const command = commandOf({
+  name: TOOL,
+  about:
+    "Writes the tables and the page of a study again, from the folders of its runs; nothing is trained or asked anew but which subjects' names give the object away.",
+  operands: "STUDY",
+  examples: [
+    [
+      "runs/world",
+      "runs/world/report.html, one page that opens from a disk, and tables.txt, .md, .csv and .tex",
+    ],
+    ["runs/world --json > tables.json", "the tables for a program"],
+  ],
+  options: DEVICE_OPTIONS,
+  writesFiles: true,
+  run: main,
+});

@@ -2,16 +2,15 @@
 import { deviceNames } from "../../engine/device.ts";
 import { openDevice } from "../../engine/open.ts";
 import {
+  choiceOf,
   DEVICE_OPTIONS,
   numberOf,
   type OptionSpec,
-  optionHelp,
-  optionsOnly,
   Progress,
+  printResult,
   Rate,
-  runTool,
-  UsageError,
 } from "../lib/cli.ts";
+import { commandOf, type Line, runCommand } from "../lib/command.ts";
 import { soak } from "./soak/soak.ts";
 
 const TOOL = "soak";
@@ -23,28 +22,8 @@ const OPTIONS = {
   life: { value: "N", help: "steps of a device's life, on average", initial: "150" },
 } satisfies Record<string, OptionSpec>;
 
-const HELP = `Works a device over many lives and holds every value against plain numbers.
-
-  npm run soak -- --device cpu --minutes 60
-  npm run soak -- --device gpu:software --minutes 5 --seed 7
-
-Options
-${optionHelp(OPTIONS)}
-
-Each life: functions called with thousands of shapes, several at once; results read at once, late or never; states returned,
-assigned, written and read; reads of what nobody compiled; a budget of memory so small that plans have to go; calls that
-cannot fit; the device destroyed amid its work, and another one opened. All values are whole numbers, so that they must be
-equal. Exit code 0: all were; 1: a value was wrong, a call failed or hung, or memory grew: the line has seed and step.
-`;
-
-async function main(): Promise<number> {
-  const values = optionsOnly(TOOL, OPTIONS, HELP);
-  if (!values) return 0;
-  const name = values.device ?? "auto";
-  const device = deviceNames.find((known) => known === name);
-  if (device === undefined) {
-    throw new UsageError(`[${TOOL}] --device is ${name}; choose among ${deviceNames.join(", ")}`);
-  }
+async function main({ values }: Line<keyof typeof OPTIONS>): Promise<number> {
+  const device = choiceOf(TOOL, "device", values.device ?? "auto", deviceNames);
   const number = (option: "minutes" | "seed" | "life", text: string, least: number, most: number) =>
     numberOf(TOOL, option, values[option] ?? text, { least, most, whole: option !== "minutes" });
   const seconds = 60 * number("minutes", "5", 0.01, 1e5);
@@ -79,13 +58,28 @@ async function main(): Promise<number> {
       seed,
       ...counts,
       "resident MB": `${Math.round(resident.settled / 1e6)} settled, ${Math.round(resident.most / 1e6)} at the most`,
-    });
-    for (const [what, count] of lines) console.log(`${what.padEnd(12)} ${count}`);
-    console.log("all values were right");
+    }).map(([what, count]) => `${what.padEnd(12)} ${count}`);
+    printResult({ seed, ...done }, () => [...lines, "all values were right"].join("\n"));
     return 0;
   } finally {
     bar.stop();
   }
 }
 
-await runTool(main);
+export const command = commandOf({
+  name: TOOL,
+  call: "npm run soak --",
+  about: "Works a device over many lives and holds every value against plain numbers.",
+  examples: [
+    ["--device cpu --minutes 60", "an hour of the CPU device"],
+    ["--device gpu:software --minutes 5 --seed 7", "the WebGPU kernels, other steps"],
+  ],
+  options: OPTIONS,
+  notes: `Each life: functions called with thousands of shapes, several at once; results read at once, late or never; states returned,
+assigned, written and read; reads of what nobody compiled; a budget of memory so small that plans have to go; calls that
+cannot fit; the device destroyed amid its work, and another one opened. All values are whole numbers, so that they must be
+equal. Exit code 1 also: a value was wrong, a call failed or hung, or memory grew; the line has seed and step.`,
+  run: main,
+});
+
+export const run = (): Promise<never> => runCommand(command);

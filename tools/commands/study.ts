@@ -4,7 +4,6 @@ import { closeSync, existsSync, openSync, writeSync } from "node:fs";
 import { readdir, readFile, rm } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { join, relative, resolve } from "node:path";
-import { fileURLToPath } from "node:url";
 import { MultiBar, type SingleBar } from "cli-progress";
 import { makeFolder } from "../../models/formats/files.ts";
 import { readText } from "../../models/formats/text.ts";
@@ -16,19 +15,23 @@ import { FolderTakenError, takeFolder } from "../../promptgen/training/lock.ts";
 import { RunFolder, sameConfiguration } from "../../promptgen/training/run-folder.ts";
 import {
   checkDevice,
-  commandLine,
+  choiceOf,
+  complain,
   DEVICE_OPTIONS,
   deviceOf,
+  ENTRY,
   exitCodeOf,
+  type Given,
   numberOf,
   type OptionSpec,
   onSignals,
-  optionHelp,
+  output,
   type ProgressMessage,
-  runTool,
+  printResult,
   say,
   UsageError,
 } from "../lib/cli.ts";
+import type { Command, Line } from "../lib/command.ts";
 import { checkedOptions, checkedRelations, specsOf } from "../lib/run-options.ts";
 import {
   directivesOf,
@@ -42,11 +45,17 @@ import { jobsThatFit } from "../lib/study-memory.ts";
 import { writePlan, writeReport } from "../lib/study-report.ts";
 
 const TOOL = "study";
-const TRAIN = fileURLToPath(new URL("../train.ts", import.meta.url));
+
+const PLACES = ["here", "slurm"] as const;
 
 const OWN = {
   out: { value: "DIR", help: "folder of the study", initial: "runs/ and the study's name" },
-  on: { value: "PLACE", help: "here, or slurm: as a job array of a cluster", initial: "here" },
+  on: {
+    value: "PLACE",
+    help: "here, or slurm: as a job array of a cluster",
+    initial: "here",
+    choices: PLACES,
+  },
   jobs: {
     value: "N",
     help: "runs at a time, which share the cores; fewer where the memory that is free has no room for them",
@@ -62,25 +71,6 @@ const OWN = {
 
 /** Options of all methods: they count in every row whose method has them. */
 const TABLE = Object.assign({}, SHARED_OPTIONS, ...METHODS.map(({ options }) => options));
-
-const HELP = `Runs every row of a study with every seed, each as a run in a folder of its own, and prints the tables. A run that is there is not
-run again, one that was cut off goes on; so the same command, typed again, ends what was begun.
-
-  npx node tools/study.ts tools/studies/world.json
-      all rows on the embedded world, three seeds
-  npx node tools/study.ts tools/studies/paper.json --reader google-bert/bert-base-cased --generator facebook/bart-large --data DIR --candidates DIR
-      the paper's Table 1 with the paper's models
-  npx node tools/study.ts tools/studies/world.json --on slurm --partition gpu --gpus 1 --time 4:00:00
-      a job array; the same command again shows how it stands, submits anew what failed or was stopped, and ends with the tables
-
-Options
-${optionHelp(OWN)}
-  --OPTION VALUE    any other option of tools/train.ts, in place of what the file says, in every row whose method has it
-
-A study is YAML or JSON: name, rows (each a method with its options; a list of values makes a row of each), seeds, options (of all rows that
-have them), world: true for what suits the embedded world. Its folder gets a folder for each run, what each said in logs/, and the
-tables as text, Markdown, CSV and LaTeX, report.html, a page with all of it, and its first drawing as rows.svg; tools/report.ts writes these again.
-`;
 
 /** How a task stands. */
 type Stand = "done" | "cut off" | "new";
@@ -147,7 +137,7 @@ class Display {
   constructor(total: number, done: number) {
     this.#total = total;
     this.#done = done;
-    if (!process.stderr.isTTY) return;
+    if (output.quiet || !process.stderr.isTTY) return;
     this.#bars = new MultiBar({
       format: "{name} {bar} {percentage}% | {note}",
       barCompleteChar: "\u2588",
@@ -205,9 +195,9 @@ function start(
   const out = openSync(log, "a");
   const how = planned.stand === "cut off" ? "goes on with" : "begins";
   writeSync(out, `[${TOOL}] ${how} ${planned.task.name}\n`);
-  const child = fork(TRAIN, argumentsOf(planned, device), {
+  const child = fork(ENTRY, ["train", ...argumentsOf(planned, device)], {
     stdio: ["ignore", out, out, "ipc"],
-    env: { ...process.env, NO_COLOR: "1" },
+    env: { ...process.env, NO_COLOR: "1", FORCE_COLOR: undefined },
   });
   closeSync(out);
   child.on("message", (message) => tell(message as ProgressMessage));
@@ -251,14 +241,9 @@ async function runAll(
   return signal.aborted ? undefined : failed;
 }
 
-type Given = Readonly<Record<string, string | undefined>>;
-
 /** Where the runs compute. Throws UsageError for options that only the other place has. */
-function placeOf(given: Given): "here" | "slurm" {
-  const { on = "here" } = given;
-  if (on !== "here" && on !== "slurm") {
-    throw new UsageError(`[${TOOL}] --on is ${on}; choose among here, slurm`);
-  }
+function placeOf(given: Given): (typeof PLACES)[number] {
+  const on = choiceOf(TOOL, "on", given.on ?? "here", PLACES);
   const stray = Object.keys(SLURM_OPTIONS).find((name) => given[name] !== undefined);
   if (on === "here" && stray !== undefined) {
     throw new UsageError(`[${TOOL}] --${stray} is for a cluster; give --on slurm with it`);
@@ -277,19 +262,25 @@ const deviceArguments = ({ device, memory, gpus }: Given): string[] => {
 
 type Stands = ReadonlyMap<string, SlurmStand>;
 
-/** A line for each run, and a sum. */
-async function printStands(plan: readonly Planned[], out: string, onSlurm: Stands): Promise<void> {
+/** How runs stand: a line for each, and a sum. */
+type Told = { readonly runs: readonly object[]; readonly lines: readonly string[] };
+
+async function standsOf(plan: readonly Planned[], out: string, onSlurm: Stands): Promise<Told> {
   const counts = new Map<string, number>();
+  const runs: object[] = [];
+  const lines: string[] = [];
   for (const { task, stand: own } of plan) {
     const sent = own === "done" ? undefined : onSlurm.get(task.name);
     const stand = sent?.stand ?? own;
     counts.set(stand, (counts.get(stand) ?? 0) + 1);
     const log = join(out, "logs", `${task.name}.txt`);
-    const said = stand === "failed" ? `: ${await lastLine(log)} (${relative("", log)})` : "";
-    const note = sent ? `  (${sent.note})` : "";
-    console.log(`${stand.padEnd(8)}${task.name}${note}${said}`);
+    const said = stand === "failed" ? await lastLine(log) : undefined;
+    runs.push({ name: task.name, stand, note: sent?.note, said });
+    const more = said === undefined ? "" : `: ${said} (${relative("", log)})`;
+    lines.push(`${stand.padEnd(8)}${task.name}${sent ? `  (${sent.note})` : ""}${more}`);
   }
-  console.log([...counts].map(([stand, count]) => `${count} ${stand}`).join(", "));
+  lines.push([...counts].map(([stand, count]) => `${count} ${stand}`).join(", "));
+  return { runs, lines };
 }
 
 /** Seconds that a run that is done has computed, as its results say; undefined where they do not. */
@@ -349,7 +340,8 @@ async function sendAll(
   if (waiting.length === 0) return true;
   const inQueue = (name: string) => ["running", "waiting"].includes(onSlurm.get(name)?.stand ?? "");
   const next = waiting.filter(({ task }) => !inQueue(task.name));
-  await printStands(plan, out, onSlurm);
+  const { runs, lines } = await standsOf(plan, out, onSlurm);
+  const submitted: string[] = [];
   if (next.length > 0) {
     await makeFolder(join(out, "logs"));
     const sent = await submit(
@@ -363,10 +355,12 @@ async function sendAll(
         atOnce: given.jobs === undefined ? undefined : Number(given.jobs),
       },
     );
-    for (const sentence of sent) console.log(sentence);
+    submitted.push(...sent);
   }
-  console.log(
-    "the same command shows how they stand, submits anew what failed or was stopped, and prints the tables when all are done",
+  const last =
+    "the same command shows how they stand, submits anew what failed or was stopped, and prints the tables when all are done";
+  printResult({ study: study.name, runs, submitted }, () =>
+    [...lines, ...submitted, last].join("\n"),
   );
   return false;
 }
@@ -378,14 +372,10 @@ async function readStudy(path: string, over: Parameters<typeof parseStudy>[2]): 
   return parseStudy(await readText(path, fail, "name the file of a study"), path, over);
 }
 
-async function main(): Promise<number> {
-  const line = commandLine(TOOL, { ...specsOf(TABLE), ...OWN }, HELP);
-  if (!line) return 0;
-  const { values, positionals } = line;
-  const given: Given = values;
+async function main({ values: given, positionals }: Line): Promise<number> {
   if (positionals.length !== 1) {
     throw new UsageError(
-      `[${TOOL}] name one study, as in npx node tools/study.ts tools/studies/world.json`,
+      `[${TOOL}] name one study, as in npx promptgen study tools/studies/world.json`,
     );
   }
   const [path] = positionals;
@@ -415,9 +405,10 @@ async function main(): Promise<number> {
     if (stand === "done" && !isDry) await tidied(folder);
     plan.push({ task, folder, stand });
   }
-  if (isDry) {
-    await printStands(plan, out, onSlurm);
-    console.log(await estimate(study, plan));
+  if ("dry-run" in given) {
+    const { runs, lines } = await standsOf(plan, out, onSlurm);
+    const estimated = await estimate(study, plan);
+    printResult({ study: study.name, runs, estimated }, () => [...lines, estimated].join("\n"));
     return 0;
   }
   if (place === "slurm") {
@@ -432,17 +423,21 @@ async function main(): Promise<number> {
     const device = ["--threads", threads, ...deviceArguments(given)];
     const failed = await runAll(plan, { out, jobs, device });
     if (!failed) {
-      console.log("stopped, saved; the same command goes on");
-      return exitCodeOf(onSignals().reason);
+      const { reason } = onSignals();
+      printResult(
+        { study: study.name, stopped: reason },
+        () => "stopped, saved; the same command goes on",
+      );
+      return exitCodeOf(reason);
     }
-    for (const what of failed) say(`${what}\n`);
+    for (const what of failed) complain(`${what}\n`);
     if (failed.length > 0) {
       throw new Error(
         `[${TOOL}] ${failed.length} of ${plan.length} runs failed; the same command tries them again`,
       );
     }
   }
-  const command = ["npx node tools/study.ts", ...process.argv.slice(2)].join(" ");
+  const command = ["npx promptgen study", ...wordsBehind(process.argv)].join(" ");
   await writePlan(out, study, command);
   // where a cluster's jobs are submitted from there may be no GPU
   const { device: where, ...rest } = given;
@@ -451,4 +446,40 @@ async function main(): Promise<number> {
   return 0;
 }
 
-await runTool(main, { writesFiles: true });
+/** What was typed behind the command's name, by whichever entry. */
+const wordsBehind = ([, entry, ...words]: readonly string[]): readonly string[] =>
+  /\bstudy\.[jt]s$/.test(entry) ? words : words.slice(words.indexOf(TOOL) + 1);
+
+export const command: Command = {
+  name: TOOL,
+  about:
+    "Runs every row of a study with every seed, each as a run in a folder of its own, and prints the tables. A run that is there is not run again, one that was cut off goes on; so the same command, typed again, ends what was begun.",
+  operands: "STUDY.json or .yaml",
+  examples: [
+    [
+      "tools/studies/world.json --jobs 2",
+      "all rows on the embedded world, three seeds, two runs at a time",
+    ],
+    [
+      "tools/studies/world.json --on slurm --partition gpu --gpus 1 --time 4:00:00",
+      "a job array; the same command again shows how it stands, submits anew what failed or was stopped, and ends with the tables",
+    ],
+    [
+      "tools/studies/world.json --dry-run",
+      "the runs, how each stands, how long the rest will take",
+    ],
+    [
+      "tools/studies/paper.json --reader google-bert/bert-base-cased --generator facebook/bart-large --data DIR --candidates DIR",
+      "the paper's Table 1 with the paper's models",
+    ],
+  ],
+  options: { ...OWN, ...specsOf(TABLE), ...OWN },
+  notes: `An option of train counts in place of what the file says, in every row whose method has it.
+
+A study is YAML or JSON: name, rows (each a method with its options; a list of values makes a row of each), seeds, options (of all
+rows that have them), world: true for what suits the embedded world. Its folder gets a folder for each run, what each said in
+logs/, and the tables as text, Markdown, CSV and LaTeX, and report.html, a page with all of it; report writes these again.`,
+  screen: 40,
+  writesFiles: true,
+  run: main,
+};

@@ -1,16 +1,19 @@
-// Makes the tokenizers, the configurations and the common vocabulary of an embedded world from its
-// facts and patterns. Same input, same bytes.
-//
-//   node tools/tokenizers.ts [WORLD]      WORLD defaults to promptgen/world
-//
-// BERT gets a cased WordPiece vocabulary, BART a byte-level BPE one, T5 a Unigram one with sentinels; every
-// word of the world is one token in each. Words outside the world fall into a few learned pieces and then
-// into characters (WordPiece, Unigram) or bytes (BPE).
+/**
+ * Makes the tokenizers, the configurations and the common vocabulary of an embedded world from its facts and patterns:
+ * `node tools/tokenizers.ts --help`. Same input, same bytes.
+ *
+ * BERT gets a cased WordPiece vocabulary, BART a byte-level BPE one, T5 a Unigram one with sentinels; every
+ * word of the world is one token in each. Words outside the world fall into a few learned pieces and then
+ * into characters (WordPiece, Unigram) or bytes (BPE).
+ */
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
 import { BYTE_CHARACTERS } from "../../models/tokenizer/bytes.ts";
+import { note, printResult, UsageError } from "../lib/cli.ts";
+import { commandOf, type Line } from "../lib/command.ts";
+
+const TOOL = "tokenizers";
 
 /** Pieces learned for words outside the world. */
 const PIECES = 100;
@@ -330,19 +333,14 @@ function t5Config(vocabulary: number): object {
   };
 }
 
-function main(): void {
-  const { values, positionals } = parseArgs({
-    allowPositionals: true,
-    options: { help: { type: "boolean", short: "h" } },
-  });
-  if (values.help) {
-    console.log("node tools/tokenizers.ts [WORLD]   writes WORLD/{bert,bart,t5} and common_vocabs");
-    return;
-  }
+async function main({ positionals }: Line): Promise<number> {
   const home = fileURLToPath(new URL("../../promptgen/world", import.meta.url));
-  const world = positionals[0] ?? home;
+  const [world = home, ...more] = positionals;
+  if (more.length > 0) {
+    throw new UsageError(`[${TOOL}] ${more[0]} is one name too many; give the folder of one world`);
+  }
   if (!existsSync(join(world, "patterns.jsonl"))) {
-    throw new Error(`[tokenizers] ${world} holds no patterns.jsonl; name the folder of a world`);
+    throw new UsageError(`[${TOOL}] ${world} holds no patterns.jsonl; name the folder of a world`);
   }
   const facts = readFacts(world);
   const templates = [
@@ -372,11 +370,13 @@ function main(): void {
     PIECES,
   );
   const pieces = merges.map((pair) => pair.join(""));
+  const files: string[] = [];
   const write = (name: string, text: string): void => {
     const path = join(world, name);
     mkdirSync(join(path, ".."), { recursive: true });
     writeFileSync(path, `${text}\n`);
-    console.log(`wrote ${relative(process.cwd(), path)}`);
+    files.push(relative(process.cwd(), path));
+    note(`wrote ${files.at(-1)}`);
   };
   const size = (tokenizer: object): number =>
     Object.keys((tokenizer as { model: { vocab: object } }).model.vocab).length;
@@ -391,9 +391,25 @@ function main(): void {
   write("t5/tokenizer.json", JSON.stringify(t5, null, 1));
   write("t5/config.json", JSON.stringify(t5Config(t5Size), null, 2));
   write("common_vocabs/common_vocab_cased.txt", sorted.join("\n"));
-  console.log(
-    `${facts.length} facts, ${words.size} words, ${size(bert)} BERT, ${size(bart)} BART, ${t5Size} T5`,
+  const sizes = { bert: size(bert), bart: size(bart), t5: t5Size };
+  printResult(
+    { files, facts: facts.length, words: words.size, vocabularies: sizes },
+    () =>
+      `${facts.length} facts, ${words.size} words, ${sizes.bert} BERT, ${sizes.bart} BART, ${sizes.t5} T5`,
   );
+  return 0;
 }
 
-main();
+export const command = commandOf({
+  name: TOOL,
+  about:
+    "Makes the tokenizers, the configurations and the common vocabulary of a world from its facts and patterns: WORLD/bert, bart, t5 and common_vocabs. Same input, same bytes.",
+  operands: "[WORLD]",
+  examples: [
+    ["", "those of the embedded world, promptgen/world"],
+    ["DIR", "those of a world of your own, with patterns.jsonl and its facts"],
+  ],
+  options: {},
+  writesFiles: true,
+  run: main,
+});

@@ -1,7 +1,6 @@
 /** Trains a method: `node tools/train.ts --help`. */
 import { existsSync, statSync } from "node:fs";
 import { relative, resolve } from "node:path";
-import { parseArgs } from "node:util";
 import type { Device } from "../../engine/device.ts";
 import { type Item, itemsOf } from "../../promptgen/benchmark.ts";
 import type { Relation } from "../../promptgen/facts/facts.ts";
@@ -26,6 +25,7 @@ import {
   type RunOptions,
   rowOf,
   runOptions,
+  SHARED_OPTIONS,
   secondsOf,
   trainRun,
   WORLD,
@@ -45,21 +45,23 @@ import { type Estimate, secondsLeft } from "../../promptgen/training/pace.ts";
 import { RunFolder, sameConfiguration } from "../../promptgen/training/run-folder.ts";
 import {
   checkDevice,
-  commandLine,
   DEVICE_OPTIONS,
   duration,
   exitCodeOf,
   modelDirectory,
+  note,
   numberOf,
   type OptionSpec,
   onSignals,
-  optionHelp,
+  output,
   Progress,
+  printResult,
   Rate,
-  runTool,
   say,
   UsageError,
 } from "../lib/cli.ts";
+import type { Command } from "../lib/command.ts";
+import { twoColumns } from "../lib/help.ts";
 import {
   checkedOptions,
   checkedRelations,
@@ -72,88 +74,103 @@ import { explanation } from "../lib/summary.ts";
 const TOOL = "train";
 
 /** Options of every run that are no part of what it is. */
-const FIRST = {
-  method: { value: "NAME", help: METHODS.map(({ name }) => name).join(", "), initial: "promptgen" },
+const FIRST: Record<string, OptionSpec> = {
+  method: {
+    value: "NAME",
+    help: METHODS.map(({ name }) => name).join(", "),
+    initial: "promptgen",
+    choices: METHODS.map(({ name }) => name),
+  },
   world: {
     help: "take what suits the embedded world, which is what is asked where no --data and no model is named; options that are given still count",
   },
-} satisfies Record<string, OptionSpec>;
+  ...specsOf({ data: SHARED_OPTIONS.data, reader: SHARED_OPTIONS.reader }),
+  out: { value: "DIR", help: "folder of the run", initial: "a new one in runs/" },
+  resume: {
+    value: "RUN",
+    help: "go on with a run that was stopped, with its own options; one that differs is refused",
+  },
+};
 const LAST = {
   relations: { value: "IDS", help: "relations to use, as in P36,P17", initial: "all" },
   mlm: { value: "DIR or NAME", help: "another name of --reader" },
-  out: { value: "DIR", help: "folder of the run", initial: "a new one in runs/" },
   "save-every": {
     value: "N",
     help: "steps between two saves of the last checkpoint, beside those at evaluations",
     initial: "50",
-  },
-  resume: {
-    value: "RUN",
-    help: "go on with a run that was stopped, with its own options; one that differs is refused",
   },
   ...DEVICE_OPTIONS,
 } satisfies Record<string, OptionSpec>;
 
 type Given = Readonly<Record<string, string | undefined>>;
 
+/** What tells the method from others stands before what it shares with them. */
 const specs = (method: Method): Record<string, OptionSpec> => ({
   ...FIRST,
-  ...specsOf(tableOf(method)),
+  ...specsOf(method.options),
+  ...specsOf(SHARED_OPTIONS),
   ...LAST,
 });
 
-const WIDEST = Math.max(...METHODS.map(({ name }) => name.length)) + 2;
-
-const help = (
-  method: Method,
-): string => `Trains a way of asking a frozen masked LM for facts, keeps what is best on the dev facts, and asks the test facts.
-
-Methods, each with options of its own (--method NAME --help)
-${METHODS.map(({ name, summary }) => `  ${name.padEnd(WIDEST)}${summary}`).join("\n")}
-
-${examples(method)}
-  npx node tools/train.ts --resume runs/NAME
-      after Ctrl-C, SIGTERM, SIGHUP, SIGUSR1 or a crash: ends in the same bits as a run that was never stopped
-
-Options of ${method.name}
-${optionHelp(specs(method))}
+const NOTES = `Methods, each with options of its own: npx promptgen train --method NAME --help
+${twoColumns(METHODS.map(({ name, summary }) => [name, summary] as const))}
 
 A run's folder holds run.json (options), log.jsonl (one line an evaluation), best/ (what was kept), last.safetensors (for
 --resume), results.json and, for every test fact, facts.jsonl and facts.csv; where a method has a prompt for each relation, the
-first four stand in a folder for each. Exit code 0:
-done; 1: an error, in one sentence (DEBUG=1 adds the stack); 128 and the signal's number, as 130 or 143: stopped by it, saved. A
-second signal ends the process at once. One process writes into a folder (.lock names it); another one is refused.
-`;
+first four stand in a folder for each. A first signal stops and saves, a second one ends the process at once. A run that is resumed
+ends in the same bits as one that was never stopped. One process writes into a folder (.lock names it); another one is refused.`;
 
-const examples = ({ name }: Method): string =>
+const examples = ({ name }: Method): Command["examples"] =>
   name === "promptgen"
-    ? `  npx node tools/train.ts --world
-      PromptGen on the embedded world, in a minute without a GPU; the same as npm start
-  npx node tools/train.ts --world --alpha 0 --seed 2 --out runs/alpha0
-      without the "None" term
-  npx node tools/train.ts --generator facebook/bart-large --reader google-bert/bert-base-cased --data DIR
-      the paper's models, downloaded once, with facts of your own and the paper's options`
-    : `  npx node tools/train.ts --method ${name} --world
-      on the embedded world
-  npx node tools/train.ts --method ${name} --reader google-bert/bert-base-cased --data DIR
-      the paper's masked LM, downloaded once, with facts of your own`;
+    ? [
+        [
+          "--world",
+          "PromptGen on the embedded world, in a minute without a GPU; the same as npm start",
+        ],
+        [
+          "--generator facebook/bart-large --reader google-bert/bert-base-cased --data DIR",
+          "the paper's models, downloaded once, with facts of your own and the paper's options",
+        ],
+        ["--world --alpha 0 --seed 2 --out runs/alpha0", 'without the "None" term'],
+        ["--resume runs/NAME", "after Ctrl-C, a signal or a crash"],
+      ]
+    : [
+        [`--method ${name} --world`, "on the embedded world"],
+        [
+          `--method ${name} --reader google-bert/bert-base-cased --data DIR`,
+          "the paper's masked LM, downloaded once, with facts of your own",
+        ],
+      ];
 
-/** What of the options must be known before the others can be read. */
-function peek(): { readonly method?: string; readonly resume?: string } {
-  const { values } = parseArgs({
-    args: process.argv.slice(2),
-    options: { method: { type: "string" }, resume: { type: "string" } },
-    strict: false,
-  });
-  // an option behind it is no value, of which the options' own reader speaks
-  const text = (value: unknown) =>
-    typeof value === "string" && !value.startsWith("-") ? value : undefined;
-  const [method, resume] = [text(values.method), text(values.resume)];
-  return {
-    ...(method === undefined ? {} : { method }),
-    ...(resume === undefined ? {} : { resume }),
-  };
-}
+/** The command with the options of a method. @param saved the run that it goes on with */
+const commandFor = (method: Method, saved?: RunFile): Command => ({
+  name: TOOL,
+  about: `Trains a way of asking a frozen masked LM for facts, keeps what is best on the dev facts, and asks the test facts. --method ${method.name}: ${method.summary}.`,
+  examples: examples(method),
+  options: specs(method),
+  allHelp: method.name === "promptgen" ? "--help all" : `--method ${method.name} --help all`,
+  notes: NOTES,
+  screen: 40,
+  writesFiles: true,
+  owner: (name) => ownerOf(method, name),
+  run: ({ values }) => main(method, values, saved),
+});
+
+/** With the options of the method that --method names, else of that of the run that --resume does. */
+export const command: Command = {
+  ...commandFor(methodOf("promptgen")),
+  variant: {
+    by: ["method", "resume"],
+    async make({ method, resume }) {
+      const saved =
+        resume === undefined ? undefined : await readRun(new RunFolder(resolve(resume)));
+      return commandFor(methodOf(method ?? saved?.options.method ?? "promptgen"), saved);
+    },
+  },
+};
+
+/** Options of all methods. */
+export const completions: Command["options"] = Object.assign({}, ...METHODS.map(specs));
 
 /** A folder that this process writes into, and how to give it back. */
 type Taken = { readonly folder: RunFolder; readonly held: Held };
@@ -175,19 +192,11 @@ async function freshFolder({ method, data, seed, own }: RunOptions): Promise<Tak
   }
 }
 
-/** Throws for an option that only another method has, and says which. */
-function checkOwner(method: Method): void {
-  const known = specs(method);
-  for (const word of process.argv.slice(2)) {
-    const name = /^--([^=]+)/.exec(word)?.[1];
-    if (name === undefined || name === "help" || Object.hasOwn(known, name)) continue;
-    const others = METHODS.filter(({ options }) => Object.hasOwn(options, name));
-    if (others.length === 0) continue;
-    const names = others.map((other) => other.name).join(", ");
-    throw new UsageError(
-      `[${TOOL}] Unknown option '--${name}' for --method ${method.name}: it is one of ${names}; see --help`,
-    );
-  }
+/** Of which methods an option is, where it is none of this one. */
+function ownerOf(method: Method, name: string): string | undefined {
+  const others = METHODS.filter(({ options }) => Object.hasOwn(options, name));
+  if (others.length === 0) return undefined;
+  return ` for --method ${method.name}: it is one of ${others.map((other) => other.name).join(", ")}`;
 }
 
 /** What was asked for on the command line, checked; nothing is filled in. */
@@ -243,18 +252,7 @@ async function begin(
 
 const isFile = (path: string): boolean => existsSync(path) && !statSync(path).isDirectory();
 
-async function main(): Promise<number> {
-  const first = peek();
-  const saved =
-    first.resume === undefined ? undefined : await readRun(new RunFolder(resolve(first.resume)));
-  const method = methodOf(first.method ?? saved?.options.method ?? "promptgen");
-  checkOwner(method);
-  const line = commandLine(TOOL, specs(method), help(method));
-  if (!line) return 0;
-  if (line.positionals.length > 0) {
-    throw new UsageError(`[${TOOL}] ${line.positionals[0]} is no option; see --help`);
-  }
-  const given: Given = line.values;
+async function main(method: Method, given: Given, saved: RunFile | undefined): Promise<number> {
   const limits = { least: 1, ceiling: 1_000_000, whole: true };
   const saveEvery = numberOf(TOOL, "save-every", given["save-every"] ?? "50", limits);
   checkDevice(TOOL, given);
@@ -285,18 +283,18 @@ async function trained(
   const run = await prepare(options, { locate: (name) => modelDirectory(name) });
   if (saved) {
     checkContents(saved, run);
-    for (const remark of await checkFiles(saved, run.benchmark, folder)) console.log(remark);
+    for (const remark of await checkFiles(saved, run.benchmark, folder)) note(remark);
   }
   const device = await deviceFor(TOOL, given, run, () => memoryOf(run));
-  console.log(`device: ${device.description}`);
-  if (given.mlm !== undefined) console.log("--mlm is taken as --reader");
-  console.log(run.benchmark.answers);
-  for (const remark of run.remarks) console.log(remark);
+  note(`device: ${device.description}`);
+  if (given.mlm !== undefined) note("--mlm is taken as --reader");
+  note(run.benchmark.answers);
+  for (const remark of run.remarks) note(remark);
   const { relations } = run.benchmark;
   const counts = (["train", "dev", "test"] as const).map(
     (split) => `${itemsOf(relations, split).length} ${split}`,
   );
-  console.log(`${relations.length} relations: ${counts.join(", ")} facts`);
+  note(`${relations.length} relations: ${counts.join(", ")} facts`);
   const signal = onSignals();
   const { identity } = saved ?? (await beginRun(folder, run));
   const memory = { device: device.stats.bytes };
@@ -318,11 +316,18 @@ async function trained(
   if (!ended) {
     const { step, steps, finished } = outcome;
     const when = finished ? "while the test facts were asked" : `after step ${step} of ${steps}`;
-    console.log(`stopped by ${signal.reason} ${when}, saved`);
-    console.log(`go on with: npx node tools/train.ts --resume ${where}`);
+    printResult({ folder: where, stopped: signal.reason, step, steps }, () =>
+      [
+        `stopped by ${signal.reason} ${when}, saved`,
+        `go on with: npx promptgen train --resume ${where}`,
+      ].join("\n"),
+    );
     return exitCodeOf(signal.reason);
   }
-  console.log(`\nsaved in ${where}; the paper's tables: npx node tools/evaluate.ts ${where}`);
+  if (output.json) {
+    const results = await folder.readJson("results.json");
+    console.log(JSON.stringify({ folder: where, ...results }));
+  } else console.log(`\nsaved in ${where}; the paper's tables: npx promptgen evaluate ${where}`);
   return 0;
 }
 
@@ -453,7 +458,7 @@ async function conclude(
   bar?.stop();
   if (!asked) return false;
   const { measured } = asked;
-  for (const remark of asked.remarks) console.log(remark);
+  for (const remark of asked.remarks) note(remark);
   const row = rowOf(options);
   const others = await baselines(device, run, signal);
   const shown = new Set(
@@ -488,6 +493,7 @@ async function conclude(
   });
   await writeFactRows(folder.path, asked.rows);
   await folder.writeJson("results.json", results);
+  if (output.json) return true;
   const chosen = best
     ? `best dev accuracy ${best.score.toFixed(1)} after step ${best.step} of ${outcome.steps}. `
     : "";
@@ -535,7 +541,7 @@ async function baselines(
     const other = await prepareOn(benchmark, runOptions({ ...shared, method: name }));
     const fewer = fewerFacts(other, benchmark);
     if (fewer !== undefined) {
-      console.log(fewer);
+      note(fewer);
       continue;
     }
     const test = itemsOf(benchmark.relations, "test");
@@ -551,5 +557,3 @@ function pick(relations: Prepared["benchmark"]["relations"], test: readonly Item
   const chosen = relations.filter((_, i) => i % step === 0).slice(0, 5);
   return chosen.flatMap(({ id }) => test.filter((item) => item.relation.id === id).slice(0, 1));
 }
-
-await runTool(main, { writesFiles: true });

@@ -1,15 +1,21 @@
-/** What the command-line tools share: options that explain themselves, one-sentence errors, signals, a progress bar. */
+/** What the commands share: options that explain themselves, what is said and printed, signals, a progress bar. */
 import { writeSync } from "node:fs";
 import { createRequire } from "node:module";
 import { constants } from "node:os";
-import { parseArgs, styleText } from "node:util";
+import { extname } from "node:path";
+import { fileURLToPath } from "node:url";
 import { SingleBar } from "cli-progress";
 import { type Device, deviceNames } from "../../engine/device.ts";
 import { openDevice } from "../../engine/open.ts";
 import { decodeText } from "../../models/formats/text.ts";
 import type { ModelPart } from "../../models/hub/files.ts";
 import { resolveModel } from "../../models/hub/resolve.ts";
-import { type Limits, numberIn, problemOfNumber } from "../../promptgen/methods/options.ts";
+import {
+  chooseAmong,
+  type Limits,
+  numberIn,
+  problemOfNumber,
+} from "../../promptgen/methods/options.ts";
 
 /** A mistake of the person at the keyboard. */
 export class UsageError extends Error {
@@ -23,82 +29,38 @@ export type OptionSpec = {
   readonly initial?: string;
   /** Its value may begin with a dash. */
   readonly dashes?: boolean;
+  /** The values that it takes, where they can be listed. */
+  readonly choices?: readonly string[];
 };
 
-/** The given options by name; a flag that was given is "true". Throws UsageError for what is not in `specs`. */
-function readOptions<Name extends string>(
-  tool: string,
-  specs: Readonly<Record<Name, OptionSpec>>,
-  args: readonly string[],
-): { values: Partial<Record<Name, string>>; positionals: string[] } {
-  const options: Record<string, { type: "string" | "boolean"; short?: string }> = {};
-  for (const name of Object.keys(specs) as Name[]) {
-    options[name] = { type: specs[name].value === undefined ? "boolean" : "string" };
-  }
-  options.help = { type: "boolean", short: "h" };
-  const joined: string[] = [];
-  for (const arg of args) {
-    const before = joined.at(-1) ?? "";
-    const name = /^--([^=]+)$/.exec(before)?.[1];
-    const spec: OptionSpec | undefined = Object.entries<OptionSpec>(specs).find(
-      ([known]) => known === name,
-    )?.[1];
-    if (spec?.dashes) joined.splice(-1, 1, `${before}=${arg}`);
-    else joined.push(arg);
-  }
-  try {
-    const { values, positionals } = parseArgs({ args: joined, options, allowPositionals: true });
-    const given = Object.entries(values).map(([name, value]) => [name, String(value)]);
-    return { values: Object.fromEntries(given), positionals };
-  } catch (cause) {
-    const what = (cause as Error).message.split(/\. |\.?\n/)[0];
-    throw new UsageError(`[${tool}] ${what}; see --help`, { cause });
-  }
+/** What a command was given, by the options' names; a flag that was given is "true". */
+export type Given<Name extends string = string> = Readonly<
+  Partial<Record<Name, string | undefined>>
+>;
+
+/** Where `--json` puts what is said, and whether it is said at all; a command's line decides. */
+export const output = { json: false, quiet: false };
+
+/** The option of every command that prints results. */
+export const OUTPUT_OPTIONS = {
+  json: { help: "print results as JSON on standard output, and all else on standard error" },
+  quiet: { help: "print nothing but results and errors" },
+} satisfies Record<string, OptionSpec>;
+
+/** Says something beside the results. */
+export function note(text: string): void {
+  if (output.quiet) return;
+  if (output.json) say(`${text}\n`);
+  else console.log(text);
 }
 
-/** What was typed behind a command; undefined when that was --help, which is printed then. */
-export function commandLine<Name extends string>(
-  tool: string,
-  specs: Readonly<Record<Name, OptionSpec>>,
-  help: string,
-): ReturnType<typeof readOptions<Name>> | undefined {
-  const line = readOptions(tool, specs, process.argv.slice(2));
-  if (!("help" in line.values)) return line;
-  process.stdout.write(help);
-  return undefined;
-}
-
-/** The options of a command that takes nothing else; undefined after --help. */
-export function optionsOnly<Name extends string>(
-  tool: string,
-  specs: Readonly<Record<Name, OptionSpec>>,
-  help: string,
-): Partial<Record<Name, string>> | undefined {
-  const line = commandLine(tool, specs, help);
-  if (line && line.positionals.length > 0) {
-    throw new UsageError(`[${tool}] ${line.positionals[0]} is no option; see --help`);
-  }
-  return line?.values;
-}
-
-/** The options as two columns. */
-export function optionHelp(specs: Readonly<Record<string, OptionSpec>>): string {
-  const rows = Object.entries(specs).map(([name, { value, help, initial }]) => ({
-    left: `  --${name}${value === undefined ? "" : ` ${value}`}`,
-    help: initial === undefined ? help : `${help} (default ${initial})`,
-  }));
-  const width = Math.max(...rows.map(({ left }) => left.length)) + 2;
-  return rows.map(({ left, help }) => left.padEnd(width) + wrap(help, width)).join("\n");
-}
-
-function wrap(text: string, indent: number): string {
-  const lines = [""];
-  for (const word of text.split(" ")) {
-    const last = lines[lines.length - 1];
-    if (last !== "" && last.length + word.length + 1 > 96 - indent) lines.push(word);
-    else lines[lines.length - 1] = last === "" ? word : `${last} ${word}`;
-  }
-  return lines.join(`\n${" ".repeat(indent)}`);
+/**
+ * Prints a result.
+ * @param json what `--json` prints, on one line
+ * @param text for people
+ */
+export function printResult(json: unknown, text: () => string): void {
+  console.log(output.json ? JSON.stringify(json) : text());
 }
 
 /** A number of an option. Throws UsageError when it is none, or outside its limits. */
@@ -109,12 +71,25 @@ export function numberOf(tool: string, name: string, text: string, limits: Limit
   throw new UsageError(`[${tool}] --${name} is ${text}; ${problem}`);
 }
 
+/** One of the values that an option takes. Throws UsageError for another one. */
+export function choiceOf<T extends string>(
+  tool: string,
+  name: string,
+  text: string,
+  choices: readonly T[],
+): T {
+  const found = choices.find((choice) => choice === text);
+  if (found !== undefined) return found;
+  throw new UsageError(`[${tool}] --${name} is ${text}; ${chooseAmong(choices, text)}`);
+}
+
 /** Where a command computes. */
 export const DEVICE_OPTIONS = {
   device: {
     value: "NAME",
     help: "cpu (WebAssembly), gpu (a hardware adapter), gpu:software (a software Vulkan adapter) or auto: a hardware adapter if there is one, else the CPU",
     initial: "auto",
+    choices: deviceNames,
   },
   threads: { value: "N", help: "worker threads of the CPU device", initial: "one a core" },
   memory: {
@@ -124,14 +99,11 @@ export const DEVICE_OPTIONS = {
   },
 } satisfies Record<string, OptionSpec>;
 
-export type DeviceValues = Readonly<Record<string, string | undefined>>;
+export type DeviceValues = Given<keyof typeof DEVICE_OPTIONS>;
 
 /** What `deviceOf` opens. Throws UsageError for a name or a number that is none, before anything is loaded. */
 export function checkDevice(tool: string, { device = "auto", threads, memory }: DeviceValues) {
-  const name = deviceNames.find((known) => known === device);
-  if (name === undefined) {
-    throw new UsageError(`[${tool}] --device is ${device}; choose among ${deviceNames.join(", ")}`);
-  }
+  const name = choiceOf(tool, "device", device, deviceNames);
   const limits = { least: 1, most: 64, whole: true };
   return {
     device: name,
@@ -170,42 +142,27 @@ export function onSignals(): AbortSignal {
   return signals.signal;
 }
 
+/** The program that a command starts another one with: `node ENTRY train --world`. */
+export const ENTRY = fileURLToPath(
+  new URL(`../promptgen${extname(import.meta.url)}`, import.meta.url),
+);
+
 /** 128 and the number of the signal, as shells do. */
 export const exitCodeOf = (signal: unknown): number =>
   128 + (Object.entries(constants.signals).find(([name]) => name === signal)?.[1] ?? 0);
 
-/** Writes to stderr; where nobody reads it any more that is no reason to stop. */
+/** Says something on standard error, unless --quiet. */
 export function say(text: string): void {
+  if (!output.quiet) complain(text);
+}
+
+/** Writes to stderr; where nobody reads it any more that is no reason to stop. */
+export function complain(text: string): void {
   try {
     writeSync(2, text);
   } catch {
     // EPIPE of a closed pipe, EIO of a closed terminal, EAGAIN of one that is full
   }
-}
-
-/**
- * Runs a tool: an error becomes one sentence (with DEBUG, its stack too) and exit code 1.
- * @param writesFiles goes on when nobody reads what it prints; without it the tool ends then, with code 0
- */
-export async function runTool(
-  main: () => Promise<number>,
-  { writesFiles = false }: { readonly writesFiles?: boolean } = {},
-): Promise<never> {
-  process.stdout.on("error", () => {
-    if (!writesFiles) process.exit(0);
-  });
-  process.stderr.on("error", () => {});
-  let code = 1;
-  try {
-    code = await main();
-  } catch (error) {
-    const { message, stack } = error instanceof Error ? error : new Error(String(error));
-    const debug = (process.env.DEBUG ?? "0") !== "0" && process.env.DEBUG !== "";
-    const text = debug && stack ? stack : message;
-    say(`${styleText("red", "error", { stream: process.stderr })} ${text}\n`);
-  }
-  // the graphics driver's threads need not end for the process to end
-  process.exit(code);
 }
 
 /** What a command tells the one that has started it, in place of a bar of its own. */
@@ -234,7 +191,7 @@ export class Progress {
     this.#total = total;
     this.#unit = unit;
     this.#printed = Math.floor((10 * done) / total);
-    if (process.send || !process.stderr.isTTY) return;
+    if (process.send || output.quiet || !process.stderr.isTTY) return;
     this.#bar = new SingleBar({
       format: `${label} {bar} {percentage}% | {value}/{total} | {note}{eta_formatted} left`,
       barCompleteChar: "\u2588",
@@ -353,9 +310,7 @@ export async function modelDirectory(
 
 /** Says how a model's files were read, a line each, beside the results. */
 export function sayRemarks(remarks: readonly string[], more?: string): void {
-  for (const remark of more === undefined ? remarks : [...remarks, more]) {
-    writeSync(2, `${remark}\n`);
-  }
+  for (const remark of more === undefined ? remarks : [...remarks, more]) say(`${remark}\n`);
 }
 
 /** Throws UsageError for a text of more tokens than the model reads. */

@@ -27,7 +27,7 @@ export async function promptsOf(
   }
   if (!existsSync(path)) {
     throw new UsageError(
-      `[${tool}] ${folder.path} has no facts.jsonl, which holds its prompts; ask its own reader first, with npx node tools/evaluate.ts ${folder.path}`,
+      `[${tool}] ${folder.path} has no facts.jsonl, which holds its prompts; ask its own reader first, with npx promptgen evaluate ${folder.path}`,
     );
   }
   return readFactRows(path);

@@ -24,7 +24,12 @@ export function specsOf(table: OptionTable): Record<string, OptionSpec> {
   return Object.fromEntries(
     Object.entries(table).map(([name, option]) => [
       name,
-      { value: option.value, help: option.help, initial: shownInitial(option) },
+      {
+        value: option.value,
+        help: option.help,
+        initial: shownInitial(option),
+        ...(option.kind === "choice" ? { choices: option.choices } : {}),
+      },
     ]),
   );
 }

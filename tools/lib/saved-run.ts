@@ -42,7 +42,7 @@ export function checkTrained(tool: string, folder: RunFolder, { options }: RunFi
   const isOne = methodOf(options.method).scope === "all";
   if (!isOne || existsSync(folder.best)) return;
   throw new UsageError(
-    `[${tool}] ${folder.path} has no best/ yet: the run was stopped before its first evaluation; go on with npx node tools/train.ts --resume ${folder.path}`,
+    `[${tool}] ${folder.path} has no best/ yet: the run was stopped before its first evaluation; go on with npx promptgen train --resume ${folder.path}`,
   );
 }
 
@@ -52,7 +52,7 @@ export async function standOf(
   run: Pick<Prepared, "method" | "benchmark">,
   folder: RunFolder,
 ): Promise<string> {
-  const remedy = `go on with npx node tools/train.ts --resume ${folder.path}`;
+  const remedy = `go on with npx promptgen train --resume ${folder.path}`;
   for (const own of foldersOf(run, folder)) {
     if (!existsSync(own.best)) {
       throw new UsageError(

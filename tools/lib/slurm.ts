@@ -15,12 +15,9 @@ import { existsSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
 import { userInfo } from "node:os";
 import { join, relative, resolve } from "node:path";
-import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { writeWhole } from "../../models/formats/files.ts";
-import { type OptionSpec, UsageError } from "./cli.ts";
-
-const TRAIN = fileURLToPath(new URL("../train.ts", import.meta.url));
+import { ENTRY, type OptionSpec, UsageError } from "./cli.ts";
 
 /** Elements of one array: Slurm's MaxArraySize is 1001 where nobody has changed it, and numbers begin with 1. */
 const MOST_ELEMENTS = 1000;
@@ -116,7 +113,7 @@ function scriptOf(
 #SBATCH --chdir="${process.cwd()}"
 #SBATCH --output="${join(out, "slurm", `${number}-%a.txt`)}" --open-mode=append
 ${directives.join("\n")}
-# Runs of a study, an element for each; made by tools/study.ts.
+# Runs of a study, an element for each; made by promptgen study.
 case "$SLURM_ARRAY_TASK_ID" in
 ${tasks.map((task, i) => `${i + 1}) ${caseOf(task)} ;;`).join("\n")}
 *) echo "there is no task $SLURM_ARRAY_TASK_ID"; exit 1 ;;
@@ -140,8 +137,9 @@ threads=\${SLURM_CPUS_ON_NODE:-1}
 caught='' limit='' child=''
 trap 'caught=1 limit=1; [ -z "$child" ] || kill -USR1 "$child"' USR1
 trap 'caught=1' TERM
+unset FORCE_COLOR
 size=$(stat -c %s "$log" 2> /dev/null || echo 0)
-NO_COLOR=1 ${[process.execPath, TRAIN].map(quoted).join(" ")} "\${options[@]}" --threads "$threads" ${device.map(quoted).join(" ")} >> "$log" 2>&1 &
+NO_COLOR=1 ${[process.execPath, ENTRY, "train"].map(quoted).join(" ")} "\${options[@]}" --threads "$threads" ${device.map(quoted).join(" ")} >> "$log" 2>&1 &
 child=$!
 [ -z "$limit" ] || kill -USR1 "$child"
 wait "$child"; code=$?

@@ -1,5 +1,5 @@
 /** STUDY/report.html: the page of a study, from the folders of its runs. */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { openSafetensors } from "../../models/formats/safetensors.ts";
@@ -11,6 +11,7 @@ import type { Row } from "../../promptgen/report/rows.ts";
 import { flatOptions } from "../../promptgen/run.ts";
 import type { Study, Task } from "../../promptgen/study.ts";
 import { type LogRow, RunFolder } from "../../promptgen/training/run-folder.ts";
+import { PACKAGE } from "./package.ts";
 
 /**
  * What each run of the rows wrote beside its facts.
@@ -34,10 +35,8 @@ export async function pageRows(
 
 /** What made a page, by name. */
 export function madeBy(): (readonly [name: string, value: string])[] {
-  const manifest = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
-  const { name, version } = JSON.parse(manifest);
   return [
-    ["Page made by", `${name} ${version}`],
+    ["Page made by", `${PACKAGE.name} ${PACKAGE.version}`],
     ["Node", `${process.version}, ${process.platform} ${process.arch}`],
   ];
 }

@@ -5,12 +5,12 @@ import { writeWhole } from "../../models/formats/files.ts";
 import { loadBenchmark } from "../../promptgen/benchmark.ts";
 import { studyPage } from "../../promptgen/report/page/page.ts";
 import { rowsPicture } from "../../promptgen/report/page/picture.ts";
-import { FORMATS, printTables } from "../../promptgen/report/table.ts";
+import { FORMATS, printTables, tableData } from "../../promptgen/report/table.ts";
 import { sourcesOf } from "../../promptgen/run.ts";
 import { readRun } from "../../promptgen/run-file.ts";
 import type { Study, StudyRow } from "../../promptgen/study.ts";
 import { RunFolder } from "../../promptgen/training/run-folder.ts";
-import { modelDirectory } from "./cli.ts";
+import { modelDirectory, printResult } from "./cli.ts";
 import { madeBy, pageRows } from "./study-page.ts";
 import { tablesOf } from "./study-tables.ts";
 
@@ -92,9 +92,11 @@ export async function writeReport(
   });
   await writeWhole(join(out, "report.html"), page);
   await writeWhole(join(out, "rows.svg"), rowsPicture(study.name, relations, rows));
-  console.log(printTables(narrow));
   const where = relative("", out) || ".";
-  console.log(
-    `\nthe page: ${where}/report.html; a picture: ${where}/rows.svg; the tables: ${where}/tables.md, .csv and .tex`,
+  const json = { study: study.name, folder: where, page: `${where}/report.html` };
+  printResult(
+    { ...json, tables: wide.map(tableData) },
+    () =>
+      `${printTables(narrow)}\n\nthe page: ${where}/report.html; a picture: ${where}/rows.svg; the tables: ${where}/tables.md, .csv and .tex`,
   );
 }

@@ -42,8 +42,25 @@ const noAdapter =
 const highPerformance = (gpu: GPU): Promise<GPUAdapter | null> =>
   gpu.requestAdapter({ powerPreference: "high-performance" });
 
+/** Files in /dev, or in /dev/dri as dri/NAME, by which Linux shows a device that computes, whoever's driver it is. */
+const GRAPHICS = /^(dri\/renderD\d+|nvidia\d+|dxg|kgsl-|mali\d*$|nvgpu|nvhost-gpu|pvr)/;
+
+/** Whether any of the names of files in /dev is that of a graphics device. */
+export const namesGraphics = (names: readonly string[]): boolean =>
+  names.some((name) => GRAPHICS.test(name));
+
+/** Whether asking for an adapter can find hardware: only then are drivers loaded, which write warnings of their own to stderr. */
+async function mayHaveHardware(): Promise<boolean> {
+  if (!inNode() || process.platform !== "linux") return true;
+  const { readdir } = await import("node:fs/promises");
+  const names = async (folder: string) => readdir(folder).catch(() => []);
+  const rendering = (await names("/dev/dri")).map((name) => `dri/${name}`);
+  return namesGraphics([...(await names("/dev")), ...rendering]);
+}
+
 /** Whether there is a hardware adapter. */
 export async function findHardware(): Promise<boolean> {
+  if (!(await mayHaveHardware())) return false;
   try {
     const adapter = await highPerformance(await findGPU());
     return adapter !== null && !isSoftware(adapter.info);

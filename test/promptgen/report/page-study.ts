@@ -134,7 +134,7 @@ export function studyOf({ rows, seeds, relations, facts, texts = [] }: Size): St
     rows: made,
     made: [
       ["Made by", named("promptgen", 1)],
-      ["Again", named("npx node tools/study.ts", 4)],
+      ["Again", named("npx promptgen study", 4)],
     ],
   };
 }

@@ -30,7 +30,7 @@ import {
   type RunFolder,
   sameConfiguration,
 } from "../../../promptgen/training/run-folder.ts";
-import { Progress, Rate, say, UsageError } from "../../lib/cli.ts";
+import { note, Progress, printResult, Rate, say, UsageError } from "../../lib/cli.ts";
 import { linePlot } from "../../lib/plot.ts";
 
 /** What decides the weights, beside the files. */
@@ -188,7 +188,7 @@ export async function pretrainCorpus(job: CorpusJob): Promise<boolean> {
       `[pretrain] --held-out ${settings.heldOut} of ${cache.train.count} texts is none; choose a larger share, or 0`,
     );
   }
-  console.log(described(cache));
+  note(described(cache));
   const configuration: JsonObject = {
     corpus: job.files.map((file) => basename(file)).join(", "),
     model: sha(json),
@@ -202,10 +202,10 @@ export async function pretrainCorpus(job: CorpusJob): Promise<boolean> {
   const identity = JSON.stringify(configuration);
   if (goesOn) {
     sameConfiguration(await folder.readJson("run.json"), configuration, folder.path);
-    for (const remark of await folder.check()) console.log(remark);
+    for (const remark of await folder.check()) note(remark);
   } else await folder.begin(configuration);
   const device = await job.open();
-  console.log(device.description);
+  note(device.description);
   const problem = problemOf(new TextGroups(cache, cache.train, settings.buckets));
   const held = new TextGroups(cache, cache.heldOut, settings.buckets);
   const evaluate =
@@ -238,7 +238,19 @@ export async function pretrainCorpus(job: CorpusJob): Promise<boolean> {
   const best = outcome.best
     ? `, ${folder.best} has the best on what is held out (${(-outcome.best.score).toFixed(4)} after step ${outcome.best.step})`
     : "";
-  console.log(`${outcome.steps} steps; ${folder.file("final")} has the last weights${best}`);
+  const final = folder.file("final");
+  printResult(
+    {
+      steps: outcome.steps,
+      final,
+      best: outcome.best && {
+        path: folder.best,
+        loss: -outcome.best.score,
+        step: outcome.best.step,
+      },
+    },
+    () => `${outcome.steps} steps; ${final} has the last weights${best}`,
+  );
   return true;
 }
 

@@ -23,7 +23,7 @@ import {
   type Sentence,
   statements,
 } from "../../../promptgen/world/world.ts";
-import { Progress, Rate } from "../../lib/cli.ts";
+import { note, Progress, printResult, Rate } from "../../lib/cli.ts";
 import { linePlot } from "../../lib/plot.ts";
 
 /** What was found to work; see docs/training.md. */
@@ -76,13 +76,13 @@ export async function pretrainWorld(job: WorldJob): Promise<boolean> {
   const read = Object.values(counts).reduce((sum, { raw }) => sum + raw, 0);
   const ids = relations.map(({ id }) => id);
   const left = leftOutMessage(leftOut, read, ids);
-  for (const remark of left === "" ? remarks : [...remarks, left]) console.log(remark);
+  for (const remark of left === "" ? remarks : [...remarks, left]) note(remark);
   const patterns = await loadPatterns(world);
   const { shares } = RECIPE[model];
   const sentences = (epoch: number) => epochSentences(relations, patterns, shares, seed, epoch);
   const first = sentences(0);
   const share = first.filter((sentence) => sentence.manual).length / first.length;
-  console.log(
+  note(
     `${model}: ${first.length} sentences an epoch, ${(100 * share).toFixed(1)} % of the manual templates (at most ${100 * MANUAL_SHARE} %)`,
   );
   if (model === "bert") {
@@ -123,7 +123,7 @@ async function fit<Item, Batch>(
   const identity = JSON.stringify({ ...RECIPE[model], settings });
   const goesOn = resume && folder.exists();
   if (!goesOn) await folder.begin({ model, recipe: identity });
-  else for (const remark of await folder.check()) console.log(remark);
+  else for (const remark of await folder.check()) note(remark);
   const rate = new Rate();
   let bar: Progress | undefined;
   const outcome = await train({
@@ -144,9 +144,11 @@ async function fit<Item, Batch>(
   if (!outcome.finished) return false;
   const path = join(directory, "model.safetensors");
   await writeWhole(path, streamTensors(device, tensorsOf(weights), undefined, "F16"));
-  const curve = await writeCurve(job);
-  console.log(
-    `${model}: final loss ${curve.toFixed(3)}, ${statSync(path).size} bytes in ${directory}`,
+  const loss = await writeCurve(job);
+  const { size: bytes } = statSync(path);
+  printResult(
+    { model, loss, bytes, directory },
+    () => `${model}: final loss ${loss.toFixed(3)}, ${bytes} bytes in ${directory}`,
   );
   return true;
 }

@@ -1,4 +1,4 @@
-/** The text of a study's file as values, and where in it each of them stands. Knows YAML, and nothing of what a study is. */
+/** A file in YAML, of which JSON is a part, as keys and values; mistakes in it are said with their line and what to write. */
 import {
   type Document,
   isAlias,
@@ -17,25 +17,29 @@ import { visible } from "./report/table.ts";
 /** Keys and places in lists, from the top. */
 export type KeyPath = readonly (string | number)[];
 
-export type StudyFile = {
+/** Says where in a file something stands: `FILE:LINE `, with a blank behind. */
+export type Place = (keys: KeyPath) => string;
+
+export type YamlFile = {
   readonly values: Readonly<Record<string, unknown>>;
-  /** Throws `[study] FILE:LINE key what`, in one line. */
+  readonly place: Place;
+  /** Throws `[TOOL] FILE:LINE key what`, in one line. */
   fail(keys: KeyPath, what: string): never;
 };
 
-/** Characters; the largest study that anybody would write has a hundredth of them. */
+/** Characters; the largest file that anybody would write has a hundredth of them. */
 const MOST_TEXT = 2 ** 20;
 
 /** What to do about what is no YAML, by the parser's names for it. */
 const REMEDIES: Readonly<Partial<Record<YAMLError["code"], string>>> = {
   DUPLICATE_KEY: "stands there already; keep one of them",
   TAB_AS_INDENT: "begins with a tab; write blanks in its place",
-  MULTIPLE_DOCS: "begins a second study; write a file for each",
+  MULTIPLE_DOCS: "begins a second document; write a file for each",
   BAD_ALIAS: "names an anchor that is not there before it; write &NAME before a value, then *NAME",
   TAG_RESOLVE_FAILED: "has a tag; leave out what begins with an exclamation mark",
   MISSING_CHAR:
     "lacks a quote, a bracket, a colon or a comma here or above; close what is opened, and part values by commas",
-  RESOURCE_EXHAUSTION: "is nested too deeply to be a study; name another file",
+  RESOURCE_EXHAUSTION: "is nested too deeply to be meant; name another file",
   BAD_INDENT:
     "is indented so that it belongs to nothing, or lies in a bracket that is not closed; write what belongs together equally far from the left",
   BLOCK_AS_IMPLICIT_KEY:
@@ -48,20 +52,27 @@ const REMEDIES: Readonly<Partial<Record<YAMLError["code"], string>>> = {
 };
 
 /**
- * Reads YAML 1.2, of which JSON is a part, with anchors, aliases and merge keys.
+ * Reads YAML 1.2 with anchors, aliases and merge keys, whose top is a map.
+ * @param tool in brackets before a mistake
  * @param path which mistakes name
+ * @param remedies what to write where it holds no keys, and in place of a file that is too long
  * @throws one sentence with file and line
  */
-export function readStudyFile(text: string, path: string): StudyFile {
+export function parseYaml(
+  tool: string,
+  text: string,
+  path: string,
+  remedies: { readonly empty: string; readonly long: string },
+): YamlFile {
   if (text.length > MOST_TEXT) {
     throw new Error(
-      `[study] ${path} has ${text.length} characters, more than a study has; name the file of a study, with a list of values in place of many rows`,
+      `[${tool}] ${path} has ${text.length} characters, more than such a file has; ${remedies.long}`,
     );
   }
   const lines = new LineCounter();
   const lineOf = (offset: number): string => `${path}:${Math.max(1, lines.linePos(offset).line)}`;
   const at = (offset: number, what: string): never => {
-    throw new Error(`[study] ${lineOf(offset)} ${visible(what)}`);
+    throw new Error(`[${tool}] ${lineOf(offset)} ${visible(what)}`);
   };
   const plain = text.replace(/\r\n?/g, "\n");
   const document = parseDocument(plain, { lineCounter: lines, merge: true });
@@ -81,11 +92,12 @@ export function readStudyFile(text: string, path: string): StudyFile {
       if (isCollection(key)) at(key.range?.[0] ?? 0, "has a list for a key; write a word");
     },
   });
+  const place: Place = (keys) => `${lineOf(offsetOf(document, keys))} `;
   const fail = (keys: KeyPath, what: string): never =>
     at(offsetOf(document, keys), `${nameOf(keys)}${what}`);
-  if (!isMap(document.contents)) return fail([], "holds no keys; write name and rows");
+  if (!isMap(document.contents)) return fail([], `holds no keys; ${remedies.empty}`);
   try {
-    return { values: document.toJS(), fail };
+    return { values: document.toJS(), place, fail };
   } catch (cause) {
     const what = cause instanceof Error ? cause.message : String(cause);
     return fail([], `cannot be read: ${what}; write its values out`);

@@ -1,0 +1,4 @@
+// Plain JavaScript that an old Node can read; the command is commands/promptgen.ts.
+require("./node-version.cjs");
+require("./signals.cjs");
+import("./commands/promptgen.ts").then(({ promptgen }) => promptgen());
