@@ -208,7 +208,7 @@ const TEXTS: readonly (readonly [text: string, said: RegExp])[] = [
   ],
   ["name: a\nrows:\n\t- method: majority\n", /s\.yaml:3 begins with a tab; write blanks/],
   ["name: a\nseeds: *s\nrows: []\n", /s\.yaml:2 \*s names an anchor that is not there before it/],
-  [`name: a\n${ROWS}---\nname: b\n`, /s\.yaml:4 begins a second study; write a file for each$/],
+  [`name: a\n${ROWS}---\nname: b\n`, /s\.yaml:4 begins a second document; write a file for each$/],
   [`name: !!js/function a\n${ROWS}`, /s\.yaml:1 has a tag; leave out/],
   [`name: a\n? [b, c]\n: d\n${ROWS}`, /s\.yaml:2 has a list for a key; write a word$/],
   [`name: a\n3: b\n${ROWS}`, /s\.yaml:2 3 is not known here/],
@@ -272,7 +272,7 @@ const TEXTS: readonly (readonly [text: string, said: RegExp])[] = [
   ],
   [
     `name: a\nrows:\n${"  - { method: majority }\n".repeat(50_000)}`,
-    /^\[study\] s\.yaml has 1250014 characters, more than a study has/,
+    /^\[study\] s\.yaml has 1250014 characters, more than such a file has/,
   ],
   [
     'name: a\nrows:\n  - method: "pro\\e[31m"\n',

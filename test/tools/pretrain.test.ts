@@ -131,7 +131,7 @@ test("what does not fit is refused in a sentence before anything is written", as
   const small = configFile("small", { ...TINY_BERT, vocab_size: 77 });
   const gpt2 = configFile("gpt2", { ...TINY_BERT, model_type: "gpt2" });
   const tokenizer = ["--tokenizer", world.bert];
-  await refused([corpus], /--config is missing; name the config.json/);
+  await refused([corpus], /--model is missing; name the config.json/);
   await refused(
     [corpus, "--model", small, ...tokenizer],
     /small\.json has vocab_size 77, but the tokenizer in \S+ has \d+ ids; write \d+ into it/,

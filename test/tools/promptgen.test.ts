@@ -263,7 +263,7 @@ test("--config: options by their names, those of the command line win, mistakes 
     ["relations: []\n", ":1 relations is []; write a number or a text"],
     ["config: other.yaml\n", ":1 config is no option here"],
     ["- seed\n", ":1 holds no keys; write options as name: value"],
-    ["seed: 1\nseed: 2\n", ":2 Map keys must be unique"],
+    ["seed: 1\nseed: 2\n", ":2 seed stands there already; keep one of them"],
     ["seed: [1\n", ":2 "],
   ] as const) {
     const wrong = file("wrong.yaml", text);
