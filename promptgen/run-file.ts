@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import type { Benchmark } from "./benchmark.ts";
 import { methodOf } from "./methods/index.ts";
-import { type Method, untrained } from "./methods/method.ts";
+import { untrained } from "./methods/method.ts";
 import {
   devFacts,
   flatOptions,
@@ -28,20 +28,26 @@ export type RunFile = {
 export async function beginRun(folder: RunFolder, run: Prepared): Promise<RunFile> {
   const { method, options, contents } = run;
   const flat = flatOptions(options);
-  const choices = { ...sharedChoices(method, devFacts(run).size), ...method.choices };
+  const choices = { ...sharedChoices(run), ...method.choices };
   await folder.begin({ options: flat, contents, choices });
   return { options, contents, identity: JSON.stringify([flat, contents]), remarks: [] };
 }
 
-const sharedChoices = ({ scope, train, options }: Method, dev: number): JsonObject => {
-  const facts = Object.hasOwn(options, "dev-facts") ? `${dev} dev facts` : "dev facts";
+const sharedChoices = (run: Prepared): JsonObject => {
+  const { scope, train, options } = run.method;
+  const { "eval-every": every = 0, patience = 0 } = run.options.own;
+  const facts = Object.hasOwn(options, "dev-facts")
+    ? `${devFacts(run).size} dev facts`
+    : "dev facts";
+  const often = Number(every) > 0 ? `every ${every} steps` : "three times an epoch";
+  const end = Number(patience) > 0 ? `, until ${patience} in turn are no better` : "";
   const asked =
     scope === "all" ? `mean over relations on the ${facts}` : `the relation's of the ${facts}`;
   return {
     selection:
       train === untrained
         ? "none, nothing is trained"
-        : `${asked}, before the first step and three times an epoch`,
+        : `${asked}, before the first step and ${often}${end}`,
     answers: "argmax over the common words that are one token of the masked LM",
   };
 };

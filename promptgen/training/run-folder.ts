@@ -6,13 +6,14 @@
  *     search.json         in its place where nothing is trained by gradients: where the search stands
  *     best/               the best weights as a model directory (config.json, model.safetensors, tokenizer)
  *     log.jsonl           one line an evaluation
+ *     steps.bin           a record a step, see steps.ts
  *     .lock               the process that writes here, see lock.ts
  *
  * A file is written beside its place, flushed to the disk and renamed, so that a reader finds the old one or the new one, whole. The
  * safetensors files hold a checksum of all that is in them (see models/formats/seal.ts); those of before there was one have none.
  */
 import { createHash } from "node:crypto";
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { open, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Device } from "../../engine/device.ts";
@@ -223,8 +224,13 @@ export class RunFolder {
 
   /** The rows of the log; a last line that was cut off is left out. */
   async readLog(): Promise<LogRow[]> {
+    return this.logged();
+  }
+
+  /** As `readLog`, at once. */
+  logged(): LogRow[] {
     if (!existsSync(this.log)) return [];
-    const lines = (await readFile(this.log, "utf8")).split("\n");
+    const lines = readFileSync(this.log, "utf8").split("\n");
     lines.pop(); // what follows the last line end: nothing, or half a line
     return lines.map((line, i) => {
       let row: unknown;

@@ -138,6 +138,8 @@ test("a run of before has its own identity, and a reader in the place of mlm", a
     "max-steps": 0,
     accumulate: 1,
     "dev-facts": 0,
+    "eval-every": 0,
+    patience: 0,
   });
 });
 

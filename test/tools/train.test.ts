@@ -399,6 +399,8 @@ each(
       "max-steps": _steps,
       accumulate: _batches,
       "dev-facts": _dev,
+      "eval-every": _every,
+      patience: _patience,
       vocabulary: _all,
       reader: mlm,
       seed,
