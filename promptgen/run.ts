@@ -437,7 +437,8 @@ function together(outcomes: readonly Outcome[]): Outcome {
     step: sum(({ step }) => step),
     steps: sum(({ steps }) => steps),
     finished: outcomes.every(({ finished }) => finished),
-    best: best.length === 0 ? undefined : { step: sum(({ best: b }) => b?.step ?? 0), score },    ...(early > 0 ? { early } : {}),
+    best: best.length === 0 ? undefined : { step: sum(({ best: b }) => b?.step ?? 0), score },
+    ...(early > 0 ? { early } : {}),
   };
 }
 

@@ -193,9 +193,13 @@ export class RunFolder {
 
   /**
    * Where the search stands, as `saveSearch` wrote it; undefined where there is none.
+   * @param earlier identities that the run had before it was extended, which fit too
    * @throws one sentence for a file that is not what was written, or that another configuration wrote
    */
-  async loadSearch(identity = ""): Promise<JsonObject | undefined> {
+  async loadSearch(
+    identity = "",
+    earlier: readonly string[] = [],
+  ): Promise<JsonObject | undefined> {
     if (!existsSync(this.search)) return undefined;
     const { state, ...found } = await this.readJson("search.json");
     if (typeof state !== "object" || found.sha256 !== sumOf(state)) {
@@ -203,7 +207,7 @@ export class RunFolder {
         `[resume] ${this.search} is not what was written, its checksum differs; start another run`,
       );
     }
-    if (found.identity !== identity) {
+    if (found.identity !== identity && !earlier.includes(String(found.identity))) {
       throw new Error(
         `[resume] ${this.search} was written with other options, data or models; resume with those it was started with`,
       );

@@ -1,5 +1,5 @@
 /** STUDY/report.html: the page of a study, from the folders of its runs. */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { openSafetensors } from "../../models/formats/safetensors.ts";
@@ -30,16 +30,6 @@ export async function pageRows(
     found.push({ row, runs });
   }
   return found;
-}
-
-/** What made a page, by name. */
-export function madeBy(): (readonly [name: string, value: string])[] {
-  const manifest = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
-  const { name, version } = JSON.parse(manifest);
-  return [
-    ["Page made by", `${name} ${version}`],
-    ["Node", `${process.version}, ${process.platform} ${process.arch}`],
-  ];
 }
 
 async function pageRun(
