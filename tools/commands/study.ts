@@ -6,6 +6,7 @@ import { availableParallelism } from "node:os";
 import { join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { MultiBar, type SingleBar } from "cli-progress";
+import { adapterNamed } from "../../engine/devices/webgpu/adapter.ts";
 import { makeFolder } from "../../models/formats/files.ts";
 import { readText } from "../../models/formats/text.ts";
 import { METHODS } from "../../promptgen/methods/index.ts";
@@ -244,10 +245,11 @@ function placeOf(given: Given): "here" | "slurm" {
 }
 
 /** What all runs are told of the device, beside their threads. */
-const deviceArguments = ({ device, memory, gpus }: Given): string[] => {
+const deviceArguments = ({ device, adapter, memory, gpus }: Given): string[] => {
   const name = device ?? (gpus === undefined ? undefined : "gpu");
   return [
     ...(name === undefined ? [] : ["--device", name]),
+    ...(adapter === undefined ? [] : ["--adapter", adapter]),
     ...(memory === undefined ? [] : ["--memory", memory]),
   ];
 };
@@ -376,6 +378,8 @@ async function main(): Promise<number> {
   checkDevice(TOOL, given);
   const place = placeOf(given);
   const directives = directivesOf(TOOL, given);
+  // rather than in each run
+  if (place === "here" && given.adapter !== undefined) await adapterNamed(given.adapter);
   const tasks = study.rows.flatMap((row) => row.tasks);
   const own = tasks.map((task): SlurmTask => ({ name: task.name, options: optionsOfTask(task) }));
   // one of these commands at a time, or two would submit the same
@@ -414,7 +418,7 @@ async function main(): Promise<number> {
   const command = ["npx node tools/study.ts", ...process.argv.slice(2)].join(" ");
   await writePlan(out, study, command);
   // where a cluster's jobs are submitted from there may be no GPU
-  const { device: where, ...rest } = given;
+  const { device: where, adapter: _, ...rest } = given;
   const device = await deviceOf(TOOL, place === "here" || where === "cpu" ? given : rest);
   await writeReport(out, { study, command }, device);
   return 0;

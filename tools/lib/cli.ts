@@ -116,6 +116,11 @@ export const DEVICE_OPTIONS = {
     help: "cpu (WebAssembly), gpu (a hardware adapter), gpu:software (a software Vulkan adapter) or auto: a hardware adapter if there is one, else the CPU",
     initial: "auto",
   },
+  adapter: {
+    value: "NAME",
+    help: "WebGPU: part of the adapter's name; list says which there are",
+    initial: "the fastest",
+  },
   threads: { value: "N", help: "worker threads of the CPU device", initial: "one a core" },
   memory: {
     value: "SIZE",
@@ -127,14 +132,21 @@ export const DEVICE_OPTIONS = {
 export type DeviceValues = Readonly<Record<string, string | undefined>>;
 
 /** What `deviceOf` opens. Throws UsageError for a name or a number that is none, before anything is loaded. */
-export function checkDevice(tool: string, { device = "auto", threads, memory }: DeviceValues) {
+export function checkDevice(
+  tool: string,
+  { device = "auto", adapter, threads, memory }: DeviceValues,
+) {
   const name = deviceNames.find((known) => known === device);
   if (name === undefined) {
     throw new UsageError(`[${tool}] --device is ${device}; choose among ${deviceNames.join(", ")}`);
   }
+  if (adapter !== undefined && name === "cpu") {
+    throw new UsageError(`[${tool}] --adapter is for WebGPU, but --device is cpu; leave one out`);
+  }
   const limits = { least: 1, most: 64, whole: true };
   return {
     device: name,
+    ...(adapter === undefined ? {} : { adapter }),
     ...(threads === undefined ? {} : { threads: numberOf(tool, "threads", threads, limits) }),
     ...(memory === undefined ? {} : { memoryBudget: bytesOf(tool, memory) }),
   };

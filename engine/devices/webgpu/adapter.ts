@@ -56,11 +56,11 @@ export async function adapterNames(): Promise<string[]> {
   return [...said.matchAll(/^ *\* *backend: '[^']*', name: '(.*)'$/gm)].map(([, name]) => name);
 }
 
-/** The whole name of the first adapter that `part` is in. */
-async function nameOf(part: string): Promise<string> {
+/** The whole name of the first adapter that `part` is in. Throws one sentence with all names where there is none, and for `list`. */
+export async function adapterNamed(part: string): Promise<string> {
   const names = await adapterNames();
   const name = names.find((one) => one.toLowerCase().includes(part.toLowerCase()));
-  if (name !== undefined && part.trim() !== "") return name;
+  if (name !== undefined && part.trim() !== "" && part !== "list") return name;
   throw new NoDeviceError(
     names.length === 0
       ? noAdapter
@@ -94,7 +94,7 @@ export async function findHardware(): Promise<boolean> {
 
 /** Finds an adapter and opens it with its own limits and the optional features that kernels can use. */
 export async function openAdapter(options: DeviceOptions): Promise<Opened> {
-  const gpu = await findGPU(options.adapter === undefined ? "" : await nameOf(options.adapter));
+  const gpu = await findGPU(options.adapter === undefined ? "" : await adapterNamed(options.adapter));
   const wanted = options.device ?? "auto";
   let adapter = await highPerformance(gpu);
   const isNamed = options.adapter !== undefined;
