@@ -98,6 +98,13 @@ test("gone on with from any step: what is behind it is replaced, what was cut of
   }
 });
 
+test("what is behind the step that is taken is gone before the next one comes", () => {
+  const folder = fresh();
+  write(folder, 1, 7, false);
+  write(folder, 2, 3, true);
+  assert.equal(byHand(folder).records, upTo(3));
+});
+
 test("of a torn file all whole records are read", () => {
   const folder = fresh();
   write(folder, 1, 4, false);
