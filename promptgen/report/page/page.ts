@@ -3,14 +3,15 @@
  * drawings of what the runs wrote, and a browser of facts, the one part that needs a program.
  */
 import { createHash } from "node:crypto";
-import type { JsonObject, LogRow } from "../../training/run-folder.ts";
+import type { JsonObject } from "../../training/run-folder.ts";
 import { inTableOrder, type RelationRow } from "../relations.ts";
+import type { RunExtended, RunStopped, Versions } from "../results.ts";
 import { type Row, titleOf } from "../rows.ts";
 import { AUDIT_TITLE } from "../rows-tables.ts";
 import type { Cell, Table } from "../table.ts";
 import { devCurves, glance, relationDots, rowCurves } from "./charts.ts";
 import { client } from "./client.ts";
-import { curveOf, panelsOf } from "./curves.ts";
+import { curveOf, panelsOf, placesFor, type Written } from "./curves.ts";
 import { compressed, MOST_FACTS, packed, type ShownRun } from "./facts.ts";
 import { type Child, captionOf, element, type Html, htmlTable, slug } from "./html.ts";
 import { STYLE } from "./style.ts";
@@ -25,13 +26,17 @@ export type PageRun = {
   readonly contents: Readonly<Record<string, string>>;
   /** What it does where its source is silent. */
   readonly choices: JsonObject;
-  /** One, or one for each relation. */
-  readonly logs: readonly (readonly LogRow[])[];
+  /** What its trainings wrote: one, or one for each relation. */
+  readonly trainings: readonly Written[];
   /** Accuracy on the dev facts of what was kept; undefined where nothing was chosen. */
   readonly dev: number | undefined;
   readonly cost: RunCost;
   /** What it ran on; undefined where that is not known. */
   readonly device: string | undefined;
+  /** The same of all its processes, where they say. */
+  readonly versions: readonly Versions[];
+  readonly extended: readonly RunExtended[];
+  readonly stopped: RunStopped | undefined;
   readonly distinctPrompts: number | null;
   /** Sentences about it. */
   readonly warnings: readonly string[];
@@ -209,11 +214,14 @@ function sections(study: StudyPage): Section[] {
 const idOf = (table: Table): string => `table-${slug(captionOf(table))}`;
 
 function curves(rows: readonly PageRow[]): Child {
+  const written = rows.flatMap(({ runs }) => runs.map(({ trainings }) => trainings));
+  const places = placesFor(written);
   const all = rows.map(({ row, runs }) => ({
     title: titleOf(row),
-    curves: runs.map(({ logs }) => curveOf(logs)),
-    isJoined: runs.some(({ logs }) => logs.length > 1),
+    curves: runs.map(({ trainings }) => curveOf(trainings, places)),
+    isJoined: runs.some(({ trainings }) => trainings.length > 1),
   }));
+  const isThinned = written.flat().some(({ steps }) => (steps?.steps ?? 0) > places);
   const [drawn, silent] = [true, false].map((is) =>
     all.filter((one) => panelsOf(one.curves).length > 0 === is),
   );
@@ -229,6 +237,13 @@ function curves(rows: readonly PageRow[]): Child {
   return [
     devCurves(drawn),
     lacking,
+    isThinned
+      ? element(
+          "p",
+          { class: "fine" },
+          `What each step was has ${places} places a curve here, each the mean over an equal stretch of the training; all steps stand in steps.bin of each run.`,
+        )
+      : "",
     ...drawn.map((one) =>
       element(
         "details",
@@ -392,6 +407,17 @@ const shown = (value: unknown): string =>
 function repeat({ rows, made }: StudyPage): Child {
   const runs = rows.flatMap((own) => own.runs);
   const devices = [...new Set(runs.flatMap(({ device }) => device ?? []))];
+  const ranOn = [
+    ...new Set(
+      runs.flatMap(({ versions }) =>
+        versions.map(
+          ({ project, node, v8, platform, build, webgpu }) =>
+            `promptgen ${project}, Node ${node} (V8 ${v8}), ${platform}, ${build}` +
+            (webgpu === undefined ? "" : `, webgpu ${webgpu}`),
+        ),
+      ),
+    ),
+  ];
   const seeds = [...new Set(runs.map(({ seed }) => seed))].sort((a, b) => a - b);
   const list = (pairs: readonly (readonly [string, string])[]): Html =>
     element(
@@ -414,11 +440,27 @@ function repeat({ rows, made }: StudyPage): Child {
     rows: [...read.values()],
   };
   return [
-    list([...made, ["Devices", devices.join("; ") || "not known"], ["Seeds", seeds.join(", ")]]),
+    list([
+      ...made,
+      ["Devices", devices.join("; ") || "not known"],
+      ...(ranOn.length === 0 ? [] : [["Runs made by", ranOn.join("; ")] as const]),
+      ["Seeds", seeds.join(", ")],
+    ]),
     htmlTable(contents, "table-contents"),
     element("h3", {}, "Options, and choices where the source is silent"),
     ...rows.map((own) => rowDetails(own, list)),
   ];
+}
+
+/** A run's folder, and what its training was beside its options. */
+function storyOf({ folder, extended, stopped, versions }: PageRun): string {
+  const parts = [
+    folder,
+    ...extended.map(({ epochs, step }) => `extended from ${epochs} epochs at step ${step}`),
+    ...(stopped ? [`ended by patience at step ${stopped.step} of ${stopped.steps}`] : []),
+    ...(versions.length > 1 ? ["went on with another device or version"] : []),
+  ];
+  return parts.join("; ");
 }
 
 function rowDetails(
@@ -433,7 +475,7 @@ function rowDetails(
     { class: "more" },
     element("summary", {}, titleOf(row)),
     element("h4", {}, "Runs"),
-    list(runs.map(({ folder, seed }) => [`seed ${seed}`, folder] as const)),
+    list(runs.map((run) => [`seed ${run.seed}`, storyOf(run)] as const)),
     element("h4", {}, "Options"),
     list(given.map(([name, value]) => [name, shown(value)] as const)),
     element("h4", {}, "Choices"),
