@@ -39,7 +39,9 @@ import {
   standsOnSlurm,
   submit,
 } from "../lib/slurm.ts";
+import { estimate, Following, type Planned, type Stand } from "../lib/study-progress.ts";
 import { writePlan, writeReport } from "../lib/study-report.ts";
+import { servePage, WATCH_OPTION } from "../lib/watch.ts";
 
 const TOOL = "study";
 const TRAIN = fileURLToPath(new URL("../train.ts", import.meta.url));
@@ -56,6 +58,8 @@ const OWN = {
     help: "lists the runs, how each stands and how long the rest will take, and runs none",
   },
   relations: { value: "IDS", help: "relations to use, as in P36,P17", initial: "the file's" },
+  tensorboard: { help: "writes event files for TensorBoard into the runs' folders too" },
+  ...WATCH_OPTION,
   ...DEVICE_OPTIONS,
   ...SLURM_OPTIONS,
 } satisfies Record<string, OptionSpec>;
@@ -82,9 +86,6 @@ have them), world: true for what suits the embedded world. Its folder gets a fol
 tables as text, Markdown, CSV and LaTeX, and report.html, a page with all of it; tools/report.ts writes these again.
 `;
 
-/** How a task stands. */
-type Stand = "done" | "cut off" | "new";
-
 /** @throws for a folder of that name that holds a run with other options */
 async function standOf(folder: RunFolder, { options }: Task): Promise<Stand> {
   if (!folder.exists()) return "new";
@@ -101,8 +102,6 @@ async function standOf(folder: RunFolder, { options }: Task): Promise<Stand> {
   const ended = ["results.json", "facts.jsonl"].every((name) => existsSync(folder.file(name)));
   return ended ? "done" : "cut off";
 }
-
-type Planned = { readonly task: Task; readonly folder: RunFolder; readonly stand: Stand };
 
 /** The options of a task, as tools/train.ts takes them. */
 const optionsOfTask = ({ options }: Task): string[] =>
@@ -199,7 +198,12 @@ function start(
 /** Runs what is not done, `jobs` at a time. Sentences about those that failed; undefined when the signal came. */
 async function runAll(
   plan: readonly Planned[],
-  { out, jobs, device }: { out: string; jobs: number; device: readonly string[] },
+  {
+    out,
+    jobs,
+    more,
+    following,
+  }: { out: string; jobs: number; more: readonly string[]; following: Following },
 ): Promise<string[] | undefined> {
   const signal = onSignals();
   const waiting = plan.filter(({ stand }) => stand !== "done");
@@ -215,11 +219,16 @@ async function runAll(
       const { name } = next.task;
       const log = join(out, "logs", `${name}.txt`);
       const shown = display.begin(name);
-      const { child, ended } = start(next, device, log, (message) => shown.tell(message));
+      following.begin(name);
+      const { child, ended } = start(next, more, log, (message) => {
+        following.tell(name, message);
+        shown.tell(message);
+      });
       running.add(child);
       const code = await ended;
       running.delete(child);
       if (signal.aborted) break;
+      following.end(name, code === 0 ? "done" : "failed");
       shown.end(code === 0 ? "done" : "failed");
       if (code !== 0) failed.push(`${name}: ${await lastLine(log)} (${relative("", log)})`);
     }
@@ -237,6 +246,11 @@ function placeOf(given: Given): "here" | "slurm" {
   if (on !== "here" && on !== "slurm") {
     throw new UsageError(`[${TOOL}] --on is ${on}; choose among here, slurm`);
   }
+  if (on === "slurm" && "watch" in given) {
+    throw new UsageError(
+      `[${TOOL}] --watch follows runs that this command makes here; on Slurm type the command again to see how they stand`,
+    );
+  }
   const stray = Object.keys(SLURM_OPTIONS).find((name) => given[name] !== undefined);
   if (on === "here" && stray !== undefined) {
     throw new UsageError(`[${TOOL}] --${stray} is for a cluster; give --on slurm with it`);
@@ -244,13 +258,14 @@ function placeOf(given: Given): "here" | "slurm" {
   return on;
 }
 
-/** What all runs are told of the device, beside their threads. */
-const deviceArguments = ({ device, adapter, memory, gpus }: Given): string[] => {
+/** What all runs are told beside their options and threads. */
+const deviceArguments = ({ device, adapter, memory, gpus, tensorboard }: Given): string[] => {
   const name = device ?? (gpus === undefined ? undefined : "gpu");
   return [
     ...(name === undefined ? [] : ["--device", name]),
     ...(adapter === undefined ? [] : ["--adapter", adapter]),
     ...(memory === undefined ? [] : ["--memory", memory]),
+    ...(tensorboard === undefined ? [] : ["--tensorboard"]),
   ];
 };
 
@@ -269,48 +284,6 @@ async function printStands(plan: readonly Planned[], out: string, onSlurm: Stand
     console.log(`${stand.padEnd(8)}${task.name}${note}${said}`);
   }
   console.log([...counts].map(([stand, count]) => `${count} ${stand}`).join(", "));
-}
-
-/** Seconds that a run that is done has computed, as its results say; undefined where they do not. */
-async function secondsOf({ folder, stand }: Planned): Promise<number | undefined> {
-  if (stand !== "done") return undefined;
-  const { seconds } = await folder.readJson("results.json");
-  const { training, evaluating } = Object(seconds);
-  const sum = training + evaluating;
-  return typeof sum === "number" && Number.isFinite(sum) ? sum : undefined;
-}
-
-/** How long what is not done will compute: as runs of the same row have, else of the same method. */
-async function estimate(study: Study, plan: readonly Planned[]): Promise<string> {
-  const took = await Promise.all(plan.map(secondsOf));
-  const mean = (fits: (other: Planned) => boolean): number | undefined => {
-    const known = took.filter((seconds, i) => seconds !== undefined && fits(plan[i]));
-    return known.length === 0
-      ? undefined
-      : known.reduce<number>((sum, seconds) => sum + (seconds ?? 0), 0) / known.length;
-  };
-  const left = plan.filter(({ stand }) => stand !== "done");
-  if (left.length === 0) return "all runs are done";
-  const guesses = left.map(({ task }) => {
-    const row = study.rows.find(({ tasks }) => tasks.includes(task));
-    const { method } = task.options;
-    return (
-      mean((other) => row?.tasks.includes(other.task) === true) ??
-      mean((other) => other.task.options.method === method)
-    );
-  });
-  const known = guesses.flatMap((seconds) => seconds ?? []);
-  const sum = known.reduce((total, seconds) => total + seconds, 0);
-  const time = sum < 120 ? `${sum.toFixed(0)} s` : `${(sum / 60).toFixed(0)} min`;
-  const unknown = left.length - known.length;
-  return [
-    ...(known.length === 0
-      ? []
-      : [`${known.length} to run: about ${time} one after the other, as those took that are done`]),
-    ...(unknown === 0
-      ? []
-      : [`${unknown} to run: how long is unknown, for no run of these methods is done`]),
-  ].join("\n");
 }
 
 /** Shows how a study stands on Slurm and submits what is neither done nor in the queue; whether all is done. */
@@ -395,15 +368,20 @@ async function main(): Promise<number> {
   }
   if ("dry-run" in given) {
     await printStands(plan, out, onSlurm);
-    console.log(await estimate(study, plan));
+    console.log(estimate(study, plan));
     return 0;
   }
   if (place === "slurm") {
     if (!(await sendAll(study, plan, { out, given, directives, onSlurm }))) return 0;
   } else {
     const threads = given.threads ?? String(Math.max(1, Math.floor(availableParallelism() / jobs)));
-    const device = ["--threads", threads, ...deviceArguments(given)];
-    const failed = await runAll(plan, { out, jobs, device });
+    const more = ["--threads", threads, ...deviceArguments(given)];
+    const following = new Following(study, plan);
+    if ("watch" in given) {
+      const { url } = await servePage(() => following.page());
+      console.log(`follow it at ${url}`);
+    }
+    const failed = await runAll(plan, { out, jobs, more, following });
     if (!failed) {
       console.log("stopped, saved; the same command goes on");
       return exitCodeOf(onSignals().reason);

@@ -1,11 +1,12 @@
 /** Trains a method: `node tools/train.ts --help`. */
 import { existsSync, statSync } from "node:fs";
-import { relative, resolve } from "node:path";
+import { basename, relative, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { itemsOf } from "../../promptgen/benchmark.ts";
 import { checkExtension, extend, hasEnded, setAside } from "../../promptgen/extension.ts";
 import { METHODS, methodOf } from "../../promptgen/methods/index.ts";
 import type { Method } from "../../promptgen/methods/method.ts";
+import { livePage } from "../../promptgen/report/page/live.ts";
 import type { Versions } from "../../promptgen/report/results.ts";
 import {
   examinerOf,
@@ -13,6 +14,7 @@ import {
   type Prepared,
   prepare,
   type RunOptions,
+  rowOf,
   runOptions,
   WORLD,
 } from "../../promptgen/run.ts";
@@ -50,6 +52,7 @@ import {
 } from "../lib/run-options.ts";
 import { trainAll } from "../lib/train-progress.ts";
 import { versionsOn } from "../lib/versions.ts";
+import { servePage, WATCH_OPTION, writtenSoFar } from "../lib/watch.ts";
 
 const TOOL = "train";
 
@@ -74,6 +77,7 @@ const LAST = {
     help: "go on with a run that was stopped, with its own options; one that differs is refused, but more --epochs extend a run that has ended",
   },
   tensorboard: { help: "writes event files for TensorBoard into the run's folder too" },
+  ...WATCH_OPTION,
   ...DEVICE_OPTIONS,
 } satisfies Record<string, OptionSpec>;
 
@@ -319,6 +323,15 @@ async function trained(
   const file = await runFileOf(run, folder, saved, versionsOn(device));
   const { identity, earlier } = file;
   const memory = { device: device.stats.bytes };
+  let said = "begins";
+  if ("watch" in given) {
+    const { url } = await servePage(() => {
+      const name = basename(folder.path);
+      const run = { name, row: rowOf(options), stand: "running", said } as const;
+      return livePage({ name, said: [], runs: [{ ...run, trainings: writtenSoFar(folder) }] });
+    });
+    console.log(`follow it at ${url}`);
+  }
   const outcome = await trainAll(
     device,
     run,
@@ -333,7 +346,11 @@ async function trained(
       examiner: examinerOf(device, run, "dev"),
     },
     memory,
+    (what) => {
+      said = what;
+    },
   );
+  said = "asks the test facts";
   const where = relative(process.cwd(), folder.path) || ".";
   const { step, steps, early = 0 } = outcome;
   if (early > 0) {

@@ -6,12 +6,16 @@ import type { Outcome } from "../../promptgen/training/loop.ts";
 import { type Estimate, secondsLeft } from "../../promptgen/training/pace.ts";
 import { duration, Progress, Rate, say } from "./cli.ts";
 
-/** What the run says while it trains; the most bytes that the device held are noted in `memory`. */
+/**
+ * What the run says while it trains; the most bytes that the device held are noted in `memory`.
+ * @param tell is told where it is
+ */
 export async function trainAll(
   device: Device,
   run: Prepared,
   options: Omit<Parameters<typeof trainRun>[1], "device">,
   memory: { device: number },
+  tell: (said: string) => void = () => {},
 ): Promise<Outcome> {
   const [rate, asking] = [new Rate(), new Rate()];
   const { relations } = run.benchmark;
@@ -51,6 +55,7 @@ export async function trainAll(
         const pace = first ? rate.text : rate.add(items, seconds);
         const rest = whole && duration(secondsLeft(whole));
         bar.update(step, `${losses.join(" ")}${dev}`, pace, rest);
+        tell(`${what} ${step}/${steps}${rest === undefined ? "" : `, ${rest} left`}`);
       },
       onAsked(done, all, relation) {
         hasBars = all >= SHOWN;

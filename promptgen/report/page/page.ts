@@ -2,7 +2,6 @@
  * The page of a study: everything in one file, which opens from a disk and asks nobody for anything. What it shows are tables,
  * drawings of what the runs wrote, and a browser of facts, the one part that needs a program.
  */
-import { createHash } from "node:crypto";
 import type { JsonObject } from "../../training/run-folder.ts";
 import { inTableOrder, type RelationRow } from "../relations.ts";
 import type { RunExtended, RunStopped, Versions } from "../results.ts";
@@ -12,9 +11,9 @@ import type { Cell, Table } from "../table.ts";
 import { devCurves, glance, relationDots, rowCurves } from "./charts.ts";
 import { client } from "./client.ts";
 import { curveOf, panelsOf, placesFor, type Written } from "./curves.ts";
+import { htmlDocument } from "./document.ts";
 import { compressed, MOST_FACTS, packed, type ShownRun } from "./facts.ts";
 import { type Child, captionOf, element, type Html, htmlTable, slug } from "./html.ts";
-import { STYLE } from "./style.ts";
 
 /** What a run wrote beside its facts. */
 export type PageRun = {
@@ -73,33 +72,10 @@ export function studyPage(study: StudyPage): string {
   const facts = relations.reduce((sum, relation) => sum + relation.facts, 0);
   const script = `(${client})();`;
   const parts = sections({ ...study, relations: inTableOrder(relations) });
-  const policy = [
-    "default-src 'none'",
-    `script-src 'sha256-${sumOf(script)}'`,
-    `style-src 'sha256-${sumOf(STYLE)}'`,
-    "img-src data:",
-    "base-uri 'none'",
-    "form-action 'none'",
-    "require-trusted-types-for 'script'",
-  ].join("; ");
-  const head = element(
-    "head",
-    {},
-    element("meta", { charset: "utf-8" }),
-    element("meta", { "http-equiv": "Content-Security-Policy", content: policy }),
-    element("meta", { name: "viewport", content: "width=device-width, initial-scale=1" }),
-    element("meta", { name: "color-scheme", content: "light dark" }),
-    element("meta", { name: "referrer", content: "no-referrer" }),
-    element("link", { rel: "icon", href: "data:," }),
-    element("title", {}, `${name}: a study of prompts`),
-    { html: `<style>${STYLE}</style>` },
-  );
   const links = parts.map(({ id, title }) =>
     element("li", {}, element("a", { href: `#${id}` }, title)),
   );
-  const body = element(
-    "body",
-    {},
+  const body = [
     element("a", { class: "skip", href: "#main" }, "To the results"),
     element(
       "header",
@@ -140,14 +116,10 @@ export function studyPage(study: StudyPage): string {
       `${study.made.map(([key, value]) => `${key} ${value}`).join(" \u00b7 ")}`,
     ),
     // JSON in base64 holds no mark that could end an element
-    {
-      html: `<script type="text/plain" id="facts-data">${factsOf(study)}</script><script>${script}</script>`,
-    },
-  );
-  return `<!doctype html>\n${element("html", { lang: "en" }, head, body).html}\n`;
+    { html: `<script type="text/plain" id="facts-data">${factsOf(study)}</script>` },
+  ];
+  return htmlDocument({ title: `${name}: a study of prompts`, body, script });
 }
-
-const sumOf = (text: string): string => createHash("sha256").update(text).digest("base64");
 
 const count = (n: number, what: string): string => `${n} ${what}${n === 1 ? "" : "s"}`;
 
