@@ -136,7 +136,10 @@ test("patience and evaluations every N steps: said in the results, the log and r
   const early = ends.filter((row) => row?.stopped === "patience");
   assert.ok(early.length > 0);
   const step = ends.reduce((all, row) => all + (row?.step ?? 0), 0);
-  assert.deepEqual([stopped?.by, stopped?.trainings, stopped?.step], ["patience", early.length, step]);
+  assert.deepEqual(
+    [stopped?.by, stopped?.trainings, stopped?.step],
+    ["patience", early.length, step],
+  );
   assert.match(said, new RegExp(`ended by --patience 2 after step ${step} of ${stopped?.steps}`));
   assert.ok(logs.flat().every((row) => row.step % 2 === 0 || row === ends[0] || row === ends[1]));
   const { choices } = JSON.parse(readFileSync(join(out, "run.json"), "utf8"));

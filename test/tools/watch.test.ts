@@ -8,7 +8,7 @@ import { parseHTML } from "linkedom";
 import { suite } from "uvu";
 import { type Live, livePage } from "../../promptgen/report/page/live.ts";
 import { servePage } from "../../tools/lib/watch.ts";
-import { refuses, ROOT, temporary } from "./command.ts";
+import { ROOT, refuses, temporary } from "./command.ts";
 
 const test = suite("watch");
 
@@ -94,7 +94,13 @@ const live: Live = {
   said: ["2 to run: about 3 min"],
   runs: [
     { name: "a-seed1", row: "A", stand: "done", said: "", trainings: [{ log, steps }] },
-    { name: "b-seed1", row: "</h2><b>", stand: "running", said: "training 9/20, 8 s left", trainings: [{ log, steps }] },
+    {
+      name: "b-seed1",
+      row: "</h2><b>",
+      stand: "running",
+      said: "training 9/20, 8 s left",
+      trainings: [{ log, steps }],
+    },
     { name: "c-seed1", row: "C", stand: "waiting", said: "", trainings: [] },
     { name: "d-seed1", row: "D", stand: "running", said: "begins", trainings: [] },
   ],
@@ -111,7 +117,9 @@ test("says what is done, what runs, how long it takes, and draws the curves so f
     sections.map((one) => one.querySelector("h2")?.textContent),
     ["b-seed1", "d-seed1", "All runs"],
   );
-  const panels = [...sections[0].querySelectorAll("svg")].map((one) => one.getAttribute("aria-label"));
+  const panels = [...sections[0].querySelectorAll("svg")].map((one) =>
+    one.getAttribute("aria-label"),
+  );
   assert.ok(panels.some((label) => label?.includes("learning rate: rate ends at 17")));
   assert.ok(panels.some((label) => label?.includes("own subject ends at 50")));
   const [curves] = sections[2].querySelectorAll("svg");

@@ -105,10 +105,10 @@ ${examples(method)}
 Options of ${method.name}
 ${optionHelp(specs(method))}
 
-A run's folder holds run.json (options), log.jsonl (one line an evaluation), best/ (what was kept), last.safetensors (for
---resume), results.json and, for every test fact, facts.jsonl and facts.csv; where a method has a prompt for each relation, the
-first four stand in a folder for each. Exit code 0:
-done; 1: an error, in one sentence (DEBUG=1 adds the stack); 128 and the signal's number, as 130 or 143: stopped by it, saved. A
+A run's folder holds run.json (options), log.jsonl (one line an evaluation), steps.bin (a record a step), best/ (what was kept),
+last.safetensors (for --resume), results.json and, for every test fact, facts.jsonl and facts.csv; where a method has a prompt for
+each relation, the second to the fifth stand in a folder for each. Exit code 0: done; 1: an error, in one sentence (DEBUG=1 adds
+the stack); 128 and the signal's number, as 130 or 143: stopped by it, saved. A
 second signal ends the process at once. One process writes into a folder (.lock names it); another one is refused.
 `;
 

@@ -80,7 +80,8 @@ async function costOf(
   const sizes: number[] = [];
   for (const { last } of parts) if (existsSync(last)) sizes.push(await trainedIn(last));
   // whoever trains by gradients logs their norm, and leaves a checkpoint unless somebody has removed it
-  const isGone = sizes.length === 0 && trainings.some(({ log }) => log.some((row) => "gradientNorm" in row));
+  const isGone =
+    sizes.length === 0 && trainings.some(({ log }) => log.some((row) => "gradientNorm" in row));
   return {
     training: number(seconds?.training),
     evaluating: number(seconds?.evaluating),

@@ -8,7 +8,9 @@ import type { OptionSpec } from "./cli.ts";
 import { writtenIn } from "./study-page.ts";
 
 export const WATCH_OPTION = {
-  watch: { help: "serves a page on 127.0.0.1 that follows what is running, and prints its address" },
+  watch: {
+    help: "serves a page on 127.0.0.1 that follows what is running, and prints its address",
+  },
 } satisfies Record<string, OptionSpec>;
 
 /** A page that is served until the process ends. */
@@ -43,7 +45,8 @@ export async function servePage(make: () => string): Promise<Served> {
     if (host !== `127.0.0.1:${port}` && host !== `localhost:${port}`) {
       return answer(403, "this page is for 127.0.0.1 alone");
     }
-    if (method !== "GET" && method !== "HEAD") return answer(405, "there is only something to read");
+    if (method !== "GET" && method !== "HEAD")
+      return answer(405, "there is only something to read");
     if (url !== "/") return answer(404, "there is one page, /");
     if (performance.now() - madeAt > FRESH) {
       try {

@@ -94,7 +94,9 @@ export async function findHardware(): Promise<boolean> {
 
 /** Finds an adapter and opens it with its own limits and the optional features that kernels can use. */
 export async function openAdapter(options: DeviceOptions): Promise<Opened> {
-  const gpu = await findGPU(options.adapter === undefined ? "" : await adapterNamed(options.adapter));
+  const gpu = await findGPU(
+    options.adapter === undefined ? "" : await adapterNamed(options.adapter),
+  );
   const wanted = options.device ?? "auto";
   let adapter = await highPerformance(gpu);
   const isNamed = options.adapter !== undefined;

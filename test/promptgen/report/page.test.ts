@@ -375,7 +375,13 @@ test("what each step was is drawn in its place, thinned to means over equal stre
     ["loss"],
     [10, 20, 30, 40].map((loss) => [loss]),
   );
-  const both = curveOf([{ log: [], steps: eight }, { log: [], steps: four }], 4);
+  const both = curveOf(
+    [
+      { log: [], steps: eight },
+      { log: [], steps: four },
+    ],
+    4,
+  );
   assert.equal(
     both.map(({ step, values }) => [step, values.get("loss"), values.get("norm")]),
     [
