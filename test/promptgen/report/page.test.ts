@@ -150,7 +150,7 @@ test("has all its parts", () => {
   for (const what of [
     ...["0123456789abcdef", "CPU with threads 2", "choice 3", "epochs", "1, 2"],
     "promptgen 0.0.1, Node v24.0.0 (V8 13.6), linux x64, CPU, SIMD 1",
-    "folder-2-seed1; extended from 2 epochs at step 40; ended by patience at step 70 of 90",
+    "folder-2-seed1 2; extended from 2 epochs at step 40; ended by patience at step 70 of 90",
   ]) {
     assert.ok(repeat.includes(what), what);
   }
