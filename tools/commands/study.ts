@@ -30,7 +30,7 @@ import {
   say,
   UsageError,
 } from "../lib/cli.ts";
-import { checkedOptions, checkedRelations, specsOf } from "../lib/run-options.ts";
+import { checkedOptions, checkedRelations, specsOf, WATCH_OPTION } from "../lib/run-options.ts";
 import {
   directivesOf,
   SLURM_OPTIONS,
@@ -41,7 +41,7 @@ import {
 } from "../lib/slurm.ts";
 import { estimate, Following, type Planned, type Stand } from "../lib/study-progress.ts";
 import { writePlan, writeReport } from "../lib/study-report.ts";
-import { servePage, WATCH_OPTION } from "../lib/watch.ts";
+import { servePage } from "../lib/watch.ts";
 
 const TOOL = "study";
 const TRAIN = fileURLToPath(new URL("../train.ts", import.meta.url));

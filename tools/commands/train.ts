@@ -1,12 +1,11 @@
 /** Trains a method: `node tools/train.ts --help`. */
 import { existsSync, statSync } from "node:fs";
-import { basename, relative, resolve } from "node:path";
+import { relative, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { itemsOf } from "../../promptgen/benchmark.ts";
 import { checkExtension, extend, hasEnded, setAside } from "../../promptgen/extension.ts";
 import { METHODS, methodOf } from "../../promptgen/methods/index.ts";
 import type { Method } from "../../promptgen/methods/method.ts";
-import { livePage } from "../../promptgen/report/page/live.ts";
 import type { Versions } from "../../promptgen/report/results.ts";
 import {
   examinerOf,
@@ -49,10 +48,10 @@ import {
   deviceFor,
   specsOf,
   tableOf,
+  WATCH_OPTION,
 } from "../lib/run-options.ts";
 import { trainAll } from "../lib/train-progress.ts";
 import { versionsOn } from "../lib/versions.ts";
-import { servePage, WATCH_OPTION, writtenSoFar } from "../lib/watch.ts";
 
 const TOOL = "train";
 
@@ -325,11 +324,8 @@ async function trained(
   const memory = { device: device.stats.bytes };
   let said = "begins";
   if ("watch" in given) {
-    const { url } = await servePage(() => {
-      const name = basename(folder.path);
-      const run = { name, row: rowOf(options), stand: "running", said } as const;
-      return livePage({ name, said: [], runs: [{ ...run, trainings: writtenSoFar(folder) }] });
-    });
+    const { serveRun } = await import("../lib/watch.ts"); // what draws takes a while to load
+    const { url } = await serveRun(folder, rowOf(options), () => said);
     console.log(`follow it at ${url}`);
   }
   const outcome = await trainAll(

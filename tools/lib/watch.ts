@@ -2,16 +2,11 @@
 import { readdirSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { basename } from "node:path";
 import type { Written } from "../../promptgen/report/page/curves.ts";
+import { livePage } from "../../promptgen/report/page/live.ts";
 import { RunFolder } from "../../promptgen/training/run-folder.ts";
-import type { OptionSpec } from "./cli.ts";
 import { writtenIn } from "./study-page.ts";
-
-export const WATCH_OPTION = {
-  watch: {
-    help: "serves a page on 127.0.0.1 that follows what is running, and prints its address",
-  },
-} satisfies Record<string, OptionSpec>;
 
 /** A page that is served until the process ends. */
 export type Served = { readonly url: string; close(): void };
@@ -83,3 +78,14 @@ export function writtenSoFar(folder: RunFolder): Written[] {
   }
   return writtenIn([folder, ...names.map((name) => new RunFolder(folder.file(name)))]);
 }
+
+/**
+ * Serves the page of one run.
+ * @param said where it is
+ */
+export const serveRun = (folder: RunFolder, row: string, said: () => string): Promise<Served> =>
+  servePage(() => {
+    const name = basename(folder.path);
+    const run = { name, row, stand: "running", said: said() } as const;
+    return livePage({ name, said: [], runs: [{ ...run, trainings: writtenSoFar(folder) }] });
+  });
