@@ -146,8 +146,13 @@ shapes(
           build: "SIMD",
         },
         {
-          ...{ project: "1", node: "v24", v8: "13", platform: "linux x64", device: "GPU" },
-          ...{ build: "a driver", webgpu: "0.6" },
+          project: "1",
+          node: "v24",
+          v8: "13",
+          platform: "linux x64",
+          device: "GPU",
+          build: "a driver",
+          webgpu: "0.6",
         },
       ],
     };
