@@ -38,6 +38,8 @@ export type Device = {
   readonly kind: "webgpu" | "cpu";
   /** What was opened and why, in one line. */
   readonly description: string;
+  /** What its bits depend on: the adapter and its driver, or the CPU's build; any number of threads gives the same. */
+  readonly build: string;
   readonly stats: DeviceStats;
   /**
    * Uploads a plan. The least recently called plans that nobody waits for are let go where there is no memory for it; of each the
@@ -77,6 +79,8 @@ export type DeviceOptions = {
    * there is one, else the CPU.
    */
   device?: DeviceName;
+  /** WebGPU in Node only: part of the name of the adapter that is taken, in any case. Default: the one that is fastest. */
+  adapter?: string;
   /** CPU only: worker threads. Default: one for each core. One where memory cannot be shared. */
   threads?: number;
   /** CPU only: `plain` leaves relaxed SIMD unused even where the host has it. Default: `relaxed` where it has it. */

@@ -12,9 +12,15 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
     fail("openDevice", `there is no device ${wanted}; choose among ${deviceNames.join(", ")}`);
   }
   const { openCPU } = await import("./devices/cpu/device.ts");
-  if (wanted === "cpu") return openCPU(options, "as asked");
+  if (wanted === "cpu") {
+    if (options.adapter !== undefined) {
+      fail("openDevice", "adapter is for WebGPU, but the device is cpu; leave one of them out");
+    }
+    return openCPU(options, "as asked");
+  }
   const { openWebGPU } = await import("./devices/webgpu/device.ts");
   const { findHardware } = await import("./devices/webgpu/adapter.ts");
-  if (wanted !== "auto" || (await findHardware())) return openWebGPU(options);
+  const isNamed = options.adapter !== undefined;
+  if (wanted !== "auto" || isNamed || (await findHardware())) return openWebGPU(options);
   return openCPU(options, "no hardware GPU was found");
 }

@@ -85,6 +85,7 @@ export { means, type Score, type Scores } from "./scores.ts";
 export { TestAsker, type TestFacts } from "./test-facts.ts";
 export { Learner, NotFiniteError, type Problem, type StepReport, train } from "./training/loop.ts";
 export { RunFolder } from "./training/run-folder.ts";
+export { readSteps, type StepTable } from "./training/steps.ts";
 export { type Transferred, transfer } from "./transfer.ts";
 export { namedAway } from "./uhn.ts";
 export { embeddedWorld } from "./world/world.ts";

@@ -2,7 +2,8 @@
 import { existsSync } from "node:fs";
 import type { Benchmark } from "./benchmark.ts";
 import { methodOf } from "./methods/index.ts";
-import { type Method, untrained } from "./methods/method.ts";
+import { untrained } from "./methods/method.ts";
+import type { RunExtended, Versions } from "./report/results.ts";
 import {
   devFacts,
   flatOptions,
@@ -20,45 +21,112 @@ export type RunFile = {
   readonly contents: Readonly<Record<string, string>>;
   /** What a checkpoint must share with the run that goes on from it. */
   readonly identity: string;
+  /** What checkpoints share with it that are from before it was extended. */
+  readonly earlier: readonly string[];
+  /** What it had each time before it was extended. */
+  readonly extended: readonly RunExtended[];
+  /** What its processes ran on, as far as they differ; empty for a run from before that was noted. */
+  readonly versions: readonly Versions[];
   /** Sentences about what was taken for something else. */
   readonly remarks: readonly string[];
 };
 
-/** Writes run.json into a new folder. */
-export async function beginRun(folder: RunFolder, run: Prepared): Promise<RunFile> {
+/** Writes run.json into a new folder. @param versions what it runs on */
+export async function beginRun(
+  folder: RunFolder,
+  run: Prepared,
+  versions?: Versions,
+): Promise<RunFile> {
   const { method, options, contents } = run;
   const flat = flatOptions(options);
-  const choices = { ...sharedChoices(method, devFacts(run).size), ...method.choices };
-  await folder.begin({ options: flat, contents, choices });
-  return { options, contents, identity: JSON.stringify([flat, contents]), remarks: [] };
+  const choices = { ...sharedChoices(run), ...method.choices };
+  const all = versions === undefined ? [] : [versions];
+  await folder.begin({
+    options: flat,
+    contents,
+    choices,
+    ...(versions === undefined ? {} : { versions: all }),
+  });
+  const identity = JSON.stringify([flat, contents]);
+  const own = { earlier: [], extended: [], versions: all, remarks: [] };
+  return { options, contents, identity, ...own };
 }
 
-const sharedChoices = ({ scope, train, options }: Method, dev: number): JsonObject => {
-  const facts = Object.hasOwn(options, "dev-facts") ? `${dev} dev facts` : "dev facts";
+/** What the bits of a run may depend on, and how it is said. */
+const COMPARED = {
+  project: "the project's version",
+  node: "Node",
+  v8: "V8",
+  platform: "the platform",
+  build: "the device",
+  webgpu: "the package webgpu",
+} as const satisfies Partial<Record<keyof Versions, string>>;
+
+/**
+ * Takes what a run goes on with into its run.json, where that is not what it ran on before; gives the file as it then is, and the
+ * sentence to say.
+ */
+export async function noteVersions(
+  folder: RunFolder,
+  saved: RunFile,
+  now: Versions,
+): Promise<{ readonly saved: RunFile; readonly remark: string | undefined }> {
+  const before = saved.versions.at(-1);
+  const keys = Object.keys(COMPARED) as (keyof typeof COMPARED)[];
+  const other = before === undefined ? [] : keys.filter((key) => before[key] !== now[key]);
+  if (before !== undefined && other.length === 0) return { saved, remark: undefined };
+  const versions = [...saved.versions, now];
+  await folder.writeJson("run.json", { ...(await folder.readJson("run.json")), versions });
+  const changes = other.map(
+    (key) => `${COMPARED[key]} was ${before?.[key] ?? "none"} and is ${now[key] ?? "none"}`,
+  );
+  const remark =
+    before === undefined
+      ? undefined
+      : `[resume] ${changes.join(", ")}: that it ends in the bits of a run that was not stopped is no longer promised`;
+  return { saved: { ...saved, versions }, remark };
+}
+
+const sharedChoices = (run: Prepared): JsonObject => {
+  const { scope, train, options } = run.method;
+  const { "eval-every": every = 0, patience = 0 } = run.options.own;
+  const facts = Object.hasOwn(options, "dev-facts")
+    ? `${devFacts(run).size} dev facts`
+    : "dev facts";
+  const often = Number(every) > 0 ? `every ${every} steps` : "three times an epoch";
+  const end = Number(patience) > 0 ? `, until ${patience} in turn are no better` : "";
   const asked =
     scope === "all" ? `mean over relations on the ${facts}` : `the relation's of the ${facts}`;
   return {
     selection:
       train === untrained
         ? "none, nothing is trained"
-        : `${asked}, before the first step and three times an epoch`,
+        : `${asked}, before the first step and ${often}${end}`,
     answers: "argmax over the common words that are one token of the masked LM",
   };
 };
+
+type Json = Readonly<Record<string, unknown>>;
+
+const isListOf = (value: unknown, fits: (one: Json) => boolean): value is readonly Json[] =>
+  Array.isArray(value) &&
+  value.every((one) => typeof one === "object" && one !== null && fits(one));
 
 /** Reads run.json, also one from before there were methods, whose reader was called mlm. */
 export async function readRun(folder: RunFolder): Promise<RunFile> {
   const file = await folder.readJson("run.json");
   const isObject = (value: unknown): value is Record<string, string> =>
     typeof value === "object" && value !== null && !Array.isArray(value);
-  const { options, contents } = isObject(file) ? file : {};
+  const { options, contents, extended = [], versions = [] } = file;
   const isText = (value: unknown) => typeof value === "string";
   const shared = ["data", "relations"].every((name) => isText(Object(options)[name]));
   if (
     !isObject(options) ||
     !shared ||
     !isObject(contents) ||
-    !Object.values(contents).every(isText)
+    !Object.values(contents).every(isText) ||
+    !isListOf(extended, ({ epochs, step }) => [epochs, step].every(Number.isSafeInteger)) ||
+    !isListOf(versions, (one) => Object.values(one).every(isText))
   ) {
     throw new Error(`[run] ${folder.path} is no run of tools/train.ts; name the folder of one`);
   }
@@ -69,6 +137,9 @@ export async function readRun(folder: RunFolder): Promise<RunFile> {
       options: runOptions(renamed(options)),
       contents: renamed(contents),
       identity: JSON.stringify([options, contents]),
+      earlier: extended.map(({ epochs }) => JSON.stringify([{ ...options, epochs }, contents])),
+      extended: extended as unknown as readonly RunExtended[],
+      versions: versions as unknown as readonly Versions[],
       remarks:
         "mlm" in options
           ? [`[run] ${folder.file("run.json")} has mlm, which is taken as --reader`]

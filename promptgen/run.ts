@@ -27,6 +27,7 @@ import { bucketsFor, Examiner, FILLERS, type Measured } from "./measure.ts";
 import { methodOf } from "./methods/index.ts";
 import { Joined, type Method, type Prompter } from "./methods/method.ts";
 import { type Options, type OptionTable, optionsOf } from "./methods/options.ts";
+import { Curves } from "./training/curves.ts";
 import { diagnoses } from "./training/diagnosis.ts";
 import type { Evaluation, Outcome, StepReport } from "./training/loop.ts";
 import type { Seconds } from "./training/pace.ts";
@@ -333,6 +334,10 @@ export type TrainOptions = {
   readonly signal?: AbortSignal | undefined;
   /** What a checkpoint must share with the run that goes on from it. */
   readonly identity?: string | undefined;
+  /** What checkpoints of before the run was extended share with it. */
+  readonly earlier?: readonly string[] | undefined;
+  /** Writes event files for TensorBoard too. */
+  readonly tensorboard?: boolean | undefined;
   /** Asks with the prompter that is trained; one of its own when left out. */
   readonly examiner?: Examiner | undefined;
   /** `relation` where the method trains one after the other. */
@@ -388,7 +393,7 @@ export function devFacts({ benchmark: { relations }, options }: Prepared): Reado
 const relationFolder = (folder: RunFolder, { id }: Relation): RunFolder =>
   new RunFolder(folder.file(id));
 
-function trainOn(
+async function trainOn(
   run: Prepared,
   relations: readonly Relation[],
   options: TrainOptions,
@@ -396,21 +401,34 @@ function trainOn(
   dev: ReadonlySet<Fact>,
 ): Promise<Outcome> {
   const { method, prompter, buckets } = run;
-  const { signal, onAsked } = options;
-  return method.train(prompter, {
-    ...options,
-    relations,
-    options: run.options.own,
-    seed: run.options.seed,
-    buckets,
-    async evaluate(split = "dev"): Promise<Evaluation | undefined> {
-      const all = itemsOf(relations, split);
-      const items = split === "dev" ? all.filter(({ fact }) => dev.has(fact)) : all;
-      const onProgress = (done: number) => onAsked?.(done, items.length);
-      const measured = await examiner.measure(items, { signal, onProgress });
-      return measured && { score: measured.accuracy[0], figures: figuresOf(measured) };
-    },
-  });
+  const { folder, resume = false, tensorboard = false, signal, onAsked } = options;
+  const curves = await Curves.begin(folder, { resume, tensorboard });
+  try {
+    return await method.train(prompter, {
+      ...options,
+      relations,
+      options: run.options.own,
+      seed: run.options.seed,
+      buckets,
+      onStep(report) {
+        curves.step(report);
+        options.onStep?.(report);
+      },
+      onEvaluation(row) {
+        curves.evaluation(row);
+        options.onEvaluation?.(row);
+      },
+      async evaluate(split = "dev"): Promise<Evaluation | undefined> {
+        const all = itemsOf(relations, split);
+        const items = split === "dev" ? all.filter(({ fact }) => dev.has(fact)) : all;
+        const onProgress = (done: number) => onAsked?.(done, items.length);
+        const measured = await examiner.measure(items, { signal, onProgress });
+        return measured && { score: measured.accuracy[0], figures: figuresOf(measured) };
+      },
+    });
+  } finally {
+    curves.close();
+  }
 }
 
 const figuresOf = ({ accuracy, distinct, answered }: Measured): JsonObject => ({
@@ -425,11 +443,13 @@ function together(outcomes: readonly Outcome[]): Outcome {
   const sum = (of: (outcome: Outcome) => number) => outcomes.reduce((n, o) => n + of(o), 0);
   const best = outcomes.flatMap((outcome) => outcome.best ?? []);
   const score = best.reduce((total, one) => total + one.score, 0) / best.length;
+  const early = sum((outcome) => outcome.early ?? 0);
   return {
     step: sum(({ step }) => step),
     steps: sum(({ steps }) => steps),
     finished: outcomes.every(({ finished }) => finished),
     best: best.length === 0 ? undefined : { step: sum(({ best: b }) => b?.step ?? 0), score },
+    ...(early > 0 ? { early } : {}),
   };
 }
 

@@ -15,6 +15,7 @@ const nothing = (): never => {
 const onlookerOf = (load: Device["load"]): Device => ({
   kind: "cpu",
   description: "looks at plans",
+  build: "none",
   stats: { buffersCreated: 0, bytes: 0, submits: 0, launches: 0, pipelines: 0 },
   load,
   readStates: nothing,

@@ -89,6 +89,8 @@ export type Training = {
   readonly saveEvery?: number | undefined;
   /** What a checkpoint must share with the run that goes on from it. */
   readonly identity?: string | undefined;
+  /** What checkpoints of before the run was extended share with it. */
+  readonly earlier?: readonly string[] | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Asks the facts of a split of `relations`, dev by default; the score is the mean over them. Undefined when the signal came. */
   evaluate(split?: Split): Promise<Evaluation | undefined>;
@@ -182,7 +184,6 @@ export class Joined implements Prompter {
 export const searched = (start: number, step: number) => ({
   step,
   epoch: 0,
-  gradientNorm: 0,
   seconds: (performance.now() - start) / 1000,
   first: step === 1,
   left: undefined,

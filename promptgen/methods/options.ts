@@ -206,6 +206,24 @@ export const trainingOptions = (initial: {
       ceiling: 1e9,
       whole: true,
     },
+    "eval-every": {
+      kind: "number",
+      value: "N",
+      help: "steps between two evaluations on the dev facts; the last step is evaluated too; 0: three an epoch",
+      initial: 0,
+      least: 0,
+      ceiling: 1e9,
+      whole: true,
+    },
+    patience: {
+      kind: "number",
+      value: "N",
+      help: "ends the training after N evaluations without a better one, of each relation where they are trained one by one; 0: never",
+      initial: 0,
+      least: 0,
+      ceiling: 1e9,
+      whole: true,
+    },
   }) satisfies OptionTable;
 
 export type TrainingOptions = OptionsOf<ReturnType<typeof trainingOptions>>;
@@ -231,4 +249,6 @@ export const loopSettings = (
   clip,
   seed,
   evaluationsPerEpoch: 3,
+  evalEvery: options["eval-every"],
+  patience: options.patience,
 });

@@ -64,6 +64,39 @@ export type Results = {
   readonly seconds?: RunSeconds;
   /** Of the process that ended it. */
   readonly memory?: RunMemory;
+  /** Where patience ended its training, or those of some of its relations, before the last step. */
+  readonly stopped?: RunStopped;
+  /** What it had each time before it was extended; absent where it was not. */
+  readonly extended?: readonly RunExtended[];
+  /** What it ran on, in the order of its processes; several where it went on with another: it then has not the bits of one that did not. */
+  readonly versions?: readonly Versions[];
+};
+
+/** An end before the last step. */
+export type RunStopped = {
+  readonly by: "patience";
+  /** How many of its trainings: 1, or of its relations. */
+  readonly trainings: number;
+  /** Steps that were taken of how many, over all its trainings. */
+  readonly step: number;
+  readonly steps: number;
+};
+
+/** A run before it was extended: its epochs, and the steps of all its trainings. */
+export type RunExtended = { readonly epochs: number; readonly step: number };
+
+/** What a process of a run ran on. */
+export type Versions = {
+  readonly project: string;
+  readonly node: string;
+  readonly v8: string;
+  readonly platform: string;
+  /** As the device describes itself. */
+  readonly device: string;
+  /** The adapter and its driver, or the CPU's build. */
+  readonly build: string;
+  /** Of the package webgpu, where the device is one of it. */
+  readonly webgpu?: string;
 };
 
 /** What a training took: its steps, and its evaluations on the dev facts. */
@@ -91,6 +124,9 @@ export type ResultsParts = {
   readonly remarks?: readonly string[];
   readonly seconds?: RunSeconds | undefined;
   readonly memory?: RunMemory | undefined;
+  readonly stopped?: RunStopped | undefined;
+  readonly extended?: readonly RunExtended[] | undefined;
+  readonly versions?: readonly Versions[] | undefined;
 };
 
 /** Throws when `row` is not among the rows, or a row stands there twice. */
@@ -102,6 +138,9 @@ export function resultsOf({
   remarks,
   seconds,
   memory,
+  stopped,
+  extended = [],
+  versions,
   warnings = [],
   ...run
 }: ResultsParts): Results {
@@ -130,6 +169,9 @@ export function resultsOf({
     ...(remarks === undefined ? {} : { remarks }),
     ...(seconds === undefined ? {} : { seconds }),
     ...(memory === undefined ? {} : { memory }),
+    ...(stopped === undefined ? {} : { stopped }),
+    ...(extended.length > 0 ? { extended } : {}),
+    ...(versions === undefined ? {} : { versions }),
   };
   const wrong = inconsistency(results);
   if (wrong)
@@ -197,6 +239,10 @@ function inconsistency({ row, rows, facts }: Results): { key: string; what: stri
 type Json = Readonly<Record<string, unknown>>;
 
 const KEYS = ["version", "method", "row", "options", "best", "facts", "distinctPrompts", "rows"];
+const OPTIONAL = [
+  ...["warnings", "leftOut", "remarks", "seconds", "memory"],
+  ...["stopped", "extended", "versions"],
+];
 /** Stands for a key where the value is all that the file holds. */
 const WHOLE = "the file";
 
@@ -329,6 +375,29 @@ function amounts<K extends string>(
   return Object.fromEntries(entries);
 }
 
+function stoppedOf(value: unknown): RunStopped {
+  const { by, ...rest } = object(value, "stopped");
+  if (by !== "patience") throw unexpected("stopped.by", by, '"patience"');
+  return { by, ...amounts(rest, "stopped", ["trainings", "step", "steps"]) };
+}
+
+const VERSIONS = ["project", "node", "v8", "platform", "device", "build"] as const;
+
+function versionsOf(value: unknown, key: string): Versions {
+  const found = fields(value, key, VERSIONS, ["webgpu"]);
+  const { webgpu } = found;
+  const entries = VERSIONS.map((name) => [name, string(found[name], `${key}.${name}`)]);
+  return {
+    ...(Object.fromEntries(entries) as Record<(typeof VERSIONS)[number], string>),
+    ...(webgpu === undefined ? {} : { webgpu: string(webgpu, `${key}.webgpu`) }),
+  };
+}
+
+function list<T>(value: unknown, key: string, read: (value: unknown, key: string) => T): T[] {
+  if (!Array.isArray(value)) throw unexpected(key, value, "a list");
+  return value.map((one: unknown, i) => read(one, `${key}[${i}]`));
+}
+
 function sentences(value: unknown): string[] {
   if (!Array.isArray(value)) throw unexpected("remarks", value, "a list");
   return value.map((one: unknown, i) => string(one, `remarks[${i}]`));
@@ -341,7 +410,7 @@ function parsed(value: unknown): Results {
     const what = `is ${show(version)} and only ${RESULTS_VERSION} is known here`;
     throw new WrongKey("version", what, "read it with the release that wrote it");
   }
-  const found = fields(value, WHOLE, KEYS, ["warnings", "leftOut", "remarks", "seconds", "memory"]);
+  const found = fields(value, WHOLE, KEYS, OPTIONAL);
   if (!Array.isArray(found.rows)) throw unexpected("rows", found.rows, "a list");
   const { distinctPrompts, warnings } = found;
   if (warnings !== undefined && !Array.isArray(warnings)) {
@@ -365,6 +434,17 @@ function parsed(value: unknown): Results {
     ...(found.memory === undefined
       ? {}
       : { memory: amounts(found.memory, "memory", ["resident", "device"]) }),
+    ...(found.stopped === undefined ? {} : { stopped: stoppedOf(found.stopped) }),
+    ...(found.extended === undefined
+      ? {}
+      : {
+          extended: list(found.extended, "extended", (one, key) =>
+            amounts(one, key, ["epochs", "step"]),
+          ),
+        }),
+    ...(found.versions === undefined
+      ? {}
+      : { versions: list(found.versions, "versions", versionsOf) }),
   };
   const wrong = inconsistency(results);
   if (wrong) throw new WrongKey(wrong.key, wrong.what);

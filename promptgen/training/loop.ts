@@ -9,7 +9,7 @@ import type { Device } from "../../engine/device.ts";
 import { grad } from "../../engine/grad.ts";
 import { add, mul } from "../../engine/ops/elementwise.ts";
 import { concat, expand, reshape } from "../../engine/ops/shape.ts";
-import { AdamW, GradientAccumulator, linearSchedule } from "../../engine/optim.ts";
+import { AdamW, GradientAccumulator } from "../../engine/optim.ts";
 import { sameShape, show } from "../../engine/shape.ts";
 import { scalar, stateName, type Tensor, type TypedArray, zeroState } from "../../engine/tensor.ts";
 import { assign } from "../../engine/trace.ts";
@@ -18,6 +18,7 @@ import { epochGroups, type Group, groups } from "./buckets.ts";
 import { type Estimate, Pace } from "./pace.ts";
 import { dropoutState, Random, seedWords } from "./random.ts";
 import type { JsonObject, LogRow, RunFolder } from "./run-folder.ts";
+import { Schedule, type ScheduleSettings } from "./schedule.ts";
 
 /** What is trained, by items whatever they are. `Batch` is a record of tensors. */
 export type Task<Item, Batch> = {
@@ -61,22 +62,14 @@ export type Problem<Item, Batch> = Task<Item, Batch> & Items<Item>;
 export type StoredProblem<Item, Batch> = Task<Item, Batch> & Stored<Item>;
 
 /** The options that decide the weights. */
-export type LoopSettings = {
-  readonly epochs: number;
-  /** The most steps; the schedule is laid over those that are taken. 0, the default: those of all epochs. */
-  readonly maxSteps?: number;
+export type LoopSettings = ScheduleSettings & {
   readonly batchSize: number;
   /** Batches of one width whose gradients make a step together, fewer at the end of a width. Default 1. */
   readonly accumulate?: number;
-  /** Peak learning rate. */
-  readonly lr: number;
-  /** Share of the steps in which the rate rises from 0; it then falls linearly to 0. */
-  readonly warmup: number;
   readonly weightDecay: number;
   /** Largest global gradient norm. */
   readonly clip: number;
   readonly seed: number;
-  readonly evaluationsPerEpoch: number;
 };
 
 /** What an evaluation found. */
@@ -101,8 +94,12 @@ export type StepReport = {
   /** What is still to do; from the tenth step of this process on. */
   readonly left: Estimate | undefined;
   readonly terms: Readonly<Record<string, number>>;
-  /** Before clipping. */
-  readonly gradientNorm: number;
+  /** Further figures of the step, where there are some. */
+  readonly watched?: Readonly<Record<string, number>> | undefined;
+  /** That the step was taken with; undefined where there is none. */
+  readonly learningRate?: number | undefined;
+  /** Before clipping; undefined where no gradient was taken. */
+  readonly gradientNorm?: number | undefined;
 };
 
 export type LoopOptions<Item, Batch> = {
@@ -115,6 +112,8 @@ export type LoopOptions<Item, Batch> = {
   readonly folder?: RunFolder | undefined;
   /** A fingerprint of the configuration: a checkpoint with another one is refused. */
   readonly identity?: string | undefined;
+  /** Fingerprints that it had before it was extended: a checkpoint with one of them is that of a run with fewer epochs, which ended. */
+  readonly earlier?: readonly string[] | undefined;
   /** Goes on from the folder's last checkpoint. */
   readonly resume?: boolean | undefined;
   /** Steps between two saves of the last checkpoint, beside those at evaluations. Default 50. */
@@ -136,6 +135,8 @@ export type Outcome = {
   /** False when the signal stopped the run. */
   readonly finished: boolean;
   readonly best: Best | undefined;
+  /** Trainings that patience ended before their last step. */
+  readonly early?: number;
 };
 
 type Best = {
@@ -281,6 +282,8 @@ type Progress = {
   best: Best | null;
   /** Sums since the last evaluation. */
   window: { steps: number; sums: number[]; norm: number; largestNorm: number };
+  /** The last step before the run was extended. */
+  extended?: number;
 };
 
 /** The batches of a step, and where it stands in its epoch. */
@@ -310,11 +313,7 @@ export async function train<Item, Batch>(options: LoopOptions<Item, Batch>): Pro
 class Loop<Item, Batch> {
   readonly #o: LoopOptions<Item, Batch>;
   readonly #learner: Learner<Batch>;
-  /** Steps before each epoch that is begun, and behind the last of them. */
-  readonly #starts: readonly number[];
-  /** Steps of the run. */
-  readonly #total: number;
-  readonly #evaluations: ReadonlySet<number>;
+  readonly #schedule: Schedule;
   /** Names of what a step reports: terms, then watched figures. */
   readonly #names: readonly string[];
   readonly #pace = new Pace();
@@ -325,58 +324,46 @@ class Loop<Item, Batch> {
   constructor(options: LoopOptions<Item, Batch>) {
     this.#o = options;
     const { device, problem, settings } = options;
-    const { epochs, evaluationsPerEpoch, maxSteps = 0 } = settings;
-    const most = maxSteps > 0 ? maxSteps : Number.POSITIVE_INFINITY;
     this.#learner = options.learner ?? new Learner(device, problem, settings);
-    const starts = [0];
     let items: readonly Item[] | undefined;
     let steps = 0;
-    const evaluations = new Set<number>([0]);
-    for (let epoch = 0; epoch < epochs && starts[epoch] < most; epoch++) {
-      if ("group" in problem) steps = problem.groupsOf(this.#itemsAStep());
-      else {
-        const own = problem.items(epoch);
-        if (own !== items) steps = this.#count(own, problem); // the same list makes as many batches
-        items = own;
-      }
-      for (let k = 1; k <= evaluationsPerEpoch; k++) {
-        evaluations.add(
-          Math.min(most, starts[epoch] + Math.ceil((k * steps) / evaluationsPerEpoch)),
-        );
-      }
-      starts.push(starts[epoch] + steps);
-    }
-    this.#starts = starts;
-    this.#total = Math.min(most, starts[starts.length - 1]);
-    this.#evaluations = evaluations;
+    this.#schedule = new Schedule(settings, (epoch) => {
+      if ("group" in problem) return problem.groupsOf(this.#itemsAStep());
+      const own = problem.items(epoch);
+      if (own !== items) steps = this.#count(own, problem); // the same list makes as many batches
+      items = own;
+      return steps;
+    });
     this.#names = [...problem.terms, ...(problem.watched ?? [])];
     const window = emptyWindow(this.#names.length);
     this.#progress = { step: 0, epoch: 0, position: 0, evaluated: -1, best: null, window };
   }
 
   async run(): Promise<Outcome> {
-    const { folder, resume, saveEvery = 50, settings, signal } = this.#o;
+    const { folder, resume, saveEvery = 50, signal } = this.#o;
     this.#learner.begin();
     if (folder && resume) await this.#restore(folder);
     else await folder?.cutLog(-1);
     const p = this.#progress;
-    const total = this.#total;
+    const schedule = this.#schedule;
+    const { total } = schedule;
     let next = p.step < total ? this.#batch(p.step) : undefined;
     while (next && !signal?.aborted) {
-      if (!(await this.#evaluateIfDue())) break;
+      if (!(await this.#evaluateIfDue()) || schedule.isOut(p)) break;
       const at = p.step + 1;
-      const lr = linearSchedule(at, total, settings.warmup, settings.lr);
+      const lr = schedule.rate(at, p.extended);
       const begun = performance.now();
       const running = await this.#learner.take(next.parts, this.#learner.optimizer.scalars(at, lr));
       const done = next;
       next = at < total ? this.#batch(at) : undefined; // while the device works
       const report = await running.report.read();
-      this.#note(at, done, report, (performance.now() - begun) / 1000);
-      if (at % saveEvery === 0 && !this.#due()) await this.#save();
+      this.#note(at, done, lr, report, (performance.now() - begun) / 1000);
+      if (at % saveEvery === 0 && !schedule.isDue(p)) await this.#save();
     }
     const stopped = signal?.aborted === true || !(await this.#evaluateIfDue());
     if (stopped) await this.#save();
-    return { step: p.step, steps: total, finished: !stopped, best: p.best ?? undefined };
+    const early = schedule.isOut(p) ? { early: 1 } : {};
+    return { step: p.step, steps: total, finished: !stopped, best: p.best ?? undefined, ...early };
   }
 
   #count(items: readonly Item[], problem: Items<Item>): number {
@@ -394,8 +381,8 @@ class Loop<Item, Batch> {
   #batch(step: number): Taken<Batch> {
     const { problem, settings } = this.#o;
     const { batchSize, seed } = settings;
-    const epoch = this.#starts.findLastIndex((start) => start <= step);
-    const position = step - this.#starts[epoch];
+    const epoch = this.#schedule.epochAt(step);
+    const position = step - this.#schedule.starts[epoch];
     const { items, width } = this.#group(epoch, position);
     const count = Math.ceil(items.length / batchSize);
     const parts = Array.from({ length: count }, (_, i): Part<Batch> => {
@@ -428,11 +415,13 @@ class Loop<Item, Batch> {
   #note(
     step: number,
     done: Omit<Taken<Batch>, "parts">,
+    learningRate: number,
     report: ArrayLike<number>,
     seconds: number,
   ): void {
     const { problem, folder, onStep } = this.#o;
     const p = this.#progress;
+    const { total } = this.#schedule;
     const [, taken, norm, , ...figures] = Array.from(report);
     const terms = figures.slice(0, problem.terms.length);
     if (taken !== 1) {
@@ -460,28 +449,26 @@ class Loop<Item, Batch> {
     const first = !this.#widths.has(done.width);
     this.#widths.add(done.width);
     this.#pace.step(seconds, first);
-    const evaluations = [...this.#evaluations].filter((at) => at > p.evaluated).length;
+    const named = Object.fromEntries(this.#names.map((name, i) => [name, figures[i]]));
+    const { watched = [] } = problem;
     onStep?.({
       step,
-      steps: this.#total,
+      steps: total,
       epoch: done.epoch,
       items: done.items,
       seconds,
       first,
-      left: this.#pace.left(this.#total - step, evaluations),
-      terms: Object.fromEntries(problem.terms.map((name, i) => [name, terms[i]])),
+      left: this.#pace.left(total - step, this.#schedule.evaluationsLeft(p)),
+      terms: Object.fromEntries(problem.terms.map((name) => [name, named[name]])),
+      watched: Object.fromEntries(watched.map((name) => [name, named[name]])),
+      learningRate,
       gradientNorm: norm,
     });
   }
 
-  #due(): boolean {
-    const { step, evaluated } = this.#progress;
-    return this.#evaluations.has(step) && evaluated < step;
-  }
-
   /** Evaluates, logs and saves where that is due; false when the signal stopped it. */
   async #evaluateIfDue(): Promise<boolean> {
-    if (!this.#due()) return true;
+    if (!this.#schedule.isDue(this.#progress)) return true;
     const { folder, evaluate, saveBest, onEvaluation } = this.#o;
     const p = this.#progress;
     const begun = performance.now();
@@ -491,6 +478,12 @@ class Loop<Item, Batch> {
     const { steps, sums, norm, largestNorm } = p.window;
     const means = this.#names.map((name, i) => [name, steps > 0 ? sums[i] / steps : null]);
     const better = evaluation !== undefined && evaluation.score > (p.best?.score ?? -Infinity);
+    if (evaluation && better) {
+      p.best = { step: p.step, score: evaluation.score };
+      await saveBest?.();
+    }
+    p.evaluated = p.step;
+    p.window = emptyWindow(this.#names.length);
     const row: LogRow = {
       step: p.step,
       epoch: p.epoch,
@@ -499,13 +492,8 @@ class Loop<Item, Batch> {
       largestGradientNorm: steps > 0 ? largestNorm : null,
       ...evaluation?.figures,
       best: better,
+      ...(this.#schedule.isOut(p) ? { stopped: "patience" } : {}),
     };
-    if (evaluation && better) {
-      p.best = { step: p.step, score: evaluation.score };
-      await saveBest?.();
-    }
-    p.evaluated = p.step;
-    p.window = emptyWindow(this.#names.length);
     await folder?.appendLog(row);
     await this.#save();
     onEvaluation?.(row);
@@ -522,7 +510,7 @@ class Loop<Item, Batch> {
     if (!folder) return;
     const { step } = this.#progress;
     const rng = [...seedWords(settings.seed), step, 0];
-    const state = { ...this.#progress, steps: this.#total, rng, identity };
+    const state = { ...this.#progress, steps: this.#schedule.total, rng, identity };
     await folder.saveLast(device, this.#states(), state as unknown as JsonObject);
     await folder.writeSeconds(this.#pace.seconds);
   }
@@ -530,7 +518,9 @@ class Loop<Item, Batch> {
   async #restore(folder: RunFolder): Promise<void> {
     await folder.tidy();
     const { tensors, state } = await folder.loadLast();
-    if (state.identity !== (this.#o.identity ?? "")) {
+    const { identity = "", earlier = [] } = this.#o;
+    const isExtended = state.identity !== identity && earlier.includes(String(state.identity));
+    if (state.identity !== identity && !isExtended) {
       throw new Error(
         `[resume] ${folder.last} was written with other options, data or models; resume with those it was started with`,
       );
@@ -547,6 +537,7 @@ class Loop<Item, Batch> {
       );
     }
     const progress = this.#checked(folder, state);
+    if (isExtended) progress.extended = progress.step;
     for (const t of states) {
       const held = tensors.get(stateName(t));
       if (!held) continue;
@@ -567,23 +558,24 @@ class Loop<Item, Batch> {
 
   /** The progress that a checkpoint's metadata tell; throws for what no run of this problem can have. */
   #checked(folder: RunFolder, state: JsonObject): Progress {
-    const { step, epoch, position, evaluated, best, window } = Object(state);
-    const total = this.#total;
+    const { step, epoch, position, evaluated, best, window, extended } = Object(state);
+    const { total, starts } = this.#schedule;
     const within = (value: unknown, least: number, most: number): boolean =>
       Number.isSafeInteger(value) && Number(value) >= least && Number(value) <= most;
     const { steps, sums, norm, largestNorm } = Object(window);
     const isSum = (value: unknown) => typeof value === "number" && Number.isFinite(value);
     const fits =
       within(step, 0, total) &&
-      within(epoch, 0, this.#starts.length - 2) &&
-      this.#starts[epoch] + position === step &&
+      within(epoch, 0, starts.length - 2) &&
+      starts[epoch] + position === step &&
       within(evaluated, -1, step) &&
       (best === null || (within(Object(best).step, 0, step) && isSum(Object(best).score))) &&
+      (extended === undefined || within(extended, 0, step)) &&
       within(steps, 0, step) &&
       Array.isArray(sums) &&
       sums.length === this.#names.length &&
       [...sums, norm, largestNorm].every(isSum);
-    if (fits) return { step, epoch, position, evaluated, best, window };
+    if (fits) return { step, epoch, position, evaluated, best, window, extended };
     throw new Error(
       `[resume] ${folder.last} says that the run stands where it cannot stand (step ${JSON.stringify(step)} of ${total}); start another run`,
     );

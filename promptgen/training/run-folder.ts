@@ -6,13 +6,14 @@
  *     search.json         in its place where nothing is trained by gradients: where the search stands
  *     best/               the best weights as a model directory (config.json, model.safetensors, tokenizer)
  *     log.jsonl           one line an evaluation
+ *     steps.bin           a record a step, see steps.ts
  *     .lock               the process that writes here, see lock.ts
  *
  * A file is written beside its place, flushed to the disk and renamed, so that a reader finds the old one or the new one, whole. The
  * safetensors files hold a checksum of all that is in them (see models/formats/seal.ts); those of before there was one have none.
  */
 import { createHash } from "node:crypto";
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { open, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Device } from "../../engine/device.ts";
@@ -201,9 +202,13 @@ export class RunFolder {
 
   /**
    * Where the search stands, as `saveSearch` wrote it; undefined where there is none.
+   * @param earlier identities that the run had before it was extended, which fit too
    * @throws one sentence for a file that is not what was written, or that another configuration wrote
    */
-  async loadSearch(identity = ""): Promise<JsonObject | undefined> {
+  async loadSearch(
+    identity = "",
+    earlier: readonly string[] = [],
+  ): Promise<JsonObject | undefined> {
     if (!existsSync(this.search)) return undefined;
     const { state, ...found } = await this.readJson("search.json");
     if (typeof state !== "object" || found.sha256 !== sumOf(state)) {
@@ -211,7 +216,7 @@ export class RunFolder {
         `[resume] ${this.search} is not what was written, its checksum differs; start another run`,
       );
     }
-    if (found.identity !== identity) {
+    if (found.identity !== identity && !earlier.includes(String(found.identity))) {
       throw new Error(
         `[resume] ${this.search} was written with other options, data or models; resume with those it was started with`,
       );
@@ -232,8 +237,13 @@ export class RunFolder {
 
   /** The rows of the log; a last line that was cut off is left out. */
   async readLog(): Promise<LogRow[]> {
+    return this.logged();
+  }
+
+  /** As `readLog`, at once. */
+  logged(): LogRow[] {
     if (!existsSync(this.log)) return [];
-    const lines = (await readFile(this.log, "utf8")).split("\n");
+    const lines = readFileSync(this.log, "utf8").split("\n");
     lines.pop(); // what follows the last line end: nothing, or half a line
     return lines.map((line, i) => {
       let row: unknown;

@@ -144,6 +144,8 @@ test("a run of before has its own identity, and a reader in the place of mlm", a
     "max-steps": 0,
     accumulate: 1,
     "dev-facts": 0,
+    "eval-every": 0,
+    patience: 0,
   });
 });
 
@@ -170,7 +172,8 @@ test("a run.json that is none", async () => {
 test("contents that changed are refused by the option that names them", async () => {
   const run = await prepare(runOptions({ method: "majority", relations: "P36" }));
   const { options, contents } = run;
-  const saved: RunFile = { options, contents, identity: "", remarks: [] };
+  const none = { earlier: [], extended: [], versions: [], remarks: [] };
+  const saved: RunFile = { options, contents, identity: "", ...none };
   checkContents(saved, run);
   for (const name of ["data", "reader"]) {
     const other = { ...saved, contents: { ...contents, [name]: "other" } };

@@ -86,6 +86,8 @@ export const tinyOptions = (home: string) => ({
   "max-steps": 0,
   accumulate: 1,
   "dev-facts": 0,
+  "eval-every": 0,
+  patience: 0,
 });
 
 /** The same options for the command line. */

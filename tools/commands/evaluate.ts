@@ -401,14 +401,16 @@ async function transferAll(
   return 0;
 }
 
-/** What the training took, which its results.json tells and asking anew does not change. */
-async function takenBy(folder: RunFolder): Promise<Pick<Results, "seconds" | "memory">> {
+const TAKEN = ["seconds", "memory", "stopped", "extended", "versions"] as const;
+type Taken = Pick<Results, (typeof TAKEN)[number]>;
+
+/** What the training took, and how it went, which its results.json tells and asking anew does not change. */
+async function takenBy(folder: RunFolder): Promise<Taken> {
   if (!existsSync(folder.file("results.json"))) return {};
   // one that cannot be read is written anew, without them
-  const { seconds, memory } = await readResults(folder.file("results.json")).catch(
-    (): Partial<Results> => ({}),
-  );
-  return { ...(seconds && { seconds }), ...(memory && { memory }) };
+  const found = await readResults(folder.file("results.json")).catch((): Partial<Results> => ({}));
+  const kept = TAKEN.flatMap((name) => (found[name] === undefined ? [] : [[name, found[name]]]));
+  return Object.fromEntries(kept);
 }
 
 function resultsFile(

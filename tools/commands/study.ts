@@ -5,6 +5,7 @@ import { readdir, readFile, rm } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { join, relative, resolve } from "node:path";
 import { MultiBar, type SingleBar } from "cli-progress";
+import { adapterNamed } from "../../engine/devices/webgpu/adapter.ts";
 import { makeFolder } from "../../models/formats/files.ts";
 import { readText } from "../../models/formats/text.ts";
 import { METHODS } from "../../promptgen/methods/index.ts";
@@ -32,7 +33,7 @@ import {
   UsageError,
 } from "../lib/cli.ts";
 import type { Command, Line } from "../lib/command.ts";
-import { checkedOptions, checkedRelations, specsOf } from "../lib/run-options.ts";
+import { checkedOptions, checkedRelations, specsOf, WATCH_OPTION } from "../lib/run-options.ts";
 import {
   directivesOf,
   SLURM_OPTIONS,
@@ -42,7 +43,9 @@ import {
   submit,
 } from "../lib/slurm.ts";
 import { jobsThatFit } from "../lib/study-memory.ts";
+import { estimate, Following, type Planned, type Stand } from "../lib/study-progress.ts";
 import { writePlan, writeReport } from "../lib/study-report.ts";
+import { servePage } from "../lib/watch.ts";
 
 const TOOL = "study";
 
@@ -65,15 +68,14 @@ const OWN = {
     help: "lists the runs, how each stands and how long the rest will take, and runs none",
   },
   relations: { value: "IDS", help: "relations to use, as in P36,P17", initial: "the file's" },
+  tensorboard: { help: "writes event files for TensorBoard into the runs' folders too" },
+  ...WATCH_OPTION,
   ...DEVICE_OPTIONS,
   ...SLURM_OPTIONS,
 } satisfies Record<string, OptionSpec>;
 
 /** Options of all methods: they count in every row whose method has them. */
 const TABLE = Object.assign({}, SHARED_OPTIONS, ...METHODS.map(({ options }) => options));
-
-/** How a task stands. */
-type Stand = "done" | "cut off" | "new";
 
 /** @throws for a folder of that name that holds a run with other options */
 async function standOf(folder: RunFolder, { options }: Task): Promise<Stand> {
@@ -91,8 +93,6 @@ async function standOf(folder: RunFolder, { options }: Task): Promise<Stand> {
   const ended = ["results.json", "facts.jsonl"].every((name) => existsSync(folder.file(name)));
   return ended ? "done" : "cut off";
 }
-
-type Planned = { readonly task: Task; readonly folder: RunFolder; readonly stand: Stand };
 
 /** The options of a task, as tools/train.ts takes them. */
 const optionsOfTask = ({ options }: Task): string[] =>
@@ -211,7 +211,12 @@ function start(
 /** Runs what is not done, `jobs` at a time. Sentences about those that failed; undefined when the signal came. */
 async function runAll(
   plan: readonly Planned[],
-  { out, jobs, device }: { out: string; jobs: number; device: readonly string[] },
+  {
+    out,
+    jobs,
+    more,
+    following,
+  }: { out: string; jobs: number; more: readonly string[]; following: Following },
 ): Promise<string[] | undefined> {
   const signal = onSignals();
   const waiting = plan.filter(({ stand }) => stand !== "done");
@@ -227,11 +232,16 @@ async function runAll(
       const { name } = next.task;
       const log = join(out, "logs", `${name}.txt`);
       const shown = display.begin(name);
-      const { child, ended } = start(next, device, log, (message) => shown.tell(message));
+      following.begin(name);
+      const { child, ended } = start(next, more, log, (message) => {
+        following.tell(name, message);
+        shown.tell(message);
+      });
       running.add(child);
       const code = await ended;
       running.delete(child);
       if (signal.aborted) break;
+      following.end(name, code === 0 ? "done" : "failed");
       shown.end(code === 0 ? "done" : "failed");
       if (code !== 0) failed.push(`${name}: ${await lastLine(log)} (${relative("", log)})`);
     }
@@ -244,6 +254,11 @@ async function runAll(
 /** Where the runs compute. Throws UsageError for options that only the other place has. */
 function placeOf(given: Given): (typeof PLACES)[number] {
   const on = choiceOf(TOOL, "on", given.on ?? "here", PLACES);
+  if (on === "slurm" && "watch" in given) {
+    throw new UsageError(
+      `[${TOOL}] --watch follows runs that this command makes here; on Slurm type the command again to see how they stand`,
+    );
+  }
   const stray = Object.keys(SLURM_OPTIONS).find((name) => given[name] !== undefined);
   if (on === "here" && stray !== undefined) {
     throw new UsageError(`[${TOOL}] --${stray} is for a cluster; give --on slurm with it`);
@@ -251,12 +266,14 @@ function placeOf(given: Given): (typeof PLACES)[number] {
   return on;
 }
 
-/** What all runs are told of the device, beside their threads. */
-const deviceArguments = ({ device, memory, gpus }: Given): string[] => {
+/** What all runs are told beside their options and threads. */
+const deviceArguments = ({ device, adapter, memory, gpus, tensorboard }: Given): string[] => {
   const name = device ?? (gpus === undefined ? undefined : "gpu");
   return [
     ...(name === undefined ? [] : ["--device", name]),
+    ...(adapter === undefined ? [] : ["--adapter", adapter]),
     ...(memory === undefined ? [] : ["--memory", memory]),
+    ...(tensorboard === undefined ? [] : ["--tensorboard"]),
   ];
 };
 
@@ -281,48 +298,6 @@ async function standsOf(plan: readonly Planned[], out: string, onSlurm: Stands):
   }
   lines.push([...counts].map(([stand, count]) => `${count} ${stand}`).join(", "));
   return { runs, lines };
-}
-
-/** Seconds that a run that is done has computed, as its results say; undefined where they do not. */
-async function secondsOf({ folder, stand }: Planned): Promise<number | undefined> {
-  if (stand !== "done") return undefined;
-  const { seconds } = await folder.readJson("results.json");
-  const { training, evaluating } = Object(seconds);
-  const sum = training + evaluating;
-  return typeof sum === "number" && Number.isFinite(sum) ? sum : undefined;
-}
-
-/** How long what is not done will compute: as runs of the same row have, else of the same method. */
-async function estimate(study: Study, plan: readonly Planned[]): Promise<string> {
-  const took = await Promise.all(plan.map(secondsOf));
-  const mean = (fits: (other: Planned) => boolean): number | undefined => {
-    const known = took.filter((seconds, i) => seconds !== undefined && fits(plan[i]));
-    return known.length === 0
-      ? undefined
-      : known.reduce<number>((sum, seconds) => sum + (seconds ?? 0), 0) / known.length;
-  };
-  const left = plan.filter(({ stand }) => stand !== "done");
-  if (left.length === 0) return "all runs are done";
-  const guesses = left.map(({ task }) => {
-    const row = study.rows.find(({ tasks }) => tasks.includes(task));
-    const { method } = task.options;
-    return (
-      mean((other) => row?.tasks.includes(other.task) === true) ??
-      mean((other) => other.task.options.method === method)
-    );
-  });
-  const known = guesses.flatMap((seconds) => seconds ?? []);
-  const sum = known.reduce((total, seconds) => total + seconds, 0);
-  const time = sum < 120 ? `${sum.toFixed(0)} s` : `${(sum / 60).toFixed(0)} min`;
-  const unknown = left.length - known.length;
-  return [
-    ...(known.length === 0
-      ? []
-      : [`${known.length} to run: about ${time} one after the other, as those took that are done`]),
-    ...(unknown === 0
-      ? []
-      : [`${unknown} to run: how long is unknown, for no run of these methods is done`]),
-  ].join("\n");
 }
 
 /** Shows how a study stands on Slurm and submits what is neither done nor in the queue; whether all is done. */
@@ -389,6 +364,8 @@ async function main({ values: given, positionals }: Line): Promise<number> {
   checkDevice(TOOL, given);
   const place = placeOf(given);
   const directives = directivesOf(TOOL, given);
+  // rather than in each run
+  if (place === "here" && given.adapter !== undefined) await adapterNamed(given.adapter);
   const tasks = study.rows.flatMap((row) => row.tasks);
   const own = tasks.map((task): SlurmTask => ({ name: task.name, options: optionsOfTask(task) }));
   // one of these commands at a time, or two would run or submit the same
@@ -407,7 +384,7 @@ async function main({ values: given, positionals }: Line): Promise<number> {
   }
   if ("dry-run" in given) {
     const { runs, lines } = await standsOf(plan, out, onSlurm);
-    const estimated = await estimate(study, plan);
+    const estimated = estimate(study, plan);
     printResult({ study: study.name, runs, estimated }, () => [...lines, estimated].join("\n"));
     return 0;
   }
@@ -420,8 +397,13 @@ async function main({ values: given, positionals }: Line): Promise<number> {
         : await jobsThatFit(plan, wanted, process.availableMemory());
     if (sentence !== "") say(`${sentence}\n`);
     const threads = given.threads ?? String(Math.max(1, Math.floor(availableParallelism() / jobs)));
-    const device = ["--threads", threads, ...deviceArguments(given)];
-    const failed = await runAll(plan, { out, jobs, device });
+    const more = ["--threads", threads, ...deviceArguments(given)];
+    const following = new Following(study, plan);
+    if ("watch" in given) {
+      const { url } = await servePage(() => following.page());
+      note(`follow it at ${url}`);
+    }
+    const failed = await runAll(plan, { out, jobs, more, following });
     if (!failed) {
       const { reason } = onSignals();
       printResult(
@@ -440,7 +422,7 @@ async function main({ values: given, positionals }: Line): Promise<number> {
   const command = ["npx promptgen study", ...wordsBehind(process.argv)].join(" ");
   await writePlan(out, study, command);
   // where a cluster's jobs are submitted from there may be no GPU
-  const { device: where, ...rest } = given;
+  const { device: where, adapter: _, ...rest } = given;
   const device = await deviceOf(TOOL, place === "here" || where === "cpu" ? given : rest);
   await writeReport(out, { study, command }, device);
   return 0;

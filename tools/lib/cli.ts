@@ -91,6 +91,11 @@ export const DEVICE_OPTIONS = {
     initial: "auto",
     choices: deviceNames,
   },
+  adapter: {
+    value: "NAME",
+    help: "WebGPU: part of the adapter's name; list says which there are",
+    initial: "the fastest",
+  },
   threads: { value: "N", help: "worker threads of the CPU device", initial: "one a core" },
   memory: {
     value: "SIZE",
@@ -102,11 +107,18 @@ export const DEVICE_OPTIONS = {
 export type DeviceValues = Given<keyof typeof DEVICE_OPTIONS>;
 
 /** What `deviceOf` opens. Throws UsageError for a name or a number that is none, before anything is loaded. */
-export function checkDevice(tool: string, { device = "auto", threads, memory }: DeviceValues) {
+export function checkDevice(
+  tool: string,
+  { device = "auto", adapter, threads, memory }: DeviceValues,
+) {
   const name = choiceOf(tool, "device", device, deviceNames);
+  if (adapter !== undefined && name === "cpu") {
+    throw new UsageError(`[${tool}] --adapter is for WebGPU, but --device is cpu; leave one out`);
+  }
   const limits = { least: 1, most: 64, whole: true };
   return {
     device: name,
+    ...(adapter === undefined ? {} : { adapter }),
     ...(threads === undefined ? {} : { threads: numberOf(tool, "threads", threads, limits) }),
     ...(memory === undefined ? {} : { memoryBudget: bytesOf(tool, memory) }),
   };

@@ -41,6 +41,12 @@ function shownInitial(option: Option): string {
   return initial === world ? String(initial) : `${initial}; with --world ${world}`;
 }
 
+export const WATCH_OPTION = {
+  watch: {
+    help: "serves a page on 127.0.0.1 that follows what is running, and prints its address",
+  },
+} satisfies Record<string, OptionSpec>;
+
 /** The options that were given, checked; nothing is filled in. Folders become absolute, names on the Hub stay. */
 export function checkedOptions(
   tool: string,

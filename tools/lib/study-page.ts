@@ -4,14 +4,15 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { openSafetensors } from "../../models/formats/safetensors.ts";
 import { pathSource } from "../../models/formats/source.ts";
+import type { Written } from "../../promptgen/report/page/curves.ts";
 import type { PageRow, PageRun, RunCost } from "../../promptgen/report/page/page.ts";
 import type { RelationRow } from "../../promptgen/report/relations.ts";
 import { readResults } from "../../promptgen/report/results.ts";
 import type { Row } from "../../promptgen/report/rows.ts";
 import { flatOptions } from "../../promptgen/run.ts";
 import type { Study, Task } from "../../promptgen/study.ts";
-import { type LogRow, RunFolder } from "../../promptgen/training/run-folder.ts";
-import { PACKAGE } from "./package.ts";
+import { RunFolder } from "../../promptgen/training/run-folder.ts";
+import { readSteps } from "../../promptgen/training/steps.ts";
 
 /**
  * What each run of the rows wrote beside its facts.
@@ -33,14 +34,6 @@ export async function pageRows(
   return found;
 }
 
-/** What made a page, by name. */
-export function madeBy(): (readonly [name: string, value: string])[] {
-  return [
-    ["Page made by", `${PACKAGE.name} ${PACKAGE.version}`],
-    ["Node", `${process.version}, ${process.platform} ${process.arch}`],
-  ];
-}
-
 async function pageRun(
   { name, options }: Task,
   out: string,
@@ -50,30 +43,35 @@ async function pageRun(
   const { contents, choices } = await folder.readJson("run.json");
   const results = await readResults(folder.file("results.json"));
   const parts = [folder, ...relations.map(({ id }) => new RunFolder(folder.file(id)))];
-  const logs: LogRow[][] = [];
-  for (const part of parts) {
-    const log = await part.readLog();
-    if (log.length > 0) logs.push(log);
-  }
+  const trainings = writtenIn(parts);
   return {
     folder: name,
     seed: options.seed,
     options: flatOptions(options),
     contents: Object(contents),
     choices: Object(choices),
-    logs,
+    trainings,
     dev: results.best?.score,
-    cost: await costOf(parts, logs, results),
-    device: await deviceOf(join(out, "logs", `${name}.txt`)),
+    cost: await costOf(parts, trainings, results),
+    device: results.versions?.at(-1)?.device ?? (await deviceOf(join(out, "logs", `${name}.txt`))),
+    versions: results.versions ?? [],
+    extended: results.extended ?? [],
+    stopped: results.stopped,
     distinctPrompts: results.distinctPrompts,
     warnings: results.warnings ?? [],
   };
 }
 
+/** What the trainings of a run have written so far, those that have begun. */
+export function writtenIn(parts: readonly RunFolder[]): Written[] {
+  const all = parts.map((part) => ({ log: part.logged(), steps: readSteps(part.path) }));
+  return all.filter(({ log, steps }) => log.length > 0 || steps !== undefined);
+}
+
 /** @param results as they stand in results.json; what a run took may be missing there */
 async function costOf(
   parts: readonly RunFolder[],
-  logs: readonly (readonly LogRow[])[],
+  trainings: readonly Written[],
   results: object,
 ): Promise<RunCost> {
   const { seconds, memory } = Object(results);
@@ -82,7 +80,8 @@ async function costOf(
   const sizes: number[] = [];
   for (const { last } of parts) if (existsSync(last)) sizes.push(await trainedIn(last));
   // whoever trains by gradients logs their norm, and leaves a checkpoint unless somebody has removed it
-  const isGone = sizes.length === 0 && logs.flat().some((row) => "gradientNorm" in row);
+  const isGone =
+    sizes.length === 0 && trainings.some(({ log }) => log.some((row) => "gradientNorm" in row));
   return {
     training: number(seconds?.training),
     evaluating: number(seconds?.evaluating),

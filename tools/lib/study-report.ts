@@ -11,8 +11,9 @@ import { readRun } from "../../promptgen/run-file.ts";
 import type { Study, StudyRow } from "../../promptgen/study.ts";
 import { RunFolder } from "../../promptgen/training/run-folder.ts";
 import { modelDirectory, printResult } from "./cli.ts";
-import { madeBy, pageRows } from "./study-page.ts";
+import { pageRows } from "./study-page.ts";
 import { tablesOf } from "./study-tables.ts";
+import { madeBy } from "./versions.ts";
 
 /** A study of which all runs are there, and the command line that began it. */
 export type Planned = { readonly study: Study; readonly command: string };

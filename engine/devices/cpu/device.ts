@@ -124,12 +124,15 @@ export async function openCPU(options: DeviceOptions, why: string): Promise<Devi
     options.memoryBudget ?? HOST_SHARE * host,
     reach,
   );
-  return new CPUDevice(workers, kernels, heap, description, options);
+  // the bits of 64-bit addresses are those of 32
+  const named = { description, build: `CPU, ${build === "plain" ? "SIMD" : "relaxed SIMD"}` };
+  return new CPUDevice(workers, kernels, heap, named, options);
 }
 
 export class CPUDevice implements Device {
   readonly kind = "cpu";
   readonly description: string;
+  readonly build: string;
   readonly stats: DeviceStats = {
     buffersCreated: 0,
     bytes: 0,
@@ -154,7 +157,7 @@ export class CPUDevice implements Device {
     workers: Workers,
     kernels: Kernels,
     heap: Heap,
-    description: string,
+    { description, build }: Pick<Device, "description" | "build">,
     options: DeviceOptions,
   ) {
     this.workers = workers;
@@ -162,6 +165,7 @@ export class CPUDevice implements Device {
     this.#heap = heap;
     this.#plans = new LoadedPlans(HOST_LAUNCHES, () => workers.assertHealthy());
     this.description = description;
+    this.build = build;
     this.debug = debugLevel(options);
     if (options.profile || this.debug > 0) this.times = new LaunchTimes(this.debug);
   }

@@ -3,29 +3,69 @@ import type { DeviceOptions } from "../../device.ts";
 import { NoDeviceError } from "../../errors.ts";
 import { debugLevel, inNode } from "../host.ts";
 
-export type Opened = { device: GPUDevice; software: boolean; description: string; name: string };
+export type Opened = {
+  device: GPUDevice;
+  software: boolean;
+  description: string;
+  name: string;
+  /** The adapter and its driver. */
+  build: string;
+};
 
-/** Dawn crashes when the object that `create()` returned is collected: it stays reachable for ever. */
-let dawn: GPU | undefined;
+/** By the adapter's name, empty for any. Dawn crashes when an object that `create()` returned is collected: they stay reachable for ever. */
+const dawn = new Map<string, GPU>();
 
-async function findGPU(): Promise<GPU> {
-  if (typeof navigator !== "undefined" && navigator.gpu) return navigator.gpu;
+/** @param adapter its whole name; empty for any */
+async function findGPU(adapter = ""): Promise<GPU> {
+  if (adapter === "" && typeof navigator !== "undefined" && navigator.gpu) return navigator.gpu;
   if (!inNode()) {
     throw new NoDeviceError(
       "[openDevice] this browser has no WebGPU; use one that has (Chrome 113+), or the device cpu",
     );
   }
-  if (!dawn) {
-    const { create, globals } = await import("webgpu");
-    Object.assign(globalThis, globals);
-    const toggles = ["allow_unsafe_apis", ...(process.env.DAWN_TOGGLES?.split(",") ?? [])];
-    dawn = create([
-      `enable-dawn-features=${toggles}`,
-      "disable-dawn-features=timestamp_quantization", // steps of 65.5 us hide most launches
-    ]);
-    Object.defineProperty(globalThis, "__dawn", { value: dawn });
+  const found = dawn.get(adapter);
+  if (found) return found;
+  const { create, globals } = await import("webgpu");
+  Object.assign(globalThis, globals);
+  const toggles = ["allow_unsafe_apis", ...(process.env.DAWN_TOGGLES?.split(",") ?? [])];
+  const made = create([
+    `enable-dawn-features=${toggles}`,
+    "disable-dawn-features=timestamp_quantization", // steps of 65.5 us hide most launches
+    ...(adapter === "" ? [] : [`adapter=${adapter}`]),
+  ]);
+  dawn.set(adapter, made);
+  Object.defineProperty(globalThis, "__dawn", { value: dawn, configurable: true });
+  return made;
+}
+
+/** A name that no adapter has: Dawn then says which there are. */
+const NOBODY = "no adapter has this name";
+
+/** The names of all adapters, in Node. */
+export async function adapterNames(): Promise<string[]> {
+  if (!inNode()) {
+    throw new NoDeviceError(
+      "[openDevice] a browser chooses its adapter by itself; leave adapter out",
+    );
   }
-  return dawn;
+  const gpu = await findGPU(NOBODY);
+  const said = await gpu.requestAdapter().then(
+    () => "",
+    (error: unknown) => String(Object(error).message ?? error),
+  );
+  return [...said.matchAll(/^ *\* *backend: '[^']*', name: '(.*)'$/gm)].map(([, name]) => name);
+}
+
+/** The whole name of the first adapter that `part` is in. Throws one sentence with all names where there is none, and for `list`. */
+export async function adapterNamed(part: string): Promise<string> {
+  const names = await adapterNames();
+  const name = names.find((one) => one.toLowerCase().includes(part.toLowerCase()));
+  if (name !== undefined && part.trim() !== "" && part !== "list") return name;
+  throw new NoDeviceError(
+    names.length === 0
+      ? noAdapter
+      : `[openDevice] adapter is "${part}", which is in no adapter's name; there are: ${names.join("; ")}`,
+  );
 }
 
 /** A software rasteriser that implements Vulkan on the CPU. */
@@ -71,10 +111,13 @@ export async function findHardware(): Promise<boolean> {
 
 /** Finds an adapter and opens it with its own limits and the optional features that kernels can use. */
 export async function openAdapter(options: DeviceOptions): Promise<Opened> {
-  const gpu = await findGPU();
+  const gpu = await findGPU(
+    options.adapter === undefined ? "" : await adapterNamed(options.adapter),
+  );
   const wanted = options.device ?? "auto";
   let adapter = await highPerformance(gpu);
-  if (wanted === "gpu:software" && (!adapter || !isSoftware(adapter.info))) {
+  const isNamed = options.adapter !== undefined;
+  if (wanted === "gpu:software" && !isNamed && (!adapter || !isSoftware(adapter.info))) {
     adapter = await gpu.requestAdapter({ forceFallbackAdapter: true });
   }
   if (!adapter) throw new NoDeviceError(noAdapter);
@@ -82,8 +125,14 @@ export async function openAdapter(options: DeviceOptions): Promise<Opened> {
   const name =
     adapter.info.description || `${adapter.info.vendor} ${adapter.info.architecture}`.trim();
   if (wanted !== "gpu:software" && software) {
+    const which = isNamed ? "that adapter" : "the only adapter";
     throw new NoDeviceError(
-      `[openDevice] the only adapter is software (${name}); install your GPU's driver, or ask for cpu or gpu:software`,
+      `[openDevice] ${which} is software (${name}); install your GPU's driver, or ask for cpu or gpu:software`,
+    );
+  }
+  if (wanted === "gpu:software" && isNamed && !software) {
+    throw new NoDeviceError(
+      `[openDevice] that adapter is no software (${name}); ask for gpu, or leave adapter out`,
     );
   }
   const features: GPUFeatureName[] = ["subgroups"];
@@ -103,6 +152,13 @@ export async function openAdapter(options: DeviceOptions): Promise<Opened> {
     device,
     software,
     name,
+    build: [
+      "WebGPU",
+      adapter.info.vendor,
+      adapter.info.architecture,
+      adapter.info.device,
+      adapter.info.description,
+    ].join(", "),
     description: `WebGPU on ${name || "an unnamed adapter"} (${why})`,
   };
 }

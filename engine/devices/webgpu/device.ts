@@ -23,7 +23,7 @@ import { describeAlive } from "../alive.ts";
 import { debugLevel, paced } from "../host.ts";
 import { HOST_LAUNCHES, LoadedPlans, SOFTWARE_LAUNCHES, withoutEmpty } from "../plans.ts";
 import { destroyed, filled, initialBytes } from "../results.ts";
-import { openAdapter } from "./adapter.ts";
+import { type Opened, openAdapter } from "./adapter.ts";
 import { chunked } from "./chunks.ts";
 import {
   type Pipeline,
@@ -44,12 +44,13 @@ export async function openWebGPU(options: DeviceOptions): Promise<Device> {
     const os = await import("node:os");
     budget = os.totalmem() * 0.6;
   }
-  return new WebGPUDevice(opened.device, opened.description, opened.software, budget, options);
+  return new WebGPUDevice(opened, budget, options);
 }
 
 export class WebGPUDevice implements Device {
   readonly kind = "webgpu";
   readonly description: string;
+  readonly build: string;
   readonly stats: DeviceStats = {
     buffersCreated: 0,
     bytes: 0,
@@ -84,14 +85,13 @@ export class WebGPUDevice implements Device {
   #spare: { read: GPUBuffer; write: GPUBuffer } | undefined;
 
   constructor(
-    gpu: GPUDevice,
-    description: string,
-    software: boolean,
+    { device: gpu, description, build, software }: Opened,
     budget: number,
     options: DeviceOptions,
   ) {
     this.gpu = gpu;
     this.description = description;
+    this.build = build;
     this.#budget = budget;
     this.#plans = new LoadedPlans(software ? SOFTWARE_LAUNCHES : HOST_LAUNCHES, () =>
       this.assertHealthy(),

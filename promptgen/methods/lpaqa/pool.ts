@@ -96,7 +96,7 @@ export async function scoreCandidates(
 ): Promise<Search> {
   const { folder, identity, relations, resume, signal } = training;
   const steps = templates.length;
-  const saved = resume ? await folder?.loadSearch(identity) : undefined;
+  const saved = resume ? await folder?.loadSearch(identity, training.earlier) : undefined;
   const { accuracies, best } = standOf(saved, steps, folder?.search);
   const items = relations.reduce((sum, { train }) => sum + train.length, 0);
   while (accuracies.length < steps) {

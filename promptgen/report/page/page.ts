@@ -2,18 +2,18 @@
  * The page of a study: everything in one file, which opens from a disk and asks nobody for anything. What it shows are tables,
  * drawings of what the runs wrote, and a browser of facts, the one part that needs a program.
  */
-import { createHash } from "node:crypto";
-import type { JsonObject, LogRow } from "../../training/run-folder.ts";
+import type { JsonObject } from "../../training/run-folder.ts";
 import { inTableOrder, type RelationRow } from "../relations.ts";
+import type { RunExtended, RunStopped, Versions } from "../results.ts";
 import { type Row, titleOf } from "../rows.ts";
 import { AUDIT_TITLE } from "../rows-tables.ts";
 import type { Cell, Table } from "../table.ts";
 import { devCurves, glance, relationDots, rowCurves } from "./charts.ts";
 import { client } from "./client.ts";
-import { curveOf, panelsOf } from "./curves.ts";
+import { curveOf, panelsOf, placesFor, type Written } from "./curves.ts";
+import { htmlDocument } from "./document.ts";
 import { compressed, MOST_FACTS, packed, type ShownRun } from "./facts.ts";
 import { type Child, captionOf, element, type Html, htmlTable, slug } from "./html.ts";
-import { STYLE } from "./style.ts";
 
 /** What a run wrote beside its facts. */
 export type PageRun = {
@@ -25,13 +25,17 @@ export type PageRun = {
   readonly contents: Readonly<Record<string, string>>;
   /** What it does where its source is silent. */
   readonly choices: JsonObject;
-  /** One, or one for each relation. */
-  readonly logs: readonly (readonly LogRow[])[];
+  /** What its trainings wrote: one, or one for each relation. */
+  readonly trainings: readonly Written[];
   /** Accuracy on the dev facts of what was kept; undefined where nothing was chosen. */
   readonly dev: number | undefined;
   readonly cost: RunCost;
   /** What it ran on; undefined where that is not known. */
   readonly device: string | undefined;
+  /** The same of all its processes, where they say. */
+  readonly versions: readonly Versions[];
+  readonly extended: readonly RunExtended[];
+  readonly stopped: RunStopped | undefined;
   readonly distinctPrompts: number | null;
   /** Sentences about it. */
   readonly warnings: readonly string[];
@@ -68,33 +72,10 @@ export function studyPage(study: StudyPage): string {
   const facts = relations.reduce((sum, relation) => sum + relation.facts, 0);
   const script = `(${client})();`;
   const parts = sections({ ...study, relations: inTableOrder(relations) });
-  const policy = [
-    "default-src 'none'",
-    `script-src 'sha256-${sumOf(script)}'`,
-    `style-src 'sha256-${sumOf(STYLE)}'`,
-    "img-src data:",
-    "base-uri 'none'",
-    "form-action 'none'",
-    "require-trusted-types-for 'script'",
-  ].join("; ");
-  const head = element(
-    "head",
-    {},
-    element("meta", { charset: "utf-8" }),
-    element("meta", { "http-equiv": "Content-Security-Policy", content: policy }),
-    element("meta", { name: "viewport", content: "width=device-width, initial-scale=1" }),
-    element("meta", { name: "color-scheme", content: "light dark" }),
-    element("meta", { name: "referrer", content: "no-referrer" }),
-    element("link", { rel: "icon", href: "data:," }),
-    element("title", {}, `${name}: a study of prompts`),
-    { html: `<style>${STYLE}</style>` },
-  );
   const links = parts.map(({ id, title }) =>
     element("li", {}, element("a", { href: `#${id}` }, title)),
   );
-  const body = element(
-    "body",
-    {},
+  const body = [
     element("a", { class: "skip", href: "#main" }, "To the results"),
     element(
       "header",
@@ -135,14 +116,10 @@ export function studyPage(study: StudyPage): string {
       `${study.made.map(([key, value]) => `${key} ${value}`).join(" \u00b7 ")}`,
     ),
     // JSON in base64 holds no mark that could end an element
-    {
-      html: `<script type="text/plain" id="facts-data">${factsOf(study)}</script><script>${script}</script>`,
-    },
-  );
-  return `<!doctype html>\n${element("html", { lang: "en" }, head, body).html}\n`;
+    { html: `<script type="text/plain" id="facts-data">${factsOf(study)}</script>` },
+  ];
+  return htmlDocument({ title: `${name}: a study of prompts`, body, script });
 }
-
-const sumOf = (text: string): string => createHash("sha256").update(text).digest("base64");
 
 const count = (n: number, what: string): string => `${n} ${what}${n === 1 ? "" : "s"}`;
 
@@ -209,11 +186,14 @@ function sections(study: StudyPage): Section[] {
 const idOf = (table: Table): string => `table-${slug(captionOf(table))}`;
 
 function curves(rows: readonly PageRow[]): Child {
+  const written = rows.flatMap(({ runs }) => runs.map(({ trainings }) => trainings));
+  const places = placesFor(written);
   const all = rows.map(({ row, runs }) => ({
     title: titleOf(row),
-    curves: runs.map(({ logs }) => curveOf(logs)),
-    isJoined: runs.some(({ logs }) => logs.length > 1),
+    curves: runs.map(({ trainings }) => curveOf(trainings, places)),
+    isJoined: runs.some(({ trainings }) => trainings.length > 1),
   }));
+  const isThinned = written.flat().some(({ steps }) => (steps?.steps ?? 0) > places);
   const [drawn, silent] = [true, false].map((is) =>
     all.filter((one) => panelsOf(one.curves).length > 0 === is),
   );
@@ -229,6 +209,13 @@ function curves(rows: readonly PageRow[]): Child {
   return [
     devCurves(drawn),
     lacking,
+    isThinned
+      ? element(
+          "p",
+          { class: "fine" },
+          `What each step was has ${places} places a curve here, each the mean over an equal stretch of the training; all steps stand in steps.bin of each run.`,
+        )
+      : "",
     ...drawn.map((one) =>
       element(
         "details",
@@ -392,6 +379,17 @@ const shown = (value: unknown): string =>
 function repeat({ rows, made }: StudyPage): Child {
   const runs = rows.flatMap((own) => own.runs);
   const devices = [...new Set(runs.flatMap(({ device }) => device ?? []))];
+  const ranOn = [
+    ...new Set(
+      runs.flatMap(({ versions }) =>
+        versions.map(
+          ({ project, node, v8, platform, build, webgpu }) =>
+            `promptgen ${project}, Node ${node} (V8 ${v8}), ${platform}, ${build}` +
+            (webgpu === undefined ? "" : `, webgpu ${webgpu}`),
+        ),
+      ),
+    ),
+  ];
   const seeds = [...new Set(runs.map(({ seed }) => seed))].sort((a, b) => a - b);
   const list = (pairs: readonly (readonly [string, string])[]): Html =>
     element(
@@ -414,11 +412,27 @@ function repeat({ rows, made }: StudyPage): Child {
     rows: [...read.values()],
   };
   return [
-    list([...made, ["Devices", devices.join("; ") || "not known"], ["Seeds", seeds.join(", ")]]),
+    list([
+      ...made,
+      ["Devices", devices.join("; ") || "not known"],
+      ...(ranOn.length === 0 ? [] : [["Runs made by", ranOn.join("; ")] as const]),
+      ["Seeds", seeds.join(", ")],
+    ]),
     htmlTable(contents, "table-contents"),
     element("h3", {}, "Options, and choices where the source is silent"),
     ...rows.map((own) => rowDetails(own, list)),
   ];
+}
+
+/** A run's folder, and what its training was beside its options. */
+function storyOf({ folder, extended, stopped, versions }: PageRun): string {
+  const parts = [
+    folder,
+    ...extended.map(({ epochs, step }) => `extended from ${epochs} epochs at step ${step}`),
+    ...(stopped ? [`ended by patience at step ${stopped.step} of ${stopped.steps}`] : []),
+    ...(versions.length > 1 ? ["went on with another device or version"] : []),
+  ];
+  return parts.join("; ");
 }
 
 function rowDetails(
@@ -433,7 +447,7 @@ function rowDetails(
     { class: "more" },
     element("summary", {}, titleOf(row)),
     element("h4", {}, "Runs"),
-    list(runs.map(({ folder, seed }) => [`seed ${seed}`, folder] as const)),
+    list(runs.map((run) => [`seed ${run.seed}`, storyOf(run)] as const)),
     element("h4", {}, "Options"),
     list(given.map(([name, value]) => [name, shown(value)] as const)),
     element("h4", {}, "Choices"),

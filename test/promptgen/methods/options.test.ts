@@ -65,6 +65,8 @@ test("training options have a method's own values", () => {
     "max-steps": 0,
     accumulate: 1,
     "dev-facts": 0,
+    "eval-every": 0,
+    patience: 0,
   });
   const table = trainingOptions({ ...own, world: { lr: 0.1, epochs: 7 } });
   assert.equal(optionsOf(table, {}, true), { ...plain, lr: 0.1, epochs: 7 });
@@ -75,6 +77,8 @@ test("training options have a method's own values", () => {
     ["max-steps", 0],
     ["accumulate", 1],
     ["dev-facts", 0],
+    ["eval-every", 0],
+    ["patience", 0],
   ] as const) {
     assert.is(problemOf(table[name], least), undefined);
     for (const wrong of [least - 1, 1.5, Number.NaN, "3"]) {
@@ -93,7 +97,14 @@ test("the loop takes what the options say", () => {
     batchSize: 16,
     epochs: 5,
   });
-  const given = { lr: 0.5, "max-steps": 70, accumulate: 4, "dev-facts": 9 };
+  const given = {
+    lr: 0.5,
+    "max-steps": 70,
+    accumulate: 4,
+    "dev-facts": 9,
+    "eval-every": 25,
+    patience: 6,
+  };
   const options = optionsOf(table, given) as Parameters<typeof loopSettings>[0];
   assert.equal(loopSettings(options, { seed: 3, clip: 2 }), {
     epochs: 5,
@@ -106,6 +117,8 @@ test("the loop takes what the options say", () => {
     clip: 2,
     seed: 3,
     evaluationsPerEpoch: 3,
+    evalEvery: 25,
+    patience: 6,
   });
 });
 
@@ -136,6 +149,8 @@ test("PromptGen has the paper's options", () => {
     "max-steps": 0,
     accumulate: 1,
     "dev-facts": 0,
+    "eval-every": 0,
+    patience: 0,
   });
 });
 

@@ -6,6 +6,7 @@ import type { Row } from "../../../promptgen/report/rows.ts";
 import { rowsReport } from "../../../promptgen/report/rows-tables.ts";
 import { Random } from "../../../promptgen/training/random.ts";
 import type { LogRow } from "../../../promptgen/training/run-folder.ts";
+import type { StepTable } from "../../../promptgen/training/steps.ts";
 
 /** Text that is markup, a formula or a command where it is not kept from it. */
 export const HOSTILE: readonly string[] = [
@@ -20,6 +21,8 @@ export const HOSTILE: readonly string[] = [
   "javascript:alert(1)",
   "\u202eturned\u202c \u0000\u2028",
 ];
+
+const STEP_COLUMNS = ["object", "learningRate", "gradientNorm", "factsPerSecond"];
 
 export type Size = {
   readonly rows: number;
@@ -89,6 +92,16 @@ export function studyOf({ rows, seeds, relations, facts, texts = [] }: Size): St
       devFacts: 30,
       best: i === 7,
     }));
+  const stepsOf = (steps: number): StepTable => ({
+    columns: STEP_COLUMNS,
+    steps,
+    values: Float32Array.from(
+      Array.from({ length: steps }, (_, step) => {
+        const one = [random.unit(), 1e-4 * (1 - step / steps), 1 + random.unit(), 300];
+        return step < 3 ? one.fill(Number.NaN) : one; // as steps that nothing tells
+      }).flat(),
+    ),
+  });
   const made = Array.from({ length: rows }, (_, r): PageRow => {
     const name = named("method", r);
     const numbers = Array.from({ length: seeds }, (_, s) => s + 1);
@@ -104,7 +117,10 @@ export function studyOf({ rows, seeds, relations, facts, texts = [] }: Size): St
         contents: { reader: "0123456789abcdef", data: "fedcba9876543210" },
         choices: { silence: named("choice", r), temperature: 1 },
         // the first trains nothing, the second a relation after the other
-        logs: r === 0 ? [] : r === 1 ? all.map(() => log(r)) : [log(r)],
+        trainings: (r === 0 ? [] : r === 1 ? all.map(() => log(r)) : [log(r)]).map((own) => ({
+          log: own,
+          steps: r === 3 ? undefined : stepsOf(700),
+        })),
         dev: r === 0 ? undefined : 50 + ((seed * 7) % 5),
         cost: {
           training: r === 0 ? undefined : 75 * (r + 1),
@@ -114,6 +130,18 @@ export function studyOf({ rows, seeds, relations, facts, texts = [] }: Size): St
           trained: r * 1000,
         },
         device: named("CPU with threads", 2),
+        versions: [
+          {
+            project: "0.0.1",
+            node: "v24.0.0",
+            v8: "13.6",
+            platform: "linux x64",
+            device: named("CPU with threads", 2),
+            build: named("CPU, SIMD", 1),
+          },
+        ],
+        extended: r === 2 ? [{ epochs: 2, step: 40 }] : [],
+        stopped: r === 2 ? { by: "patience", trainings: 1, step: 70, steps: 90 } : undefined,
         distinctPrompts: 12,
         warnings: r === 2 ? [named("warning", 0)] : [],
       }),

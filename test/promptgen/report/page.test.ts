@@ -5,7 +5,7 @@ import { parseHTML } from "linkedom";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { factTable } from "../../../promptgen/report/fact-rows.ts";
-import { curveOf, panelsOf } from "../../../promptgen/report/page/curves.ts";
+import { curveOf, panelsOf, placesFor } from "../../../promptgen/report/page/curves.ts";
 import {
   type PackedFacts,
   packed,
@@ -184,18 +184,31 @@ test("has all its parts", () => {
   for (const what of ["dev facts", "None", "loss terms", "object", "top probability", "entropy"]) {
     assert.ok(titles.includes(what), `${what} in ${titles}`);
   }
-  for (const what of ["distinct prompts", "learning rate", "norm of the gradient"]) {
+  for (const what of [
+    "distinct prompts",
+    "learning rate",
+    "norm of the gradient",
+    "facts a second",
+  ]) {
     assert.ok(titles.includes(what), `${what} in ${titles}`);
   }
   const rate = all(curves[0] as unknown as Document, "figure").find((one) =>
     textOf(one).startsWith("learning rate"),
   );
   assert.match(textOf(rate ?? null), /4e-5/, "small numbers have room beside their axis");
+  assert.match(
+    textOf(document.querySelector("#curves")),
+    /has 120 places a curve here, each the mean over an equal stretch/,
+  );
   assert.match(textOf(document.querySelector("#audit")), /still right \(%\)/);
   const cost = textOf(document.querySelector("#cost"));
   for (const what of ["2.5 min", "512 MiB", "2,000", "5.0 s"]) assert.ok(cost.includes(what), what);
   const repeat = textOf(document.querySelector("#repeat"));
-  for (const what of ["0123456789abcdef", "CPU with threads 2", "choice 3", "epochs", "1, 2"]) {
+  for (const what of [
+    ...["0123456789abcdef", "CPU with threads 2", "choice 3", "epochs", "1, 2"],
+    "promptgen 0.0.1, Node v24.0.0 (V8 13.6), linux x64, CPU, SIMD 1",
+    "folder-2-seed1 2; extended from 2 epochs at step 40; ended by patience at step 70 of 90",
+  ]) {
     assert.ok(repeat.includes(what), what);
   }
 });
@@ -367,7 +380,7 @@ test("curves of relations are their means, evaluation by evaluation", () => {
       { step: 10, object: 1, devAccuracy: 60, best: true },
     ],
   ];
-  const curve = curveOf([a, b]);
+  const curve = curveOf([{ log: a }, { log: b }]);
   assert.equal(
     curve.map(({ step, share, values }) => [step, share, Object.fromEntries(values)]),
     [
@@ -380,8 +393,80 @@ test("curves of relations are their means, evaluation by evaluation", () => {
     panelsOf([curve]).map(({ title }) => title),
     ["dev facts, % right", "loss terms"],
   );
-  assert.equal(panelsOf([curveOf([[{ step: 3, devAccuracy: 1 }]])]), []);
+  assert.equal(panelsOf([curveOf([{ log: [{ step: 3, devAccuracy: 1 }] }])]), []);
   assert.equal(curveOf([]), []);
+});
+
+test("what each step was is drawn in its place, thinned to means over equal stretches", () => {
+  const log = [
+    { step: 0, loss: null, dev: 1 },
+    { step: 8, loss: 99, dev: 2 }, // the mean over the steps, which they tell better
+  ];
+  const table = (columns: readonly string[], records: readonly (readonly number[])[]) => ({
+    columns,
+    steps: records.length,
+    values: Float32Array.from(records.flat()),
+  });
+  const eight = table(
+    ["loss", "norm"],
+    [1, 3, 5, 7, 2, 4, 6, 8].map((loss, i) => [loss, i < 2 ? Number.NaN : 10 * i]),
+  );
+  const plainly = (curve: ReturnType<typeof curveOf>) =>
+    curve.map(({ step, share, values }) => [step, share, Object.fromEntries(values)]);
+  assert.equal(plainly(curveOf([{ log, steps: eight }], 4)), [
+    [0, 0, { dev: 1 }],
+    [1.5, 1.5 / 8, { loss: 2 }],
+    [3.5, 3.5 / 8, { loss: 6, norm: 25 }],
+    [5.5, 5.5 / 8, { loss: 3, norm: 45 }],
+    [7.5, 7.5 / 8, { loss: 7, norm: 65 }],
+    [8, 1, { dev: 2 }],
+  ]);
+  // as many places as steps: each as it was
+  const whole = curveOf([{ log: [], steps: eight }], 100);
+  assert.equal(
+    whole.map(({ step, values }) => [step, values.get("loss")]),
+    [1, 3, 5, 7, 2, 4, 6, 8].map((loss, i) => [i + 1, loss]),
+  );
+  // a shorter training beside it: the same shares of both, the mean over the two
+  const four = table(
+    ["loss"],
+    [10, 20, 30, 40].map((loss) => [loss]),
+  );
+  const both = curveOf(
+    [
+      { log: [], steps: eight },
+      { log: [], steps: four },
+    ],
+    4,
+  );
+  assert.equal(
+    both.map(({ step, values }) => [step, values.get("loss"), values.get("norm")]),
+    [
+      [1.25, 6, undefined],
+      [2.75, 13, 25],
+      [4.25, 16.5, 45],
+      [5.75, 23.5, 65],
+    ],
+  );
+});
+
+test("curves of many long runs stay small", () => {
+  const columns = ["object", "none", "topProbability", "entropy", "learningRate", "gradientNorm"];
+  const steps = { columns, steps: 3000, values: new Float32Array(18_000).map((_, i) => i % 97) };
+  const runs = (n: number) => Array.from({ length: n }, () => [{ log: [], steps }]);
+  for (const n of [1, 50, 200, 600]) {
+    const places = placesFor(runs(n));
+    const points = n * columns.length * curveOf([{ log: [], steps }], places).length;
+    assert.ok(points <= 50_000, `${n} runs have ${points} places`);
+    assert.ok(places >= 8, `${places}`);
+  }
+  const study = studyOf({ rows: 14, seeds: 3, relations: 13, facts: 19 });
+  const rows = study.rows.map((own) => ({
+    ...own,
+    runs: own.runs.map((run) => ({ ...run, trainings: [{ log: [], steps }] })),
+  }));
+  const { length } = studyPage({ ...study, rows });
+  assert.ok(length < 1_500_000, `${length}`);
 });
 
 test("the same study gives the same page, and one of the world's size is small", () => {

@@ -127,6 +127,57 @@ shapes("a method that chooses nothing and writes no prompts has neither", async 
   assert.equal(await read(made), made);
 });
 
+shapes(
+  "how a training ended, was extended and on what it ran stand there where it was so",
+  async () => {
+    const own = {
+      stopped: { by: "patience", trainings: 2, step: 60, steps: 90 } as const,
+      extended: [
+        { epochs: 3, step: 30 },
+        { epochs: 6, step: 60 },
+      ],
+      versions: [
+        {
+          project: "1",
+          node: "v24",
+          v8: "13",
+          platform: "linux x64",
+          device: "CPU",
+          build: "SIMD",
+        },
+        {
+          project: "1",
+          node: "v24",
+          v8: "13",
+          platform: "linux x64",
+          device: "GPU",
+          build: "a driver",
+          webgpu: "0.6",
+        },
+      ],
+    };
+    const made = resultsOf({ ...MEASURED, ...own });
+    assert.equal(JSON.parse(JSON.stringify(made)), { ...VERSION_2, ...own });
+    assert.equal(await read(made), made);
+    assert.equal(resultsOf({ ...MEASURED, extended: [], stopped: undefined }), VERSION_2);
+    const [first] = own.versions;
+    const { node: _, ...nodeless } = first;
+    for (const [wrong, sentence] of [
+      [{ stopped: { ...own.stopped, by: "hand" } }, /: stopped\.by is "hand" where "patience"/],
+      [{ stopped: { by: "patience", trainings: 1, step: 2 } }, /: stopped\.steps is missing;/],
+      [{ stopped: 3 }, /: stopped is 3 where an object/],
+      [{ extended: 3 }, /: extended is 3 where a list/],
+      [{ extended: [{ epochs: -1, step: 0 }] }, /: extended\[0\]\.epochs is -1 where a number/],
+      [{ versions: {} }, /: versions is \{\} where a list/],
+      [{ versions: [first, nodeless] }, /: versions\[1\]\.node is missing;/],
+      [{ versions: [{ ...first, v8: 13 }] }, /: versions\[0\]\.v8 is 13 where text/],
+      [{ versions: [{ ...first, os: "x" }] }, /: versions\[0\]\.os is not known here;/],
+    ] as const) {
+      await refuses({ ...VERSION_2, ...wrong }, sentence);
+    }
+  },
+);
+
 shapes("names are data: relations and fillers may be called anything", async () => {
   const own: Scores = new Map([["__proto__", { correct: 1, total: 1 }]]);
   const rows = [{ row: "x", own, fillers: Object.fromEntries([["__proto__", own]]) }];

@@ -9,6 +9,7 @@ import { beginRun } from "../../../promptgen/run-file.ts";
 import type { Outcome } from "../../../promptgen/training/loop.ts";
 import { Random } from "../../../promptgen/training/random.ts";
 import { RunFolder } from "../../../promptgen/training/run-folder.ts";
+import { readSteps } from "../../../promptgen/training/steps.ts";
 import { allDevices, onDevices, type TestDevice } from "../../devices.ts";
 import { asArguments, preparePromptGen, ROOT, tinyOptions, tinyPair } from "../tiny.ts";
 
@@ -87,6 +88,42 @@ const benchOf = (device: Device, name: TestDevice): Promise<Bench> => {
 
 const bytes = (folder: RunFolder): Buffer => readFileSync(folder.last);
 
+/** The records of all steps, without their times. */
+function records(folder: RunFolder): number[][] {
+  const { columns, steps, values } = readSteps(folder.path) ?? assert.fail("there is no record");
+  const timeless = columns.flatMap((name, i) => (name === "factsPerSecond" ? [] : [i]));
+  return Array.from({ length: steps }, (_, s) =>
+    timeless.map((i) => values[s * columns.length + i]),
+  );
+}
+
+test("every step has its record, as the log has the means", async (device, name) => {
+  const bench = await benchOf(device, name);
+  const own = records(bench.whole);
+  assert.equal(own.length, bench.steps);
+  assert.ok(own.flat().every(Number.isFinite));
+  const rows = await bench.whole.readLog();
+  const names = ["object", "none", "topProbability", "entropy"];
+  let compared = 0;
+  for (const [i, row] of rows.entries()) {
+    const part = own.slice(rows[i - 1]?.step ?? 0, row.step);
+    names.forEach((key, c) => {
+      if (part.length === 0) return;
+      assert.equal(row[key], part.reduce((sum, record) => sum + record[c], 0) / part.length);
+      compared++;
+    });
+    if (part.length === 0) continue;
+    assert.equal(row.largestGradientNorm, Math.max(...part.map((record) => record[5])));
+  }
+  assert.ok(compared >= 12);
+  // the rate: up in a tenth of the steps, then down to its last share
+  const rise = Math.round(bench.steps / 10);
+  own.forEach((record, i) => {
+    const share = i < rise ? (i + 1) / rise : (bench.steps - i) / (bench.steps - rise);
+    assert.ok(Math.abs(record[4] - 3e-3 * share) < 1e-9, `step ${i + 1}`);
+  });
+});
+
 test("there are two buckets or more, and dropout", async (device, name) => {
   const { buckets, prompter } = (await benchOf(device, name)).prepared;
   assert.ok(buckets.length >= 2);
@@ -116,6 +153,7 @@ test("stopped after any step and gone on with, the bits are the same", async (de
   const { finished } = await bench.run(folder);
   assert.equal(finished, true);
   assert.deepEqual(bytes(folder), bytes(bench.whole));
+  assert.deepEqual(records(folder), records(bench.whole));
 });
 
 /**
@@ -179,6 +217,7 @@ test("killed at seeded moments and gone on with, it ends in the same bits each t
       assert.equal(finished, true);
       assert.deepEqual(bytes(folder), bytes(bench.whole), `killed after step ${step}`);
       assert.deepEqual(readFileSync(folder.log, "utf8"), readFileSync(bench.whole.log, "utf8"));
+      assert.deepEqual(records(folder), records(bench.whole));
       assert.ok(statSync(folder.best).isDirectory());
       rmSync(folder.path, { recursive: true });
     }

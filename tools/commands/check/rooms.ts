@@ -82,6 +82,7 @@ export const ROOMS: Readonly<Record<string, readonly Room[]>> = {
       paths: [
         "run",
         "run-file",
+        "extension",
         "study",
         "study-schema",
         "memory",
