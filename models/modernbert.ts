@@ -121,9 +121,12 @@ export function modernBertConfig(json: unknown, where = "config.json") {
       `layer_types names ${layers.length} layers where num_hidden_layers is ${depth}`,
     ]);
   }
+  const { global_rope_theta, local_rope_theta } = config;
   const older = {
-    full_attention: config.global_rope_theta,
-    sliding_attention: config.local_rope_theta,
+    full_attention: global_rope_theta,
+    // null, unlike a field that is not there, is the other's
+    sliding_attention:
+      (json as Json).local_rope_theta === null ? global_rope_theta : local_rope_theta,
   };
   return { ...config, layers, bases: bases(json as Json, where, older) };
 }

@@ -32,6 +32,7 @@ from reference_core import (
     u32,
 )
 from reference_layouts import layouts_golden
+from reference_reader_layouts import reader_layouts
 from reference_promptgen import promptgen_golden, readers_golden
 
 
@@ -206,7 +207,7 @@ PARTS = {
     "bert": lambda: bert_golden(MODELS / "bert"),
     "roberta": lambda: roberta_golden(MODELS / "roberta"),
     "bart": lambda: bart_golden(MODELS / "bart"),
-    "layouts": lambda: layouts_golden(MODELS / "layouts.json"),
+    "layouts": lambda: layouts_golden(MODELS / "layouts.json", reader_layouts()),
     "promptgen": lambda: promptgen_golden(MODELS / "promptgen"),
     "readers": lambda: readers_golden(MODELS / "promptgen" / "readers.json"),
     "optim": lambda: optim_golden(MODELS / "optim"),
