@@ -55,7 +55,8 @@ test("each type gives its class", async () => {
 
 test("a model_type that is not known, or of another role", () => {
   const supported = {
-    masked: "; the masked LMs that are supported are bert, roberta, distilbert, albert, electra, xlm-roberta, modernbert",
+    masked:
+      "; the masked LMs that are supported are bert, roberta, distilbert, albert, electra, xlm-roberta, modernbert",
     both: "; the encoder-decoders that are supported are bart, t5",
     causal: "; the causal LMs that are supported are gpt2",
   };
