@@ -5,7 +5,7 @@ xlm-roberta,modernbert}/.
 
 Widths are all different, and none of them is that of another model, so that no two tensors can be mistaken
 for each other. ALBERT has two groups of two layers in five, ELECTRA and ALBERT a table of words that is narrower or
-wider than their layers, ModernBERT a window that is shorter than the texts. Epsilons are large, so that each is felt. Each model also lies there as
+wider than their layers, ModernBERT a window that is shorter than the texts, in its last layer too. Epsilons are large, so that each is felt. Each model also lies there as
 transformers saves one whose decoder is its own: untied/.
 """
 
@@ -66,7 +66,7 @@ MODELS_BY_NAME = {
     "modernbert": (
         ModernBertForMaskedLM,
         ModernBertConfig(
-            vocab_size=63, hidden_size=30, num_hidden_layers=4, num_attention_heads=3,
+            vocab_size=63, hidden_size=30, num_hidden_layers=5, num_attention_heads=3,
             intermediate_size=14, max_position_embeddings=24, local_attention=6,
             hidden_activation="gelu", classifier_activation="silu", norm_eps=0.05,
             rope_parameters={

@@ -1,6 +1,8 @@
 /** Fields of config.json that every model refuses, remarks or takes under a second name; ids that are no rows. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { albertConfig } from "../../models/albert.ts";
+import { electraConfig } from "../../models/electra.ts";
 import { generationConfig } from "../../models/generation/generate.ts";
 import { modernBertConfig } from "../../models/modernbert.ts";
 import { MODELS } from "../../models/registry.ts";
@@ -144,7 +146,7 @@ test("fields of the newer encoders that do not fit each other, or what is comput
     [
       "modernbert",
       { layer_types: ["full_attention"] },
-      "layer_types names 1 layers where num_hidden_layers is 4",
+      "layer_types names 1 layers where num_hidden_layers is 5",
     ],
     [
       "modernbert",
@@ -163,6 +165,19 @@ test("fields of the newer encoders that do not fit each other, or what is comput
     assert.ok(said.startsWith("[config] x/config.json"), said);
     assert.ok(said.includes(text), said);
   }
+});
+
+test("fields that are absent mean what they do in transformers", () => {
+  const sizes = { vocab_size: 9, hidden_size: 8, num_hidden_layers: 1, num_attention_heads: 2 };
+  const rest = { intermediate_size: 4, max_position_embeddings: 6 };
+  const albert = albertConfig({ ...sizes, ...rest });
+  assert.is(albert.hidden_act, "geluTanh");
+  assert.is(albert.embedding_size, 128);
+  assert.equal([albert.hidden_dropout_prob, albert.attention_probs_dropout_prob], [0, 0]);
+  const electra = electraConfig({ ...sizes, ...rest });
+  assert.is(electra.hidden_act, "gelu");
+  assert.is(electra.embedding_size, 128);
+  assert.equal([electra.hidden_dropout_prob, electra.attention_probs_dropout_prob], [0.1, 0.1]);
 });
 
 test("ModernBERT's fields of before transformers 5 are the same model", () => {

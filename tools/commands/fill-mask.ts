@@ -36,7 +36,7 @@ const TOOL = "fill-mask";
 const OPTIONS = {
   model: {
     value: "DIR or NAME",
-    help: "a BERT or RoBERTa with its masked-LM head: a directory, or a name on the Hugging Face Hub, which is downloaded once",
+    help: "a masked LM with its head, such as BERT or RoBERTa: a directory, or a name on the Hugging Face Hub, which is downloaded once",
     initial: "the embedded tiny BERT",
   },
   ...REVISION_OPTION,
@@ -46,7 +46,7 @@ const OPTIONS = {
 } satisfies Record<string, OptionSpec>;
 
 const HELP = `Fills the masks of texts: for each, the most probable tokens with their probabilities. Where a text has several masks, each
-is filled while the others stay masks. BERT's mask is written [MASK], RoBERTa's <mask>.
+is filled while the others stay masks. RoBERTa's and XLM-R's mask is written <mask>, all others' [MASK].
 
   npx node tools/fill-mask.ts "Paris is the capital of [MASK] ."
       the embedded tiny BERT, which knows 979 facts

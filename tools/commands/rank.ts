@@ -62,7 +62,7 @@ const ALL = "all";
 const OPTIONS = {
   model: {
     value: "DIR or NAME",
-    help: "a BERT, RoBERTa or GPT-2 with its head: a directory, or a name on the Hugging Face Hub, which is downloaded once",
+    help: "a masked LM (BERT, RoBERTa, ...) or a GPT-2 with its head: a directory, or a name on the Hugging Face Hub, which is downloaded once",
     initial: "the embedded tiny BERT",
   },
   ...REVISION_OPTION,
@@ -108,7 +108,7 @@ const OPTIONS = {
 
 const HELP = `Asks a model facts by ranking, as BEAR does (Wiland et al. 2024): each answer that a fact may have is put into the template, and
 the sentence of the highest log-likelihood is the model's answer. Causal models have a log-likelihood; masked ones a
-pseudo-log-likelihood, each token scored while it is masked. So BERT, RoBERTa and GPT-2 are compared on the same sentences, and
+pseudo-log-likelihood, each token scored while it is masked. So masked LMs and GPT-2 are compared on the same sentences, and
 answers may have any length. Scores equal those of lm-pub-quiz 0.3.3.
 
   npx node tools/rank.ts
