@@ -3,13 +3,20 @@
  * the shared encoder.
  */
 import { configRemarks } from "./config.ts";
-import { Encoder, type EncoderConfig, encoderConfig, MaskedLMHead } from "./encoder.ts";
-import { type Checkpoint, readCheckpoint } from "./formats/checkpoint.ts";
+import {
+  bertLayers,
+  Embeddings,
+  Encoder,
+  type EncoderConfig,
+  encoderConfig,
+  MaskedLMHead,
+} from "./encoder.ts";
+import type { Checkpoint } from "./formats/checkpoint.ts";
 import type { Json } from "./formats/json.ts";
 import { MaskedLM } from "./masked-lm.ts";
 import type { Names } from "./names.ts";
 import { Linear } from "./nn.ts";
-import { type ModelWeights, type Storage, Weights } from "./weights.ts";
+import type { ModelWeights, Weights } from "./weights.ts";
 
 /** Throws `[config] ...` with every missing or wrong field. */
 export const bertConfig = (json: unknown, where = "config.json"): EncoderConfig =>
@@ -54,8 +61,8 @@ function bertNames({ config, where }: Checkpoint): Names {
 
 /** BERT that says which token belongs at a [MASK]. */
 export class BertForMaskedLM extends MaskedLM {
-  /** The names by which a checkpoint holds the tensors. */
   static readonly names = bertNames;
+  static readonly fields = bertConfig;
 
   readonly config: EncoderConfig;
   readonly json: Json;
@@ -68,11 +75,13 @@ export class BertForMaskedLM extends MaskedLM {
     super();
     const c = bertConfig(json, where);
     const { hidden_size: h } = c;
+    const bert = w.at("bert");
     const predictions = w.at("cls.predictions");
     const transform = predictions.at("transform");
     this.config = c;
     this.json = json;
-    this.base = new Encoder(w.at("bert"), c, 0);
+    const embeddings = new Embeddings(bert.at("embeddings"), c);
+    this.base = new Encoder(embeddings, bertLayers(bert, c));
     this.head = new MaskedLMHead(
       transform.linear("dense", h, h),
       c.hidden_act,
@@ -83,22 +92,5 @@ export class BertForMaskedLM extends MaskedLM {
     );
     for (const remark of configRemarks(json, where)) w.remark(remark);
     this.weights = w.finish("BertForMaskedLM");
-  }
-
-  /** The model of a checkpoint; `storage` f16 or bf16 keeps the matrices of a frozen model in half the memory. */
-  static from(checkpoint: Checkpoint, storage: Storage = "f32"): BertForMaskedLM {
-    const w = Weights.from(checkpoint, bertNames(checkpoint), storage);
-    return new BertForMaskedLM(w, checkpoint.config, `${checkpoint.where}/config.json`);
-  }
-
-  /** The model of a directory with config.json and weights. */
-  static async load(directory: string, storage: Storage = "f32"): Promise<BertForMaskedLM> {
-    return BertForMaskedLM.from(await readCheckpoint(directory), storage);
-  }
-
-  /** An untrained model: matrices normal with the config's initializer_range. */
-  static random(json: Json, seed: number, storage?: Storage): BertForMaskedLM {
-    const { initializer_range: std } = bertConfig(json);
-    return new BertForMaskedLM(Weights.random(seed, std, storage), json);
   }
 }

@@ -14,7 +14,7 @@ export type Field<T> = {
   also?: string;
 };
 
-type Values<F> = { readonly [K in keyof F]: F[K] extends Field<infer T> ? T : never };
+export type Values<F> = { readonly [K in keyof F]: F[K] extends Field<infer T> ? T : never };
 
 function field<T>(
   wanted: string,

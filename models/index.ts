@@ -1,5 +1,5 @@
 /**
- * BERT, RoBERTa, BART, T5 and GPT-2, their weights and tokenizers, from directories or the Hugging Face Hub.
+ * BERT and its kin, BART, T5 and GPT-2, their weights and tokenizers, from directories or the Hugging Face Hub.
  *
  * Who imports whom; nothing imports what stands below it:
  *
@@ -13,13 +13,22 @@
  *     rows                 tokenizer
  *     seq2seq              what a program may know of an encoder-decoder: types alone
  *     encoder masked-lm    config, nn, weights; masked-lm is what a program may know of a masked LM
- *     bert roberta         encoder, masked-lm
+ *     rotary               the engine
+ *     bert roberta distilbert albert electra xlm-roberta modernbert
+ *                          encoder, masked-lm; modernbert rotary, xlm-roberta roberta
  *     bart t5 gpt2         config, nn, weights
  *     registry.ts          every architecture, and nobody else does
  *     generation/          config, seq2seq: no architecture
  */
+export { type AlbertConfig, AlbertForMaskedLM, albertConfig } from "./albert.ts";
 export { type BartConfig, BartForConditionalGeneration, bartConfig } from "./bart.ts";
 export { BertForMaskedLM, bertConfig } from "./bert.ts";
+export {
+  type DistilBertConfig,
+  DistilBertForMaskedLM,
+  distilBertConfig,
+} from "./distilbert.ts";
+export { type ElectraConfig, ElectraForMaskedLM, electraConfig } from "./electra.ts";
 export type { EncoderConfig } from "./encoder.ts";
 export { ModelError } from "./errors.ts";
 export { type Checkpoint, readCheckpoint } from "./formats/checkpoint.ts";
@@ -58,7 +67,12 @@ export { HubError } from "./hub/errors.ts";
 export type { ModelPart } from "./hub/files.ts";
 export { resolveModel } from "./hub/resolve.ts";
 export type { HubOptions, HubProgress } from "./hub/settings.ts";
-export { MaskedLM } from "./masked-lm.ts";
+export { MaskedLM, type MaskedLMBase, type MaskedLMClass } from "./masked-lm.ts";
+export {
+  type ModernBertConfig,
+  ModernBertForMaskedLM,
+  modernBertConfig,
+} from "./modernbert.ts";
 export type { Names } from "./names.ts";
 export { type ForwardOptions, gatherRows, type TextInput, type Training } from "./nn.ts";
 export {
@@ -81,3 +95,4 @@ export {
   type Storage,
   Weights,
 } from "./weights.ts";
+export { XLMRobertaForMaskedLM, xlmRobertaConfig } from "./xlm-roberta.ts";

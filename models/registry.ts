@@ -2,19 +2,24 @@
  * What can be loaded: the one place that knows every architecture, by config.json's model_type. A new one is a line in the
  * table of its role.
  */
+import { AlbertForMaskedLM } from "./albert.ts";
 import { BartForConditionalGeneration } from "./bart.ts";
 import { BertForMaskedLM } from "./bert.ts";
+import { DistilBertForMaskedLM } from "./distilbert.ts";
+import { ElectraForMaskedLM } from "./electra.ts";
 import { ModelError } from "./errors.ts";
 import { type Checkpoint, readCheckpoint } from "./formats/checkpoint.ts";
 import type { Json } from "./formats/json.ts";
 import { GPT2LMHeadModel } from "./gpt2.ts";
 import type { MaskedLM } from "./masked-lm.ts";
+import { ModernBertForMaskedLM } from "./modernbert.ts";
 import { type Names, WRAPPED } from "./names.ts";
 import { RobertaForMaskedLM } from "./roberta.ts";
 import type { Saveable } from "./save.ts";
 import type { Seq2Seq } from "./seq2seq.ts";
 import { T5ForConditionalGeneration } from "./t5.ts";
 import type { Storage, Weights } from "./weights.ts";
+import { XLMRobertaForMaskedLM } from "./xlm-roberta.ts";
 
 /** A model's class: how it is made of weights, and by which names a checkpoint holds them. */
 export type ModelClass<M> = {
@@ -31,7 +36,15 @@ export type ModelClass<M> = {
 /** Classes by model_type. */
 type Table<M> = Readonly<Record<string, ModelClass<M>>>;
 
-const MASKED_LMS: Table<MaskedLM> = { bert: BertForMaskedLM, roberta: RobertaForMaskedLM };
+const MASKED_LMS: Table<MaskedLM> = {
+  bert: BertForMaskedLM,
+  roberta: RobertaForMaskedLM,
+  distilbert: DistilBertForMaskedLM,
+  albert: AlbertForMaskedLM,
+  electra: ElectraForMaskedLM,
+  "xlm-roberta": XLMRobertaForMaskedLM,
+  modernbert: ModernBertForMaskedLM,
+};
 const SEQ2SEQS: Table<Seq2Seq> = {
   bart: BartForConditionalGeneration,
   t5: T5ForConditionalGeneration,
@@ -56,6 +69,10 @@ const ROLES: readonly (readonly [Table<Saveable>, one: string, all: string])[] =
 const MARKS = Object.entries({
   bert: "(?:bert\\.|cls\\.predictions\\.)",
   roberta: "(?:roberta\\.|lm_head\\.layer_norm\\.)",
+  distilbert: "(?:distilbert\\.|vocab_layer_norm\\.)",
+  albert: "(?:albert\\.|predictions\\.LayerNorm\\.)",
+  electra: "(?:electra\\.|generator_predictions\\.)",
+  modernbert: "embeddings\\.tok_embeddings\\.",
   bart: "(?:encoder|decoder)\\.layernorm_embedding\\.",
   gpt2: "(?:transformer\\.)?h\\.\\d+\\.attn\\.c_attn\\.",
 }).map(([type, mark]) => [type, new RegExp(WRAPPED + mark)] as const);
@@ -69,9 +86,10 @@ export function modelType({ config, tensors }: Pick<Checkpoint, "config" | "tens
   if (type !== undefined && type !== null) return type;
   const [first] = Array.isArray(architectures) ? architectures : [];
   const name = String(first);
-  const named = Object.keys(MODELS).find(
-    (known) => name.toLowerCase().startsWith(known) && /[A-Z]/.test(name[known.length] ?? ""),
-  );
+  const named = Object.keys(MODELS).find((known) => {
+    const word = known.replaceAll("-", "");
+    return name.toLowerCase().startsWith(word) && /[A-Z]/.test(name[word.length] ?? "");
+  });
   if (named !== undefined) return named;
   const given = [...tensors.keys()];
   const marked = MARKS.filter(([, mark]) => given.some((one) => mark.test(one)));

@@ -72,8 +72,7 @@ export async function saveCheckpoint(
   dtype: "F32" | "F16" = "F32",
 ): Promise<void> {
   const { join } = await import("node:path");
-  const config = `${JSON.stringify(model.json, null, 2)}\n`;
-  await writeWhole(join(directory, "config.json"), config);
+  await writeWhole(join(directory, "config.json"), configText(model.json));
   const metadata = withSeal({ format: "pt" });
   const pieces = streamTensors(device, tensorsOf(model.weights), metadata, dtype);
   await writeSealed(join(directory, "model.safetensors"), pieces);
@@ -89,3 +88,9 @@ export async function copyTokenizer(from: string, to: string): Promise<void> {
     await copyFile(join(from, name), join(to, name));
   }
 }
+
+/** Fields that transformers takes as numbers with a point only, which JavaScript's own JSON leaves out of whole ones. */
+const FLOATS = /^( *"(?:initializer_\w+|init_std|\w*(?:eps|epsilon))": -?\d+)(?=,?$)/gm;
+
+const configText = (json: Json): string =>
+  `${JSON.stringify(json, null, 2).replaceAll(FLOATS, "$1.0")}\n`;

@@ -14,6 +14,7 @@ import {
   state,
   type Tensor,
   type TypedArray,
+  tensor,
 } from "../engine/tensor.ts";
 import { ModelError } from "./errors.ts";
 import type { Checkpoint } from "./formats/checkpoint.ts";
@@ -144,6 +145,12 @@ export class Weights {
       this.#parameter(`${name}.bias`, [size], { fill: 0 }),
       eps,
     );
+  }
+
+  /** A LayerNorm whose bias is no tensor of the file, but 0. */
+  scaleNorm(name: string, size: number, eps: number): LayerNorm {
+    const weight = this.#parameter(`${name}.weight`, [size], { fill: 1 });
+    return new LayerNorm(weight, tensor(new Float32Array(size)), eps);
   }
 
   /** @param start of an untrained weight */

@@ -27,7 +27,7 @@ import { filledUp } from "./training/padding.ts";
 export type BenchmarkSources = {
   /** Facts in the layout of the OptiPrompt archive. */
   readonly data: string;
-  /** Directory of a checkpoint of BERT or RoBERTa. */
+  /** Directory of a checkpoint of a masked LM. */
   readonly reader: string;
   /** Ids of relations; all when left out. */
   readonly relations?: readonly string[] | undefined;

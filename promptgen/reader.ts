@@ -19,7 +19,7 @@ export type ReaderIds = {
 
 /** A stretch of a question, T places in each of B rows. */
 export type Part = {
-  /** f32 [B, T, hidden_size], without positions. */
+  /** f32 [B, T, width of the table of words], without positions. */
   readonly embeds: Tensor;
   /** u32 [B, T]: 0 where nothing stands. Such a place is neither seen nor counted. */
   readonly mask: Tensor;

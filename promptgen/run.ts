@@ -43,7 +43,7 @@ export const SHARED_OPTIONS = {
   reader: {
     kind: "model",
     value: "DIR or NAME",
-    help: "masked LM that is asked, BERT or RoBERTa, as google-bert/bert-base-cased; it is never changed",
+    help: "masked LM that is asked, BERT, RoBERTa or one of their kin, as google-bert/bert-base-cased; it is never changed",
     initial: WORLD,
     embedded: "bert",
   },

@@ -32,6 +32,7 @@ from reference_core import (
     u32,
 )
 from reference_layouts import layouts_golden
+from reference_reader_layouts import reader_layouts
 from reference_promptgen import promptgen_golden, readers_golden
 
 
@@ -69,7 +70,8 @@ def roberta_golden(folder):
     return encoder_golden(folder, model, generator, mask, mask_id, unmasked=True)
 
 
-def encoder_golden(folder, model, generator, mask, mask_id, unmasked=False):
+def encoder_golden(folder, model, generator, mask, mask_id, unmasked=False, layers=None, names=None):
+    """`names`: what the gradients of parameters are called where not as transformers lists them."""
     vocabulary, padding = model.config.vocab_size, model.config.pad_token_id
     ids = torch.randint(5, vocabulary, mask.shape, generator=generator)
     ids = torch.where(mask == 1, ids, padding)
@@ -84,7 +86,7 @@ def encoder_golden(folder, model, generator, mask, mask_id, unmasked=False):
     assert abs(loss.item() - out.loss.item()) < 1e-5, (
         "the model's own loss is the same up to float32"
     )
-    assert len(out.hidden_states) == model.config.num_hidden_layers + 1
+    assert len(out.hidden_states) == (layers or model.config.num_hidden_layers) + 1
     loss.backward()
     golden = {
         "input_ids": u32(ids),
@@ -93,7 +95,7 @@ def encoder_golden(folder, model, generator, mask, mask_id, unmasked=False):
         "logits": live(out.logits, mask),
         "loss": loss,
         **{f"hidden.{i}": live(h, mask) for i, h in enumerate(out.hidden_states)},
-        **gradients(model),
+        **{(names or {}).get(name, name): g for name, g in gradients(model).items()},
     }
 
     if unmasked:  # padding is seen, where it stands for positions
@@ -205,7 +207,7 @@ PARTS = {
     "bert": lambda: bert_golden(MODELS / "bert"),
     "roberta": lambda: roberta_golden(MODELS / "roberta"),
     "bart": lambda: bart_golden(MODELS / "bart"),
-    "layouts": lambda: layouts_golden(MODELS / "layouts.json"),
+    "layouts": lambda: layouts_golden(MODELS / "layouts.json", reader_layouts()),
     "promptgen": lambda: promptgen_golden(MODELS / "promptgen"),
     "readers": lambda: readers_golden(MODELS / "promptgen" / "readers.json"),
     "optim": lambda: optim_golden(MODELS / "optim"),

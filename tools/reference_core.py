@@ -84,7 +84,7 @@ BART_CONFIG = {
 
 
 def is_norm(name):
-    return "layernorm" in name.lower() or "layer_norm" in name
+    return "norm" in name.lower()
 
 
 def randomise(model, generator, matrix=0.18, embedding=0.3):

@@ -213,11 +213,13 @@ def shapes(model, config):
 def layout(model, config, tensors, dtype="F32"):
     """Of rows [name in the file, shape, its own dtype or None, name in the model or None]."""
     rows = []
+    names = {row[0] for row in tensors}
     for name, shape, own, target in tensors:
         # a T5 numbers the parts of a block too, as "layer"
         kind = "block" if ".block." in name else "layers?"
         layer = re.search(rf"{kind}\.(\d+)\.", name)
-        if layer and layer.group(1) != "0":
+        # a tensor that the first layer lacks stands for itself
+        if layer and layer.group(1) != "0" and re.sub(rf"({kind})\.\d+\.", r"\1.0.", name) in names:
             continue
         star = [text and re.sub(rf"({kind})\.0\.", r"\1.*.", text) for text in (name, target)]
         rest = [star[1], own] if own else [star[1]] if star[0] != star[1] else []
@@ -398,8 +400,9 @@ def t5_layouts():
     }
 
 
-def layouts_golden(path):
-    found = bert_layouts() | roberta_layouts() | bart_layouts() | t5_layouts()
+def layouts_golden(path, more):
+    """`more`: further layouts, by name."""
+    found = bert_layouts() | roberta_layouts() | bart_layouts() | t5_layouts() | more
     parts = []
     for name, one in found.items():
         rows = ",\n".join(f"    {json.dumps(row)}" for row in one.pop("tensors"))

@@ -11,7 +11,10 @@ import { type Part, refuse } from "./parts.ts";
 /** What a special token is for. */
 export type Role = "cls" | "sep" | "bos" | "eos" | "mask" | "pad" | "unk";
 
-/** `wordpiece` as in BERT, `bpe` as in RoBERTa, BART and GPT-2, `unigram` as in T5, `wordlevel` for whole words. */
+/**
+ * `wordpiece` as in BERT, DistilBERT and ELECTRA, `bpe` as in RoBERTa, ModernBERT, BART and GPT-2, `unigram` as in ALBERT, XLM-R
+ * and T5, `wordlevel` for whole words.
+ */
 export type Kind = "wordpiece" | "bpe" | "unigram" | "wordlevel";
 
 /** Kinds that the older files may be of. */
@@ -72,6 +75,8 @@ export type Description = Structure & {
 
 type Family = {
   readonly kind: Kind;
+  /** Which older files it has; without them tokenizer.json alone holds it. */
+  readonly older?: OlderKind;
   /** Classes in tokenizer_config.json, without "Fast". */
   readonly classes: readonly string[];
   /** Values of config.json's model_type. */
@@ -79,26 +84,35 @@ type Family = {
   readonly tokens: Readonly<Partial<Record<Role, string>>>;
 };
 
-const FAMILIES: Readonly<Record<"bert" | "roberta" | "albert" | "t5" | "gpt2", Family>> = {
+/** BERT's special tokens, which others have too. */
+const BRACKETED = { cls: "[CLS]", sep: "[SEP]", mask: "[MASK]", pad: "[PAD]", unk: "[UNK]" };
+/** RoBERTa's. */
+const TAGGED = {
+  bos: "<s>",
+  eos: "</s>",
+  cls: "<s>",
+  sep: "</s>",
+  mask: "<mask>",
+  pad: "<pad>",
+  unk: "<unk>",
+};
+
+type FamilyName = "bert" | "roberta" | "albert" | "xlm-roberta" | "modernbert" | "t5" | "gpt2";
+
+const FAMILIES: Readonly<Record<FamilyName, Family>> = {
   bert: {
     kind: "wordpiece",
+    older: "wordpiece",
     classes: ["BertTokenizer", "DistilBertTokenizer", "ElectraTokenizer"],
     models: ["bert", "distilbert", "electra"],
-    tokens: { cls: "[CLS]", sep: "[SEP]", mask: "[MASK]", pad: "[PAD]", unk: "[UNK]" },
+    tokens: BRACKETED,
   },
   roberta: {
     kind: "bpe",
-    classes: ["RobertaTokenizer", "BartTokenizer", "XLMRobertaTokenizer"],
+    older: "bpe",
+    classes: ["RobertaTokenizer", "BartTokenizer"],
     models: ["roberta", "bart"],
-    tokens: {
-      bos: "<s>",
-      eos: "</s>",
-      cls: "<s>",
-      sep: "</s>",
-      mask: "<mask>",
-      pad: "<pad>",
-      unk: "<unk>",
-    },
+    tokens: TAGGED,
   },
   albert: {
     kind: "unigram",
@@ -106,6 +120,13 @@ const FAMILIES: Readonly<Record<"bert" | "roberta" | "albert" | "t5" | "gpt2", F
     models: ["albert"],
     tokens: { cls: "[CLS]", sep: "[SEP]", mask: "[MASK]", pad: "<pad>", unk: "<unk>" },
   },
+  "xlm-roberta": {
+    kind: "unigram",
+    classes: ["XLMRobertaTokenizer"],
+    models: ["xlm-roberta"],
+    tokens: TAGGED,
+  },
+  modernbert: { kind: "bpe", classes: [], models: ["modernbert"], tokens: BRACKETED },
   t5: {
     kind: "unigram",
     classes: ["T5Tokenizer"],
@@ -114,6 +135,7 @@ const FAMILIES: Readonly<Record<"bert" | "roberta" | "albert" | "t5" | "gpt2", F
   },
   gpt2: {
     kind: "bpe",
+    older: "bpe",
     classes: ["GPT2Tokenizer"],
     models: ["gpt2"],
     tokens: { bos: "<|endoftext|>", eos: "<|endoftext|>", unk: "<|endoftext|>" },
@@ -218,14 +240,14 @@ function namedFamily(files: TokenizerFiles, config: Json, where: string): Named 
 /** The structure of tokenizer.json from the files that there were before it. */
 function older(files: TokenizerFiles, config: Json, named: Named, where: string): Json {
   const has = (kind: OlderKind) => OLDER[kind].every((name) => files[name] !== undefined);
-  const family = named.family && isOlder(named.family) ? named.family : undefined;
-  if (named.by !== "" && family === undefined) {
+  const { family } = named;
+  if (named.by !== "" && family?.older === undefined) {
     throw new ModelError(
       `[tokenizer] ${where} has no ${WHOLE}, which its ${named.by} needs: the older files are read for ` +
-        `BERT, RoBERTa, BART and GPT-2 only; ${SAVE}`,
+        `BERT, DistilBERT, ELECTRA, RoBERTa, BART and GPT-2 only; ${SAVE}`,
     );
   }
-  const kind = family?.kind ?? (has("wordpiece") ? "wordpiece" : "bpe");
+  const kind = family?.older ?? (has("wordpiece") ? "wordpiece" : "bpe");
   if (!has(kind)) {
     const wanted = family
       ? `neither ${WHOLE} nor ${OLDER[kind].join(" with ")}, as its ${named.by} asks for`
@@ -243,9 +265,6 @@ function older(files: TokenizerFiles, config: Json, named: Named, where: string)
   const merges = mergesOf(files["merges.txt"] ?? "", vocab, where);
   return bytePairStructure(vocab, merges, config, family ?? FAMILIES.roberta);
 }
-
-const isOlder = (family: Family): family is Family & { readonly kind: OlderKind } =>
-  Object.hasOwn(OLDER, family.kind);
 
 function wordPieceStructure(text: string, config: Json, where: string): Json {
   const lines = linesOf(text);

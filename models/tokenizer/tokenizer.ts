@@ -34,7 +34,7 @@ type Spelling = {
  * Text to ids and back. Ids are indices into the embedding rows of the model of the same directory.
  */
 export class Tokenizer {
-  /** The kind of its model: `wordpiece` for BERT, `bpe` for RoBERTa, BART and GPT-2. */
+  /** The kind of its model: `wordpiece` for BERT, `bpe` for RoBERTa, BART and GPT-2, `unigram` for ALBERT and XLM-R. */
   readonly kind: Kind;
   /** Every token with its id, special tokens too, in the order of the ids. */
   readonly vocabulary: ReadonlyMap<string, number>;
@@ -129,7 +129,7 @@ export class Tokenizer {
   }
 
   /**
-   * Id of one token, as spelled in the vocabulary (`##ing`, `Ġword`). Throws when there is none.
+   * Id of one token, as spelled in the vocabulary (`##ing`, `Ġword`, `▁word`). Throws when there is none.
    */
   id(token: string): number {
     const id = this.vocabulary.get(token);
@@ -156,7 +156,7 @@ export class Tokenizer {
 
   /**
    * Id of the token that is `word` within a sentence: `word` itself in WordPiece, `Ġword` in
-   * byte-level BPE. Throws when there is none.
+   * byte-level BPE, `▁word` with Metaspace. Throws when there is none.
    */
   wordId(word: string): number {
     const id = this.wordIdOrUndefined(word);

@@ -3,7 +3,7 @@
  * network of a narrow middle makes k free vectors of that, and the reader answers with them.
  *
  *     [CLS] manual template with subject and [MASK] [SEP]  ->  e [hidden_size]
- *     V = up(dropout(gelu(down(dropout(e)))))              ->  [k, hidden_size]
+ *     V = up(dropout(gelu(down(dropout(e)))))              ->  [k, width of the table of words]
  *     [CLS] subject V1 .. Vk [MASK] . [SEP]                ->  answer
  *
  * One network serves all relations.
@@ -92,12 +92,13 @@ function encoded(
 
 function network(benchmark: Benchmark, options: IdpgOptions): Network {
   const { vectors: count, bottleneck, encoding, dropout: p } = options;
-  const [, width] = benchmark.reader.lm.wordEmbeddings.weight.shape;
+  const { lm } = benchmark.reader;
+  const [, width] = lm.wordEmbeddings.weight.shape;
   return {
     name: "idpg",
     count,
     parameters: {
-      "down.weight": { shape: [bottleneck, width], std: STD, decays: true },
+      "down.weight": { shape: [bottleneck, lm.config.hidden_size], std: STD, decays: true },
       "down.bias": { shape: [bottleneck], std: 0, decays: false },
       "up.weight": { shape: [count * width, bottleneck], std: STD, decays: true },
       "up.bias": { shape: [count * width], std: 0, decays: false },

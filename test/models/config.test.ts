@@ -1,11 +1,24 @@
 /** Fields of config.json that every model refuses, remarks or takes under a second name; ids that are no rows. */
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { albertConfig } from "../../models/albert.ts";
+import { electraConfig } from "../../models/electra.ts";
 import { generationConfig } from "../../models/generation/generate.ts";
+import { modernBertConfig } from "../../models/modernbert.ts";
 import { MODELS } from "../../models/registry.ts";
 import { goldenCheckpoint, goldenText } from "./parity.ts";
 
-const FOLDERS = { bert: "bert", roberta: "eps/roberta", bart: "bart", gpt2: "gpt2" } as const;
+const FOLDERS = {
+  bert: "bert",
+  roberta: "eps/roberta",
+  distilbert: "distilbert",
+  albert: "albert",
+  electra: "electra",
+  "xlm-roberta": "xlm-roberta",
+  modernbert: "modernbert",
+  bart: "bart",
+  gpt2: "gpt2",
+} as const;
 type Kind = keyof typeof FOLDERS;
 const KINDS = Object.keys(FOLDERS) as Kind[];
 
@@ -65,6 +78,15 @@ test("what is not computed is refused by name, its neutral value is not", () => 
     ["bert", "position_embedding_type", "absolute", "relative_key"],
     ["roberta", "is_encoder_decoder", false, true],
     ["roberta", "position_embedding_type", "absolute", "relative_key_query"],
+    ["distilbert", "is_encoder_decoder", false, true],
+    ["distilbert", "position_embedding_type", "absolute", "relative_key"],
+    ["albert", "position_embedding_type", "absolute", "relative_key_query"],
+    ["electra", "is_decoder", false, true],
+    ["electra", "position_embedding_type", "absolute", "relative_key"],
+    ["xlm-roberta", "add_cross_attention", false, true],
+    ["xlm-roberta", "position_embedding_type", "absolute", "relative_key"],
+    ["modernbert", "is_decoder", false, true],
+    ["modernbert", "rope_scaling", null, { rope_type: "linear", factor: 2 }],
     ["bart", "is_encoder_decoder", true, false],
     ["bart", "is_decoder", false, true],
     ["bart", "extra_pos_embeddings", 2, 0],
@@ -99,6 +121,86 @@ test("layers that training would skip, and code of the file's own, are remarked"
   }
 });
 
+test("fields of the newer encoders that do not fit each other, or what is computed", () => {
+  const rope = (kind: string, fields: object) => ({ rope_parameters: { [kind]: fields } });
+  const cases: [Kind, Record<string, unknown>, string][] = [
+    ["distilbert", { activation: "mish" }, 'activation is "mish" where "relu", "gelu"'],
+    ["distilbert", { n_heads: 3 }, "n_heads 3 does not divide dim 20"],
+    ["albert", { hidden_act: "gelu_10" }, 'hidden_act is "gelu_10" where "relu", "gelu"'],
+    ["albert", { num_attention_heads: 5 }, "num_attention_heads 5 does not divide hidden_size 24"],
+    ["albert", { num_hidden_groups: 6 }, "num_hidden_groups 6 is more than num_hidden_layers 5"],
+    ["electra", { embedding_size: 0 }, "embedding_size is 0 where a whole number of 1 or more"],
+    ["electra", { num_attention_heads: 4 }, "num_attention_heads 4 does not divide hidden_size 18"],
+    ["modernbert", { hidden_activation: "x" }, 'hidden_activation is "x" where "relu", "gelu"'],
+    ["modernbert", { classifier_activation: "x" }, 'classifier_activation is "x" where "relu"'],
+    [
+      "modernbert",
+      { num_attention_heads: 10 },
+      "num_attention_heads 10 does not divide hidden_size 30 into even widths",
+    ],
+    [
+      "modernbert",
+      { layer_types: ["full_attention", "causal"] },
+      'layer_types is ["full_attention","causal"] where a list of full_attention and sliding_attention is expected',
+    ],
+    [
+      "modernbert",
+      { layer_types: ["full_attention"] },
+      "layer_types names 1 layers where num_hidden_layers is 5",
+    ],
+    [
+      "modernbert",
+      rope("full_attention", { rope_type: "yarn" }),
+      'config.json: rope_parameters.full_attention: rope_type is "yarn" where "default", the one that is supported, is expected',
+    ],
+    [
+      "modernbert",
+      rope("sliding_attention", { rope_theta: 0 }),
+      "rope_parameters.sliding_attention: rope_theta is 0 where a number from",
+    ],
+    ["modernbert", { rope_parameters: [1] }, "rope_parameters [1] name no full_attention"],
+  ];
+  for (const [kind, fields, text] of cases) {
+    const said = String(saidOf(kind, fields));
+    assert.ok(said.startsWith("[config] x/config.json"), said);
+    assert.ok(said.includes(text), said);
+  }
+});
+
+test("fields that are absent mean what they do in transformers", () => {
+  const sizes = { vocab_size: 9, hidden_size: 8, num_hidden_layers: 1, num_attention_heads: 2 };
+  const rest = { intermediate_size: 4, max_position_embeddings: 6 };
+  const albert = albertConfig({ ...sizes, ...rest });
+  assert.is(albert.hidden_act, "geluTanh");
+  assert.is(albert.embedding_size, 128);
+  assert.equal([albert.hidden_dropout_prob, albert.attention_probs_dropout_prob], [0, 0]);
+  const electra = electraConfig({ ...sizes, ...rest });
+  assert.is(electra.hidden_act, "gelu");
+  assert.is(electra.embedding_size, 128);
+  assert.equal([electra.hidden_dropout_prob, electra.attention_probs_dropout_prob], [0.1, 0.1]);
+});
+
+test("ModernBERT's fields of before transformers 5 are the same model", () => {
+  const { config } = goldenCheckpoint("modernbert");
+  const { rope_parameters, layer_types, ...rest } = config;
+  const old = {
+    ...rest,
+    global_attn_every_n_layers: 3,
+    global_rope_theta: 800,
+    local_rope_theta: 50,
+  };
+  const [now, before] = [modernBertConfig(config), modernBertConfig(old)];
+  assert.equal(before.layers, layer_types);
+  assert.equal(before.layers, now.layers);
+  assert.equal(before.bases, { full_attention: 800, sliding_attention: 50 });
+  assert.equal(before.bases, now.bases);
+  const { bases } = modernBertConfig(rest);
+  assert.equal(bases, { full_attention: 160_000, sliding_attention: 10_000 });
+  // without a base of its own, attention within a window turned by that of the others
+  const { bases: one } = modernBertConfig({ ...old, local_rope_theta: null });
+  assert.equal(one, { full_attention: 800, sliding_attention: 800 });
+});
+
 test("second names of fields, as upstream's attribute_map has them", () => {
   // transformers 5: GPT2Config(hidden_size=64, ...).n_embd is 64, BartConfig(hidden_size=64).d_model is 64
   const pairs: [Kind, [alias: string, name: string][]][] = [
@@ -109,6 +211,14 @@ test("second names of fields, as upstream's attribute_map has them", () => {
         ["max_position_embeddings", "n_positions"],
         ["num_attention_heads", "n_head"],
         ["num_hidden_layers", "n_layer"],
+      ],
+    ],
+    [
+      "distilbert",
+      [
+        ["hidden_size", "dim"],
+        ["num_attention_heads", "n_heads"],
+        ["num_hidden_layers", "n_layers"],
       ],
     ],
     [

@@ -19,7 +19,8 @@ type Row = [
 ];
 
 type Layout = {
-  readonly model: "bert" | "roberta" | "bart" | "t5";
+  /** The model_type. */
+  readonly model: string;
   readonly config: Readonly<Record<string, unknown>>;
   readonly dtype: "F32" | "F16" | "BF16";
   readonly tensors: readonly Row[];
@@ -39,7 +40,8 @@ function allRows({ model, config, tensors }: Layout): Row[] {
       const { num_layers, num_decoder_layers } = config;
       return Number(name.startsWith("encoder") ? num_layers : (num_decoder_layers ?? num_layers));
     }
-    if (model !== "bart") return Number(config.num_hidden_layers);
+    if (model === "albert") return Number(config.num_hidden_groups);
+    if (model !== "bart") return Number(config.num_hidden_layers ?? config.n_layers);
     return Number(name.includes("encoder.layers") ? config.encoder_layers : config.decoder_layers);
   };
   return tensors.flatMap(([name, shape, target = name, dtype]) =>
@@ -115,7 +117,15 @@ async function check(name: string, layout: Layout): Promise<void> {
   counts.layouts++;
 }
 
-const HEADLESS = ["BertModel", "RobertaModel"];
+const HEADLESS = [
+  "BertModel",
+  "RobertaModel",
+  "DistilBertModel",
+  "AlbertModel",
+  "ElectraForPreTraining",
+  "XLMRobertaModel",
+  "ModernBertModel",
+];
 for (const [name, layout] of Object.entries(layouts)) {
   if (!HEADLESS.includes(name)) test(name, () => check(name, layout));
 }
@@ -127,6 +137,11 @@ test("without its head, a masked LM says what it cannot do", () => {
   assert.equal(said, [
     "[weights] BertModel holds no cls.predictions.*, the head of BertForMaskedLM: it gives hidden states, but cannot say which token belongs at [MASK]; use a checkpoint of BertForMaskedLM or BertForPreTraining",
     "[weights] RobertaModel holds no lm_head.*, the head of RobertaForMaskedLM: it gives hidden states, but cannot say which token belongs at <mask>; use a checkpoint of RobertaForMaskedLM",
+    "[weights] DistilBertModel holds no vocab_*, the head of DistilBertForMaskedLM: it gives hidden states, but cannot say which token belongs at [MASK]; use a checkpoint of DistilBertForMaskedLM",
+    "[weights] AlbertModel holds no predictions.*, the head of AlbertForMaskedLM: it gives hidden states, but cannot say which token belongs at [MASK]; use a checkpoint of AlbertForMaskedLM or AlbertForPreTraining",
+    "[weights] ElectraForPreTraining holds no generator_*, the head of ElectraForMaskedLM: it gives hidden states, but cannot say which token belongs at [MASK], as a discriminator cannot; use a checkpoint of ElectraForMaskedLM, whose name often ends in -generator",
+    "[weights] XLMRobertaModel holds no lm_head.*, the head of XLMRobertaForMaskedLM: it gives hidden states, but cannot say which token belongs at <mask>; use a checkpoint of XLMRobertaForMaskedLM",
+    "[weights] ModernBertModel holds no head.*, the head of ModernBertForMaskedLM: it gives hidden states, but cannot say which token belongs at [MASK]; use a checkpoint of ModernBertForMaskedLM",
   ]);
 });
 

@@ -1,10 +1,13 @@
 /** Tensors that are too large to be on the host whole, saved and restored in pieces. */
+import { mkdtempSync, readFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import * as assert from "uvu/assert";
 import { read } from "../../engine/compile.ts";
 import { state } from "../../engine/tensor.ts";
 import { parseSafetensors, toFloat32 } from "../../models/formats/safetensors.ts";
 import { restoreWeights } from "../../models/restore.ts";
-import { streamTensors } from "../../models/save.ts";
+import { saveCheckpoint, streamTensors } from "../../models/save.ts";
 import { onDevices } from "../devices.ts";
 
 const test = await onDevices("save");
@@ -24,6 +27,33 @@ const modelOf = (values: Float32Array, small: Float32Array) => ({
     decays: () => false,
     remarks: [],
   },
+});
+
+test("what transformers takes as a float only is written with its point", async (device) => {
+  const json = {
+    initializer_cutoff_factor: 2,
+    initializer_factor: 1,
+    norm_eps: 1,
+    layer_norm_epsilon: 0.5,
+    step: 3,
+    hidden_size: 4,
+    inside: { initializer_range: 1, texts: ['"norm_eps": 1', "norm_eps"] },
+    layer_norm_eps: 1e-12,
+  };
+  const directory = mkdtempSync(join(tmpdir(), "save-"));
+  await saveCheckpoint(directory, device, {
+    ...modelOf(Float32Array.of(1), Float32Array.of(2)),
+    json,
+  });
+  const text = readFileSync(join(directory, "config.json"), "utf8");
+  assert.equal(JSON.parse(text), json);
+  const points = [...text.matchAll(/"(\w+)": \d+\.0(?=,?$)/gm)].map(([, name]) => name);
+  assert.equal(points, [
+    "initializer_cutoff_factor",
+    "initializer_factor",
+    "norm_eps",
+    "initializer_range",
+  ]);
 });
 
 test("a large tensor is restored and saved, each value in its place", async (device) => {

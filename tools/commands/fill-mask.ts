@@ -35,7 +35,7 @@ const TOOL = "fill-mask";
 const OPTIONS = {
   model: {
     value: "DIR or NAME",
-    help: "a BERT or RoBERTa with its masked-LM head: a directory, or a name on the Hugging Face Hub, which is downloaded once",
+    help: "a masked LM with its head, such as BERT or RoBERTa: a directory, or a name on the Hugging Face Hub, which is downloaded once",
     initial: "the embedded tiny BERT",
   },
   ...REVISION_OPTION,
@@ -213,7 +213,7 @@ async function main({ values, positionals }: Line<keyof typeof OPTIONS>): Promis
 export const command = commandOf({
   name: TOOL,
   about:
-    "Fills the masks of texts: for each, the most probable tokens with their probabilities. BERT's mask is written [MASK], RoBERTa's <mask>.",
+    "Fills the masks of texts: for each, the most probable tokens with their probabilities. RoBERTa's and XLM-R's mask is written <mask>, all others' [MASK].",
   operands: "TEXT...",
   examples: [
     ['"Paris is the capital of [MASK] ."', "the embedded tiny BERT, which knows 979 facts"],

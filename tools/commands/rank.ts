@@ -64,7 +64,7 @@ const ALL = "all";
 const OPTIONS = {
   model: {
     value: "DIR or NAME",
-    help: "a BERT, RoBERTa or GPT-2 with its head: a directory, or a name on the Hugging Face Hub, which is downloaded once",
+    help: "a masked LM (BERT, RoBERTa, ...) or a GPT-2 with its head: a directory, or a name on the Hugging Face Hub, which is downloaded once",
     initial: "the embedded tiny BERT",
   },
   ...REVISION_OPTION,
@@ -397,7 +397,7 @@ async function main({ values }: Line<keyof typeof OPTIONS>): Promise<number> {
 export const command = commandOf({
   name: TOOL,
   about:
-    "Asks a model facts by ranking, as BEAR does (Wiland et al. 2024): each answer that a fact may have makes a sentence, and the likeliest sentence is the model's answer. So BERT, RoBERTa and GPT-2 are compared.",
+    "Asks a model facts by ranking, as BEAR does (Wiland et al. 2024): each answer that a fact may have makes a sentence, and the likeliest sentence is the model's answer. So masked LMs and GPT-2 are compared.",
   examples: [
     ["", "the embedded tiny BERT on the embedded facts, in seconds"],
     [

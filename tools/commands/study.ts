@@ -23,6 +23,7 @@ import {
   ENTRY,
   exitCodeOf,
   type Given,
+  note,
   numberOf,
   type OptionSpec,
   onSignals,
