@@ -109,6 +109,10 @@ const HEADS = {
 } as const;
 const MASK = { maskBatch: "u32", maskRow: "u32", offset: "i32", scale: "f32" } as const;
 
+/** Why only a GPU has the kernels that read parts of products. */
+const JOINED =
+  "a GPU splits the K of a product with few workgroups, and whoever joins the parts can go on with them; the CPU's threads have enough tasks";
+
 type Heads = { pairs: number; queries: number; keys: number; chunks: number };
 
 /** `products` products of a query with a key (or of a weight with a row), and `more` of each of their scores. */
@@ -348,16 +352,73 @@ export const manifest = {
     flops: ({ M, N, K, batch }) => 2 * M * N * K * batch,
     cpu: ["panels"],
   }),
-  matmul_join: kernel({
-    params: { M: "u32", N: "u32", ldc: "u32", cOffset: "u32", chunks: "u32", alpha: "f32" },
-    selectors: { BIAS: "flag", ACTIVATION: "flag", RESIDUAL: "flag", ACCUMULATE: "flag" },
-    inputs: ["parts", "bias?", "residual?"],
-    outputs: ["c", "pre?"],
-    flops: ({ M, N, chunks }) => M * N * chunks,
-    only: {
-      device: "webgpu",
-      why: "a GPU splits the K of a product with few workgroups; the CPU's threads have enough tasks",
+  matmul_parts: kernel({
+    params: {
+      M: "u32",
+      N: "u32",
+      K: "u32",
+      lda: "u32",
+      ldb: "u32",
+      products: "u32",
+      chunks: "u32",
     },
+    selectors: { TRANS_B: "flag", B_DTYPE: { DTYPE } },
+    inputs: ["a0", "b0", "a1?", "b1?", "a2?", "b2?"],
+    outputs: ["parts"],
+    flops: ({ M, N, K, products }) => 2 * M * N * K * products,
+    only: { device: "webgpu", why: JOINED },
+  }),
+  matmul_join: kernel({
+    params: {
+      M: "u32",
+      N: "u32",
+      ldc: "u32",
+      cOffset: "u32",
+      chunks: "u32",
+      alpha: "f32",
+      ...DROPOUT,
+    },
+    selectors: {
+      BIAS: "flag",
+      ACTIVATION: "flag",
+      DROPOUT: "flag",
+      SLOPE: "flag",
+      RESIDUAL: "flag",
+      ACCUMULATE: "flag",
+    },
+    inputs: ["parts", "bias?", "residual?", "r?"],
+    outputs: ["c", "pre?"],
+    rng: "optional",
+    flops: ({ M, N, chunks }) => M * N * chunks,
+    only: { device: "webgpu", why: JOINED },
+  }),
+  matmul_join_each: kernel({
+    params: { M: "u32", N: "u32", products: "u32", chunks: "u32" },
+    selectors: { BIAS: "flag" },
+    inputs: ["parts", "bias0?", "bias1?", "bias2?"],
+    outputs: ["c0", "c1", "c2?"],
+    flops: ({ M, N, products, chunks }) => products * M * N * chunks,
+    only: { device: "webgpu", why: JOINED },
+  }),
+  layernorm_join: kernel({
+    params: { rows: "u32", cols: "u32", chunks: "u32", eps: "f32", ...DROPOUT },
+    selectors: { BIAS: "flag", HAS_RESIDUAL: "flag", DROPOUT: "flag" },
+    inputs: ["parts", "bias?", "residual?", "weight", "shift"],
+    outputs: ["y", "xhat", "rstd"],
+    rng: "optional",
+    flops: ({ rows, cols, chunks }, s) =>
+      (10 + chunks + s.HAS_RESIDUAL + 2 * s.DROPOUT) * rows * cols,
+    only: { device: "webgpu", why: JOINED },
+  }),
+  layernorm_backward_join: kernel({
+    params: { rows: "u32", cols: "u32", chunks: "u32", ...DROPOUT },
+    selectors: { HAS_RESIDUAL: "flag", DROPOUT: "flag" },
+    inputs: ["parts", "residual?", "xhat", "rstd", "weight"],
+    outputs: ["dy", "dx", "left?"],
+    rng: "optional",
+    flops: ({ rows, cols, chunks }, s) =>
+      (8 + chunks + s.HAS_RESIDUAL + 2 * s.DROPOUT) * rows * cols,
+    only: { device: "webgpu", why: JOINED },
   }),
   pack_panels: kernel({
     params: { K: "u32", N: "u32", ldb: "u32", bOffset: "u32" },

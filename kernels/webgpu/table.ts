@@ -1,6 +1,6 @@
 /** How WebGPU splits the work of each kernel of manifest.ts: files, override constants, workgroups. */
 import { type Params, type Selected, SQUARES_CHUNK, type WebGPUKernel } from "../manifest.ts";
-import { chooseMatmul } from "./matmul.ts";
+import { chooseMatmul, chooseParts } from "./matmul.ts";
 
 /** What a geometry may depend on besides the launch: facts of the adapter, never a clock. */
 export type Adapter = {
@@ -135,6 +135,17 @@ const attention =
 /** What draws the random numbers of dropout inside other kernels. */
 const DROPOUT = ["lib/philox", "lib/dropout"];
 
+/** As `valueRows` where each element is a sum of parts: a row that would keep 64 threads waiting for memory has 256. */
+const joinRows =
+  (
+    file: string,
+  ): ChooseGeometry<{ readonly rows: number; readonly cols: number; readonly chunks: number }> =>
+  (params, constants, adapter) => {
+    const geometry = valueRows(file, ["lib/parts", ...DROPOUT])(params, constants, adapter);
+    const wide = !adapter.software && params.cols >= 512;
+    return wide ? { ...geometry, constants: { ...geometry.constants, LANES: 256 } } : geometry;
+  };
+
 /** Every kernel that WebGPU has. */
 const geometries: { readonly [K in WebGPUKernel]: ChooseGeometry<Params<K>, Selected<K>> } = {
   fill: flat4("fill"),
@@ -167,16 +178,25 @@ const geometries: { readonly [K in WebGPUKernel]: ChooseGeometry<Params<K>, Sele
   topk: rows("topk", ({ cols }) => cols, ["lib/nan"]),
   copy_flat: flat4("copy_flat"),
   matmul: chooseMatmul,
+  matmul_parts: chooseParts,
   matmul_join: (params, constants) => ({
     file: "matmul_join",
-    uses: ["lib/gelu"],
+    uses: ["lib/parts", "lib/value1", "lib/gelu", "lib/nan", ...DROPOUT],
     constants,
     groups: Math.ceil((params.M * params.N) / 64),
+  }),
+  matmul_join_each: (params, constants) => ({
+    file: "matmul_join_each",
+    uses: ["lib/parts", valuesOf(params.N)],
+    constants,
+    groups: Math.ceil((params.M * params.N) / (params.N % 4 === 0 ? 256 : 64)),
   }),
   softmax: valueRows("softmax"),
   softmax_backward: valueRows("softmax_backward"),
   layernorm: valueRows("layernorm", DROPOUT),
   layernorm_backward: valueRows("layernorm_backward", DROPOUT),
+  layernorm_join: joinRows("layernorm_join"),
+  layernorm_backward_join: joinRows("layernorm_backward_join"),
   cross_entropy: valueRows("cross_entropy"),
   cross_entropy_backward: valueRows("cross_entropy_backward"),
   attention: (params, constants, adapter) =>

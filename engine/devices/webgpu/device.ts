@@ -9,7 +9,8 @@ import type {
   ProfileRow,
 } from "../../device.ts";
 import { check, DeviceLostError, EngineError, fail, OutOfMemoryError } from "../../errors.ts";
-import type { Plan } from "../../plan.ts";
+import type { JoinRules } from "../../joins.ts";
+import type { AnyPlan } from "../../plan.ts";
 import { show } from "../../shape.ts";
 import {
   initialPieces,
@@ -23,7 +24,7 @@ import { debugLevel, paced } from "../host.ts";
 import { HOST_LAUNCHES, LoadedPlans, SOFTWARE_LAUNCHES, withoutEmpty } from "../plans.ts";
 import { destroyed, filled, initialBytes } from "../results.ts";
 import { openAdapter } from "./adapter.ts";
-import { chunked } from "./chunks.ts";
+import { chunked, joinRules } from "./chunks.ts";
 import {
   type Pipeline,
   SLOT_BYTES,
@@ -58,6 +59,7 @@ export class WebGPUDevice implements Device {
   };
   readonly gpu: GPUDevice;
   readonly adapter: Adapter;
+  readonly joins: JoinRules | undefined;
   readonly maxBinding: number;
   readonly debug: number;
   readonly profiler: Profiler | undefined;
@@ -105,6 +107,7 @@ export class WebGPUDevice implements Device {
       subgroupSize: gpu.features.has("subgroups") ? (gpu.adapterInfo.subgroupMinSize ?? 0) : 0,
       maxWorkgroupStorage: gpu.limits.maxComputeWorkgroupStorageSize,
     };
+    this.joins = joinRules(this.adapter, this.maxBinding);
     if (options.profile || this.debug > 0) this.profiler = profiler(gpu, this.debug);
     gpu.addEventListener("uncapturederror", this.#onError);
     gpu.lost.then((info) => {
@@ -412,7 +415,7 @@ export class WebGPUDevice implements Device {
     }
   }
 
-  async load(given: Plan, drop: () => void): Promise<Executable> {
+  async load(given: AnyPlan, drop: () => void): Promise<Executable> {
     this.assertHealthy();
     const plan = withoutEmpty(given);
     const launches = plan.launches
@@ -439,7 +442,7 @@ export class WebGPUDevice implements Device {
   }
 
   /** Gives a plan its memory. No run starts meanwhile: it might use a slot that has to be taken back. */
-  async #place(plan: Plan, steps: Step[], params: ArrayBuffer): Promise<WebGPUExecutable> {
+  async #place(plan: AnyPlan, steps: Step[], params: ArrayBuffer): Promise<WebGPUExecutable> {
     await this.#prepare(plan.states);
     const own = WebGPUExecutable.needs(plan, steps).map(sizeOf);
     const scratch = scratchOf(steps);

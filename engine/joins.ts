@@ -1,0 +1,378 @@
+/**
+ * Where a launch follows on matrix products and could read the parts of which they are made, the two become one: a join. For
+ * devices that split the K of products. Works on launches whose operands have no memory yet.
+ */
+import { UNARY } from "../kernels/codes.ts";
+import type { Join, Launch, Product } from "./op.ts";
+import type { Tensor } from "./tensor.ts";
+
+/** What a device says of joins. */
+export type JoinRules = {
+  /** Bytes of the largest operand that a launch may have. */
+  readonly largest: number;
+  /** Whether a product of this shape runs in two halves anyway, so that the second can be a join at no cost. */
+  splits(params: Product["params"]): boolean;
+  /** Bytes of the parts of `count` such products. */
+  partsBytes(params: Product["params"], count: number): number;
+};
+
+export type Planned = { readonly op: string; readonly launch: Launch | Join };
+
+/** Where a tensor lies: bytes `offset` on of what `root` is called. */
+export type Place = { readonly root: Tensor; readonly offset: number };
+
+type Context = {
+  readonly rules: JoinRules;
+  place(t: Tensor): Place;
+  /** Whether somebody wants what is in a memory after the last launch. */
+  kept(root: Tensor): boolean;
+};
+
+/** Products that one launch makes at most. */
+const MOST_PRODUCTS = 3;
+/** Launches over which one is moved at most. */
+const REACH = 64;
+
+type LaunchOf<K extends Launch["kernel"]> = Extract<Launch, { readonly kernel: K }>;
+
+/** What a launch reads before it writes, and what it writes. */
+export const readsOf = (launch: Launch | Join): Tensor[] =>
+  [
+    ...("products" in launch ? launch.products.flatMap(({ inputs }) => inputs) : []),
+    ...launch.inputs,
+    launch.rng,
+    ...(launch.inouts ?? []),
+  ].flatMap((t) => (t ? [t] : []));
+
+export const writesOf = (launch: Launch | Join): Tensor[] =>
+  [...(launch.inouts ?? []), ...launch.outputs].flatMap((t) => (t ? [t] : []));
+
+/** Joins products with what follows on them, and products of one x with each other. */
+export function withJoins(planned: readonly Planned[], context: Context): Planned[] {
+  return new Joiner(planned, context).run();
+}
+
+class Joiner {
+  /** The launches in order; those that others have taken in are gone. */
+  readonly #list: (Planned | undefined)[];
+  readonly #context: Context;
+  /** Where a memory is read or written. */
+  readonly #touched = new Map<Tensor, Set<number>>();
+
+  constructor(planned: readonly Planned[], context: Context) {
+    this.#list = [...planned];
+    this.#context = context;
+    planned.forEach((_, i) => {
+      this.#note(i, true);
+    });
+  }
+
+  run(): Planned[] {
+    this.#each("add_n", (launch, at) => this.#joinSum(launch, at));
+    this.#each("unary_backward", (launch, at) => this.#joinSlope(launch, at));
+    this.#each("dropout", (launch, at) => this.#joinDropout(launch, at));
+    this.#each("layernorm", (launch, at) => this.#joinNorm(launch, at));
+    this.#each("layernorm_backward", (launch, at) => this.#joinNormBackward(launch, at));
+    this.#each("matmul", (launch, at) => this.#joinEach(launch, at));
+    return this.#list.flatMap((one) => (one ? [one] : []));
+  }
+
+  #each<K extends Launch["kernel"]>(
+    kernel: K,
+    visit: (launch: LaunchOf<K>, at: number) => void,
+  ): void {
+    for (let at = 0; at < this.#list.length; at++) {
+      const launch = this.#list[at]?.launch;
+      if (launch?.kernel === kernel) visit(launch as LaunchOf<K>, at);
+    }
+  }
+
+  #root(t: Tensor): Tensor {
+    return this.#context.place(t).root;
+  }
+
+  #note(at: number, there: boolean): void {
+    const one = this.#list[at];
+    if (!one) return;
+    for (const t of [...readsOf(one.launch), ...writesOf(one.launch)]) {
+      const root = this.#root(t);
+      const places = this.#touched.get(root) ?? new Set<number>();
+      this.#touched.set(root, places);
+      if (there) places.add(at);
+      else places.delete(at);
+    }
+  }
+
+  #put(at: number, one: Planned | undefined): void {
+    this.#note(at, false);
+    this.#list[at] = one;
+    this.#note(at, true);
+  }
+
+  #overlaps(a: Tensor, b: Tensor): boolean {
+    const [x, y] = [this.#context.place(a), this.#context.place(b)];
+    return x.root === y.root && x.offset < y.offset + b.bytes && y.offset < x.offset + a.bytes;
+  }
+
+  /** The launches between two places. */
+  #between(from: number, to: number): (Launch | Join)[] {
+    return this.#list.slice(from + 1, to).flatMap((one) => (one ? [one.launch] : []));
+  }
+
+  /** Whether `launch` may change places with all of `others`. */
+  #passes(launch: Launch | Join, others: readonly (Launch | Join)[]): boolean {
+    const [reads, writes] = [readsOf(launch), writesOf(launch)];
+    return others.every((other) => {
+      const theirs = [...readsOf(other), ...writesOf(other)];
+      const written = writesOf(other);
+      return (
+        !reads.some((t) => written.some((w) => this.#overlaps(t, w))) &&
+        !writes.some((t) => theirs.some((w) => this.#overlaps(t, w)))
+      );
+    });
+  }
+
+  /** The launch behind which `t` is a result of its own that only the launch at `at` reads, and where that is. */
+  #maker(t: Tensor | null | undefined, at: number): number | undefined {
+    if (!t) return undefined;
+    const { root, offset } = this.#context.place(t);
+    const places = this.#touched.get(root);
+    if (offset !== 0 || root.bytes !== t.bytes || places?.size !== 2) return undefined;
+    if (this.#context.kept(root)) return undefined;
+    const [first] = [...places].filter((place) => place !== at);
+    const one = this.#list[first]?.launch;
+    const read = readsOf(this.#list[at]?.launch as Launch).filter((x) => this.#overlaps(x, t));
+    const made = one && writesOf(one).some((x) => this.#overlaps(x, t));
+    return made && first < at && at - first <= REACH && read.length === 1 ? first : undefined;
+  }
+
+  /** The product at `at` as it may be joined: whole, alone, its result not added to anything. */
+  #product(at: number | undefined): Product | undefined {
+    const launch = at === undefined ? undefined : this.#list[at]?.launch;
+    if (launch?.kernel !== "matmul") return undefined;
+    const { params: p, constants: c } = launch;
+    const whole = p.batch === 1 && p.aOffset === 0 && p.bOffset === 0 && p.ldc === p.N;
+    return whole && !c.TRANS_A && !c.RESIDUAL && !c.ACCUMULATE ? launch : undefined;
+  }
+
+  /** Whether launches can be joined as `join` and run at `at`, where the last of them stands; `more` are not products. */
+  #fits(join: Join, members: readonly number[], more: number): boolean {
+    const { products } = join;
+    const [{ params }] = products;
+    const { largest, splits, partsBytes } = this.#context.rules;
+    const halves = splits(params) ? 2 : 1;
+    if (products.length * halves + more <= 2) return false;
+    if (partsBytes(params, products.length) > largest) return false;
+    if ([...readsOf(join), ...writesOf(join)].some((t) => t.bytes > largest)) return false;
+    // one dispatch cannot read and write one buffer
+    const written = writesOf(join).map((t) => this.#root(t));
+    const read = [...join.inputs, join.rng].flatMap((t) => (t ? [this.#root(t)] : []));
+    if (new Set(written).size < written.length || read.some((root) => written.includes(root))) {
+      return false;
+    }
+    const at = Math.max(...members);
+    return members.every((member) => {
+      const launch = this.#list[member]?.launch;
+      const others = this.#list
+        .slice(member + 1, at)
+        .flatMap((one, i) => (one && !members.includes(member + 1 + i) ? [one.launch] : []));
+      return launch !== undefined && this.#passes(launch, others);
+    });
+  }
+
+  #take(join: Join, members: readonly number[]): void {
+    const at = Math.max(...members);
+    const op = this.#list[at]?.op ?? "join";
+    for (const member of members) this.#put(member, undefined);
+    this.#put(at, { op, launch: join });
+  }
+
+  /** Products, and at most one more, that are added up. */
+  #joinSum(sum: LaunchOf<"add_n">, at: number): void {
+    const terms = sum.inputs.flatMap((t) => (t ? [t] : []));
+    const makers = terms.map((t) => {
+      const maker = this.#maker(t, at);
+      const product = this.#product(maker);
+      const plain = product && !product.constants.BIAS && !product.constants.ACTIVATION;
+      return plain ? maker : undefined;
+    });
+    const members = makers.flatMap((maker) => (maker === undefined ? [] : [maker]));
+    const products = members.flatMap((maker) => this.#product(maker) ?? []);
+    const [residual = null, ...rest] = terms.filter((_, i) => makers[i] === undefined);
+    const [first] = products;
+    if (!first || products.length > MOST_PRODUCTS || rest.length > 0) return;
+    if (!products.every((p) => sameShape(p, first))) return;
+    const join = endOf(products, { residual, outputs: sum.outputs });
+    if (this.#fits(join, [...members, at], 1)) this.#take(join, [...members, at]);
+  }
+
+  /** A gradient of GELU of a product, with dropout between them. */
+  #joinSlope(slope: LaunchOf<"unary_backward">, at: number): void {
+    if (slope.constants.OP !== UNARY.gelu) return;
+    const maker = this.#maker(slope.inputs[0], at);
+    const before = maker === undefined ? undefined : this.#list[maker]?.launch;
+    const drop = before?.kernel === "dropout" ? before : undefined;
+    const from = drop && maker !== undefined ? this.#maker(drop.inputs[0], maker) : maker;
+    const product = this.#product(from);
+    if (!product || from === undefined || maker === undefined) return;
+    if (product.constants.BIAS || product.constants.ACTIVATION) return;
+    const members = [...new Set([from, maker, at])];
+    const join = endOf([product], { drop, r: slope.inputs[1], outputs: slope.outputs });
+    if (this.#fits(join, members, members.length - 1)) this.#take(join, members);
+  }
+
+  /** Dropout of a product with all that it ends with. */
+  #joinDropout(drop: LaunchOf<"dropout">, at: number): void {
+    const maker = this.#maker(drop.inputs[0], at);
+    const product = this.#product(maker);
+    if (!product || maker === undefined) return;
+    const join = endOf([product], { drop, outputs: drop.outputs });
+    if (this.#fits(join, [maker, at], 1)) this.#take(join, [maker, at]);
+  }
+
+  #joinNorm(norm: LaunchOf<"layernorm">, at: number): void {
+    const [x, residual, weight, shift] = norm.inputs;
+    const maker = this.#maker(x, at);
+    const product = this.#product(maker);
+    const { rows, cols, firstRow: _, ...rest } = norm.params;
+    if (!product || maker === undefined || product.constants.ACTIVATION) return;
+    if (product.params.M !== rows || product.params.N !== cols || product.params.alpha !== 1) return;
+    const { BIAS } = product.constants;
+    const join: Join = {
+      kernel: "layernorm_join",
+      constants: { BIAS, ...norm.constants },
+      params: { rows, cols, chunks: 1, ...rest },
+      inputs: [null, product.inputs[2], residual, weight, shift],
+      outputs: norm.outputs,
+      rng: norm.rng,
+      products: [product],
+    };
+    if (this.#fits(join, [maker, at], 1)) this.#take(join, [maker, at]);
+  }
+
+  /** Others may read dy too, but nobody before the norm does. */
+  #joinNormBackward(norm: LaunchOf<"layernorm_backward">, at: number): void {
+    const [dy, xhat, rstd, weight] = norm.inputs;
+    const { rows, cols, firstRow: _, ...rest } = norm.params;
+    if (!dy) return;
+    const maker = [...(this.#touched.get(this.#root(dy)) ?? [])]
+      .filter((place) => place < at && at - place <= REACH)
+      .sort((a, b) => b - a)
+      .find((place) => {
+        const one = this.#list[place]?.launch;
+        return one && writesOf(one).some((t) => this.#overlaps(t, dy));
+      });
+    const made = maker === undefined ? undefined : this.#list[maker]?.launch;
+    if (!made || maker === undefined) return;
+    const products = this.#sumOf(made, maker);
+    const [out] = made.outputs;
+    if (!products || !out) return;
+    const [a, b] = [this.#context.place(out), this.#context.place(dy)];
+    const { M, N, alpha } = products[0].params;
+    const same = a.root === b.root && a.offset === b.offset && out.bytes === dy.bytes;
+    if (!same || M !== rows || N !== cols || alpha !== 1) return;
+    const residual = made.kernel === "matmul_join" ? made.inputs[2] : null;
+    const join: Join = {
+      kernel: "layernorm_backward_join",
+      constants: { HAS_RESIDUAL: residual ? 1 : 0, DROPOUT: norm.constants.DROPOUT },
+      params: { rows, cols, chunks: 1, ...rest },
+      inputs: [null, residual, xhat, rstd, weight],
+      outputs: [dy, ...norm.outputs],
+      rng: norm.rng,
+      products,
+    };
+    if (this.#fits(join, [maker, at], 1)) this.#take(join, [maker, at]);
+  }
+
+  /** The products of which a launch gives the sum, with or without a residual. */
+  #sumOf(made: Launch | Join, at: number): readonly Product[] | undefined {
+    if (made.kernel === "matmul") {
+      const product = this.#product(at);
+      const plain = product && !product.constants.BIAS && !product.constants.ACTIVATION;
+      return plain ? [product] : undefined;
+    }
+    if (made.kernel !== "matmul_join") return undefined;
+    const { BIAS, ACTIVATION, DROPOUT, SLOPE } = made.constants;
+    return BIAS || ACTIVATION || DROPOUT || SLOPE ? undefined : made.products;
+  }
+
+  /** Products of one x with matrices of one shape, such as query, key and value. */
+  #joinEach(launch: Product, at: number): void {
+    const first = this.#product(at);
+    const [x] = launch.inputs;
+    if (!first || !x || first.constants.ACTIVATION || first.params.alpha !== 1) return;
+    const members = [at];
+    const products = [first];
+    const place = this.#context.place(x);
+    for (let next = at + 1; next < Math.min(this.#list.length, at + REACH); next++) {
+      if (products.length === MOST_PRODUCTS) break;
+      const product = this.#product(next);
+      const a = product?.inputs[0];
+      if (!product || !a || !sameShape(product, first)) continue;
+      if (product.constants.ACTIVATION || product.constants.BIAS !== first.constants.BIAS) continue;
+      const there = this.#context.place(a);
+      if (there.root !== place.root || there.offset !== place.offset) continue;
+      // it moves to the first of them
+      if (!this.#passes(product, this.#between(at, next))) continue;
+      members.push(next);
+      products.push(product);
+    }
+    if (products.length < 2) return;
+    const biases = products.map(({ inputs }) => inputs[2]);
+    const outputs = products.map((p) => p.outputs[0]);
+    const unused = products.length < MOST_PRODUCTS ? [null] : [];
+    const join: Join = {
+      kernel: "matmul_join_each",
+      constants: { BIAS: first.constants.BIAS },
+      params: { M: first.params.M, N: first.params.N, products: products.length, chunks: 1 },
+      inputs: [null, ...biases, ...unused],
+      outputs: [...outputs, ...unused],
+      products,
+    };
+    if (!this.#fits(join, [at], 0)) return;
+    const op = this.#list[at]?.op ?? "matmul";
+    for (const member of members) this.#put(member, undefined);
+    this.#put(at, { op, launch: join });
+  }
+}
+
+/** Whether two products can be made by one launch and added up. */
+function sameShape(a: Product, b: Product): boolean {
+  const names = ["M", "N", "K", "lda", "ldb", "alpha"] as const;
+  return (
+    names.every((name) => a.params[name] === b.params[name]) &&
+    a.constants.TRANS_B === b.constants.TRANS_B &&
+    a.constants.B_DTYPE === b.constants.B_DTYPE
+  );
+}
+
+type End = {
+  readonly residual?: Tensor | null;
+  readonly drop?: LaunchOf<"dropout"> | undefined;
+  readonly r?: Tensor | null;
+  readonly outputs: readonly (Tensor | null)[];
+};
+
+/** The sum of products with what follows on it. */
+function endOf(products: readonly Product[], { residual = null, drop, r = null, outputs }: End): Join {
+  const [{ params, constants, inputs, outputs: made }] = products;
+  const { M, N, ldc, cOffset, alpha } = params;
+  const { BIAS, ACTIVATION } = constants;
+  const { op = 0, keep = 1, scale: rescale = 1 } = drop?.params ?? {};
+  return {
+    kernel: "matmul_join",
+    constants: {
+      BIAS,
+      ACTIVATION,
+      DROPOUT: drop ? 1 : 0,
+      SLOPE: r ? 1 : 0,
+      RESIDUAL: residual ? 1 : 0,
+      ACCUMULATE: 0,
+    },
+    params: { M, N, ldc, cOffset, chunks: 1, alpha, op, keep, rescale },
+    inputs: [null, inputs[2], residual, r],
+    outputs: [outputs[0], made[1]],
+    rng: drop?.rng ?? null,
+    products,
+  };
+}
