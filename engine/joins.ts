@@ -2,7 +2,8 @@
  * Where a launch follows on matrix products and could read the parts of which they are made, the two become one: a join. For
  * devices that split the K of products. Works on launches whose operands have no memory yet.
  */
-import { UNARY } from "../kernels/codes.ts";
+import { REDUCE, UNARY } from "../kernels/codes.ts";
+import { kernelOperands } from "../kernels/manifest.ts";
 import type { Join, Launch, Product } from "./op.ts";
 import type { Tensor } from "./tensor.ts";
 
@@ -30,6 +31,9 @@ type Context = {
 
 /** Products that one launch makes at most. */
 const MOST_PRODUCTS = 3;
+/** Matrices whose columns one launch sums at most, and tensors that it squares. */
+const MOST_SUMMED = kernelOperands("reduce_columns_many").filter((o) => o.list === "inputs").length;
+const MOST_SQUARED = 7;
 /** Launches over which one is moved at most. */
 const REACH = 64;
 
@@ -74,6 +78,8 @@ class Joiner {
     this.#each("layernorm", (launch, at) => this.#joinNorm(launch, at));
     this.#each("layernorm_backward", (launch, at) => this.#joinNormBackward(launch, at));
     this.#each("matmul", (launch, at) => this.#joinEach(launch, at));
+    this.#each("reduce_columns", (launch, at) => this.#joinColumns(launch, at));
+    this.#each("square_sums", (launch, at) => this.#joinSquares(launch, at));
     return this.#list.flatMap((one) => (one ? [one] : []));
   }
 
@@ -114,9 +120,11 @@ class Joiner {
     return x.root === y.root && x.offset < y.offset + b.bytes && y.offset < x.offset + a.bytes;
   }
 
-  /** The launches between two places. */
-  #between(from: number, to: number): (Launch | Join)[] {
-    return this.#list.slice(from + 1, to).flatMap((one) => (one ? [one.launch] : []));
+  /** The launches between two places but for those of `members`. */
+  #between(from: number, to: number, members: readonly number[]): (Launch | Join)[] {
+    return this.#list
+      .slice(from + 1, to)
+      .flatMap((one, i) => (one && !members.includes(from + 1 + i) ? [one.launch] : []));
   }
 
   /** Whether `launch` may change places with all of `others`. */
@@ -150,9 +158,7 @@ class Joiner {
   #product(at: number | undefined): Product | undefined {
     const launch = at === undefined ? undefined : this.#list[at]?.launch;
     if (launch?.kernel !== "matmul") return undefined;
-    const { params: p, constants: c } = launch;
-    const whole = p.batch === 1 && p.aOffset === 0 && p.bOffset === 0 && p.ldc === p.N;
-    return whole && !c.TRANS_A && !c.RESIDUAL && !c.ACCUMULATE ? launch : undefined;
+    return isWhole(launch) ? launch : undefined;
   }
 
   /** Whether launches can be joined as `join` and run at `at`, where the last of them stands; `more` are not products. */
@@ -163,21 +169,21 @@ class Joiner {
     const halves = splits(params) ? 2 : 1;
     if (products.length * halves + more <= 2) return false;
     if (partsBytes(params, products.length) > largest) return false;
-    if ([...readsOf(join), ...writesOf(join)].some((t) => t.bytes > largest)) return false;
-    // one dispatch cannot read and write one buffer
-    const written = writesOf(join).map((t) => this.#root(t));
-    const read = [...join.inputs, join.rng].flatMap((t) => (t ? [this.#root(t)] : []));
-    if (new Set(written).size < written.length || read.some((root) => written.includes(root))) {
-      return false;
-    }
+    if (!this.#bindable(join)) return false;
     const at = Math.max(...members);
     return members.every((member) => {
       const launch = this.#list[member]?.launch;
-      const others = this.#list
-        .slice(member + 1, at)
-        .flatMap((one, i) => (one && !members.includes(member + 1 + i) ? [one.launch] : []));
-      return launch !== undefined && this.#passes(launch, others);
+      return launch !== undefined && this.#passes(launch, this.#between(member, at, members));
     });
+  }
+
+  /** Whether every operand fits a binding, and no memory is both read and written by one dispatch. */
+  #bindable(join: Join): boolean {
+    const { largest } = this.#context.rules;
+    if ([...readsOf(join), ...writesOf(join)].some((t) => t.bytes > largest)) return false;
+    const written = writesOf(join).map((t) => this.#root(t));
+    const read = [...join.inputs, join.rng].flatMap((t) => (t ? [this.#root(t)] : []));
+    return new Set(written).size === written.length && !read.some((root) => written.includes(root));
   }
 
   #take(join: Join, members: readonly number[]): void {
@@ -296,45 +302,158 @@ class Joiner {
     return BIAS || ACTIVATION || DROPOUT || SLOPE ? undefined : made.products;
   }
 
+  /**
+   * Places from `at` on of launches like the one there that may all run in its place, `most` of them at most. `like` says
+   * of a launch whether it is one.
+   */
+  #alike(at: number, most: number, like: (launch: Launch | Join) => boolean): number[] {
+    const members = [at];
+    for (let next = at + 1; next < Math.min(this.#list.length, at + REACH); next++) {
+      if (members.length === most) break;
+      const launch = this.#list[next]?.launch;
+      if (!launch || !like(launch)) continue;
+      if (this.#passes(launch, this.#between(at, next, members))) members.push(next);
+    }
+    return members;
+  }
+
+  /** `join` in the place of the first of the launches that it does the work of. */
+  #gather(join: Join, members: readonly number[]): void {
+    const [at] = members;
+    const op = this.#list[at]?.op ?? "join";
+    for (const member of members) this.#put(member, undefined);
+    this.#put(at, { op, launch: join });
+  }
+
+  #launches<K extends Launch["kernel"]>(kernel: K, members: readonly number[]): LaunchOf<K>[] {
+    return members.flatMap((member) => {
+      const launch = this.#list[member]?.launch;
+      return launch?.kernel === kernel ? [launch as LaunchOf<K>] : [];
+    });
+  }
+
   /** Products of one x with matrices of one shape, such as query, key and value. */
   #joinEach(launch: Product, at: number): void {
     const first = this.#product(at);
     const [x] = launch.inputs;
     if (!first || !x || first.constants.ACTIVATION || first.params.alpha !== 1) return;
-    const members = [at];
-    const products = [first];
-    const place = this.#context.place(x);
-    for (let next = at + 1; next < Math.min(this.#list.length, at + REACH); next++) {
-      if (products.length === MOST_PRODUCTS) break;
-      const product = this.#product(next);
-      const a = product?.inputs[0];
-      if (!product || !a || !sameShape(product, first)) continue;
-      if (product.constants.ACTIVATION || product.constants.BIAS !== first.constants.BIAS) continue;
-      const there = this.#context.place(a);
-      if (there.root !== place.root || there.offset !== place.offset) continue;
-      // it moves to the first of them
-      if (!this.#passes(product, this.#between(at, next))) continue;
-      members.push(next);
-      products.push(product);
-    }
-    if (products.length < 2) return;
+    const { root, offset } = this.#context.place(x);
+    const members = this.#alike(at, MOST_PRODUCTS, (other) => {
+      if (other.kernel !== "matmul" || !isWhole(other) || !sameShape(other, first)) return false;
+      const [a] = other.inputs;
+      const there = a && this.#context.place(a);
+      const { ACTIVATION, BIAS } = other.constants;
+      const same = there?.root === root && there.offset === offset;
+      return same && !ACTIVATION && BIAS === first.constants.BIAS;
+    });
+    if (members.length < 2) return;
+    const products = this.#launches("matmul", members);
     const biases = products.map(({ inputs }) => inputs[2]);
     const outputs = products.map((p) => p.outputs[0]);
-    const unused = products.length < MOST_PRODUCTS ? [null] : [];
     const join: Join = {
       kernel: "matmul_join_each",
       constants: { BIAS: first.constants.BIAS },
       params: { M: first.params.M, N: first.params.N, products: products.length, chunks: 1 },
-      inputs: [null, ...biases, ...unused],
-      outputs: [...outputs, ...unused],
+      inputs: [null, ...filled(biases, MOST_PRODUCTS)],
+      outputs: filled(outputs, MOST_PRODUCTS),
       products,
     };
-    if (!this.#fits(join, [at], 0)) return;
-    const op = this.#list[at]?.op ?? "matmul";
-    for (const member of members) this.#put(member, undefined);
-    this.#put(at, { op, launch: join });
+    if (this.#fits(join, [at], 0)) this.#gather(join, members);
+  }
+
+  /** Sums down the columns of matrices of one shape. */
+  #joinColumns(launch: LaunchOf<"reduce_columns">, at: number): void {
+    const { TIMES } = launch.constants;
+    const { n, inner, parts, chunk } = launch.params;
+    const plain = (l: LaunchOf<"reduce_columns">): boolean =>
+      l.constants.OP === REDUCE.sum && l.params.outer === 1 && l.params.scale === 1;
+    if (!plain(launch)) return;
+    const members = this.#alike(at, TIMES ? MOST_SUMMED / 2 : MOST_SUMMED, (other) => {
+      if (other.kernel !== "reduce_columns" || !plain(other)) return false;
+      const p = other.params;
+      const same = p.n === n && p.inner === inner && p.parts === parts && p.chunk === chunk;
+      return same && other.constants.TIMES === TIMES;
+    });
+    if (members.length < 2) return;
+    const launches = this.#launches("reduce_columns", members);
+    const inputs = launches.flatMap(({ inputs: [x, w] }) => (TIMES ? [x, w] : [x]));
+    const join: Join = {
+      kernel: "reduce_columns_many",
+      constants: { TIMES },
+      params: { count: members.length, n, inner, parts, chunk },
+      inputs: filled(inputs, MOST_SUMMED),
+      outputs: filled(
+        launches.map(({ outputs: [y] }) => y),
+        MOST_SUMMED,
+      ),
+      products: [],
+    };
+    if (this.#bindable(join)) this.#gather(join, members);
+  }
+
+  /** Sums of squares of gradients whose partials follow on each other. */
+  #joinSquares(launch: LaunchOf<"square_sums">, at: number): void {
+    const { SQUARES } = launch.constants;
+    const { largest } = this.#context.rules;
+    const small = (l: LaunchOf<"square_sums">): boolean => !l.inputs.some((x) => x && x.bytes > largest);
+    if (!small(launch)) return;
+    let end = launch.params.at + launch.params.rows;
+    const members = this.#alike(at, MOST_SQUARED, (other) => {
+      if (other.kernel !== "square_sums" || !small(other)) return false;
+      if (other.constants.SQUARES !== SQUARES || other.params.at !== end) return false;
+      if (other.outputs[0] !== launch.outputs[0]) return false;
+      end += other.params.rows;
+      return true;
+    });
+    if (members.length < 2) return;
+    const launches = this.#launches("square_sums", members);
+    const ends = launches.map(({ params }) => params.at + params.rows - launch.params.at);
+    const rows = ends[ends.length - 1];
+    const join: Join = {
+      kernel: "square_sums_many",
+      constants: { SQUARES },
+      params: {
+        rows,
+        at: launch.params.at,
+        ...numbered(
+          "n",
+          launches.map(({ params }) => params.n),
+          0,
+        ),
+        ...numbered("end", ends, rows),
+      },
+      inputs: filled(
+        launches.map(({ inputs: [x] }) => x),
+        MOST_SQUARED,
+      ),
+      outputs: launch.outputs,
+      products: [],
+    };
+    if (this.#bindable(join)) this.#gather(join, members);
   }
 }
+
+/** Whether a product is one alone, and its result not added to anything. */
+function isWhole({ params: p, constants: c }: Product): boolean {
+  const whole = p.batch === 1 && p.aOffset === 0 && p.bOffset === 0 && p.ldc === p.N;
+  return whole && !c.TRANS_A && !c.RESIDUAL && !c.ACCUMULATE;
+}
+
+/** The numbers as parameters `n0`, `n1`, ... up to the most; `rest` for those that are not there. */
+const numbered = <const Letter extends string>(
+  letter: Letter,
+  values: readonly number[],
+  rest: number,
+) =>
+  Object.fromEntries(
+    Array.from({ length: MOST_SQUARED }, (_, i) => [`${letter}${i}`, values[i] ?? rest]),
+  ) as { readonly [Name in `${Letter}${0 | 1 | 2 | 3 | 4 | 5 | 6}`]: number };
+
+/** So many operands, those behind the last of them unused. */
+const filled = (operands: readonly (Tensor | null)[], count: number): (Tensor | null)[] => [
+  ...operands,
+  ...new Array<null>(count - operands.length).fill(null),
+];
 
 /** Whether two products can be made by one launch and added up. */
 function sameShape(a: Product, b: Product): boolean {

@@ -41,10 +41,13 @@ export type Launch = { [K in SharedKernel]: LaunchOf<K> }[SharedKernel];
 /** A matrix product. */
 export type Product = LaunchOf<"matmul">;
 
-/** Kernels that take the parts of products as their first operand. */
+/** Kernels that do the work of several launches; most take the parts of products as their first operand. */
 export type JoinKernel = Exclude<WebGPUKernel, SharedKernel | "matmul_parts">;
 
-/** Products, and the launch that reads what they give instead of their results; its first input, the parts, is null. */
+/**
+ * What several launches of ops have become. With products, the launch reads their parts instead of their results: its first input,
+ * null here.
+ */
 export type Join = {
   [K in JoinKernel]: LaunchOf<K> & { readonly products: readonly Product[] };
 }[JoinKernel];

@@ -113,6 +113,9 @@ const MASK = { maskBatch: "u32", maskRow: "u32", offset: "i32", scale: "f32" } a
 const JOINED =
   "a GPU splits the K of a product with few workgroups, and whoever joins the parts can go on with them; the CPU's threads have enough tasks";
 
+/** Why only a GPU has the kernels that do what several launches of another would. */
+const MANY = "a launch on a small tensor costs a GPU more than its work; the CPU shares out small launches without barriers";
+
 type Heads = { pairs: number; queries: number; keys: number; chunks: number };
 
 /** `products` products of a query with a key (or of a weight with a row), and `more` of each of their scores. */
@@ -238,6 +241,14 @@ export const manifest = {
     inputs: ["x", "w?"],
     outputs: ["y"],
     flops: ({ outer, n, inner }, { TIMES }) => outer * n * inner * (1 + TIMES),
+  }),
+  reduce_columns_many: kernel({
+    params: { count: "u32", n: "u32", inner: "u32", parts: "u32", chunk: "u32" },
+    selectors: { TIMES: "flag" },
+    inputs: ["x0", "x1?", "x2?", "x3?"],
+    outputs: ["y0", "y1?", "y2?", "y3?"],
+    flops: ({ count, n, inner }, { TIMES }) => count * n * inner * (1 + TIMES),
+    only: { device: "webgpu", why: MANY },
   }),
   topk: kernel({
     params: { rows: "u32", cols: "u32", k: "u32" },
@@ -474,6 +485,21 @@ export const manifest = {
     fixed: { CHUNK: SQUARES_CHUNK },
     windows: { by: "chunks", chunk: SQUARES_CHUNK },
     flops: ({ n }, { SQUARES }) => n * (1 + 2 * SQUARES),
+  }),
+  square_sums_many: kernel({
+    params: {
+      rows: "u32",
+      at: "u32",
+      ...{ n0: "u32", n1: "u32", n2: "u32", n3: "u32", n4: "u32", n5: "u32", n6: "u32" },
+      ...{ end0: "u32", end1: "u32", end2: "u32", end3: "u32", end4: "u32", end5: "u32" },
+      end6: "u32",
+    },
+    selectors: { SQUARES: "flag" },
+    inputs: ["x0", "x1?", "x2?", "x3?", "x4?", "x5?", "x6?"],
+    outputs: ["partials"],
+    fixed: { CHUNK: SQUARES_CHUNK },
+    flops: ({ rows }, { SQUARES }) => rows * SQUARES_CHUNK * (1 + 2 * SQUARES),
+    only: { device: "webgpu", why: MANY },
   }),
   grad_norm: kernel({
     params: { rows: "u32", count: "u32", maxNorm: "f32" },

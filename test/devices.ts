@@ -50,13 +50,23 @@ function openCPU(more: DeviceOptions): Promise<Device> {
   throw new Error(`PROMPTGEN_TEST_BUILD is ${build}; choose relaxed, plain or wide, or unset it`);
 }
 
+/** The form of a GPU's kernels that PROMPTGEN_TEST_GEOMETRY asks for; unset: the adapter's own. */
+function geometryAsked(): DeviceOptions {
+  const geometry = process.env.PROMPTGEN_TEST_GEOMETRY ?? "";
+  if (geometry === "") return {};
+  if (geometry === "hardware" || geometry === "software") return { geometry };
+  throw new Error(
+    `PROMPTGEN_TEST_GEOMETRY is ${geometry}; choose hardware or software, or unset it`,
+  );
+}
+
 async function openWebGPU(more: DeviceOptions): Promise<Opened[]> {
   const wanted = asked();
   const found: Opened[] = [];
   for (const name of webgpu) {
     if (!testsRunOn(name)) continue;
     try {
-      found.push({ name, device: await openDevice({ ...more, device: name }) });
+      found.push({ name, device: await openDevice({ ...geometryAsked(), ...more, device: name }) });
     } catch (error) {
       const may = wanted === "here" || (wanted === "all" && name === "gpu");
       if (!may || !(error instanceof NoDeviceError)) throw error;

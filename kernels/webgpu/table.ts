@@ -165,6 +165,14 @@ const geometries: { readonly [K in WebGPUKernel]: ChooseGeometry<Params<K>, Sele
       (params.outer * params.parts * params.inner) / (params.inner % 4 === 0 ? 256 : 64),
     ),
   }),
+  reduce_columns_many: (params, constants) => ({
+    file: "reduce_columns_many",
+    uses: [valuesOf(params.inner)],
+    constants,
+    groups: Math.ceil(
+      (params.count * params.parts * params.inner) / (params.inner % 4 === 0 ? 256 : 64),
+    ),
+  }),
   embedding: flat4("embedding", ["lib/decode"]),
   scatter_links: (params, constants) => ({
     file: "scatter_links",
@@ -238,6 +246,12 @@ const geometries: { readonly [K in WebGPUKernel]: ChooseGeometry<Params<K>, Sele
       constants,
       adapter,
     ),
+  square_sums_many: (params, constants, adapter) => {
+    const { n0, n1, n2, n3, n4, n5, n6 } = params;
+    const fours = [n0, n1, n2, n3, n4, n5, n6].every((n) => n % 4 === 0);
+    const uses = ["lib/reduce", fours ? "lib/value4" : "lib/value1"];
+    return rows("square_sums_many", () => SQUARES_CHUNK, uses)(params, constants, adapter);
+  },
   grad_norm: rows("grad_norm", (p) => p.count),
 };
 

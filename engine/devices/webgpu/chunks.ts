@@ -62,6 +62,7 @@ export function chunked(launch: AnyLaunch, adapter: Adapter): readonly StepLaunc
 /** The parts of a join's products, into scratch, and the join that reads them. */
 function unfolded(join: JoinedLaunch, adapter: Adapter): StepLaunch[] {
   const { products, ...launch } = join;
+  if (products.length === 0) return [launch];
   const [{ params, constants }] = products;
   const { M, N, K, lda, ldb } = params;
   const count = products.length;
