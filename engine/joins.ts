@@ -140,6 +140,15 @@ class Joiner {
     });
   }
 
+  /** Whether neither `launch` nor one of `others` reads what the other writes. */
+  #apart(launch: Launch | Join, others: readonly (Launch | Join)[]): boolean {
+    const meet = (reads: readonly Tensor[], writes: readonly Tensor[]): boolean =>
+      reads.some((r) => writes.some((w) => this.#overlaps(r, w)));
+    return !others.some(
+      (other) => meet(readsOf(launch), writesOf(other)) || meet(readsOf(other), writesOf(launch)),
+    );
+  }
+
   /** The launch behind which `t` is a result of its own that only the launch at `at` reads, and where that is. */
   #maker(t: Tensor | null | undefined, at: number): number | undefined {
     if (!t) return undefined;
@@ -312,6 +321,8 @@ class Joiner {
       if (members.length === most) break;
       const launch = this.#list[next]?.launch;
       if (!launch || !like(launch)) continue;
+      const own = members.flatMap((member) => this.#list[member]?.launch ?? []);
+      if (!this.#apart(launch, own)) continue;
       if (this.#passes(launch, this.#between(at, next, members))) members.push(next);
     }
     return members;

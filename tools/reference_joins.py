@@ -30,7 +30,7 @@ def values(n: int, seed: int) -> np.ndarray:
 def shapes(rows: int, d: int, k: int, inner: int) -> dict[str, tuple[int, ...]]:
     """Inputs in the order of their seeds."""
     return {
-        "x": (rows, d),
+        "x": (rows, d), "g0": (d,), "s0": (d,),
         "wq": (k, d), "bq": (k,), "wk": (k, d), "bk": (k,), "wv": (k, d), "bv": (k,),
         "wo": (d, k), "bo": (d,), "g1": (d,), "s1": (d,),
         "w1": (inner, d), "b1": (inner,), "w2": (d, inner), "b2": (d,), "g2": (d,), "s2": (d,),
@@ -41,7 +41,7 @@ def shapes(rows: int, d: int, k: int, inner: int) -> dict[str, tuple[int, ...]]:
 def block(t: dict[str, torch.Tensor]) -> torch.Tensor:
     f = torch.nn.functional
     d = t["x"].shape[1]
-    x = f.layer_norm(t["x"], (d,), t["g1"], t["s1"], EPS)
+    x = f.layer_norm(t["x"], (d,), t["g0"], t["s0"], EPS)
     q, k, v = (x @ t[f"w{n}"].T + t[f"b{n}"] for n in "qkv")
     o = (q * k + v) @ t["wo"].T + t["bo"]
     h = f.layer_norm(o + x, (d,), t["g1"], t["s1"], EPS)

@@ -18,7 +18,7 @@ import { layerNorm } from "../../engine/ops/layernorm.ts";
 import { linear, matmul } from "../../engine/ops/matmul.ts";
 import { sum } from "../../engine/ops/reduce.ts";
 import { scatterAdd } from "../../engine/ops/scatter-add.ts";
-import { slice } from "../../engine/ops/shape.ts";
+import { concat, slice } from "../../engine/ops/shape.ts";
 import { type AnyPlan, makePlan } from "../../engine/plan.ts";
 import { type Tensor, type TypedArray, tensor } from "../../engine/tensor.ts";
 import { anyWebGPU } from "../devices.ts";
@@ -47,7 +47,7 @@ type Sizes = readonly [rows: number, d: number, k: number, inner: number];
 const SIZES: Readonly<Record<string, Sizes>> = { even: [36, 264, 40, 64], odd: [33, 265, 37, 61] };
 
 const shapes = ([rows, d, k, inner]: Sizes): Readonly<Record<string, readonly number[]>> => ({
-  x: [rows, d],
+  ...{ x: [rows, d], g0: [d], s0: [d] },
   ...{ wq: [k, d], bq: [k], wk: [k, d], bk: [k], wv: [k, d], bv: [k] },
   ...{ wo: [d, k], bo: [d], g1: [d], s1: [d] },
   ...{ w1: [inner, d], b1: [inner], w2: [d, inner], b2: [d], g2: [d], s2: [d] },
@@ -68,7 +68,7 @@ function inputsOf(sizes: Sizes): Record<string, Tensor> {
 function block(t: Block, p = 0, rng?: Tensor) {
   const drop = (v: Tensor): Tensor => (rng ? dropout(v, p, rng) : v);
   const inner = rng && { p, rng };
-  const x = layerNorm(t.x, t.g1, t.s1, 1e-5);
+  const x = layerNorm(t.x, t.g0, t.s0, 1e-5);
   const [q, k, v] = ["q", "k", "v"].map((n) => linear(x, t[`w${n}`], t[`b${n}`]));
   const o = linear(add(mul(q, k), v), t.wo, t.bo);
   const h = layerNorm(o, t.g1, t.s1, 1e-5, x, inner);
@@ -171,6 +171,9 @@ test("what is read by others, or wanted, stays apart", () => {
   assert.is(planned([norm(wanted), wanted]), "matmul layernorm");
   const twice = product();
   assert.is(planned([add(norm(twice), relu(twice))]), "matmul layernorm unary binary");
+  const square = data([16, 16], 5);
+  const stack = concat([matmul(a, square), matmul(a, data([16, 16], 6))], 0);
+  assert.is(planned([stack]), "matmul matmul", "results in one memory");
   const residual = product();
   assert.is(planned([layerNorm(residual, b, b, 1e-5, residual)]), "matmul layernorm");
 });
