@@ -37,6 +37,9 @@ import { kernelSource, packParams } from "./kernel-source.ts";
 import { type Profiler, profiler } from "./timestamps.ts";
 import { windows } from "./windows.ts";
 
+/** As many places as a kernel may have storage bindings, see kernels/README.md. */
+const SPARE_PLACES = 8;
+
 export async function openWebGPU(options: DeviceOptions): Promise<Device> {
   const opened = await openAdapter(options);
   let budget = options.memoryBudget ?? Number.POSITIVE_INFINITY;
@@ -348,10 +351,14 @@ export class WebGPUDevice implements Device {
     return this.#slots[index] ?? fail("webgpu", `slot ${index} was not reserved`);
   }
 
-  /** Bound where a kernel has a binding that the launch does not use. */
-  spare(access: "read" | "read_write"): GPUBuffer {
-    this.#spare ??= { read: this.storage(256, "a spare"), write: this.storage(256, "a spare") };
-    return access === "read" ? this.#spare.read : this.#spare.write;
+  /** Bound where a kernel has a binding that the launch does not use; two that it may write are never in one place. */
+  spare(access: "read" | "read_write", place: number): GPUBufferBinding {
+    this.#spare ??= {
+      read: this.storage(SLOT_BYTES, "a spare"),
+      write: this.storage(SPARE_PLACES * SLOT_BYTES, "a spare"),
+    };
+    if (access === "read") return { buffer: this.#spare.read };
+    return { buffer: this.#spare.write, offset: place * SLOT_BYTES, size: SLOT_BYTES };
   }
 
   #layout(bindings: readonly string[], rng: boolean): GPUBindGroupLayout {

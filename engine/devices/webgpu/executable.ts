@@ -128,8 +128,13 @@ export class WebGPUExecutable implements Resident {
     return this.#constants[memory.index];
   }
 
-  #resource(region: StepRegion | null, access: "read" | "read_write"): GPUBufferBinding {
-    if (!region || region.byteLength === 0) return { buffer: this.#device.spare(access) };
+  /** @param place of the operand among those that are read, or written */
+  #resource(
+    region: StepRegion | null,
+    access: "read" | "read_write",
+    place: number,
+  ): GPUBufferBinding {
+    if (!region || region.byteLength === 0) return this.#device.spare(access, place);
     return {
       buffer: this.#buffer(region.memory),
       offset: region.byteOffset,
@@ -143,9 +148,9 @@ export class WebGPUExecutable implements Resident {
       const { inputs, inouts, outputs, rng } = step.launch;
       const resources: GPUBufferBinding[] = [
         { buffer: this.#params, offset: i * SLOT_BYTES, size: SLOT_BYTES },
-        ...inputs.map((r) => this.#resource(r, "read")),
-        ...[...inouts, ...outputs].map((r) => this.#resource(r, "read_write")),
-        ...(rng === undefined ? [] : [this.#resource(rng, "read")]),
+        ...inputs.map((r, at) => this.#resource(r, "read", at)),
+        ...[...inouts, ...outputs].map((r, at) => this.#resource(r, "read_write", at)),
+        ...(rng === undefined ? [] : [this.#resource(rng, "read", inputs.length)]),
       ];
       step.bindGroup = this.#device.gpu.createBindGroup({
         layout: step.pipeline.layout,
