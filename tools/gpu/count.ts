@@ -24,13 +24,16 @@ const BINDING = 2 ** 31 - 4;
 /** Of an H100: bytes and operations (f32) a millisecond at the best. */
 const PEAK = { bytes: 3.35e9, flops: 60e9 };
 
-/** The plan of a workload. */
-export async function planOf(options: WorkloadOptions, binding = BINDING): Promise<AnyPlan> {
+/** The plan of a workload, as a large GPU with bindings of so many bytes gets it, or without joins, as the CPU does. */
+export async function planOf(
+  options: WorkloadOptions,
+  { joined = true, binding = BINDING } = {},
+): Promise<AnyPlan> {
   const { batch, optimizer, run } = workload(options);
   const plan = await firstJoined(
     (device) =>
       compile(device, run)(batch, Uint32Array.of(1, 0, 1, 0), optimizer.scalars(1, 1e-5)),
-    joinRules(ADAPTER, binding),
+    joined ? joinRules(ADAPTER, binding) : undefined,
   );
   if (plan) return plan;
   throw new Error("nothing was planned");
@@ -82,8 +85,8 @@ function costOf(l: AnyLaunch): Sum {
   return {
     launches: 1,
     bytes:
-      l.kernel === "embedding"
-        ? 2 * l.params.n * 4 // of a table it reads some rows only
+      l.kernel === "embedding" || l.kernel === "scatter_add"
+        ? (l.kernel === "embedding" ? 2 : 3) * l.params.n * 4 // of a table some rows only
         : bytesOf([...inputsOf(l), ...l.inouts, ...l.inouts, ...present(l.outputs)]),
     flops: productsOf(l).reduce((sum, p) => sum + manifest.matmul.flops(p.params, p.constants), 0),
     workgroups: typeof groups === "number" ? groups : groups.reduce((a, b) => a * b, 1),
@@ -179,6 +182,37 @@ const asJson = (launches: readonly AnyLaunch[]): string => {
   );
 };
 
+/** What is counted of a plan, as one table of numbers. */
+export function totalsOf({ launches, dispatches, parts, slots, barriers, kernels }: Counts) {
+  const sums = [...kernels.values()];
+  const of = (key: "bytes" | "flops"): number => sums.reduce((sum, each) => sum + each[key], 0);
+  return {
+    launches: launches.length,
+    dispatches,
+    barriers,
+    bytes: of("bytes"),
+    partsBytes: parts,
+    flops: of("flops"),
+    slots: slots.length,
+    slotBytes: slots.reduce((sum, bytes) => sum + bytes, 0),
+  };
+}
+
+/** Counts for people, with the `top` rows of each table. */
+export function described(counts: Counts, top: number): string {
+  const total = totalsOf(counts);
+  const gigabytes = (bytes: number): string => `${(bytes / 1e9).toFixed(2)} GB`;
+  return [
+    `${total.launches} launches, ${total.barriers} barriers at least`,
+    `${total.dispatches} dispatches: a product whose K is split is two, and so is a join of products; ${gigabytes(total.partsBytes)} of parts between them`,
+    `${total.slots} slots, ${gigabytes(total.slotBytes)}, the largest ${gigabytes(Math.max(...counts.slots))}`,
+    `${gigabytes(total.bytes)} moved, ${(total.flops / 1e12).toFixed(3)} TFLOP; ms below are at ${PEAK.bytes / 1e9} TB/s and ${PEAK.flops / 1e9} TFLOPS`,
+    table("kernel", counts.kernels, 99),
+    table("matrix product", counts.products, top),
+    table("op/kernel", counts.ops, top),
+  ].join("\n");
+}
+
 async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
@@ -188,29 +222,11 @@ async function main(): Promise<void> {
       json: { type: "string" },
     },
   });
-  const start = performance.now();
-  const counts = countPlan(await planOf(optionsOf(values)), Number(values.binding));
-  const seconds = ((performance.now() - start) / 1e3).toFixed(1);
-  const { launches, slots, barriers } = counts;
-  const total = { bytes: 0, flops: 0 };
-  for (const sum of counts.kernels.values()) {
-    total.bytes += sum.bytes;
-    total.flops += sum.flops;
-  }
-  const gigabytes = (bytes: number): string => `${(bytes / 1e9).toFixed(2)} GB`;
-  const memory = slots.reduce((sum, bytes) => sum + bytes, 0);
-  console.log(
-    [
-      `${launches.length} launches, ${barriers} barriers at least (planned in ${seconds} s)`,
-      `${counts.dispatches} dispatches: products whose K is split and joins are two, with ${gigabytes(counts.parts)} of parts between them`,
-      `${slots.length} slots, ${gigabytes(memory)}, the largest ${gigabytes(Math.max(...slots))}`,
-      `${gigabytes(total.bytes)} moved, ${(total.flops / 1e12).toFixed(3)} TFLOP; ms below are at ${PEAK.bytes / 1e9} TB/s and ${PEAK.flops / 1e9} TFLOPS`,
-      table("kernel", counts.kernels, 99),
-      table("matrix product", counts.products, Number(values.top)),
-      table("op/kernel", counts.ops, Number(values.top)),
-    ].join("\n"),
-  );
-  if (values.json !== undefined) writeFileSync(values.json, asJson(launches));
+  const binding = Number(values.binding);
+  const plan = await planOf(optionsOf(values), { binding });
+  const counts = countPlan(plan, binding);
+  console.log(described(counts, Number(values.top)));
+  if (values.json !== undefined) writeFileSync(values.json, asJson(counts.launches));
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) await main();
