@@ -251,7 +251,8 @@ class Joiner {
     const product = this.#product(maker);
     const { rows, cols, firstRow: _, ...rest } = norm.params;
     if (!product || maker === undefined || product.constants.ACTIVATION) return;
-    if (product.params.M !== rows || product.params.N !== cols || product.params.alpha !== 1) return;
+    if (product.params.M !== rows || product.params.N !== cols || product.params.alpha !== 1)
+      return;
     const { BIAS } = product.constants;
     const join: Join = {
       kernel: "layernorm_join",
@@ -406,7 +407,8 @@ class Joiner {
   #joinSquares(launch: LaunchOf<"square_sums">, at: number): void {
     const { SQUARES } = launch.constants;
     const { largest } = this.#context.rules;
-    const small = (l: LaunchOf<"square_sums">): boolean => !l.inputs.some((x) => x && x.bytes > largest);
+    const small = (l: LaunchOf<"square_sums">): boolean =>
+      !l.inputs.some((x) => x && x.bytes > largest);
     if (!small(launch)) return;
     let end = launch.params.at + launch.params.rows;
     const members = this.#alike(at, MOST_SQUARED, (other) => {
@@ -484,7 +486,10 @@ type End = {
 };
 
 /** The sum of products with what follows on it. */
-function endOf(products: readonly Product[], { residual = null, drop, r = null, outputs }: End): Join {
+function endOf(
+  products: readonly Product[],
+  { residual = null, drop, r = null, outputs }: End,
+): Join {
   const [{ params, constants, inputs, outputs: made }] = products;
   const { M, N, ldc, cOffset, alpha } = params;
   const { BIAS, ACTIVATION } = constants;

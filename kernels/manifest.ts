@@ -92,6 +92,12 @@ const strides = <const Letter extends string>(letter: Letter) =>
     readonly [Name in `${Letter}${0 | 1 | 2 | 3 | 4}`]: "u32";
   };
 
+/** A number for each of seven tensors, `n0` to `n6`. */
+const seven = <const Name extends string>(name: Name) =>
+  Object.fromEntries([0, 1, 2, 3, 4, 5, 6].map((i) => [`${name}${i}`, "u32"])) as {
+    readonly [N in `${Name}${0 | 1 | 2 | 3 | 4 | 5 | 6}`]: "u32";
+  };
+
 /** Dropout inside another kernel: which stream of random numbers, 1 - p, and 1 / (1 - p). */
 const DROPOUT = { op: "u32", keep: "f32", rescale: "f32" } as const;
 
@@ -114,7 +120,8 @@ const JOINED =
   "a GPU splits the K of a product with few workgroups, and whoever joins the parts can go on with them; the CPU's threads have enough tasks";
 
 /** Why only a GPU has the kernels that do what several launches of another would. */
-const MANY = "a launch on a small tensor costs a GPU more than its work; the CPU shares out small launches without barriers";
+const MANY =
+  "a launch on a small tensor costs a GPU more than its work; the CPU shares out small launches without barriers";
 
 type Heads = { pairs: number; queries: number; keys: number; chunks: number };
 
@@ -490,9 +497,8 @@ export const manifest = {
     params: {
       rows: "u32",
       at: "u32",
-      ...{ n0: "u32", n1: "u32", n2: "u32", n3: "u32", n4: "u32", n5: "u32", n6: "u32" },
-      ...{ end0: "u32", end1: "u32", end2: "u32", end3: "u32", end4: "u32", end5: "u32" },
-      end6: "u32",
+      ...seven("n"),
+      ...seven("end"),
     },
     selectors: { SQUARES: "flag" },
     inputs: ["x0", "x1?", "x2?", "x3?", "x4?", "x5?", "x6?"],

@@ -53,7 +53,11 @@ test("each launch is counted once by its kernel and once by its op", async () =>
   assert.is(total(kernels, "launches"), launches.length);
   assert.is(total(ops, "launches"), launches.length);
   const alone = countPlan(await planOf({ size: "toy" }, { joined: false }));
-  assert.is(total(products, "launches"), alone.kernels.get("matmul")?.launches, "all, joined or not");
+  assert.is(
+    total(products, "launches"),
+    alone.kernels.get("matmul")?.launches,
+    "all, joined or not",
+  );
   assert.is(total(products, "flops"), total(kernels, "flops"));
   assert.ok(barriers > 0 && barriers < launches.length);
 });

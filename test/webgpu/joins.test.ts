@@ -46,11 +46,27 @@ function random(n: number, seed: number, scale = 1): Float32Array {
 type Sizes = readonly [rows: number, d: number, k: number, inner: number];
 const SIZES: Readonly<Record<string, Sizes>> = { even: [36, 264, 40, 64], odd: [33, 265, 37, 61] };
 
+/** Inputs in the order of their seeds. */
 const shapes = ([rows, d, k, inner]: Sizes): Readonly<Record<string, readonly number[]>> => ({
-  ...{ x: [rows, d], g0: [d], s0: [d] },
-  ...{ wq: [k, d], bq: [k], wk: [k, d], bk: [k], wv: [k, d], bv: [k] },
-  ...{ wo: [d, k], bo: [d], g1: [d], s1: [d] },
-  ...{ w1: [inner, d], b1: [inner], w2: [d, inner], b2: [d], g2: [d], s2: [d] },
+  x: [rows, d],
+  g0: [d],
+  s0: [d],
+  wq: [k, d],
+  bq: [k],
+  wk: [k, d],
+  bk: [k],
+  wv: [k, d],
+  bv: [k],
+  wo: [d, k],
+  bo: [d],
+  g1: [d],
+  s1: [d],
+  w1: [inner, d],
+  b1: [inner],
+  w2: [d, inner],
+  b2: [d],
+  g2: [d],
+  s2: [d],
   up: [rows, d],
 });
 
@@ -127,7 +143,8 @@ test("a block with every kind of join beside PyTorch", async () => {
       );
       const found = kernelsOf(plan).filter((kernel) => JOINS.includes(kernel));
       if (on === eager) assert.equal([...new Set(found)].sort(), JOINS, label);
-      else assert.ok(found.includes("matmul_join_each") && found.includes("layernorm_backward_join"));
+      else
+        assert.ok(found.includes("matmul_join_each") && found.includes("layernorm_backward_join"));
       const got = await run(on, sizes);
       const pair = (key: string) => {
         const want = golden.floats(`${label}.${key}`);

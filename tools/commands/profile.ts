@@ -4,7 +4,14 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { countPlan, described, planOf, totalsOf } from "../gpu/count.ts";
 import { settled } from "../gpu/workload.ts";
-import { type OptionSpec, numberOf, optionHelp, optionsOnly, runTool, UsageError } from "../lib/cli.ts";
+import {
+  numberOf,
+  type OptionSpec,
+  optionHelp,
+  optionsOnly,
+  runTool,
+  UsageError,
+} from "../lib/cli.ts";
 import { PAIR_SIZES, type PairName } from "./bench/pair.ts";
 
 const TOOL = "profile";

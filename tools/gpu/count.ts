@@ -31,8 +31,7 @@ export async function planOf(
 ): Promise<AnyPlan> {
   const { batch, optimizer, run } = workload(options);
   const plan = await firstJoined(
-    (device) =>
-      compile(device, run)(batch, Uint32Array.of(1, 0, 1, 0), optimizer.scalars(1, 1e-5)),
+    (device) => compile(device, run)(batch, Uint32Array.of(1, 0, 1, 0), optimizer.scalars(1, 1e-5)),
     joined ? joinRules(ADAPTER, binding) : undefined,
   );
   if (plan) return plan;
