@@ -349,6 +349,8 @@ class Joiner {
     const first = this.#product(at);
     const [x] = launch.inputs;
     if (!first || !x || first.constants.ACTIVATION || first.params.alpha !== 1) return;
+    // parts that nobody would have made cost more memory traffic than a dispatch
+    if (!this.#context.rules.splits(first.params)) return;
     const { root, offset } = this.#context.place(x);
     const members = this.#alike(at, MOST_PRODUCTS, (other) => {
       if (other.kernel !== "matmul" || !isWhole(other) || !sameShape(other, first)) return false;

@@ -50,13 +50,27 @@ function openCPU(more: DeviceOptions): Promise<Device> {
   throw new Error(`PROMPTGEN_TEST_BUILD is ${build}; choose relaxed, plain or wide, or unset it`);
 }
 
-/** The form of a GPU's kernels that PROMPTGEN_TEST_GEOMETRY asks for; unset: the adapter's own. */
-function geometryAsked(): DeviceOptions {
+/** A GPU with the form of the kernels that is for hardware, which joins products wherever it can: as if all of them were split. */
+export async function openJoined(device: TestDevice, more: DeviceOptions = {}): Promise<Device> {
+  const opened = await openDevice({ ...more, device, geometry: "hardware" });
+  const { joins } = opened;
+  if (!joins) throw new Error(`the device ${device} has no joins`);
+  return Object.assign(opened, { joins: { ...joins, splits: () => true } });
+}
+
+/**
+ * A GPU with the form of its kernels that PROMPTGEN_TEST_GEOMETRY asks for: hardware, software, or joined for `openJoined`. Unset:
+ * the adapter's own.
+ */
+function openForm(device: TestDevice, more: DeviceOptions): Promise<Device> {
   const geometry = process.env.PROMPTGEN_TEST_GEOMETRY ?? "";
-  if (geometry === "") return {};
-  if (geometry === "hardware" || geometry === "software") return { geometry };
+  if (geometry === "") return openDevice({ ...more, device });
+  if (geometry === "joined") return openJoined(device, more);
+  if (geometry === "hardware" || geometry === "software") {
+    return openDevice({ geometry, ...more, device });
+  }
   throw new Error(
-    `PROMPTGEN_TEST_GEOMETRY is ${geometry}; choose hardware or software, or unset it`,
+    `PROMPTGEN_TEST_GEOMETRY is ${geometry}; choose hardware, software or joined, or unset it`,
   );
 }
 
@@ -66,7 +80,7 @@ async function openWebGPU(more: DeviceOptions): Promise<Opened[]> {
   for (const name of webgpu) {
     if (!testsRunOn(name)) continue;
     try {
-      found.push({ name, device: await openDevice({ ...geometryAsked(), ...more, device: name }) });
+      found.push({ name, device: await openForm(name, more) });
     } catch (error) {
       const may = wanted === "here" || (wanted === "all" && name === "gpu");
       if (!may || !(error instanceof NoDeviceError)) throw error;

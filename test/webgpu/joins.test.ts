@@ -13,7 +13,7 @@ import type { JoinRules } from "../../engine/joins.ts";
 import { openDevice } from "../../engine/open.ts";
 import { gradNorm } from "../../engine/ops/adamw.ts";
 import { dropout } from "../../engine/ops/dropout.ts";
-import { add, mul, relu } from "../../engine/ops/elementwise.ts";
+import { add, addN, mul, relu } from "../../engine/ops/elementwise.ts";
 import { layerNorm } from "../../engine/ops/layernorm.ts";
 import { linear, matmul } from "../../engine/ops/matmul.ts";
 import { sum } from "../../engine/ops/reduce.ts";
@@ -21,18 +21,17 @@ import { scatterAdd } from "../../engine/ops/scatter-add.ts";
 import { concat, slice } from "../../engine/ops/shape.ts";
 import { type AnyPlan, makePlan } from "../../engine/plan.ts";
 import { type Tensor, type TypedArray, tensor } from "../../engine/tensor.ts";
-import { anyWebGPU } from "../devices.ts";
+import { anyWebGPU, openJoined } from "../devices.ts";
 import { closeForward, closeGradients, ModelGolden } from "../models/parity.ts";
 
 const { name } = await anyWebGPU();
 const test = suite(`joins in the hardware form on ${name}`);
 const device = await openDevice({ device: name, geometry: "hardware" });
-/** The same where every product is taken to be split: all that can be joined is. */
-const eager = await openDevice({ device: name, geometry: "hardware" });
+/** The same where all that can be joined is. */
+const eager = await openJoined(name);
 const hardware = { software: false, subgroupSize: 32, maxWorkgroupStorage: 16384 };
 const rules = joinRules(hardware, 2 ** 27) as JoinRules;
 const always: JoinRules = { ...rules, splits: () => true };
-Object.assign(eager, { joins: always });
 
 /** Values in (-1, 1) that depend on `seed` alone, as tools/reference_joins.py has them. */
 function random(n: number, seed: number, scale = 1): Float32Array {
@@ -195,16 +194,17 @@ test("what is read by others, or wanted, stays apart", () => {
   assert.is(planned([layerNorm(residual, b, b, 1e-5, residual)]), "matmul layernorm");
 });
 
-test("products that take turns to be split are joined where a launch is saved", () => {
+test("products are joined where that saves a dispatch", () => {
   const never: JoinRules = { ...rules, splits: () => false };
   const norm = layerNorm(linear(a, w, b), b, b, 1e-5, r);
   assert.is(planned([norm], never), "matmul layernorm");
   const each = (count: number): Tensor[] =>
     Array.from({ length: count }, (_, i) => linear(a, data([12, 16], i + 2), b));
-  assert.is(planned(each(3), never), "matmul_join_each");
-  assert.is(planned(each(2), never), "matmul matmul");
+  assert.is(planned(each(3), never), "matmul matmul matmul");
   assert.is(planned(each(2)), "matmul_join_each");
   assert.is(planned(each(5)), "matmul_join_each matmul_join_each");
+  const [m1, m2, m3] = [1, 2, 3].map((i) => matmul(data([8, 16], i), data([16, 12], i)));
+  assert.is(planned([addN([m1, m2, m3, r])], never), "matmul_join", "three and their sum are four");
   const other = linear(data([8, 16], 9), w, b);
   assert.is(planned([...each(1), other]), "matmul matmul", "another x");
   const wide = linear(a, data([16, 16], 9), data([16]));
@@ -223,6 +223,12 @@ test("nothing moves across a launch that overwrites what it reads", () => {
   const norm = layerNorm(early, b, b, 1e-5, r);
   const order = "unary matmul scatter_links scatter_add";
   assert.is(planned([over, norm]), `${order} layernorm`);
+  const square = data([16, 16], 4);
+  assert.is(
+    planned([matmul(square, matmul(square, square))]),
+    "matmul matmul",
+    "one reads the other",
+  );
   const second = relu(a);
   const first = linear(second, w, b);
   const late = linear(written(second), data([12, 16], 5), b);

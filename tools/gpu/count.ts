@@ -79,14 +79,18 @@ const inputsOf = (l: AnyLaunch): Region[] =>
 const productsOf = (l: AnyLaunch) =>
   "products" in l ? l.products : l.kernel === "matmul" ? [l] : [];
 
+/** Bytes that a launch reads and writes. Of tables and of stacks some touch a part only. */
+function movedBy(l: AnyLaunch): number {
+  if (l.kernel === "embedding" || l.kernel === "copy") return 2 * l.params.n * 4;
+  if (l.kernel === "scatter_add") return 3 * l.params.n * 4;
+  return bytesOf([...inputsOf(l), ...l.inouts, ...l.inouts, ...present(l.outputs)]);
+}
+
 function costOf(l: AnyLaunch): Sum {
   const { groups } = geometryOf(l.kernel, l.params, l.constants, ADAPTER);
   return {
     launches: 1,
-    bytes:
-      l.kernel === "embedding" || l.kernel === "scatter_add"
-        ? (l.kernel === "embedding" ? 2 : 3) * l.params.n * 4 // of a table some rows only
-        : bytesOf([...inputsOf(l), ...l.inouts, ...l.inouts, ...present(l.outputs)]),
+    bytes: movedBy(l),
     flops: productsOf(l).reduce((sum, p) => sum + manifest.matmul.flops(p.params, p.constants), 0),
     workgroups: typeof groups === "number" ? groups : groups.reduce((a, b) => a * b, 1),
   };
