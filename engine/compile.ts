@@ -4,7 +4,7 @@
  */
 import type { Device, Executable, Run } from "./device.ts";
 import { check, EngineError, fail } from "./errors.ts";
-import { makePlan, type Plan } from "./plan.ts";
+import { type AnyPlan, makePlan } from "./plan.ts";
 import { type Shape, show } from "./shape.ts";
 import {
   ancestors,
@@ -110,7 +110,7 @@ const signatureOf = (inputs: readonly Tensor[]): string =>
 
 /** A plan, what it gives, and how its results are arranged. */
 type Made = {
-  readonly plan: Plan;
+  readonly plan: AnyPlan;
   readonly outputs: readonly TensorSpec[];
   readonly shape: unknown;
 };
@@ -181,7 +181,8 @@ export function compile<A extends unknown[], R>(
       if (!(v instanceof Tensor)) fail("compile", `${path} is ${typeof v}, not a Tensor`);
       return outputs.push(v) - 1;
     });
-    return { plan: makePlan(outputs, effects, placeholders), outputs: outputs.map(specOf), shape };
+    const plan = makePlan(outputs, effects, placeholders, device.joins);
+    return { plan, outputs: outputs.map(specOf), shape };
   };
   return async (...args) => {
     const inputs: Tensor[] = [];
@@ -231,7 +232,7 @@ export async function read(device: Device, tensors: readonly Tensor[]): Promise<
   const plans = eager.get(device) ?? new Plans(device);
   eager.set(device, plans);
   const make = (): Made => ({
-    plan: makePlan(tensors, [], constants),
+    plan: makePlan(tensors, [], constants, device.joins),
     outputs: tensors.map(specOf),
     shape: undefined,
   });

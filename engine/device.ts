@@ -1,7 +1,8 @@
 /**
  * What a device is: where plans run. Who opens which is in open.ts; no implementation is known here.
  */
-import type { Plan } from "./plan.ts";
+import type { JoinRules } from "./joins.ts";
+import type { AnyPlan } from "./plan.ts";
 import type { Tensor, TypedArray } from "./tensor.ts";
 
 /** One finished or running execution of a plan. */
@@ -41,11 +42,13 @@ export type Device = {
   /** What its bits depend on: the adapter and its driver, or the CPU's build; any number of threads gives the same. */
   readonly build: string;
   readonly stats: DeviceStats;
+  /** Present where plans are to have joins. */
+  readonly joins?: JoinRules | undefined;
   /**
    * Uploads a plan. The least recently called plans that nobody waits for are let go where there is no memory for it; of each the
    * device says so through the `drop` that it was given. Whoever loads a plan must run it.
    */
-  load(plan: Plan, drop: () => void): Promise<Executable>;
+  load(plan: AnyPlan, drop: () => void): Promise<Executable>;
   /** The values of states, or of each those bytes alone: from `begin` to `end`, multiples of 4. */
   readStates(states: readonly Tensor[], part?: BytePart): Promise<ArrayBuffer[]>;
   /** Overwrites a state from the host, between runs. */

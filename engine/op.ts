@@ -5,6 +5,7 @@ import type {
   RandomKernel,
   Selected,
   SharedKernel,
+  WebGPUKernel,
 } from "../kernels/manifest.ts";
 import type { Node, Tensor, TensorSpec } from "./tensor.ts";
 
@@ -14,7 +15,7 @@ export const ALIGNMENT = 256;
 /** Compile-time facts of one application of an op; structural, so that plans can be cached by them. */
 export type Attrs = Readonly<Record<string, unknown>>;
 
-type LaunchOf<K extends SharedKernel> = {
+type LaunchOf<K extends WebGPUKernel> = {
   readonly kernel: K;
   readonly params: Params<K>;
   /** `null` is an unused binding. */
@@ -36,6 +37,20 @@ type LaunchOf<K extends SharedKernel> = {
  * `constants` are the kernel's selectors; a device adds its geometry.
  */
 export type Launch = { [K in SharedKernel]: LaunchOf<K> }[SharedKernel];
+
+/** A matrix product. */
+export type Product = LaunchOf<"matmul">;
+
+/** Kernels that do the work of several launches; most take the parts of products as their first operand. */
+export type JoinKernel = Exclude<WebGPUKernel, SharedKernel | "matmul_parts">;
+
+/**
+ * What several launches of ops have become. With products, the launch reads their parts instead of their results: its first input,
+ * null here.
+ */
+export type Join = {
+  [K in JoinKernel]: LaunchOf<K> & { readonly products: readonly Product[] };
+}[JoinKernel];
 
 export type LaunchContext = {
   readonly node: Node;

@@ -4,9 +4,11 @@ import {
   type Params,
   type Selected,
   type SharedKernel,
+  type WebGPUKernel,
 } from "../kernels/manifest.ts";
 import { check, fail } from "./errors.ts";
-import { ALIGNMENT, type Launch } from "./op.ts";
+import { type JoinRules, type Planned, readsOf, withJoins, writesOf } from "./joins.ts";
+import { ALIGNMENT, type Join, type JoinKernel, type Launch, type Product } from "./op.ts";
 import { copyLaunch } from "./ops/copy.ts";
 import {
   ancestors,
@@ -36,7 +38,7 @@ export type Region = {
   readonly byteLength: number;
 };
 
-type PlanLaunchOf<K extends SharedKernel> = {
+type PlanLaunchOf<K extends WebGPUKernel> = {
   readonly op: string;
   readonly kernel: K;
   readonly constants: Selected<K>;
@@ -58,10 +60,18 @@ export type Life = {
   readonly first: number;
   readonly last: number;
 };
+/** Products, and the launch that reads their parts, its first input: null here. */
+export type JoinedLaunch = {
+  [K in JoinKernel]: PlanLaunchOf<K> & { readonly products: readonly PlanLaunchOf<"matmul">[] };
+}[JoinKernel];
+
+export type AnyLaunch = PlanLaunch | JoinedLaunch;
+/** A plan for a device that has rules for joins. */
+export type AnyPlan = Plan<AnyLaunch>;
 
 /** What a device needs to run a graph; names no device. */
-export type Plan = {
-  readonly launches: readonly PlanLaunch[];
+export type Plan<L = PlanLaunch> = {
+  readonly launches: readonly L[];
   readonly inputs: readonly TensorSpec[];
   readonly outputs: readonly Region[];
   readonly states: readonly Tensor[];
@@ -111,13 +121,28 @@ class Aliases {
   }
 }
 
-/** Plans the computation of `outputs` and `effects`; `inputs` are the arguments, in order. */
+/**
+ * Plans the computation of `outputs` and `effects`; `inputs` are the arguments, in order. With `joins`, products are joined with
+ * what follows on them where those rules allow it.
+ */
 export function makePlan(
   outputs: readonly Tensor[],
   effects: readonly Assign[],
   inputs: readonly Tensor[],
-): Plan {
-  return new Planner(outputs, effects, inputs).plan();
+): Plan;
+export function makePlan(
+  outputs: readonly Tensor[],
+  effects: readonly Assign[],
+  inputs: readonly Tensor[],
+  joins: JoinRules | undefined,
+): AnyPlan;
+export function makePlan(
+  outputs: readonly Tensor[],
+  effects: readonly Assign[],
+  inputs: readonly Tensor[],
+  joins?: JoinRules,
+): AnyPlan {
+  return new Planner(outputs, effects, inputs).plan(joins);
 }
 
 /** Throws unless the launch gives the operands that its kernel takes. */
@@ -149,7 +174,7 @@ class Planner {
   #windows: readonly Tensor[] = [];
   /** Their copies, made before the state is written. */
   #saved = new Map<Tensor, Tensor>();
-  #launches: { launch: Launch; op: string }[] = [];
+  #launches: Planned[] = [];
   #constants: Tensor[] = [];
 
   constructor(outputs: readonly Tensor[], effects: readonly Assign[], inputs: readonly Tensor[]) {
@@ -172,7 +197,7 @@ class Planner {
     }
   }
 
-  plan(): Plan {
+  plan(joins: JoinRules | undefined): AnyPlan {
     this.#aliasViews();
     this.#aliasStacks();
     this.#windows = this.#outputs.filter((t) => {
@@ -192,7 +217,16 @@ class Planner {
     }
     for (const node of this.#nodes) if (!isLeaf(node)) this.#emit(node);
     this.#emitAssigns();
-    return this.#allocate();
+    const results = this.#outputs.map((t) => this.#saved.get(t) ?? t);
+    if (joins) {
+      const kept = new Set(results.map((t) => this.#aliases.resolve(t).root));
+      this.#launches = withJoins(this.#launches, {
+        rules: joins,
+        place: (t) => this.#aliases.resolve(t),
+        kept: (root) => kept.has(root),
+      });
+    }
+    return this.#allocate(results);
   }
 
   #at(node: Node): number {
@@ -350,12 +384,9 @@ class Planner {
   }
 
   /** Gives every intermediate a slot from its first write to its last use: best fit, else the largest grows. */
-  #allocate(): Plan {
+  #allocate(results: readonly Tensor[]): AnyPlan {
     const lives = new Map<Tensor, { first: number; last: number }>();
-    const uses = (launch: Launch): Tensor[] =>
-      [...launch.inputs, launch.rng, ...(launch.inouts ?? []), ...launch.outputs].flatMap((t) =>
-        t ? [t] : [],
-      );
+    const uses = (launch: Launch | Join): Tensor[] => [...readsOf(launch), ...writesOf(launch)];
     const isSlot = (root: Tensor) => !isLeaf(root.node) || root.node.op === tempOp;
     this.#launches.forEach(({ launch }, i) => {
       for (const t of uses(launch)) {
@@ -365,7 +396,6 @@ class Planner {
         else if (isSlot(root)) lives.set(root, { first: i, last: i });
       }
     });
-    const results = this.#outputs.map((t) => this.#saved.get(t) ?? t);
     for (const t of results) {
       const life = lives.get(this.#aliases.resolve(t).root);
       if (life) life.last = Number.POSITIVE_INFINITY;
@@ -405,9 +435,9 @@ class Planner {
       return { memory: this.#memory(root, slotOf), byteOffset: offset, byteLength: t.bytes, spec };
     };
     const maybe = (t: Tensor | null) => (t ? region(t) : null);
-    const launches = this.#launches.map(({ op, launch }) => {
+    const placed = (op: string, launch: Launch | Join): AnyLaunch => {
       const { kernel, params, constants = {}, inputs, inouts = [], outputs, rng } = launch;
-      const placed = {
+      const own = {
         op,
         kernel,
         params,
@@ -415,10 +445,16 @@ class Planner {
         inputs: inputs.map(maybe),
         inouts: inouts.map(region),
         outputs: outputs.map(maybe),
+        ...(rng === undefined ? {} : { rng: maybe(rng) }),
+        ...("products" in launch ? { products: launch.products.map((p) => product(op, p)) } : {}),
       };
       // a launch's parameters and selectors are those of its kernel, here as there
-      return (rng === undefined ? placed : { ...placed, rng: maybe(rng) }) as PlanLaunch;
-    });
+      return own as AnyLaunch;
+    };
+    // what a product would write is nowhere: its parts are read
+    const product = (op: string, launch: Product): AnyLaunch =>
+      placed(op, { ...launch, outputs: [null, null] });
+    const launches = this.#launches.map(({ op, launch }) => placed(op, launch));
     return {
       launches,
       // without the tensors, which hold the data of the first call

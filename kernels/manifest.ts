@@ -92,6 +92,12 @@ const strides = <const Letter extends string>(letter: Letter) =>
     readonly [Name in `${Letter}${0 | 1 | 2 | 3 | 4}`]: "u32";
   };
 
+/** A number for each of seven tensors, `n0` to `n6`. */
+const seven = <const Name extends string>(name: Name) =>
+  Object.fromEntries([0, 1, 2, 3, 4, 5, 6].map((i) => [`${name}${i}`, "u32"])) as {
+    readonly [N in `${Name}${0 | 1 | 2 | 3 | 4 | 5 | 6}`]: "u32";
+  };
+
 /** Dropout inside another kernel: which stream of random numbers, 1 - p, and 1 / (1 - p). */
 const DROPOUT = { op: "u32", keep: "f32", rescale: "f32" } as const;
 
@@ -108,6 +114,14 @@ const HEADS = {
   kRow: "u32",
 } as const;
 const MASK = { maskBatch: "u32", maskRow: "u32", offset: "i32", scale: "f32" } as const;
+
+/** Why only a GPU has the kernels that read parts of products. */
+const JOINED =
+  "a GPU splits the K of a product with few workgroups, and whoever joins the parts can go on with them; the CPU's threads have enough tasks";
+
+/** Why only a GPU has the kernels that do what several launches of another would. */
+const MANY =
+  "a launch on a small tensor costs a GPU more than its work; the CPU shares out small launches without barriers";
 
 type Heads = { pairs: number; queries: number; keys: number; chunks: number };
 
@@ -235,6 +249,14 @@ export const manifest = {
     outputs: ["y"],
     flops: ({ outer, n, inner }, { TIMES }) => outer * n * inner * (1 + TIMES),
   }),
+  reduce_columns_many: kernel({
+    params: { count: "u32", n: "u32", inner: "u32", parts: "u32", chunk: "u32" },
+    selectors: { TIMES: "flag" },
+    inputs: ["x0", "x1?", "x2?", "x3?"],
+    outputs: ["y0", "y1?", "y2?", "y3?"],
+    flops: ({ count, n, inner }, { TIMES }) => count * n * inner * (1 + TIMES),
+    only: { device: "webgpu", why: MANY },
+  }),
   topk: kernel({
     params: { rows: "u32", cols: "u32", k: "u32" },
     selectors: { HAS_VALUES: "flag" },
@@ -348,16 +370,73 @@ export const manifest = {
     flops: ({ M, N, K, batch }) => 2 * M * N * K * batch,
     cpu: ["panels"],
   }),
-  matmul_join: kernel({
-    params: { M: "u32", N: "u32", ldc: "u32", cOffset: "u32", chunks: "u32", alpha: "f32" },
-    selectors: { BIAS: "flag", ACTIVATION: "flag", RESIDUAL: "flag", ACCUMULATE: "flag" },
-    inputs: ["parts", "bias?", "residual?"],
-    outputs: ["c", "pre?"],
-    flops: ({ M, N, chunks }) => M * N * chunks,
-    only: {
-      device: "webgpu",
-      why: "a GPU splits the K of a product with few workgroups; the CPU's threads have enough tasks",
+  matmul_parts: kernel({
+    params: {
+      M: "u32",
+      N: "u32",
+      K: "u32",
+      lda: "u32",
+      ldb: "u32",
+      products: "u32",
+      chunks: "u32",
     },
+    selectors: { TRANS_B: "flag", B_DTYPE: { DTYPE } },
+    inputs: ["a0", "b0", "a1?", "b1?", "a2?", "b2?"],
+    outputs: ["parts"],
+    flops: ({ M, N, K, products }) => 2 * M * N * K * products,
+    only: { device: "webgpu", why: JOINED },
+  }),
+  matmul_join: kernel({
+    params: {
+      M: "u32",
+      N: "u32",
+      ldc: "u32",
+      cOffset: "u32",
+      chunks: "u32",
+      alpha: "f32",
+      ...DROPOUT,
+    },
+    selectors: {
+      BIAS: "flag",
+      ACTIVATION: "flag",
+      DROPOUT: "flag",
+      SLOPE: "flag",
+      RESIDUAL: "flag",
+      ACCUMULATE: "flag",
+    },
+    inputs: ["parts", "bias?", "residual?", "r?"],
+    outputs: ["c", "pre?"],
+    rng: "optional",
+    flops: ({ M, N, chunks }) => M * N * chunks,
+    only: { device: "webgpu", why: JOINED },
+  }),
+  matmul_join_each: kernel({
+    params: { M: "u32", N: "u32", products: "u32", chunks: "u32" },
+    selectors: { BIAS: "flag" },
+    inputs: ["parts", "bias0?", "bias1?", "bias2?"],
+    outputs: ["c0", "c1", "c2?"],
+    flops: ({ M, N, products, chunks }) => products * M * N * chunks,
+    only: { device: "webgpu", why: JOINED },
+  }),
+  layernorm_join: kernel({
+    params: { rows: "u32", cols: "u32", chunks: "u32", eps: "f32", ...DROPOUT },
+    selectors: { BIAS: "flag", HAS_RESIDUAL: "flag", DROPOUT: "flag" },
+    inputs: ["parts", "bias?", "residual?", "weight", "shift"],
+    outputs: ["y", "xhat", "rstd"],
+    rng: "optional",
+    flops: ({ rows, cols, chunks }, s) =>
+      (10 + chunks + s.HAS_RESIDUAL + 2 * s.DROPOUT) * rows * cols,
+    only: { device: "webgpu", why: JOINED },
+  }),
+  layernorm_backward_join: kernel({
+    params: { rows: "u32", cols: "u32", chunks: "u32", ...DROPOUT },
+    selectors: { HAS_RESIDUAL: "flag", DROPOUT: "flag" },
+    inputs: ["parts", "residual?", "xhat", "rstd", "weight"],
+    outputs: ["dy", "dx", "left?"],
+    rng: "optional",
+    flops: ({ rows, cols, chunks }, s) =>
+      (8 + chunks + s.HAS_RESIDUAL + 2 * s.DROPOUT) * rows * cols,
+    only: { device: "webgpu", why: JOINED },
   }),
   pack_panels: kernel({
     params: { K: "u32", N: "u32", ldb: "u32", bOffset: "u32" },
@@ -413,6 +492,20 @@ export const manifest = {
     fixed: { CHUNK: SQUARES_CHUNK },
     windows: { by: "chunks", chunk: SQUARES_CHUNK },
     flops: ({ n }, { SQUARES }) => n * (1 + 2 * SQUARES),
+  }),
+  square_sums_many: kernel({
+    params: {
+      rows: "u32",
+      at: "u32",
+      ...seven("n"),
+      ...seven("end"),
+    },
+    selectors: { SQUARES: "flag" },
+    inputs: ["x0", "x1?", "x2?", "x3?", "x4?", "x5?", "x6?"],
+    outputs: ["partials"],
+    fixed: { CHUNK: SQUARES_CHUNK },
+    flops: ({ rows }, { SQUARES }) => rows * SQUARES_CHUNK * (1 + 2 * SQUARES),
+    only: { device: "webgpu", why: MANY },
   }),
   grad_norm: kernel({
     params: { rows: "u32", count: "u32", maxNorm: "f32" },

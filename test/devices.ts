@@ -50,13 +50,37 @@ function openCPU(more: DeviceOptions): Promise<Device> {
   throw new Error(`PROMPTGEN_TEST_BUILD is ${build}; choose relaxed, plain or wide, or unset it`);
 }
 
+/** A GPU with the form of the kernels that is for hardware, which joins products wherever it can: as if all of them were split. */
+export async function openJoined(device: TestDevice, more: DeviceOptions = {}): Promise<Device> {
+  const opened = await openDevice({ ...more, device, geometry: "hardware" });
+  const { joins } = opened;
+  if (!joins) throw new Error(`the device ${device} has no joins`);
+  return Object.assign(opened, { joins: { ...joins, splits: () => true } });
+}
+
+/**
+ * A GPU with the form of its kernels that PROMPTGEN_TEST_GEOMETRY asks for: hardware, software, or joined for `openJoined`. Unset:
+ * the adapter's own.
+ */
+function openForm(device: TestDevice, more: DeviceOptions): Promise<Device> {
+  const geometry = process.env.PROMPTGEN_TEST_GEOMETRY ?? "";
+  if (geometry === "") return openDevice({ ...more, device });
+  if (geometry === "joined") return openJoined(device, more);
+  if (geometry === "hardware" || geometry === "software") {
+    return openDevice({ geometry, ...more, device });
+  }
+  throw new Error(
+    `PROMPTGEN_TEST_GEOMETRY is ${geometry}; choose hardware, software or joined, or unset it`,
+  );
+}
+
 async function openWebGPU(more: DeviceOptions): Promise<Opened[]> {
   const wanted = asked();
   const found: Opened[] = [];
   for (const name of webgpu) {
     if (!testsRunOn(name)) continue;
     try {
-      found.push({ name, device: await openDevice({ ...more, device: name }) });
+      found.push({ name, device: await openForm(name, more) });
     } catch (error) {
       const may = wanted === "here" || (wanted === "all" && name === "gpu");
       if (!may || !(error instanceof NoDeviceError)) throw error;

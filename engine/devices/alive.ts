@@ -11,7 +11,7 @@ export type Alive = {
 };
 
 /** The moment of a plan at which intermediates that are still wanted take most; the slots that they share may take more. */
-export function mostAlive({ launches, lives }: Pick<Plan, "launches" | "lives">): Alive {
+export function mostAlive({ launches, lives }: Pick<Plan<unknown>, "launches" | "lives">): Alive {
   const change = new Float64Array(launches.length + 1);
   for (const { first, last, bytes } of lives) {
     change[first] += bytes;
@@ -27,7 +27,7 @@ export function mostAlive({ launches, lives }: Pick<Plan, "launches" | "lives">)
 }
 
 /** Lines for people: what the slots take, and the `most` largest intermediates of that moment with who made and who last uses them. */
-export function describeAlive(plan: Plan, most = 12): string {
+export function describeAlive(plan: Plan<{ readonly op: string }>, most = 12): string {
   const { launch, bytes, lives } = mostAlive(plan);
   const { launches, slots } = plan;
   const who = (i: number): string =>

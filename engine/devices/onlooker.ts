@@ -1,6 +1,8 @@
 /** A device that runs nothing: it shows the plans that a computation would load. */
 import type { Device, Executable } from "../device.ts";
-import type { Plan } from "../plan.ts";
+import type { JoinRules } from "../joins.ts";
+import type { AnyPlan, Plan } from "../plan.ts";
+import { withoutJoins } from "./plans.ts";
 
 class Captured extends Error {
   constructor() {
@@ -12,8 +14,9 @@ const nothing = (): never => {
   throw new Error("this device only looks at plans");
 };
 
-const onlookerOf = (load: Device["load"]): Device => ({
+const onlookerOf = (load: Device["load"], joins: JoinRules | undefined): Device => ({
   kind: "cpu",
+  joins,
   description: "looks at plans",
   build: "none",
   stats: { buffersCreated: 0, bytes: 0, submits: 0, launches: 0, pipelines: 0 },
@@ -34,7 +37,21 @@ export async function firstPlans(
   run: (device: Device) => Promise<unknown>,
   count: number,
 ): Promise<Plan[]> {
-  const found: Plan[] = [];
+  return (await plansOf(run, count)).map(withoutJoins);
+}
+
+/** The first plan that `run` loads on a device with these rules for joins; undefined where it ends without one. */
+export const firstJoined = async (
+  run: (device: Device) => Promise<unknown>,
+  joins: JoinRules | undefined,
+): Promise<AnyPlan | undefined> => (await plansOf(run, 1, joins))[0];
+
+async function plansOf(
+  run: (device: Device) => Promise<unknown>,
+  count: number,
+  joins?: JoinRules,
+): Promise<AnyPlan[]> {
+  const found: AnyPlan[] = [];
   const executable: Executable = {
     gone: false,
     run: async (_, begin) => begin({ read: nothing }),
@@ -43,7 +60,7 @@ export async function firstPlans(
     found.push(plan);
     if (found.length === count) throw new Captured();
     return executable;
-  });
+  }, joins);
   try {
     await run(device);
   } catch (error) {

@@ -3,8 +3,8 @@
  * Knows no kind of memory.
  */
 import type { Executable, Run } from "../device.ts";
-import { check, OutOfMemoryError } from "../errors.ts";
-import type { Plan } from "../plan.ts";
+import { check, fail, OutOfMemoryError } from "../errors.ts";
+import type { AnyLaunch, AnyPlan, Plan, PlanLaunch } from "../plan.ts";
 import type { TypedArray } from "../tensor.ts";
 import { RUNS_UNDER_WAY } from "./results.ts";
 
@@ -29,10 +29,18 @@ export type Resident = {
 };
 
 /** A plan without the launches that write nothing because their results are empty. */
-export function withoutEmpty(plan: Plan): Plan {
-  const writes = ({ inouts, outputs }: Plan["launches"][number]): boolean =>
+export function withoutEmpty<L extends AnyLaunch>(plan: Plan<L>): Plan<L> {
+  const writes = ({ inouts, outputs }: L): boolean =>
     [...inouts, ...outputs].some((r) => r !== null && r.byteLength > 0);
   return { ...plan, launches: plan.launches.filter(writes) };
+}
+
+/** The plan, for a device that has no joins. */
+export function withoutJoins(plan: AnyPlan): Plan {
+  const launches = plan.launches.map(
+    (l): PlanLaunch => ("products" in l ? fail("load", `this device has no ${l.kernel}`) : l),
+  );
+  return { ...plan, launches };
 }
 
 class Loaded implements Executable {

@@ -62,7 +62,8 @@ const crossEntropyBackwardOp: Op = {
 /**
  * -log softmax(logits)[target] of each row, not reduced.
  * @param logits f32 [..., V]
- * @param targets u32 [...]; an id of V or more gives NaN, and a row of NaN as gradient
+ * @param targets u32 [...]; an id of V or more gives NaN, and a row of NaN as gradient; so does a row of logits that holds NaN or
+ * +infinity, or -infinity alone, as in PyTorch
  * @returns f32 [...]
  */
 export const crossEntropy = (logits: Tensor, targets: Tensor): Tensor =>

@@ -1,6 +1,6 @@
 // loss[r] = log sum_j exp(x[r, j]) - x[r, target[r]]; stats[r] = (max_j x[r, j], sum_j exp(x[r, j] - max))
 // LANES threads share a row, a workgroup has ROWS rows.
-// A target of `cols` or more gives NaN.
+// A target of `cols` or more gives NaN, and so does a row with a NaN or +infinity in it, or of -infinity alone.
 // Numerics: (max - x[target]) + log(sum) keeps the digits that log sum exp of large logits would lose; the backward pass gets
 // the maximum and the sum for the same reason.
 struct Params { rows: u32, cols: u32 }
@@ -25,14 +25,21 @@ fn main(
   for (var j = local.x; j < cols; j += LANES) { highest = max(highest, x[base + j]); }
   let largest = row_max(value_max(highest), local.x, local.y);
   var sums = Value();
-  for (var j = local.x; j < cols; j += LANES) { sums += exp(x[base + j] - largest); }
+  var nans = Value(); // by their bits: nothing else keeps a NaN for certain
+  for (var j = local.x; j < cols; j += LANES) {
+    let v = x[base + j];
+    sums += exp(v - largest);
+    nans += value_nan(v);
+  }
   let sum = row_sum(value_sum(sums), local.x, local.y);
+  let bad = row_sum(value_sum(nans), local.x, local.y) > 0f || sum == 0f || largest > 3.4028234e38f;
   if (row < p.rows && local.x == 0u) {
     let target_id = targets[row];
     let hit = min(target_id, p.cols - 1u);
     let picked = value_at(x[base + hit / WIDTH], hit % WIDTH);
     var nan = 0x7fc00000u; // no constant: those must be finite
-    loss[row] = select(largest - picked + log(max(sum, 1e-37f)), bitcast<f32>(nan), target_id >= p.cols);
-    stats[row] = vec2f(largest, sum);
+    let value = largest - picked + log(max(sum, 1e-37f));
+    loss[row] = select(value, bitcast<f32>(nan), bad || target_id >= p.cols);
+    stats[row] = vec2f(largest, select(sum, bitcast<f32>(nan), bad));
   }
 }

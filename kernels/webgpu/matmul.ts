@@ -102,8 +102,39 @@ export const chooseMatmul: ChooseGeometry = (params, constants, adapter) => {
   const fours = aligned(params, constants) && wholeHalves(params, constants);
   return {
     file: "matmul_tile",
-    uses: [tile.file, fours ? "lib/matmul_four" : "lib/matmul_one", ...uses],
+    uses: [tile.file, ...loads(fours), fours ? "lib/store_four" : "lib/store_one", ...uses],
     constants,
     groups: [Math.ceil(N / tile.size), Math.ceil(M / tile.size), batch],
+  };
+};
+
+const loads = (fours: boolean): string[] => [
+  "lib/matmul_sums",
+  fours ? "lib/matmul_four" : "lib/matmul_one",
+];
+
+/** Chunks of each of `count` products of one shape that one launch makes; 1 or more. */
+export function partsChunks(params: Numbers, count: number, adapter: Adapter): number {
+  const chunks = matmulChunks({ ...params, batch: 1 }, adapter);
+  return Math.max(1, Math.min(chunks, Math.ceil((2 * chunks) / count)));
+}
+
+/** Geometry of up to three products of one shape, whose parts a join adds up. */
+export const chooseParts: ChooseGeometry<
+  Numbers & {
+    readonly M: number;
+    readonly N: number;
+    readonly products: number;
+    readonly chunks: number;
+  }
+> = (params, constants) => {
+  const { M, N, products, chunks } = params;
+  const tile = chooseTile(M, N, 1);
+  const fours = aligned(params, constants) && wholeHalves(params, constants);
+  return {
+    file: "matmul_parts",
+    uses: [tile.file, ...loads(fours), "lib/decode"],
+    constants,
+    groups: [Math.ceil(N / tile.size), Math.ceil(M / tile.size), products * chunks],
   };
 };

@@ -1,6 +1,6 @@
 /** How WebGPU splits the work of each kernel of manifest.ts: files, override constants, workgroups. */
 import { type Params, type Selected, SQUARES_CHUNK, type WebGPUKernel } from "../manifest.ts";
-import { chooseMatmul } from "./matmul.ts";
+import { chooseMatmul, chooseParts } from "./matmul.ts";
 
 /** What a geometry may depend on besides the launch: facts of the adapter, never a clock. */
 export type Adapter = {
@@ -135,6 +135,17 @@ const attention =
 /** What draws the random numbers of dropout inside other kernels. */
 const DROPOUT = ["lib/philox", "lib/dropout"];
 
+/** As `valueRows` where each element is a sum of parts: a row that would keep 64 threads waiting for memory has 256. */
+const joinRows =
+  (
+    file: string,
+  ): ChooseGeometry<{ readonly rows: number; readonly cols: number; readonly chunks: number }> =>
+  (params, constants, adapter) => {
+    const geometry = valueRows(file, ["lib/parts", ...DROPOUT])(params, constants, adapter);
+    const wide = !adapter.software && params.cols >= 512;
+    return wide ? { ...geometry, constants: { ...geometry.constants, LANES: 256 } } : geometry;
+  };
+
 /** Every kernel that WebGPU has. */
 const geometries: { readonly [K in WebGPUKernel]: ChooseGeometry<Params<K>, Selected<K>> } = {
   fill: flat4("fill"),
@@ -154,6 +165,14 @@ const geometries: { readonly [K in WebGPUKernel]: ChooseGeometry<Params<K>, Sele
       (params.outer * params.parts * params.inner) / (params.inner % 4 === 0 ? 256 : 64),
     ),
   }),
+  reduce_columns_many: (params, constants) => ({
+    file: "reduce_columns_many",
+    uses: [valuesOf(params.inner)],
+    constants,
+    groups: Math.ceil(
+      (params.count * params.parts * params.inner) / (params.inner % 4 === 0 ? 256 : 64),
+    ),
+  }),
   embedding: flat4("embedding", ["lib/decode"]),
   scatter_links: (params, constants) => ({
     file: "scatter_links",
@@ -167,16 +186,25 @@ const geometries: { readonly [K in WebGPUKernel]: ChooseGeometry<Params<K>, Sele
   topk: rows("topk", ({ cols }) => cols, ["lib/nan"]),
   copy_flat: flat4("copy_flat"),
   matmul: chooseMatmul,
+  matmul_parts: chooseParts,
   matmul_join: (params, constants) => ({
     file: "matmul_join",
-    uses: ["lib/gelu"],
+    uses: ["lib/parts", "lib/value1", "lib/gelu", "lib/nan", ...DROPOUT],
     constants,
     groups: Math.ceil((params.M * params.N) / 64),
+  }),
+  matmul_join_each: (params, constants) => ({
+    file: "matmul_join_each",
+    uses: ["lib/parts", valuesOf(params.N)],
+    constants,
+    groups: Math.ceil((params.M * params.N) / (params.N % 4 === 0 ? 256 : 64)),
   }),
   softmax: valueRows("softmax"),
   softmax_backward: valueRows("softmax_backward"),
   layernorm: valueRows("layernorm", DROPOUT),
   layernorm_backward: valueRows("layernorm_backward", DROPOUT),
+  layernorm_join: joinRows("layernorm_join"),
+  layernorm_backward_join: joinRows("layernorm_backward_join"),
   cross_entropy: valueRows("cross_entropy"),
   cross_entropy_backward: valueRows("cross_entropy_backward"),
   attention: (params, constants, adapter) =>
@@ -218,6 +246,12 @@ const geometries: { readonly [K in WebGPUKernel]: ChooseGeometry<Params<K>, Sele
       constants,
       adapter,
     ),
+  square_sums_many: (params, constants, adapter) => {
+    const { n0, n1, n2, n3, n4, n5, n6 } = params;
+    const fours = [n0, n1, n2, n3, n4, n5, n6].every((n) => n % 4 === 0);
+    const uses = ["lib/reduce", fours ? "lib/value4" : "lib/value1"];
+    return rows("square_sums_many", () => SQUARES_CHUNK, uses)(params, constants, adapter);
+  },
   grad_norm: rows("grad_norm", (p) => p.count),
 };
 

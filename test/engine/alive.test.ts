@@ -37,7 +37,7 @@ test("of a chain by hand: what is alive when that is most, who made it, and who 
 });
 
 /** Bytes that are alive at a launch, asked of each life in turn. */
-const aliveAt = ({ lives }: Plan, at: number): number =>
+const aliveAt = ({ lives }: Pick<Plan, "lives">, at: number): number =>
   lives.reduce((sum, { first, last, bytes }) => sum + (first <= at && at <= last ? bytes : 0), 0);
 
 test("of a whole training step: the most is the most of all launches, and no two lives meet in a slot", async () => {

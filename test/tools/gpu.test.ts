@@ -1,28 +1,48 @@
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { compile } from "../../engine/compile.ts";
+import type { Device } from "../../engine/device.ts";
 import { openDevice } from "../../engine/open.ts";
-import { countPlan, planOf, type Sum } from "../../tools/gpu/count.ts";
+import { countPlan, planOf, type Sum, totalsOf } from "../../tools/gpu/count.ts";
 import { optionsOf } from "../../tools/gpu/options.ts";
-import { type WorkloadOptions, workload } from "../../tools/gpu/workload.ts";
+import { type Part, type WorkloadOptions, workload } from "../../tools/gpu/workload.ts";
+import { anyWebGPU } from "../devices.ts";
 
 const total = (sums: ReadonlyMap<string, Sum>, key: keyof Sum): number =>
   [...sums.values()].reduce((sum, each) => sum + each[key], 0);
 
 const count = async (options: WorkloadOptions) => countPlan(await planOf(options));
 
+/** Launches that a device makes of a toy's step, or of a part of it. */
+async function made(device: Device, part: Part): Promise<number> {
+  const { batch, optimizer, parameters, run } = workload({ size: "toy", part });
+  for (const p of parameters) device.write(p, new Float32Array(p.size).fill(0.01));
+  const before = device.stats.launches;
+  const step = compile(device, run);
+  const { report } = await step(batch, Uint32Array.of(1, 0, 1, 0), optimizer.scalars(1, 1e-5));
+  assert.ok((await report.read()).every(Number.isFinite), part);
+  return device.stats.launches - before;
+}
+
 test("counts as many launches as a device makes", async () => {
   const device = await openDevice({ device: "cpu", threads: 1 });
   for (const part of ["step", "forward", "bert"] as const) {
-    const { launches } = await count({ size: "toy", part });
-    const { batch, optimizer, parameters, run } = workload({ size: "toy", part });
-    for (const p of parameters) device.write(p, new Float32Array(p.size).fill(0.01));
-    const before = device.stats.launches;
-    const step = compile(device, run);
-    const { report } = await step(batch, Uint32Array.of(1, 0, 1, 0), optimizer.scalars(1, 1e-5));
-    assert.ok((await report.read()).every(Number.isFinite), part);
-    assert.is(launches.length, device.stats.launches - before, part);
+    const { launches } = countPlan(await planOf({ size: "toy", part }, { joined: false }));
+    assert.is(launches.length, await made(device, part), part);
   }
+  device.destroy();
+});
+
+test("counts as many dispatches as a GPU makes", async () => {
+  const { name } = await anyWebGPU();
+  const device = await openDevice({ device: name, geometry: "hardware" });
+  const { dispatches, launches } = await count({ size: "toy" });
+  assert.ok(dispatches > launches.length, "a join is two");
+  assert.is(dispatches, await made(device, "step"));
   device.destroy();
 });
 
@@ -30,7 +50,12 @@ test("each launch is counted once by its kernel and once by its op", async () =>
   const { launches, kernels, ops, products, barriers } = await count({ size: "toy" });
   assert.is(total(kernels, "launches"), launches.length);
   assert.is(total(ops, "launches"), launches.length);
-  assert.is(total(products, "launches"), kernels.get("matmul")?.launches);
+  const alone = countPlan(await planOf({ size: "toy" }, { joined: false }));
+  assert.is(
+    total(products, "launches"),
+    alone.kernels.get("matmul")?.launches,
+    "all, joined or not",
+  );
   assert.is(total(products, "flops"), total(kernels, "flops"));
   assert.ok(barriers > 0 && barriers < launches.length);
 });
@@ -52,10 +77,36 @@ test("a smaller binding cuts launches", async () => {
 });
 
 test("the step at full size has as many launches as we know of", async () => {
-  const { launches } = await count({ size: "full" }); // BART-large, BERT-base, 32 facts, dropouts of 0.1
-  assert.is(launches.length, 9406);
-  const slim = await count({ size: "slim" });
-  assert.ok(Math.abs(slim.launches.length - launches.length) < 10, "slim has as many");
+  // BART-large, BERT-base, 32 facts, dropouts of 0.1 and of 0
+  const full = totalsOf(await count({ size: "full" }));
+  assert.equal([full.launches, full.dispatches, full.barriers], [5433, 7781, 4316]);
+  assert.ok(full.slotBytes < 3.5e9);
+  const bare = totalsOf(await count({ size: "full", dropout: 0 }));
+  assert.equal([bare.launches, bare.dispatches, bare.barriers], [5385, 7721, 4253]);
+  const alone = countPlan(await planOf({ size: "full" }, { joined: false }));
+  assert.is(alone.launches.length, 9406);
+  const slim = countPlan(await planOf({ size: "slim" }, { joined: false }));
+  assert.ok(Math.abs(slim.launches.length - alone.launches.length) < 10, "slim has as many");
+});
+
+test("npm run profile counts the same", async () => {
+  const json = join(mkdtempSync(join(tmpdir(), "profile-")), "counts.json");
+  const profile = (...args: string[]) =>
+    spawnSync(process.execPath, ["tools/profile.ts", ...args], { encoding: "utf8" });
+  const want = totalsOf(await count({ size: "toy", batch: 32, dropout: 0.2 }));
+  const numbers = ["--dropout", "0.2", "--top", "1", "--json", json];
+  const { stdout, status } = profile("--count", "--pair", "toy", ...numbers);
+  assert.is(status, 0);
+  assert.ok(stdout.startsWith(`${want.launches} launches, ${want.barriers} barriers at least\n`));
+  const { workload: counted, kernels, ...got } = JSON.parse(readFileSync(json, "utf8"));
+  for (const [key, value] of Object.entries(want)) assert.is(got[key], value, key);
+  assert.equal([counted.batch, counted.dropout, counted.attention], [32, 0.2, 0.2]);
+  const optimizer = workload({ size: "toy" }).optimizer;
+  assert.is(kernels.adamw.launches, optimizer.parameters.length);
+  rmSync(dirname(json), { recursive: true });
+  assert.match(profile("--count", "--pair", "huge").stderr, /--pair is huge; choose among large/);
+  assert.match(profile("--pair", "toy").stderr, /say what to do: --count/);
+  assert.match(profile("--count", "--device", "cpu").stderr, /say what to do: --count/);
 });
 
 test("flags that mean nothing are refused", () => {

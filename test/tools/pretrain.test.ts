@@ -105,17 +105,7 @@ if (testsRunOn("cpu")) {
     const file = fileOf(rows, "rows.jsonl");
     const out = join(temporary(), "bart");
     await printedBy("pretrain.ts", [
-      ...[
-        file,
-        "--model",
-        bart,
-        "--tokenizer",
-        world.bart,
-        "--field",
-        "masked",
-        "--object",
-        "obj",
-      ],
+      ...[file, "--model", bart, "--tokenizer", world.bart, "--field", "masked", "--object", "obj"],
       ...["--held-out", "0", "--max-steps", "2", "--out", out, ...onCPU],
     ]);
     const model = await loadSeq2Seq(join(out, "final"));

@@ -559,13 +559,7 @@ async function product(part, shape, variants) {
   for (const [index, [tile, rows, columns]] of engine.entries()) {
     if (index > 0 && tile === engine[0][0]) continue;
     await attempt(part, `${label} engine ${tile}`, async () => {
-      const code = [
-        kernelFile("matmul_tile"),
-        kernelFile(`lib/${tile}`),
-        kernelFile("lib/matmul_four"),
-        kernelFile("lib/decode"),
-        kernelFile("lib/gelu"),
-      ].join("\n");
+      const code = engineCode(tile);
       const y = buffer(M * N * 4),
         spare = buffer(256),
         spare2 = buffer(256);
@@ -597,13 +591,7 @@ async function product(part, shape, variants) {
     for (const ACTIVATION of [0, 1]) {
       await attempt(part, `${label} engine ${engine[0][0]} ACTIVATION ${ACTIVATION}`, async () => {
         const [tile, rows, columns] = engine[0];
-        const code = [
-          kernelFile("matmul_tile"),
-          kernelFile(`lib/${tile}`),
-        kernelFile("lib/matmul_four"),
-          kernelFile("lib/decode"),
-          kernelFile("lib/gelu"),
-        ].join("\n");
+        const code = engineCode(tile);
         const y = buffer(M * N * 4),
           pre = buffer(M * N * 4);
         const p = await pipeline(code, {
@@ -669,7 +657,7 @@ async function product(part, shape, variants) {
 }
 /** An automatic layout has only what a kernel uses: leaves out the others. */
 function bindUsed(p, layout, buffers, code) {
-  const body = code.slice(code.indexOf("fn load_a"));
+  const body = code.slice(code.indexOf("fn a_at"));
   const names = ["p", "a", "b", "bias", "residual", "c", "pre"];
   // constants fold branches away only after layout is made, so all that the text mentions is there
   const entries = buffers.flatMap((b, binding) =>
@@ -679,6 +667,12 @@ function bindUsed(p, layout, buffers, code) {
   );
   return device.createBindGroup({ layout, entries });
 }
+
+/** The engine's product on tiles of this size, aligned to fours. */
+const engineCode = (tile) =>
+  ["matmul_tile", `lib/${tile}`, "lib/matmul_sums", "lib/matmul_four", "lib/store_four", "lib/decode", "lib/gelu"]
+    .map(kernelFile)
+    .join("\n");
 
 if (parts.includes("gemm")) {
   const big = [

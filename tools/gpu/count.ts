@@ -8,9 +8,10 @@ import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { compile } from "../../engine/compile.ts";
-import { firstPlan } from "../../engine/devices/onlooker.ts";
+import { firstJoined } from "../../engine/devices/onlooker.ts";
+import { chunked, joinRules, scratchBytes } from "../../engine/devices/webgpu/chunks.ts";
 import { windows } from "../../engine/devices/webgpu/windows.ts";
-import type { Plan, PlanLaunch, Region } from "../../engine/plan.ts";
+import type { AnyLaunch, AnyPlan, Region } from "../../engine/plan.ts";
 import { manifest } from "../../kernels/manifest.ts";
 import { geometryOf } from "../../kernels/webgpu/table.ts";
 import { printTable } from "../../promptgen/report/table.ts";
@@ -23,11 +24,15 @@ const BINDING = 2 ** 31 - 4;
 /** Of an H100: bytes and operations (f32) a millisecond at the best. */
 const PEAK = { bytes: 3.35e9, flops: 60e9 };
 
-/** The plan of a workload. */
-export async function planOf(options: WorkloadOptions): Promise<Plan> {
+/** The plan of a workload, as a large GPU with bindings of so many bytes gets it, or without joins, as the CPU does. */
+export async function planOf(
+  options: WorkloadOptions,
+  { joined = true, binding = BINDING } = {},
+): Promise<AnyPlan> {
   const { batch, optimizer, run } = workload(options);
-  const plan = await firstPlan((device) =>
-    compile(device, run)(batch, Uint32Array.of(1, 0, 1, 0), optimizer.scalars(1, 1e-5)),
+  const plan = await firstJoined(
+    (device) => compile(device, run)(batch, Uint32Array.of(1, 0, 1, 0), optimizer.scalars(1, 1e-5)),
+    joined ? joinRules(ADAPTER, binding) : undefined,
   );
   if (plan) return plan;
   throw new Error("nothing was planned");
@@ -42,7 +47,11 @@ export type Sum = {
 };
 
 export type Counts = {
-  readonly launches: readonly PlanLaunch[];
+  readonly launches: readonly AnyLaunch[];
+  /** Dispatches: a product whose K is split is two, and so is a join. */
+  readonly dispatches: number;
+  /** Bytes that the first of two write and the second reads. */
+  readonly parts: number;
   /** Slots of intermediates, bytes each. */
   readonly slots: readonly number[];
   /** The fewest points where a dispatch waits for all before it, if whole memories are what is watched. */
@@ -63,15 +72,26 @@ function keyOf({ memory }: Region): string {
 const bytesOf = (regions: readonly Region[]): number =>
   regions.reduce((sum, { byteLength }) => sum + byteLength, 0);
 
-function costOf(l: PlanLaunch): Sum {
+/** What a launch reads: of a join, what its products read too. */
+const inputsOf = (l: AnyLaunch): Region[] =>
+  present([...("products" in l ? l.products.flatMap(({ inputs }) => inputs) : []), ...l.inputs]);
+
+const productsOf = (l: AnyLaunch) =>
+  "products" in l ? l.products : l.kernel === "matmul" ? [l] : [];
+
+/** Bytes that a launch reads and writes. Of tables and of stacks some touch a part only. */
+function movedBy(l: AnyLaunch): number {
+  if (l.kernel === "embedding" || l.kernel === "copy") return 2 * l.params.n * 4;
+  if (l.kernel === "scatter_add") return 3 * l.params.n * 4;
+  return bytesOf([...inputsOf(l), ...l.inouts, ...l.inouts, ...present(l.outputs)]);
+}
+
+function costOf(l: AnyLaunch): Sum {
   const { groups } = geometryOf(l.kernel, l.params, l.constants, ADAPTER);
   return {
     launches: 1,
-    bytes:
-      l.kernel === "embedding"
-        ? 2 * l.params.n * 4 // of a table it reads some rows only
-        : bytesOf([...present(l.inputs), ...l.inouts, ...l.inouts, ...present(l.outputs)]),
-    flops: l.kernel === "matmul" ? manifest.matmul.flops(l.params, l.constants) : 0,
+    bytes: movedBy(l),
+    flops: productsOf(l).reduce((sum, p) => sum + manifest.matmul.flops(p.params, p.constants), 0),
     workgroups: typeof groups === "number" ? groups : groups.reduce((a, b) => a * b, 1),
   };
 }
@@ -83,12 +103,12 @@ function add(sums: Map<string, Sum>, name: string, more: Sum): void {
 }
 
 /** A dispatch waits if it reads what was written since the last wait, or writes what was read or written since. */
-function barriersOf(launches: readonly PlanLaunch[]): number {
+function barriersOf(launches: readonly AnyLaunch[]): number {
   let count = 0;
   const written = new Set<string>();
   const read = new Set<string>();
   for (const l of launches) {
-    const reads = present(l.inputs).map(keyOf);
+    const reads = inputsOf(l).map(keyOf);
     const writes = [...l.inouts, ...present(l.outputs)].map(keyOf);
     const waits =
       reads.some((key) => written.has(key)) ||
@@ -105,21 +125,32 @@ function barriersOf(launches: readonly PlanLaunch[]): number {
 }
 
 /** Counts a plan as WebGPU would run it. */
-export function countPlan(plan: Plan, maxBinding = BINDING): Counts {
+export function countPlan(plan: AnyPlan, maxBinding = BINDING): Counts {
   const launches = plan.launches.flatMap((launch) => windows(launch, maxBinding));
   const [byKernel, ops, products] = [0, 1, 2].map(() => new Map<string, Sum>());
   for (const l of launches) {
     const cost = costOf(l);
     add(byKernel, l.kernel, cost);
     add(ops, `${l.op}/${l.kernel}`, cost);
-    if (l.kernel !== "matmul") continue;
-    const { M, N, K, batch } = l.params;
-    const form = `${l.constants.TRANS_A ? "T" : "N"}${l.constants.TRANS_B ? "T" : "N"}`;
-    const { uses, file } = geometryOf("matmul", l.params, l.constants, ADAPTER);
-    add(products, `${form} ${M} x ${N} x ${K}, ${batch} of them, ${uses[0] ?? file}`, cost);
+    for (const { params, constants } of productsOf(l)) {
+      const { M, N, K, batch } = params;
+      const form = `${constants.TRANS_A ? "T" : "N"}${constants.TRANS_B ? "T" : "N"}`;
+      const { uses, file } = geometryOf("matmul", params, constants, ADAPTER);
+      const share = 1 / productsOf(l).length;
+      add(products, `${form} ${M} x ${N} x ${K}, ${batch} of them, ${uses[0] ?? file}`, {
+        launches: 1,
+        bytes: cost.bytes * share,
+        flops: manifest.matmul.flops(params, constants),
+        workgroups: cost.workgroups,
+      });
+    }
   }
   const { slots } = plan;
-  return { launches, slots, barriers: barriersOf(launches), kernels: byKernel, ops, products };
+  const steps = launches.flatMap((launch) => chunked(launch, ADAPTER));
+  const parts = steps.reduce((sum, step) => sum + scratchBytes(step), 0);
+  const barriers = barriersOf(launches);
+  const dispatches = steps.length;
+  return { launches, dispatches, parts, slots, barriers, kernels: byKernel, ops, products };
 }
 
 function table(title: string, sums: ReadonlyMap<string, Sum>, top: number): string {
@@ -140,7 +171,7 @@ function table(title: string, sums: ReadonlyMap<string, Sum>, top: number): stri
 }
 
 /** The launches as JSON, with the bytes of each operand. */
-const asJson = (launches: readonly PlanLaunch[]): string => {
+const asJson = (launches: readonly AnyLaunch[]): string => {
   const place = (r: Region | null) => r && [keyOf(r), r.byteOffset, r.byteLength];
   return JSON.stringify(
     launches.map(({ op, kernel, constants, params, inputs, inouts, outputs }) => ({
@@ -154,6 +185,37 @@ const asJson = (launches: readonly PlanLaunch[]): string => {
   );
 };
 
+/** What is counted of a plan, as one table of numbers. */
+export function totalsOf({ launches, dispatches, parts, slots, barriers, kernels }: Counts) {
+  const sums = [...kernels.values()];
+  const of = (key: "bytes" | "flops"): number => sums.reduce((sum, each) => sum + each[key], 0);
+  return {
+    launches: launches.length,
+    dispatches,
+    barriers,
+    bytes: of("bytes"),
+    partsBytes: parts,
+    flops: of("flops"),
+    slots: slots.length,
+    slotBytes: slots.reduce((sum, bytes) => sum + bytes, 0),
+  };
+}
+
+/** Counts for people, with the `top` rows of each table. */
+export function described(counts: Counts, top: number): string {
+  const total = totalsOf(counts);
+  const gigabytes = (bytes: number): string => `${(bytes / 1e9).toFixed(2)} GB`;
+  return [
+    `${total.launches} launches, ${total.barriers} barriers at least`,
+    `${total.dispatches} dispatches: a product whose K is split is two, and so is a join of products; ${gigabytes(total.partsBytes)} of parts between them`,
+    `${total.slots} slots, ${gigabytes(total.slotBytes)}, the largest ${gigabytes(Math.max(...counts.slots))}`,
+    `${gigabytes(total.bytes)} moved, ${(total.flops / 1e12).toFixed(3)} TFLOP; ms below are at ${PEAK.bytes / 1e9} TB/s and ${PEAK.flops / 1e9} TFLOPS`,
+    table("kernel", counts.kernels, 99),
+    table("matrix product", counts.products, top),
+    table("op/kernel", counts.ops, top),
+  ].join("\n");
+}
+
 async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
@@ -163,28 +225,11 @@ async function main(): Promise<void> {
       json: { type: "string" },
     },
   });
-  const start = performance.now();
-  const counts = countPlan(await planOf(optionsOf(values)), Number(values.binding));
-  const seconds = ((performance.now() - start) / 1e3).toFixed(1);
-  const { launches, slots, barriers } = counts;
-  const total = { bytes: 0, flops: 0 };
-  for (const sum of counts.kernels.values()) {
-    total.bytes += sum.bytes;
-    total.flops += sum.flops;
-  }
-  const gigabytes = (bytes: number): string => `${(bytes / 1e9).toFixed(2)} GB`;
-  const memory = slots.reduce((sum, bytes) => sum + bytes, 0);
-  console.log(
-    [
-      `${launches.length} launches, ${barriers} barriers at least (planned in ${seconds} s)`,
-      `${slots.length} slots, ${gigabytes(memory)}, the largest ${gigabytes(Math.max(...slots))}`,
-      `${gigabytes(total.bytes)} moved, ${(total.flops / 1e12).toFixed(3)} TFLOP; ms below are at ${PEAK.bytes / 1e9} TB/s and ${PEAK.flops / 1e9} TFLOPS`,
-      table("kernel", counts.kernels, 99),
-      table("matrix product", counts.products, Number(values.top)),
-      table("op/kernel", counts.ops, Number(values.top)),
-    ].join("\n"),
-  );
-  if (values.json !== undefined) writeFileSync(values.json, asJson(launches));
+  const binding = Number(values.binding);
+  const plan = await planOf(optionsOf(values), { binding });
+  const counts = countPlan(plan, binding);
+  console.log(described(counts, Number(values.top)));
+  if (values.json !== undefined) writeFileSync(values.json, asJson(counts.launches));
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) await main();

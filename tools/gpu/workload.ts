@@ -28,7 +28,7 @@ type Dimensions = {
 const real = { words: [50265, 28996, 18544], places: 1024 } as const;
 const bertBase = { width: 768, inner: 3072, heads: 12 };
 
-/** `full`: BART-large and BERT-base; `slim`: as many layers, narrow, so that it has as many launches and shows what they cost. */
+/** `full`: BART-large and BERT-base; `slim`: as many layers, narrow, so that it has as many launches, before joins, and shows what they cost. */
 export const SIZES = {
   full: {
     ...real,

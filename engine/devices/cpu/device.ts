@@ -8,7 +8,7 @@ import type {
   ProfileRow,
 } from "../../device.ts";
 import { check, NoDeviceError } from "../../errors.ts";
-import type { Plan } from "../../plan.ts";
+import type { AnyPlan, Plan } from "../../plan.ts";
 import { show } from "../../shape.ts";
 import {
   directSource,
@@ -21,7 +21,7 @@ import {
 } from "../../tensor.ts";
 import { describeAlive } from "../alive.ts";
 import { debugLevel } from "../host.ts";
-import { HOST_LAUNCHES, LoadedPlans, withoutEmpty } from "../plans.ts";
+import { HOST_LAUNCHES, LoadedPlans, withoutEmpty, withoutJoins } from "../plans.ts";
 import { LaunchTimes } from "../profiler.ts";
 import { filled, initialBytes } from "../results.ts";
 import { CPUExecutable } from "./executable.ts";
@@ -352,9 +352,9 @@ export class CPUDevice implements Device {
     return this.#states.get(pack.state)?.panels.get(pack.key);
   }
 
-  load(given: Plan, drop: () => void): Promise<Executable> {
+  load(given: AnyPlan, drop: () => void): Promise<Executable> {
     if (this.debug > 1) console.error(describeAlive(given));
-    const plan = withoutEmpty(given);
+    const plan = withoutEmpty(withoutJoins(given));
     return this.#plans.load(plan.launches.length, () => this.#load(plan), drop);
   }
 

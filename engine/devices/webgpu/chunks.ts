@@ -1,8 +1,9 @@
-/** Products whose K is split: where one launch of a plan becomes two on WebGPU. */
-import type { WebGPUKernel } from "../../../kernels/manifest.ts";
-import { matmulChunks } from "../../../kernels/webgpu/matmul.ts";
+/** Products whose K is split, and joins: where one launch of a plan becomes two on WebGPU. */
+import { kernelOperands, type WebGPUKernel } from "../../../kernels/manifest.ts";
+import { matmulChunks, partsChunks } from "../../../kernels/webgpu/matmul.ts";
 import type { Adapter } from "../../../kernels/webgpu/table.ts";
-import type { Memory, PlanLaunch, Region } from "../../plan.ts";
+import type { JoinRules } from "../../joins.ts";
+import type { AnyLaunch, JoinedLaunch, Memory, Region } from "../../plan.ts";
 
 /** A window of a plan's memory or of the one scratch buffer that a device has. */
 export type StepRegion = Omit<Region, "memory"> & {
@@ -21,19 +22,23 @@ export type StepLaunch = {
   readonly rng?: Region | null;
 };
 
-/** Two launches for a matrix product whose K is split: sums of each chunk, into scratch, then the sums of those. */
-export function chunked(launch: PlanLaunch, adapter: Adapter): readonly StepLaunch[] {
+/** `count` sums of a product's M x N, in the scratch. */
+const partsOf = (count: number, { M, N }: { M: number; N: number }): StepRegion => ({
+  memory: { kind: "scratch" },
+  byteOffset: 0,
+  byteLength: count * M * N * 4,
+  spec: { shape: [count, M, N], dtype: "f32" },
+});
+
+/** Two launches for a matrix product whose K is split: sums of each chunk, into scratch, then the sums of those. Two for a join. */
+export function chunked(launch: AnyLaunch, adapter: Adapter): readonly StepLaunch[] {
+  if ("products" in launch) return unfolded(launch, adapter);
   if (launch.kernel !== "matmul") return [launch];
   const { params, constants, inputs } = launch;
   const chunks = matmulChunks(params, adapter);
   if (chunks === 1) return [launch];
   const { M, N, ldc, cOffset, alpha } = params;
-  const partials: StepRegion = {
-    memory: { kind: "scratch" },
-    byteOffset: 0,
-    byteLength: chunks * M * N * 4,
-    spec: { shape: [chunks, M, N], dtype: "f32" },
-  };
+  const parts = partsOf(chunks, params);
   const { BIAS, ACTIVATION, RESIDUAL, ACCUMULATE, ...operands } = constants;
   return [
     {
@@ -41,17 +46,61 @@ export function chunked(launch: PlanLaunch, adapter: Adapter): readonly StepLaun
       constants: { ...operands, SPLIT: 1 },
       params: { ...params, batch: chunks, alpha: 1, ldc: N, cOffset: 0, cBatchStride: M * N },
       inputs: [inputs[0], inputs[1], null, null],
-      outputs: [partials, null],
+      outputs: [parts, null],
     },
     {
       ...launch,
       kernel: "matmul_join",
-      constants: { BIAS, ACTIVATION, RESIDUAL, ACCUMULATE },
-      params: { M, N, ldc, cOffset, chunks, alpha },
-      inputs: [partials, inputs[2], inputs[3]],
+      constants: { BIAS, ACTIVATION, DROPOUT: 0, SLOPE: 0, RESIDUAL, ACCUMULATE },
+      params: { M, N, ldc, cOffset, chunks, alpha, op: 0, keep: 1, rescale: 1 },
+      inputs: [parts, inputs[2], inputs[3], null],
+      rng: null,
     },
   ];
 }
+
+/** The parts of a join's products, into scratch, and the join that reads them. */
+function unfolded(join: JoinedLaunch, adapter: Adapter): StepLaunch[] {
+  const { products, ...launch } = join;
+  if (products.length === 0) return [launch];
+  const [{ params, constants }] = products;
+  const { M, N, K, lda, ldb } = params;
+  const count = products.length;
+  const chunks = partsChunks(params, count, adapter);
+  const parts = partsOf(count * chunks, params);
+  const operands = products.flatMap(({ inputs }) => inputs.slice(0, 2));
+  const unused = new Array<null>(MOST_OPERANDS - operands.length).fill(null);
+  const each = launch.kernel === "matmul_join_each"; // the others add all of them up
+  return [
+    {
+      op: join.op,
+      kernel: "matmul_parts",
+      constants: { TRANS_B: constants.TRANS_B, B_DTYPE: constants.B_DTYPE },
+      params: { M, N, K, lda, ldb, products: count, chunks },
+      inputs: [...operands, ...unused],
+      inouts: [],
+      outputs: [parts],
+    },
+    {
+      ...launch,
+      params: { ...launch.params, chunks: each ? chunks : count * chunks },
+      inputs: [parts, ...launch.inputs.slice(1)],
+    },
+  ];
+}
+
+const MOST_OPERANDS = kernelOperands("matmul_parts").filter((o) => o.list === "inputs").length;
+
+/** What a plan may join for an adapter; a software one runs products in registers, without parts. */
+export const joinRules = (adapter: Adapter, largest: number): JoinRules | undefined =>
+  adapter.software
+    ? undefined
+    : {
+        largest,
+        splits: (params) => matmulChunks(params, adapter) > 1,
+        partsBytes: (params, count) =>
+          partsOf(count * partsChunks(params, count, adapter), params).byteLength,
+      };
 
 /** Bytes of scratch that a launch binds. */
 export const scratchBytes = ({ inputs, outputs }: StepLaunch): number =>

@@ -9,7 +9,8 @@ import type {
   ProfileRow,
 } from "../../device.ts";
 import { check, DeviceLostError, EngineError, fail, OutOfMemoryError } from "../../errors.ts";
-import type { Plan } from "../../plan.ts";
+import type { JoinRules } from "../../joins.ts";
+import type { AnyPlan } from "../../plan.ts";
 import { show } from "../../shape.ts";
 import {
   initialPieces,
@@ -24,7 +25,7 @@ import { debugLevel, paced } from "../host.ts";
 import { HOST_LAUNCHES, LoadedPlans, SOFTWARE_LAUNCHES, withoutEmpty } from "../plans.ts";
 import { destroyed, filled, initialBytes } from "../results.ts";
 import { type Opened, openAdapter } from "./adapter.ts";
-import { chunked } from "./chunks.ts";
+import { chunked, joinRules } from "./chunks.ts";
 import {
   type Pipeline,
   SLOT_BYTES,
@@ -36,6 +37,9 @@ import {
 import { kernelSource, packParams } from "./kernel-source.ts";
 import { type Profiler, profiler } from "./timestamps.ts";
 import { windows } from "./windows.ts";
+
+/** As many places as a kernel may have storage bindings, see kernels/README.md. */
+const SPARE_PLACES = 8;
 
 export async function openWebGPU(options: DeviceOptions): Promise<Device> {
   const opened = await openAdapter(options);
@@ -60,6 +64,7 @@ export class WebGPUDevice implements Device {
   };
   readonly gpu: GPUDevice;
   readonly adapter: Adapter;
+  readonly joins: JoinRules | undefined;
   readonly maxBinding: number;
   readonly debug: number;
   readonly profiler: Profiler | undefined;
@@ -106,6 +111,7 @@ export class WebGPUDevice implements Device {
       subgroupSize: gpu.features.has("subgroups") ? (gpu.adapterInfo.subgroupMinSize ?? 0) : 0,
       maxWorkgroupStorage: gpu.limits.maxComputeWorkgroupStorageSize,
     };
+    this.joins = joinRules(this.adapter, this.maxBinding);
     if (options.profile || this.debug > 0) this.profiler = profiler(gpu, this.debug);
     gpu.addEventListener("uncapturederror", this.#onError);
     gpu.lost.then((info) => {
@@ -346,10 +352,14 @@ export class WebGPUDevice implements Device {
     return this.#slots[index] ?? fail("webgpu", `slot ${index} was not reserved`);
   }
 
-  /** Bound where a kernel has a binding that the launch does not use. */
-  spare(access: "read" | "read_write"): GPUBuffer {
-    this.#spare ??= { read: this.storage(256, "a spare"), write: this.storage(256, "a spare") };
-    return access === "read" ? this.#spare.read : this.#spare.write;
+  /** Bound where a kernel has a binding that the launch does not use; two that it may write are never in one place. */
+  spare(access: "read" | "read_write", place: number): GPUBufferBinding {
+    this.#spare ??= {
+      read: this.storage(SLOT_BYTES, "a spare"),
+      write: this.storage(SPARE_PLACES * SLOT_BYTES, "a spare"),
+    };
+    if (access === "read") return { buffer: this.#spare.read };
+    return { buffer: this.#spare.write, offset: place * SLOT_BYTES, size: SLOT_BYTES };
   }
 
   #layout(bindings: readonly string[], rng: boolean): GPUBindGroupLayout {
@@ -413,7 +423,7 @@ export class WebGPUDevice implements Device {
     }
   }
 
-  async load(given: Plan, drop: () => void): Promise<Executable> {
+  async load(given: AnyPlan, drop: () => void): Promise<Executable> {
     this.assertHealthy();
     if (this.debug > 1) console.error(describeAlive(given));
     const plan = withoutEmpty(given);
@@ -441,7 +451,7 @@ export class WebGPUDevice implements Device {
   }
 
   /** Gives a plan its memory. No run starts meanwhile: it might use a slot that has to be taken back. */
-  async #place(plan: Plan, steps: Step[], params: ArrayBuffer): Promise<WebGPUExecutable> {
+  async #place(plan: AnyPlan, steps: Step[], params: ArrayBuffer): Promise<WebGPUExecutable> {
     await this.#prepare(plan.states);
     const own = WebGPUExecutable.needs(plan, steps).map(sizeOf);
     const scratch = scratchOf(steps);

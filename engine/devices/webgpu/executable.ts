@@ -1,6 +1,6 @@
 /** A plan that is loaded on WebGPU: its buffers and bind groups, and how one run is encoded. */
 import type { Run } from "../../device.ts";
-import type { Plan, Region } from "../../plan.ts";
+import type { AnyPlan, Region } from "../../plan.ts";
 import { show } from "../../shape.ts";
 import { hostData, type TypedArray, valueBytes } from "../../tensor.ts";
 import type { Resident } from "../plans.ts";
@@ -74,7 +74,7 @@ export class WebGPUExecutable implements Resident {
   #version = -1;
   #runs = 0;
 
-  constructor(device: WebGPUDevice, plan: Plan, steps: Step[], params: ArrayBuffer) {
+  constructor(device: WebGPUDevice, plan: AnyPlan, steps: Step[], params: ArrayBuffer) {
     this.#device = device;
     this.#outputs = plan.outputs;
     this.#slots = plan.slots;
@@ -109,7 +109,7 @@ export class WebGPUExecutable implements Resident {
   }
 
   /** Bytes that a plan takes for itself, buffer by buffer. */
-  static needs(plan: Plan, steps: readonly Step[]): number[] {
+  static needs(plan: AnyPlan, steps: readonly Step[]): number[] {
     const results = plan.outputs.reduce((sum, out) => sum + up(out.byteLength, SLOT_BYTES), 0);
     const ring = plan.outputs.length > 0 ? new Array<number>(RING_SLOTS).fill(results) : [];
     const params = Math.max(1, steps.length) * SLOT_BYTES;
@@ -128,8 +128,13 @@ export class WebGPUExecutable implements Resident {
     return this.#constants[memory.index];
   }
 
-  #resource(region: StepRegion | null, access: "read" | "read_write"): GPUBufferBinding {
-    if (!region || region.byteLength === 0) return { buffer: this.#device.spare(access) };
+  /** @param place of the operand among those that are read, or written */
+  #resource(
+    region: StepRegion | null,
+    access: "read" | "read_write",
+    place: number,
+  ): GPUBufferBinding {
+    if (!region || region.byteLength === 0) return this.#device.spare(access, place);
     return {
       buffer: this.#buffer(region.memory),
       offset: region.byteOffset,
@@ -143,9 +148,9 @@ export class WebGPUExecutable implements Resident {
       const { inputs, inouts, outputs, rng } = step.launch;
       const resources: GPUBufferBinding[] = [
         { buffer: this.#params, offset: i * SLOT_BYTES, size: SLOT_BYTES },
-        ...inputs.map((r) => this.#resource(r, "read")),
-        ...[...inouts, ...outputs].map((r) => this.#resource(r, "read_write")),
-        ...(rng === undefined ? [] : [this.#resource(rng, "read")]),
+        ...inputs.map((r, at) => this.#resource(r, "read", at)),
+        ...[...inouts, ...outputs].map((r, at) => this.#resource(r, "read_write", at)),
+        ...(rng === undefined ? [] : [this.#resource(rng, "read", inputs.length)]),
       ];
       step.bindGroup = this.#device.gpu.createBindGroup({
         layout: step.pipeline.layout,

@@ -2,7 +2,7 @@
 import { type AnyKernel, kernelOperands, kernels } from "../../../kernels/manifest.ts";
 import { fail } from "../../errors.ts";
 import { ALIGNMENT } from "../../op.ts";
-import type { PlanLaunch, Region } from "../../plan.ts";
+import type { AnyLaunch, JoinedLaunch, PlanLaunch, Region } from "../../plan.ts";
 
 /** Launches of the kernels that have these parameters. */
 type LaunchWith<Name extends string> = Extract<
@@ -278,7 +278,11 @@ function split(launch: PlanLaunch, maxBinding: number): PlanLaunch[] | undefined
  * Splits a launch whose operands are larger than one binding (BART's embedding is 206 MB, a common limit 128 MiB) into
  * launches on windows. Throws for a kernel that has no windowed form.
  */
-export function windows(launch: PlanLaunch, maxBinding: number): PlanLaunch[] {
+export function windows<L extends AnyLaunch>(
+  launch: L,
+  maxBinding: number,
+): (PlanLaunch | (L & JoinedLaunch))[] {
+  if ("products" in launch) return [launch]; // what is joined fits
   const largest = Math.max(0, ...given(launch).map(({ region }) => region.byteLength));
   if (largest <= maxBinding) return [launch];
   const parts = split(launch, maxBinding);

@@ -1,17 +1,21 @@
-// Loads and stores of matmul_tile.wgsl, element by element: any size, any offset. What lies past
+// Loads of matmul_tile.wgsl and matmul_parts.wgsl, element by element: any size, any offset. What lies past
 // the end is zero.
 alias Value = f32;
 alias Word = u32;
+const WIDTH: u32 = 1u;
+
+// element j
+fn value_of(v: vec4f, j: u32) -> Value { return v[j]; }
 
 fn one_a(base: u32, m: u32, k: u32) -> f32 {
   if (m >= p.M || k >= p.K) { return 0f; }
-  return a[base + select(m * p.lda + k, k * p.lda + m, TRANS_A == 1u)];
+  return a_at(base + select(m * p.lda + k, k * p.lda + m, TRANS_A == 1u));
 }
 
 fn one_b(base: u32, k: u32, n: u32) -> f32 {
   if (n >= p.N || k >= p.K) { return 0f; }
   let index = base + select(k * p.ldb + n, n * p.ldb + k, TRANS_B == 1u);
-  return decode_one(b[decode_word(index, B_DTYPE)], index, B_DTYPE);
+  return decode_one(b_at(decode_word(index, B_DTYPE)), index, B_DTYPE);
 }
 
 // A'[m][k .. k + 3], or A'[m .. m + 3][k] with TRANS_A
@@ -32,26 +36,4 @@ fn load_b(base: u32, k: u32, n: u32) -> vec4f {
     one_b(base, k, n), one_b(base, k + dk, n + dn),
     one_b(base, k + 2u * dk, n + 2u * dn), one_b(base, k + 3u * dk, n + 3u * dn),
   );
-}
-
-fn store_one(base: u32, m: u32, n: u32, sum: f32) {
-  if (m >= p.M || n >= p.N) { return; }
-  let at = base + m * p.ldc + n;
-  var y = p.alpha * sum;
-  if (ACCUMULATE == 1u) { y += c[at]; }
-  if (BIAS == 1u) { y += bias[n]; }
-  if (ACTIVATION == 1u) {
-    pre[at] = y;
-    y = gelu(y);
-  }
-  if (RESIDUAL == 1u) { y += residual[at]; }
-  c[at] = y;
-}
-
-// C[m][n .. n + 3] from its sums
-fn store(base: u32, m: u32, n: u32, sum: vec4f) {
-  store_one(base, m, n, sum.x);
-  store_one(base, m, n + 1u, sum.y);
-  store_one(base, m, n + 2u, sum.z);
-  store_one(base, m, n + 3u, sum.w);
 }

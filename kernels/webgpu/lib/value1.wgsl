@@ -18,3 +18,6 @@ fn value_spike(height: f32, n: u32) -> Value { return select(0f, height, n == 0u
 fn value_bad(v: Value) -> Value {
   return select(0f, 1f, (bitcast<u32>(v) & 0x7fffffffu) >= 0x7f800000u);
 }
+fn value_nan(v: Value) -> Value {
+  return select(0f, 1f, (bitcast<u32>(v) & 0x7fffffffu) > 0x7f800000u);
+}

@@ -24,3 +24,7 @@ fn value_spike(height: f32, n: u32) -> Value {
 fn value_bad(v: Value) -> Value {
   return select(vec4f(), vec4f(1f), (bitcast<vec4u>(v) & vec4u(0x7fffffffu)) >= vec4u(0x7f800000u));
 }
+// 1 where an element is NaN
+fn value_nan(v: Value) -> Value {
+  return select(vec4f(), vec4f(1f), (bitcast<vec4u>(v) & vec4u(0x7fffffffu)) > vec4u(0x7f800000u));
+}

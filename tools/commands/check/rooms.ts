@@ -124,7 +124,7 @@ export const ROOMS: Readonly<Record<string, readonly Room[]>> = {
     // the gradient of an op is made of ops: sum's needs expand, expand's needs sum
     { name: "ops", paths: ["engine/ops/"], may: ["ground"], circles: true },
     { name: "grad", paths: ["engine/grad.ts", "engine/optim.ts"], may: ["ops", "ground"] },
-    { name: "plan", paths: ["engine/plan.ts"], may: ["copy", "ground"] },
+    { name: "plan", paths: ["engine/plan.ts", "engine/joins.ts"], may: ["copy", "ground"] },
     { name: "device", paths: ["engine/device.ts"], may: ["plan", "ground"] },
     {
       name: "compile",

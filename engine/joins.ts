@@ -1,0 +1,515 @@
+/**
+ * Where a launch follows on matrix products and could read the parts of which they are made, the two become one: a join. For
+ * devices that split the K of products. Works on launches whose operands have no memory yet.
+ */
+import { REDUCE, UNARY } from "../kernels/codes.ts";
+import { kernelOperands } from "../kernels/manifest.ts";
+import type { Join, Launch, Product } from "./op.ts";
+import type { Tensor } from "./tensor.ts";
+
+/** What a device says of joins. */
+export type JoinRules = {
+  /** Bytes of the largest operand that a launch may have. */
+  readonly largest: number;
+  /** Whether a product of this shape runs in two halves anyway, so that the second can be a join at no cost. */
+  splits(params: Product["params"]): boolean;
+  /** Bytes of the parts of `count` such products. */
+  partsBytes(params: Product["params"], count: number): number;
+};
+
+export type Planned = { readonly op: string; readonly launch: Launch | Join };
+
+/** Where a tensor lies: bytes `offset` on of what `root` is called. */
+export type Place = { readonly root: Tensor; readonly offset: number };
+
+type Context = {
+  readonly rules: JoinRules;
+  place(t: Tensor): Place;
+  /** Whether somebody wants what is in a memory after the last launch. */
+  kept(root: Tensor): boolean;
+};
+
+/** Products that one launch makes at most. */
+const MOST_PRODUCTS = 3;
+/** Matrices whose columns one launch sums at most, and tensors that it squares. */
+const MOST_SUMMED = kernelOperands("reduce_columns_many").filter((o) => o.list === "inputs").length;
+const MOST_SQUARED = 7;
+/** Launches over which one is moved at most. */
+const REACH = 64;
+
+type LaunchOf<K extends Launch["kernel"]> = Extract<Launch, { readonly kernel: K }>;
+
+/** What a launch reads before it writes, and what it writes. */
+export const readsOf = (launch: Launch | Join): Tensor[] =>
+  [
+    ...("products" in launch ? launch.products.flatMap(({ inputs }) => inputs) : []),
+    ...launch.inputs,
+    launch.rng,
+    ...(launch.inouts ?? []),
+  ].flatMap((t) => (t ? [t] : []));
+
+export const writesOf = (launch: Launch | Join): Tensor[] =>
+  [...(launch.inouts ?? []), ...launch.outputs].flatMap((t) => (t ? [t] : []));
+
+/** Joins products with what follows on them, and products of one x with each other. */
+export function withJoins(planned: readonly Planned[], context: Context): Planned[] {
+  return new Joiner(planned, context).run();
+}
+
+class Joiner {
+  /** The launches in order; those that others have taken in are gone. */
+  readonly #list: (Planned | undefined)[];
+  readonly #context: Context;
+  /** Where a memory is read or written. */
+  readonly #touched = new Map<Tensor, Set<number>>();
+
+  constructor(planned: readonly Planned[], context: Context) {
+    this.#list = [...planned];
+    this.#context = context;
+    planned.forEach((_, i) => {
+      this.#note(i, true);
+    });
+  }
+
+  run(): Planned[] {
+    this.#each("add_n", (launch, at) => this.#joinSum(launch, at));
+    this.#each("unary_backward", (launch, at) => this.#joinSlope(launch, at));
+    this.#each("dropout", (launch, at) => this.#joinDropout(launch, at));
+    this.#each("layernorm", (launch, at) => this.#joinNorm(launch, at));
+    this.#each("layernorm_backward", (launch, at) => this.#joinNormBackward(launch, at));
+    this.#each("matmul", (launch, at) => this.#joinEach(launch, at));
+    this.#each("reduce_columns", (launch, at) => this.#joinColumns(launch, at));
+    this.#each("square_sums", (launch, at) => this.#joinSquares(launch, at));
+    return this.#list.flatMap((one) => (one ? [one] : []));
+  }
+
+  #each<K extends Launch["kernel"]>(
+    kernel: K,
+    visit: (launch: LaunchOf<K>, at: number) => void,
+  ): void {
+    for (let at = 0; at < this.#list.length; at++) {
+      const launch = this.#list[at]?.launch;
+      if (launch?.kernel === kernel) visit(launch as LaunchOf<K>, at);
+    }
+  }
+
+  #root(t: Tensor): Tensor {
+    return this.#context.place(t).root;
+  }
+
+  #note(at: number, there: boolean): void {
+    const one = this.#list[at];
+    if (!one) return;
+    for (const t of [...readsOf(one.launch), ...writesOf(one.launch)]) {
+      const root = this.#root(t);
+      const places = this.#touched.get(root) ?? new Set<number>();
+      this.#touched.set(root, places);
+      if (there) places.add(at);
+      else places.delete(at);
+    }
+  }
+
+  #put(at: number, one: Planned | undefined): void {
+    this.#note(at, false);
+    this.#list[at] = one;
+    this.#note(at, true);
+  }
+
+  #overlaps(a: Tensor, b: Tensor): boolean {
+    const [x, y] = [this.#context.place(a), this.#context.place(b)];
+    return x.root === y.root && x.offset < y.offset + b.bytes && y.offset < x.offset + a.bytes;
+  }
+
+  /** The launches between two places but for those of `members`. */
+  #between(from: number, to: number, members: readonly number[]): (Launch | Join)[] {
+    return this.#list
+      .slice(from + 1, to)
+      .flatMap((one, i) => (one && !members.includes(from + 1 + i) ? [one.launch] : []));
+  }
+
+  /** Whether `launch` may change places with all of `others`. */
+  #passes(launch: Launch | Join, others: readonly (Launch | Join)[]): boolean {
+    const [reads, writes] = [readsOf(launch), writesOf(launch)];
+    return others.every((other) => {
+      const theirs = [...readsOf(other), ...writesOf(other)];
+      const written = writesOf(other);
+      return (
+        !reads.some((t) => written.some((w) => this.#overlaps(t, w))) &&
+        !writes.some((t) => theirs.some((w) => this.#overlaps(t, w)))
+      );
+    });
+  }
+
+  /** Whether neither `launch` nor one of `others` reads what the other writes. */
+  #apart(launch: Launch | Join, others: readonly (Launch | Join)[]): boolean {
+    const meet = (reads: readonly Tensor[], writes: readonly Tensor[]): boolean =>
+      reads.some((r) => writes.some((w) => this.#overlaps(r, w)));
+    return !others.some(
+      (other) => meet(readsOf(launch), writesOf(other)) || meet(readsOf(other), writesOf(launch)),
+    );
+  }
+
+  /** The launch behind which `t` is a result of its own that only the launch at `at` reads, and where that is. */
+  #maker(t: Tensor | null | undefined, at: number): number | undefined {
+    if (!t) return undefined;
+    const { root, offset } = this.#context.place(t);
+    const places = this.#touched.get(root);
+    if (offset !== 0 || root.bytes !== t.bytes || places?.size !== 2) return undefined;
+    if (this.#context.kept(root)) return undefined;
+    const [first] = [...places].filter((place) => place !== at);
+    const one = this.#list[first]?.launch;
+    const read = readsOf(this.#list[at]?.launch as Launch).filter((x) => this.#overlaps(x, t));
+    const made = one && writesOf(one).some((x) => this.#overlaps(x, t));
+    return made && first < at && at - first <= REACH && read.length === 1 ? first : undefined;
+  }
+
+  /** The product at `at` as it may be joined: whole, alone, its result not added to anything. */
+  #product(at: number | undefined): Product | undefined {
+    const launch = at === undefined ? undefined : this.#list[at]?.launch;
+    if (launch?.kernel !== "matmul") return undefined;
+    return isWhole(launch) ? launch : undefined;
+  }
+
+  /** Whether launches can be joined as `join` and run at `at`, where the last of them stands; `more` are not products. */
+  #fits(join: Join, members: readonly number[], more: number): boolean {
+    const { products } = join;
+    const [{ params }] = products;
+    const { largest, splits, partsBytes } = this.#context.rules;
+    const halves = splits(params) ? 2 : 1;
+    if (products.length * halves + more <= 2) return false;
+    if (partsBytes(params, products.length) > largest) return false;
+    if (!this.#bindable(join)) return false;
+    const at = Math.max(...members);
+    return members.every((member) => {
+      const launch = this.#list[member]?.launch;
+      return launch !== undefined && this.#passes(launch, this.#between(member, at, members));
+    });
+  }
+
+  /** Whether every operand fits a binding, and no memory is both read and written by one dispatch. */
+  #bindable(join: Join): boolean {
+    const { largest } = this.#context.rules;
+    if ([...readsOf(join), ...writesOf(join)].some((t) => t.bytes > largest)) return false;
+    const written = writesOf(join).map((t) => this.#root(t));
+    const read = [...join.inputs, join.rng].flatMap((t) => (t ? [this.#root(t)] : []));
+    return new Set(written).size === written.length && !read.some((root) => written.includes(root));
+  }
+
+  #take(join: Join, members: readonly number[]): void {
+    const at = Math.max(...members);
+    const op = this.#list[at]?.op ?? "join";
+    for (const member of members) this.#put(member, undefined);
+    this.#put(at, { op, launch: join });
+  }
+
+  /** Products, and at most one more, that are added up. */
+  #joinSum(sum: LaunchOf<"add_n">, at: number): void {
+    const terms = sum.inputs.flatMap((t) => (t ? [t] : []));
+    const makers = terms.map((t) => {
+      const maker = this.#maker(t, at);
+      const product = this.#product(maker);
+      const plain = product && !product.constants.BIAS && !product.constants.ACTIVATION;
+      return plain ? maker : undefined;
+    });
+    const members = makers.flatMap((maker) => (maker === undefined ? [] : [maker]));
+    const products = members.flatMap((maker) => this.#product(maker) ?? []);
+    const [residual = null, ...rest] = terms.filter((_, i) => makers[i] === undefined);
+    const [first] = products;
+    if (!first || products.length > MOST_PRODUCTS || rest.length > 0) return;
+    if (!products.every((p) => sameShape(p, first))) return;
+    const join = endOf(products, { residual, outputs: sum.outputs });
+    if (this.#fits(join, [...members, at], 1)) this.#take(join, [...members, at]);
+  }
+
+  /** A gradient of GELU of a product, with dropout between them. */
+  #joinSlope(slope: LaunchOf<"unary_backward">, at: number): void {
+    if (slope.constants.OP !== UNARY.gelu) return;
+    const maker = this.#maker(slope.inputs[0], at);
+    const before = maker === undefined ? undefined : this.#list[maker]?.launch;
+    const drop = before?.kernel === "dropout" ? before : undefined;
+    const from = drop && maker !== undefined ? this.#maker(drop.inputs[0], maker) : maker;
+    const product = this.#product(from);
+    if (!product || from === undefined || maker === undefined) return;
+    if (product.constants.BIAS || product.constants.ACTIVATION) return;
+    const members = [...new Set([from, maker, at])];
+    const join = endOf([product], { drop, r: slope.inputs[1], outputs: slope.outputs });
+    if (this.#fits(join, members, members.length - 1)) this.#take(join, members);
+  }
+
+  /** Dropout of a product with all that it ends with. */
+  #joinDropout(drop: LaunchOf<"dropout">, at: number): void {
+    const maker = this.#maker(drop.inputs[0], at);
+    const product = this.#product(maker);
+    if (!product || maker === undefined) return;
+    const join = endOf([product], { drop, outputs: drop.outputs });
+    if (this.#fits(join, [maker, at], 1)) this.#take(join, [maker, at]);
+  }
+
+  #joinNorm(norm: LaunchOf<"layernorm">, at: number): void {
+    const [x, residual, weight, shift] = norm.inputs;
+    const maker = this.#maker(x, at);
+    const product = this.#product(maker);
+    const { rows, cols, firstRow: _, ...rest } = norm.params;
+    if (!product || maker === undefined || product.constants.ACTIVATION) return;
+    if (product.params.M !== rows || product.params.N !== cols || product.params.alpha !== 1)
+      return;
+    const { BIAS } = product.constants;
+    const join: Join = {
+      kernel: "layernorm_join",
+      constants: { BIAS, ...norm.constants },
+      params: { rows, cols, chunks: 1, ...rest },
+      inputs: [null, product.inputs[2], residual, weight, shift],
+      outputs: norm.outputs,
+      rng: norm.rng,
+      products: [product],
+    };
+    if (this.#fits(join, [maker, at], 1)) this.#take(join, [maker, at]);
+  }
+
+  /** Others may read dy too, but nobody before the norm does. */
+  #joinNormBackward(norm: LaunchOf<"layernorm_backward">, at: number): void {
+    const [dy, xhat, rstd, weight] = norm.inputs;
+    const { rows, cols, firstRow: _, ...rest } = norm.params;
+    if (!dy) return;
+    const maker = [...(this.#touched.get(this.#root(dy)) ?? [])]
+      .filter((place) => place < at && at - place <= REACH)
+      .sort((a, b) => b - a)
+      .find((place) => {
+        const one = this.#list[place]?.launch;
+        return one && writesOf(one).some((t) => this.#overlaps(t, dy));
+      });
+    const made = maker === undefined ? undefined : this.#list[maker]?.launch;
+    if (!made || maker === undefined) return;
+    const products = this.#sumOf(made, maker);
+    const [out] = made.outputs;
+    if (!products || !out) return;
+    const [a, b] = [this.#context.place(out), this.#context.place(dy)];
+    const { M, N, alpha } = products[0].params;
+    const same = a.root === b.root && a.offset === b.offset && out.bytes === dy.bytes;
+    if (!same || M !== rows || N !== cols || alpha !== 1) return;
+    const residual = made.kernel === "matmul_join" ? made.inputs[2] : null;
+    const join: Join = {
+      kernel: "layernorm_backward_join",
+      constants: { HAS_RESIDUAL: residual ? 1 : 0, DROPOUT: norm.constants.DROPOUT },
+      params: { rows, cols, chunks: 1, ...rest },
+      inputs: [null, residual, xhat, rstd, weight],
+      outputs: [dy, ...norm.outputs],
+      rng: norm.rng,
+      products,
+    };
+    if (this.#fits(join, [maker, at], 1)) this.#take(join, [maker, at]);
+  }
+
+  /** The products of which a launch gives the sum, with or without a residual. */
+  #sumOf(made: Launch | Join, at: number): readonly Product[] | undefined {
+    if (made.kernel === "matmul") {
+      const product = this.#product(at);
+      const plain = product && !product.constants.BIAS && !product.constants.ACTIVATION;
+      return plain ? [product] : undefined;
+    }
+    if (made.kernel !== "matmul_join") return undefined;
+    const { BIAS, ACTIVATION, DROPOUT, SLOPE } = made.constants;
+    return BIAS || ACTIVATION || DROPOUT || SLOPE ? undefined : made.products;
+  }
+
+  /**
+   * Places from `at` on of launches like the one there that may all run in its place, `most` of them at most. `like` says
+   * of a launch whether it is one.
+   */
+  #alike(at: number, most: number, like: (launch: Launch | Join) => boolean): number[] {
+    const members = [at];
+    for (let next = at + 1; next < Math.min(this.#list.length, at + REACH); next++) {
+      if (members.length === most) break;
+      const launch = this.#list[next]?.launch;
+      if (!launch || !like(launch)) continue;
+      const own = members.flatMap((member) => this.#list[member]?.launch ?? []);
+      if (!this.#apart(launch, own)) continue;
+      if (this.#passes(launch, this.#between(at, next, members))) members.push(next);
+    }
+    return members;
+  }
+
+  /** `join` in the place of the first of the launches that it does the work of. */
+  #gather(join: Join, members: readonly number[]): void {
+    const [at] = members;
+    const op = this.#list[at]?.op ?? "join";
+    for (const member of members) this.#put(member, undefined);
+    this.#put(at, { op, launch: join });
+  }
+
+  #launches<K extends Launch["kernel"]>(kernel: K, members: readonly number[]): LaunchOf<K>[] {
+    return members.flatMap((member) => {
+      const launch = this.#list[member]?.launch;
+      return launch?.kernel === kernel ? [launch as LaunchOf<K>] : [];
+    });
+  }
+
+  /** Products of one x with matrices of one shape, such as query, key and value. */
+  #joinEach(launch: Product, at: number): void {
+    const first = this.#product(at);
+    const [x] = launch.inputs;
+    if (!first || !x || first.constants.ACTIVATION || first.params.alpha !== 1) return;
+    // parts that nobody would have made cost more memory traffic than a dispatch
+    if (!this.#context.rules.splits(first.params)) return;
+    const { root, offset } = this.#context.place(x);
+    const members = this.#alike(at, MOST_PRODUCTS, (other) => {
+      if (other.kernel !== "matmul" || !isWhole(other) || !sameShape(other, first)) return false;
+      const [a] = other.inputs;
+      const there = a && this.#context.place(a);
+      const { ACTIVATION, BIAS } = other.constants;
+      const same = there?.root === root && there.offset === offset;
+      return same && !ACTIVATION && BIAS === first.constants.BIAS;
+    });
+    if (members.length < 2) return;
+    const products = this.#launches("matmul", members);
+    const biases = products.map(({ inputs }) => inputs[2]);
+    const outputs = products.map((p) => p.outputs[0]);
+    const join: Join = {
+      kernel: "matmul_join_each",
+      constants: { BIAS: first.constants.BIAS },
+      params: { M: first.params.M, N: first.params.N, products: products.length, chunks: 1 },
+      inputs: [null, ...filled(biases, MOST_PRODUCTS)],
+      outputs: filled(outputs, MOST_PRODUCTS),
+      products,
+    };
+    if (this.#fits(join, [at], 0)) this.#gather(join, members);
+  }
+
+  /** Sums down the columns of matrices of one shape. */
+  #joinColumns(launch: LaunchOf<"reduce_columns">, at: number): void {
+    const { TIMES } = launch.constants;
+    const { n, inner, parts, chunk } = launch.params;
+    const plain = (l: LaunchOf<"reduce_columns">): boolean =>
+      l.constants.OP === REDUCE.sum && l.params.outer === 1 && l.params.scale === 1;
+    if (!plain(launch)) return;
+    const members = this.#alike(at, TIMES ? MOST_SUMMED / 2 : MOST_SUMMED, (other) => {
+      if (other.kernel !== "reduce_columns" || !plain(other)) return false;
+      const p = other.params;
+      const same = p.n === n && p.inner === inner && p.parts === parts && p.chunk === chunk;
+      return same && other.constants.TIMES === TIMES;
+    });
+    if (members.length < 2) return;
+    const launches = this.#launches("reduce_columns", members);
+    const inputs = launches.flatMap(({ inputs: [x, w] }) => (TIMES ? [x, w] : [x]));
+    const join: Join = {
+      kernel: "reduce_columns_many",
+      constants: { TIMES },
+      params: { count: members.length, n, inner, parts, chunk },
+      inputs: filled(inputs, MOST_SUMMED),
+      outputs: filled(
+        launches.map(({ outputs: [y] }) => y),
+        MOST_SUMMED,
+      ),
+      products: [],
+    };
+    if (this.#bindable(join)) this.#gather(join, members);
+  }
+
+  /** Sums of squares of gradients whose partials follow on each other. */
+  #joinSquares(launch: LaunchOf<"square_sums">, at: number): void {
+    const { SQUARES } = launch.constants;
+    const { largest } = this.#context.rules;
+    const small = (l: LaunchOf<"square_sums">): boolean =>
+      !l.inputs.some((x) => x && x.bytes > largest);
+    if (!small(launch)) return;
+    let end = launch.params.at + launch.params.rows;
+    const members = this.#alike(at, MOST_SQUARED, (other) => {
+      if (other.kernel !== "square_sums" || !small(other)) return false;
+      if (other.constants.SQUARES !== SQUARES || other.params.at !== end) return false;
+      if (other.outputs[0] !== launch.outputs[0]) return false;
+      end += other.params.rows;
+      return true;
+    });
+    if (members.length < 2) return;
+    const launches = this.#launches("square_sums", members);
+    const ends = launches.map(({ params }) => params.at + params.rows - launch.params.at);
+    const rows = ends[ends.length - 1];
+    const join: Join = {
+      kernel: "square_sums_many",
+      constants: { SQUARES },
+      params: {
+        rows,
+        at: launch.params.at,
+        ...numbered(
+          "n",
+          launches.map(({ params }) => params.n),
+          0,
+        ),
+        ...numbered("end", ends, rows),
+      },
+      inputs: filled(
+        launches.map(({ inputs: [x] }) => x),
+        MOST_SQUARED,
+      ),
+      outputs: launch.outputs,
+      products: [],
+    };
+    if (this.#bindable(join)) this.#gather(join, members);
+  }
+}
+
+/** Whether a product is one alone, and its result not added to anything. */
+function isWhole({ params: p, constants: c }: Product): boolean {
+  const whole = p.batch === 1 && p.aOffset === 0 && p.bOffset === 0 && p.ldc === p.N;
+  return whole && !c.TRANS_A && !c.RESIDUAL && !c.ACCUMULATE;
+}
+
+/** The numbers as parameters `n0`, `n1`, ... up to the most; `rest` for those that are not there. */
+const numbered = <const Letter extends string>(
+  letter: Letter,
+  values: readonly number[],
+  rest: number,
+) =>
+  Object.fromEntries(
+    Array.from({ length: MOST_SQUARED }, (_, i) => [`${letter}${i}`, values[i] ?? rest]),
+  ) as { readonly [Name in `${Letter}${0 | 1 | 2 | 3 | 4 | 5 | 6}`]: number };
+
+/** So many operands, those behind the last of them unused. */
+const filled = (operands: readonly (Tensor | null)[], count: number): (Tensor | null)[] => [
+  ...operands,
+  ...new Array<null>(count - operands.length).fill(null),
+];
+
+/** Whether two products can be made by one launch and added up. */
+function sameShape(a: Product, b: Product): boolean {
+  const names = ["M", "N", "K", "lda", "ldb", "alpha"] as const;
+  return (
+    names.every((name) => a.params[name] === b.params[name]) &&
+    a.constants.TRANS_B === b.constants.TRANS_B &&
+    a.constants.B_DTYPE === b.constants.B_DTYPE
+  );
+}
+
+type End = {
+  readonly residual?: Tensor | null;
+  readonly drop?: LaunchOf<"dropout"> | undefined;
+  readonly r?: Tensor | null;
+  readonly outputs: readonly (Tensor | null)[];
+};
+
+/** The sum of products with what follows on it. */
+function endOf(
+  products: readonly Product[],
+  { residual = null, drop, r = null, outputs }: End,
+): Join {
+  const [{ params, constants, inputs, outputs: made }] = products;
+  const { M, N, ldc, cOffset, alpha } = params;
+  const { BIAS, ACTIVATION } = constants;
+  const { op = 0, keep = 1, scale: rescale = 1 } = drop?.params ?? {};
+  return {
+    kernel: "matmul_join",
+    constants: {
+      BIAS,
+      ACTIVATION,
+      DROPOUT: drop ? 1 : 0,
+      SLOPE: r ? 1 : 0,
+      RESIDUAL: residual ? 1 : 0,
+      ACCUMULATE: 0,
+    },
+    params: { M, N, ldc, cOffset, chunks: 1, alpha, op, keep, rescale },
+    inputs: [null, inputs[2], residual, r],
+    outputs: [outputs[0], made[1]],
+    rng: drop?.rng ?? null,
+    products,
+  };
+}

@@ -1,0 +1,54 @@
+// layernorm_backward.wgsl of dy = the sum of `chunks` parts of products, and of the residual where there is: g = dy * weight;
+// dx = rstd * (g - mean(g) - xhat * mean(g * xhat)), means over a row; with DROPOUT the same elements of dx fall out for `left`.
+// LANES threads share a row, a workgroup has ROWS rows. Every thread reads back only what it wrote itself.
+// Numerics: f32 sums in a fixed order, see lib/parts.wgsl.
+struct Params { rows: u32, cols: u32, chunks: u32, op: u32, keep: f32, rescale: f32 }
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> parts: array<Value>;
+@group(0) @binding(2) var<storage, read> residual: array<Value>;
+@group(0) @binding(3) var<storage, read> xhat: array<Value>;
+@group(0) @binding(4) var<storage, read> rstd: array<f32>;
+@group(0) @binding(5) var<storage, read> weight: array<Value>;
+@group(0) @binding(6) var<storage, read_write> dy: array<Value>;
+@group(0) @binding(7) var<storage, read_write> dx: array<Value>;
+@group(0) @binding(8) var<storage, read_write> left: array<Value>;
+@group(0) @binding(9) var<uniform> rng: vec4u;
+override HAS_RESIDUAL: u32 = 0;
+override DROPOUT: u32 = 0;
+override LANES: u32 = 64;
+override ROWS: u32 = 1;
+
+// v, rescaled, where it stays, else 0; n: the number of its first element.
+fn dropped(v: Value, n: u32) -> Value {
+  let uniforms = value_uniform(dropout_block(n / 4u), n);
+  return select(Value(), v * p.rescale, uniforms < Value(p.keep));
+}
+
+@compute @workgroup_size(LANES, ROWS)
+fn main(
+  @builtin(workgroup_id) wg: vec3u,
+  @builtin(num_workgroups) nwg: vec3u,
+  @builtin(local_invocation_id) local: vec3u,
+) {
+  let row = (wg.x + wg.y * nwg.x) * ROWS + local.y;
+  let cols = select(0u, p.cols / WIDTH, row < p.rows);
+  let base = row * (p.cols / WIDTH);
+  var sum = Value();
+  var dot = Value();
+  for (var j = local.x; j < cols; j += LANES) {
+    var d = joined(0u, p.chunks, base + j, p.rows * (p.cols / WIDTH));
+    if (HAS_RESIDUAL == 1u) { d += residual[base + j]; }
+    dy[base + j] = d;
+    let g = d * weight[j];
+    sum += g;
+    dot += g * xhat[base + j];
+  }
+  let mean = row_sum(value_sum(sum), local.x, local.y) / f32(p.cols);
+  let slope = row_sum(value_sum(dot), local.x, local.y) / f32(p.cols);
+  let scale = rstd[min(row, p.rows - 1u)];
+  for (var j = local.x; j < cols; j += LANES) {
+    let d = scale * (dy[base + j] * weight[j] - mean - xhat[base + j] * slope);
+    dx[base + j] = d;
+    if (DROPOUT == 1u) { left[base + j] = dropped(d, row * p.cols + j * WIDTH); }
+  }
+}

@@ -1,0 +1,245 @@
+/**
+ * Products that are joined with what follows on them, on a GPU's form of the kernels: a block of layers with every kind of join
+ * beside PyTorch in float64, dropout beside the CPU, and what must stay apart.
+ */
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { compile } from "../../engine/compile.ts";
+import type { Device } from "../../engine/device.ts";
+import { firstJoined } from "../../engine/devices/onlooker.ts";
+import { joinRules } from "../../engine/devices/webgpu/chunks.ts";
+import { grad } from "../../engine/grad.ts";
+import type { JoinRules } from "../../engine/joins.ts";
+import { openDevice } from "../../engine/open.ts";
+import { gradNorm } from "../../engine/ops/adamw.ts";
+import { dropout } from "../../engine/ops/dropout.ts";
+import { add, addN, mul, relu } from "../../engine/ops/elementwise.ts";
+import { layerNorm } from "../../engine/ops/layernorm.ts";
+import { linear, matmul } from "../../engine/ops/matmul.ts";
+import { sum } from "../../engine/ops/reduce.ts";
+import { scatterAdd } from "../../engine/ops/scatter-add.ts";
+import { concat, slice } from "../../engine/ops/shape.ts";
+import { type AnyPlan, makePlan } from "../../engine/plan.ts";
+import { type Tensor, type TypedArray, tensor } from "../../engine/tensor.ts";
+import { anyWebGPU, openJoined } from "../devices.ts";
+import { closeForward, closeGradients, ModelGolden } from "../models/parity.ts";
+
+const { name } = await anyWebGPU();
+const test = suite(`joins in the hardware form on ${name}`);
+const device = await openDevice({ device: name, geometry: "hardware" });
+/** The same where all that can be joined is. */
+const eager = await openJoined(name);
+const hardware = { software: false, subgroupSize: 32, maxWorkgroupStorage: 16384 };
+const rules = joinRules(hardware, 2 ** 27) as JoinRules;
+const always: JoinRules = { ...rules, splits: () => true };
+
+/** Values in (-1, 1) that depend on `seed` alone, as tools/reference_joins.py has them. */
+function random(n: number, seed: number, scale = 1): Float32Array {
+  let state = (seed * 2654435761 + 12345) >>> 0;
+  return Float32Array.from({ length: n }, () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return Math.fround(state / 2 ** 31 - 1) * scale;
+  });
+}
+
+type Sizes = readonly [rows: number, d: number, k: number, inner: number];
+const SIZES: Readonly<Record<string, Sizes>> = { even: [36, 264, 40, 64], odd: [33, 265, 37, 61] };
+
+/** Inputs in the order of their seeds. */
+const shapes = ([rows, d, k, inner]: Sizes): Readonly<Record<string, readonly number[]>> => ({
+  x: [rows, d],
+  g0: [d],
+  s0: [d],
+  wq: [k, d],
+  bq: [k],
+  wk: [k, d],
+  bk: [k],
+  wv: [k, d],
+  bv: [k],
+  wo: [d, k],
+  bo: [d],
+  g1: [d],
+  s1: [d],
+  w1: [inner, d],
+  b1: [inner],
+  w2: [d, inner],
+  b2: [d],
+  g2: [d],
+  s2: [d],
+  up: [rows, d],
+});
+
+type Block = Readonly<Record<string, Tensor>>;
+
+function inputsOf(sizes: Sizes): Record<string, Tensor> {
+  const made = Object.entries(shapes(sizes)).map(([key, shape], i) => {
+    const n = shape.reduce((a, b) => a * b, 1);
+    return [key, tensor(random(n, i + 1, key.startsWith("w") ? 0.25 : 1), shape)] as const;
+  });
+  return Object.fromEntries(made);
+}
+
+/** The block's result, the gradients of `up` of each input in order, and their norm. */
+function block(t: Block, p = 0, rng?: Tensor) {
+  const drop = (v: Tensor): Tensor => (rng ? dropout(v, p, rng) : v);
+  const inner = rng && { p, rng };
+  const x = layerNorm(t.x, t.g0, t.s0, 1e-5);
+  const [q, k, v] = ["q", "k", "v"].map((n) => linear(x, t[`w${n}`], t[`b${n}`]));
+  const o = linear(add(mul(q, k), v), t.wo, t.bo);
+  const h = layerNorm(o, t.g1, t.s1, 1e-5, x, inner);
+  const wide = drop(linear(h, t.w1, t.b1, { activation: "gelu" }));
+  const y = layerNorm(linear(wide, t.w2, t.b2), t.g2, t.s2, 1e-5, h, inner);
+  const wrt = Object.keys(t).filter((key) => key !== "up");
+  const gradients = grad(
+    sum(mul(y, t.up)),
+    wrt.map((key) => t[key]),
+  );
+  const named = Object.fromEntries(wrt.map((key, i) => [key, gradients[i]]));
+  return { y, gradients: named, norm: slice(gradNorm(gradients, [], 0), 0, 2, 3) };
+}
+
+type Values = Record<string, TypedArray>;
+
+async function run(on: Device, sizes: Sizes, p = 0): Promise<Values> {
+  const step = compile(on, (t: Block, rng: Tensor) => block(t, p, p > 0 ? rng : undefined));
+  const rng = Uint32Array.of(5, 0, 1, 0);
+  const [first, second] = [await step(inputsOf(sizes), rng), await step(inputsOf(sizes), rng)];
+  const read = async ({ y, gradients, norm }: typeof first): Promise<Values> => {
+    const all = Object.entries({ y, ...gradients, norm });
+    const values = await Promise.all(all.map(([, result]) => result.read()));
+    return Object.fromEntries(all.map(([key], i) => [key, values[i]]));
+  };
+  const [got, again] = [await read(first), await read(second)];
+  for (const [key, values] of Object.entries(got)) {
+    const at = values.findIndex((v, i) => !Object.is(v, again[key][i]));
+    assert.is(at, -1, `element ${at} of ${key} differs from run to run`);
+  }
+  return got;
+}
+
+const kernelsOf = (plan: AnyPlan | undefined): string[] =>
+  plan?.launches.map(({ kernel }) => kernel) ?? [];
+
+const JOINS = [
+  "layernorm_backward_join",
+  "layernorm_join",
+  "matmul_join",
+  "matmul_join_each",
+  "reduce_columns_many",
+  "square_sums_many",
+];
+
+test("a block with every kind of join beside PyTorch", async () => {
+  const golden = new ModelGolden("joins");
+  for (const [label, sizes] of Object.entries(SIZES)) {
+    for (const [on, joins] of [
+      [device, rules],
+      [eager, always],
+    ] as const) {
+      const plan = await firstJoined(
+        (d) => compile(d, (t: Block) => block(t))(inputsOf(sizes)),
+        joins,
+      );
+      const found = kernelsOf(plan).filter((kernel) => JOINS.includes(kernel));
+      if (on === eager) assert.equal([...new Set(found)].sort(), JOINS, label);
+      else
+        assert.ok(found.includes("matmul_join_each") && found.includes("layernorm_backward_join"));
+      const got = await run(on, sizes);
+      const pair = (key: string) => {
+        const want = golden.floats(`${label}.${key}`);
+        const step = got[key].length === want.length ? 1 : 7; // of matrices the golden has every seventh element
+        return { name: key, got: got[key].filter((_, i) => i % step === 0), want };
+      };
+      closeForward([pair("y")]);
+      const wrt = Object.keys(got).filter((key) => key !== "y");
+      closeGradients(wrt.map(pair));
+    }
+  }
+});
+
+test("with dropout it is what the CPU computes without joins", async () => {
+  const cpu = await openDevice({ device: "cpu", threads: 1 });
+  for (const sizes of Object.values(SIZES)) {
+    const want = await run(cpu, sizes, 0.25);
+    for (const on of [device, eager]) {
+      const got = await run(on, sizes, 0.25);
+      closeGradients(Object.keys(want).map((name) => ({ name, got: got[name], want: want[name] })));
+    }
+  }
+  cpu.destroy();
+});
+
+const data = (shape: readonly number[], seed = 1): Tensor =>
+  tensor(random(shape[0] * (shape[1] ?? 1), seed), shape);
+const [a, w, b, r] = [data([8, 16]), data([12, 16]), data([12]), data([8, 12])];
+
+/** The kernels of a plan of these results, and how many of them. */
+function planned(results: readonly Tensor[], joins: JoinRules = always): string {
+  const plan = makePlan(results, [], [], joins);
+  return kernelsOf(plan).join(" ");
+}
+
+test("what is read by others, or wanted, stays apart", () => {
+  const norm = (x: Tensor): Tensor => layerNorm(x, b, b, 1e-5, r);
+  const product = (): Tensor => linear(a, w, b);
+  assert.is(planned([norm(product())]), "layernorm_join");
+  const wanted = product();
+  assert.is(planned([norm(wanted), wanted]), "matmul layernorm");
+  const twice = product();
+  assert.is(planned([add(norm(twice), relu(twice))]), "matmul layernorm unary binary");
+  const square = data([16, 16], 5);
+  const stack = concat([matmul(a, square), matmul(a, data([16, 16], 6))], 0);
+  assert.is(planned([stack]), "matmul matmul", "results in one memory");
+  const residual = product();
+  assert.is(planned([layerNorm(residual, b, b, 1e-5, residual)]), "matmul layernorm");
+});
+
+test("products are joined where that saves a dispatch", () => {
+  const never: JoinRules = { ...rules, splits: () => false };
+  const norm = layerNorm(linear(a, w, b), b, b, 1e-5, r);
+  assert.is(planned([norm], never), "matmul layernorm");
+  const each = (count: number): Tensor[] =>
+    Array.from({ length: count }, (_, i) => linear(a, data([12, 16], i + 2), b));
+  assert.is(planned(each(3), never), "matmul matmul matmul");
+  assert.is(planned(each(2)), "matmul_join_each");
+  assert.is(planned(each(5)), "matmul_join_each matmul_join_each");
+  const [m1, m2, m3] = [1, 2, 3].map((i) => matmul(data([8, 16], i), data([16, 12], i)));
+  assert.is(planned([addN([m1, m2, m3, r])], never), "matmul_join", "three and their sum are four");
+  const other = linear(data([8, 16], 9), w, b);
+  assert.is(planned([...each(1), other]), "matmul matmul", "another x");
+  const wide = linear(a, data([16, 16], 9), data([16]));
+  assert.is(planned([...each(1), wide]), "matmul matmul", "another width");
+  const bare = matmul(a, w, { transB: true });
+  assert.is(planned([...each(1), bare]), "matmul matmul", "another end");
+});
+
+test("nothing moves across a launch that overwrites what it reads", () => {
+  const ids = tensor(Uint32Array.of(1, 3, 1));
+  const rows = data([3, 16], 8);
+  const written = (x: Tensor): Tensor => scatterAdd(x, rows, ids, false); // in the memory of x
+  const base = relu(a);
+  const early = linear(base, w, b);
+  const over = written(base);
+  const norm = layerNorm(early, b, b, 1e-5, r);
+  const order = "unary matmul scatter_links scatter_add";
+  assert.is(planned([over, norm]), `${order} layernorm`);
+  const square = data([16, 16], 4);
+  assert.is(
+    planned([matmul(square, matmul(square, square))]),
+    "matmul matmul",
+    "one reads the other",
+  );
+  const second = relu(a);
+  const first = linear(second, w, b);
+  const late = linear(written(second), data([12, 16], 5), b);
+  assert.is(planned([first, late]), `${order} matmul`);
+});
+
+test("what is larger than a binding is not joined", () => {
+  const norm = layerNorm(linear(a, w, b), b, b, 1e-5, r);
+  assert.is(planned([norm], { ...always, largest: 12 * 16 * 4 - 4 }), "matmul layernorm");
+  const parts = { ...always, partsBytes: () => 2 ** 40 };
+  assert.is(planned([norm], parts), "matmul layernorm");
+});
+
+test.run();

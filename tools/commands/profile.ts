@@ -1,0 +1,98 @@
+/** `npm run profile`: what a whole training step costs, counted from its plan, or timed on a device: `npm run profile -- --help`. */
+import { spawn } from "node:child_process";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { countPlan, described, planOf, totalsOf } from "../gpu/count.ts";
+import { settled } from "../gpu/workload.ts";
+import {
+  numberOf,
+  type OptionSpec,
+  optionHelp,
+  optionsOnly,
+  runTool,
+  UsageError,
+} from "../lib/cli.ts";
+import { PAIR_SIZES, type PairName } from "./bench/pair.ts";
+
+const TOOL = "profile";
+
+const OPTIONS = {
+  pair: {
+    value: "P",
+    help: "large (BART-large and BERT-base), base (bart-base and BERT-base), small or toy",
+    initial: "large",
+  },
+  count: { help: "counts from the plan as a large GPU gets it; no device is opened" },
+  device: { value: "D", help: "instead: times a few steps on gpu, gpu:software or cpu, by kernel" },
+  batch: { value: "N", help: "facts a step", initial: "32" },
+  dropout: { value: "P", help: "BART's dropouts, all three", initial: "0.1" },
+  top: { value: "N", help: "rows of each table of counts", initial: "30" },
+  steps: { value: "N", help: "steps that are timed", initial: "5" },
+  json: { value: "FILE", help: "also writes the numbers there" },
+} satisfies Record<string, OptionSpec>;
+
+const HELP = `Says what the PromptGen training step of a pair of models costs, with random weights.
+
+  npm run profile -- --count --pair large
+  npm run profile -- --device gpu --pair base --steps 10
+
+Options
+${optionHelp(OPTIONS)}
+
+Counted are launches, the least barriers between them, bytes and floating-point operations, by kernel, matrix product and op. The
+bytes of products whose K is split, and the second dispatch that they take, are told apart. Timed are kernels, each launch
+by itself, which makes a step longer than it is.
+`;
+
+const isPair = (name: string): name is PairName => Object.hasOwn(PAIR_SIZES, name);
+
+async function main(): Promise<number> {
+  const values = optionsOnly(TOOL, OPTIONS, HELP);
+  if (!values) return 0;
+  const { pair = "large", json, device } = values;
+  if (!isPair(pair)) {
+    const names = Object.keys(PAIR_SIZES).join(", ");
+    throw new UsageError(`[${TOOL}] --pair is ${pair}; choose among ${names}`);
+  }
+  if ((values.count === undefined) === (device === undefined)) {
+    throw new UsageError(
+      `[${TOOL}] say what to do: --count to count from the plan, or --device D to time steps`,
+    );
+  }
+  const whole = (option: "batch" | "top" | "steps", text: string): number =>
+    numberOf(TOOL, option, values[option] ?? text, { least: 1, most: 4096, whole: true });
+  const batch = whole("batch", "32");
+  const dropout = numberOf(TOOL, "dropout", values.dropout ?? "0.1", { least: 0, most: 0.9 });
+  const size = PAIR_SIZES[pair];
+  if (device !== undefined) {
+    const step = join(import.meta.dirname, "../gpu/step.ts");
+    return run([
+      ...[step, "--profile", "--device", device, "--size", size, "--batch", String(batch)],
+      ...["--dropout", String(dropout), "--attn", String(dropout)],
+      ...["--steps", String(whole("steps", "5"))],
+      ...(json === undefined ? [] : ["--json", json]),
+    ]);
+  }
+  const options = { size, batch, dropout, attention: dropout };
+  const counts = countPlan(await planOf(options));
+  console.log(described(counts, whole("top", "30")));
+  if (json !== undefined) {
+    const { kernels, ops, products } = counts;
+    const tables = Object.entries({ kernels, ops, products });
+    const rows = Object.fromEntries(tables.map(([name, sums]) => [name, Object.fromEntries(sums)]));
+    const all = { workload: settled(options), ...totalsOf(counts), ...rows };
+    writeFileSync(json, `${JSON.stringify(all, null, 1)}\n`);
+  }
+  return 0;
+}
+
+/** Runs a program of the kit; its exit code. */
+function run(args: readonly string[]): Promise<number> {
+  const child = spawn(process.execPath, args, { stdio: "inherit" });
+  return new Promise((done, failed) => {
+    child.on("error", failed);
+    child.on("close", (code) => done(code ?? 1));
+  });
+}
+
+await runTool(main);
