@@ -3,7 +3,6 @@ import assert from "node:assert/strict";
 import { cpSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { suite } from "uvu";
-import { METHODS } from "../../promptgen/methods/index.ts";
 import { readResults } from "../../promptgen/report/results.ts";
 import { embeddedWorld } from "../../promptgen/world/world.ts";
 import { openDevices } from "../devices.ts";
@@ -109,12 +108,6 @@ test("options: of another method, of a new run, without their value", async () =
     ["--resume", "--device", "cpu"],
     /\[train\] Option '--resume' argument is ambiguous: --device is behind it; .*; see --help/,
   );
-  for (const { name } of METHODS) {
-    const help = await printedBy("train.ts", ["--method", name, "--help"]);
-    const own = help.split("\nOptions\n")[0];
-    assert.equal(own.includes(`promptgen train --method ${name} --world`), name !== "promptgen");
-    assert.equal(own.includes("--alpha 0"), name === "promptgen");
-  }
 });
 
 test.run();

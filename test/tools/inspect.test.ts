@@ -357,7 +357,7 @@ test("mistakes are answered in one sentence", async () => {
 });
 
 test("--help teaches and ends with code 0", async () => {
-  assert.match(await printedBy(TOOL, ["--help"]), /npx promptgen inspect facebook\/bart-large /);
+  assert.match(await printedBy(TOOL, ["--help"]), /npx promptgen inspect facebook\/bart-large\n/);
 });
 
 test.run();

@@ -88,6 +88,10 @@ test("every example is a line that its command takes", () => {
       assert.ok(command.operands !== undefined || positionals.length === 0, line);
     }
   }
+  for (const [i, { name }] of METHODS.entries()) {
+    const [first] = all[commands.length + i].examples;
+    assert.ok(first[0].startsWith(name === "promptgen" ? "--world" : `--method ${name} --world`));
+  }
   const refused = () => readLine(train, words("--world --aplha 0"));
   assert.throws(
     refused,
