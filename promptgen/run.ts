@@ -2,7 +2,7 @@
  * A run: options choose a method, facts and models; the method is trained into a folder; its best prompter is asked the test
  * facts. What a command line adds (names on the Hub, progress, words) comes from outside.
  */
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { isAbsolute, resolve } from "node:path";
 import type { Device } from "../engine/device.ts";
 import { printable } from "../models/errors.ts";
@@ -477,9 +477,17 @@ export async function bestPrompter(
   return prompter;
 }
 
-/** Where a trained prompter can be opened from; undefined where one is opened as it was before training. */
-export const savedPrompter = (method: Method, folder: RunFolder): string | undefined =>
-  method.scope === "all" ? folder.best : undefined;
+/**
+ * Where a trained prompter can be opened from, so that nothing is read that only training needs: of a method with one for each
+ * relation any of them, for each is restored before its relation is asked; undefined where none is there.
+ */
+export function savedPrompter(method: Method, folder: RunFolder): string | undefined {
+  if (method.scope === "all") return folder.best;
+  if (!existsSync(folder.path)) return undefined;
+  return readdirSync(folder.path)
+    .map((id) => new RunFolder(folder.file(id)).best)
+    .find((best) => existsSync(best));
+}
 
 /** What a finished training says about itself, from its log and from what was measured on the test facts. */
 export async function warningsOf(

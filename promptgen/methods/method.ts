@@ -124,7 +124,8 @@ export type Method = {
 
   /**
    * The prompter before training.
-   * @param saved a folder of `Prompter.save`: what is in it need not be at the places that the options name
+   * @param saved a folder of `Prompter.save`: what is in it, or what only training needs, need not be at the places that the options
+   * name. Where there is a prompter for each relation it is that of any, for each is restored before its relation is asked about
    */
   open(benchmark: Benchmark, options: Options, saved?: string): Promise<Prompter>;
 

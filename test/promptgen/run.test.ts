@@ -335,6 +335,8 @@ test("one folder for all relations, or one for each", async () => {
   assert.equal(paths({ ...run, method }), ["/run/P17", "/run/P36"]);
   assert.is(savedPrompter(run.method, place), "/run/best");
   assert.is(savedPrompter(method, place), undefined);
+  const trained = new RunFolder(folder({ "run.json": "{}", "P36/best/prompts.json": "{}" }));
+  assert.is(savedPrompter(method, trained), trained.file("P36/best"));
 });
 
 each("a method without training is finished after no step, and saved", async (device) => {

@@ -86,6 +86,7 @@ type Stand = {
 /** The search of one relation. */
 class TemplateSearch {
   readonly #prompter: SearchedPrompter;
+  readonly #source: Source;
   readonly #training: Training;
   readonly #options: LmBffOptions;
   /** When the step that is running began. */
@@ -95,8 +96,14 @@ class TemplateSearch {
   readonly steps: number;
   #stand: Stand = { step: 0, hypotheses: [], again: false, dev: [] };
 
-  constructor(prompter: SearchedPrompter, training: Training, generator: AverageGenerator) {
+  constructor(
+    prompter: SearchedPrompter,
+    source: Source,
+    training: Training,
+    generator: AverageGenerator,
+  ) {
     this.#prompter = prompter;
+    this.#source = source;
     this.#training = training;
     this.#options = training.options as LmBffOptions;
     this.#generator = generator;
@@ -130,7 +137,7 @@ class TemplateSearch {
       return this.#find();
     }
     throw new Error(
-      `[lm-bff] none of the ${hypotheses.length} texts that ${this.#prompter.source.where} wrote for ${relations[0].id} is a template that the masked LM can read; use a better generator, or a larger --beam`,
+      `[lm-bff] none of the ${hypotheses.length} texts that ${this.#source.where} wrote for ${relations[0].id} is a template that the masked LM can read; use a better generator, or a larger --beam`,
     );
   }
 
@@ -141,7 +148,7 @@ class TemplateSearch {
     const { step, hypotheses, again } = this.#stand;
     if (step >= steps) return hypotheses;
     const facts = new Random(seed, FACTS).shuffled(relations[0].train).slice(0, count);
-    const { writer } = this.#prompter.source;
+    const { writer } = this.#source;
     const found = await this.#generator.search(
       facts.map((fact) => writer.source(fact)),
       {
@@ -162,9 +169,8 @@ class TemplateSearch {
   /** The templates among the texts, best first, each once. */
   #candidates(hypotheses: readonly Hypothesis[]): readonly Candidate[] {
     const { relations } = this.#training;
-    const { source } = this.#prompter;
     const all = hypotheses.flatMap(({ ids, logLikelihood }) => {
-      const template = source.writer.template(ids);
+      const template = this.#source.writer.template(ids);
       return template === undefined ? [] : [{ template, logLikelihood }];
     });
     const once = all.filter(
@@ -248,13 +254,13 @@ const highest = (dev: readonly Evaluation[]): number => Math.max(...dev.map(({ s
 const generators = new WeakMap<SearchedPrompter, AverageGenerator>();
 
 async function train(prompter: Prompter, training: Training): Promise<Outcome> {
-  if (!(prompter instanceof SearchedPrompter)) {
+  if (!(prompter instanceof SearchedPrompter) || !prompter.source) {
     throw new Error("[lm-bff] a saved prompter writes no templates; open one without it");
   }
   const generator =
     generators.get(prompter) ?? new AverageGenerator(training.device, prompter.source.lm);
   generators.set(prompter, generator);
-  return new TemplateSearch(prompter, training, generator).run();
+  return new TemplateSearch(prompter, prompter.source, training, generator).run();
 }
 
 /** What may write, by its method. */
@@ -318,9 +324,14 @@ const methodOf = (kind: Kind): Method => ({
   prompts: "words",
   row: ({ choose }) => (choose === "dev" ? `${kind.row}, best on dev` : kind.row),
   async open(benchmark: Benchmark, options: LmBffOptions & Options, saved?: string) {
-    if (saved !== undefined) return new TemplatePrompter(benchmark, await readPrompts(saved));
-    const source = await sourceOf(kind, String(options[OPTION[kind.type]]));
-    return new SearchedPrompter(benchmark, source, Math.ceil(PIECES * options.steps));
+    const pieces = Math.ceil(PIECES * options.steps);
+    if (saved === undefined) {
+      const source = await sourceOf(kind, String(options[OPTION[kind.type]]));
+      return new SearchedPrompter(benchmark, source, pieces);
+    }
+    const prompter = new SearchedPrompter(benchmark, undefined, pieces);
+    for (const [id, template] of await readPrompts(saved)) prompter.use(id, template);
+    return prompter;
   },
   train,
 });

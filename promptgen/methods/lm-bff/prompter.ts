@@ -24,17 +24,18 @@ const AROUND = 3;
 export class SearchedPrompter extends TemplatePrompter {
   override readonly contents: Readonly<Record<string, string>>;
   readonly remarks: readonly string[];
-  readonly source: Source;
+  /** Undefined where what is saved is asked and nothing is written. */
+  readonly source: Source | undefined;
   readonly benchmark: Benchmark;
   readonly #room: number;
 
   /** @param pieces of the reader that a template may have beside its slots */
-  constructor(benchmark: Benchmark, source: Source, pieces: number) {
+  constructor(benchmark: Benchmark, source: Source | undefined, pieces: number) {
     super(benchmark, new Map(benchmark.relations.map(({ id }) => [id, "[X] [Y]"])));
     this.benchmark = benchmark;
     this.source = source;
-    this.contents = { [source.option]: source.fingerprint };
-    this.remarks = source.remarks;
+    this.contents = source ? { [source.option]: source.fingerprint } : {};
+    this.remarks = source?.remarks ?? [];
     this.#room = pieces + AROUND;
   }
 

@@ -234,8 +234,12 @@ export const ensemble: Method = {
     order: "shuffled anew in each epoch",
   },
   row: () => "LPAQA (ensemble)",
-  open: async (benchmark: Benchmark, { candidates, prompts }: EnsembleOptions) =>
-    new EnsemblePrompter(benchmark, await openPool(benchmark, candidates, "candidates"), prompts),
+  open: async (benchmark: Benchmark, { candidates, prompts }: EnsembleOptions, saved?: string) =>
+    new EnsemblePrompter(
+      benchmark,
+      await openPool(benchmark, candidates, "candidates", saved),
+      prompts,
+    ),
   async train(
     prompter: EnsemblePrompter,
     training: Training & { readonly options: EnsembleOptions },

@@ -71,10 +71,10 @@ export const lpaqa: Method = {
   },
   prompts: "words",
   row: ({ pool }) => (pool === "patterns" ? "Best pre-training pattern" : "LPAQA"),
-  open: async (benchmark: Benchmark, { candidates, pool }: LpaqaOptions) =>
+  open: async (benchmark: Benchmark, { candidates, pool }: LpaqaOptions, saved?: string) =>
     new CandidatePrompter(
       benchmark,
-      await openPool(benchmark, candidates, pool === "patterns" ? "pool" : "candidates"),
+      await openPool(benchmark, candidates, pool === "patterns" ? "pool" : "candidates", saved),
     ),
   async train(prompter: CandidatePrompter, training: Training) {
     const { folder, identity, relations } = training;

@@ -23,12 +23,17 @@ export type PoolOptions = OptionsOf<typeof POOL_OPTIONS>;
 /** Candidates by relation, what a run notices a change by, and sentences about how they were read. */
 export type Pool = Candidates & { readonly contents: Readonly<Record<string, string>> };
 
-/** Reads LPAQA's candidates, or with "patterns" the sentences of pre-training. */
+/**
+ * Reads LPAQA's candidates, or with "patterns" the sentences of pre-training.
+ * @param saved what is saved asks with what was chosen, and there is nothing to choose among
+ */
 export async function openPool(
   benchmark: Benchmark,
   candidates: string,
   from: "candidates" | "pool",
+  saved?: string,
 ): Promise<Pool> {
+  if (saved !== undefined) return { templates: new Map(), remarks: [], contents: {} };
   const { data, relations } = benchmark;
   const problem = (template: string) => problemOf(benchmark, template);
   const found =
@@ -40,18 +45,22 @@ export async function openPool(
 
 /** Why the reader cannot be asked with a template. */
 function problemOf(benchmark: Benchmark, template: string): string | undefined {
-  const { tokenizer, reader } = benchmark;
+  const { tokenizer } = benchmark;
   const mask = tokenizer.token(tokenizer.mask);
   if (template.includes(mask)) return `holds ${mask}, which the masked LM fills; write [Y] alone`;
   const count = filled(benchmark, template, "").ids.length;
-  const most = Math.floor(reader.lm.positions / 2);
+  const most = longestTemplate(benchmark);
   return count > most
     ? `has ${count} tokens, more than ${most}, which is half of what the masked LM reads; shorten it`
     : undefined;
 }
 
-/** Places that are left for a subject, whichever candidate stands around it. */
+/** Tokens that a candidate may have without its subject. */
+const longestTemplate = ({ reader }: Benchmark): number => Math.floor(reader.lm.positions / 2);
+
+/** Places that are left for a subject, whichever candidate stands around it; any that could, where none is there. */
 export function subjectLimit(benchmark: Benchmark, { templates }: Pool): number {
+  if (templates.size === 0) return benchmark.reader.lm.positions - longestTemplate(benchmark);
   const own = [...templates.values()].flat().map((one) => filled(benchmark, one, "").ids.length);
   return benchmark.reader.lm.positions - own.reduce((most, length) => Math.max(most, length), 0);
 }
@@ -96,6 +105,9 @@ export async function scoreCandidates(
 ): Promise<Search> {
   const { folder, identity, relations, resume, signal } = training;
   const steps = templates.length;
+  if (steps === 0) {
+    throw new Error("[candidates] a saved prompter has none to choose among; open one without it");
+  }
   const saved = resume ? await folder?.loadSearch(identity, training.earlier) : undefined;
   const { accuracies, best } = standOf(saved, steps, folder?.search);
   const items = relations.reduce((sum, { train }) => sum + train.length, 0);

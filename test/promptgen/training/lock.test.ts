@@ -161,4 +161,27 @@ test("what can be no folder is refused at once", async () => {
   assert.is(readFileSync(file, "utf8"), "");
 });
 
+test("a draft that another process has tidied away is written again", async () => {
+  const folder = join(home, "tidied");
+  await makeFolder(folder);
+  const drafts = () => readdirSync(folder).filter((name) => name.endsWith(".part"));
+  let seen = 0;
+  let ended = false;
+  const taken = takeFolder(folder).finally(() => {
+    ended = true;
+  });
+  while (seen === 0 && !ended) {
+    for (const name of drafts()) {
+      rmSync(join(folder, name));
+      seen++;
+    }
+    await new Promise((done) => setImmediate(done));
+  }
+  const held = await taken;
+  assert.ok(seen > 0, "the draft was there and was removed");
+  assert.is(lockOf(folder).pid, process.pid);
+  assert.equal(readdirSync(folder), [LOCK_FILE]);
+  held.release();
+});
+
 test.run();
