@@ -87,13 +87,20 @@ test("many pieces and threads give the bytes of one, and a cache that is there i
   const { openCache } = await import("../../../promptgen/pretraining/corpus/cache.ts");
   const options = { fields: { text: "text" }, most: 120, heldOut: 0.1 };
   const other = join(temporary(), "cache");
+  const told: number[] = [];
   const three = await openCache(other, {
     files: [path],
     tokenizer: world.bert,
     options,
     threads: 3,
+    onProgress: (bytes) => told.push(bytes),
   });
   three?.close();
+  assert.equal(told.at(-1), readFileSync(path).length);
+  assert.deepEqual(
+    told,
+    [...new Set(told)].sort((a, b) => a - b),
+  );
   for (const name of ["tokens.bin", "index.bin", "cache.json"]) {
     assert.deepEqual(readFileSync(join(folder, name)), readFileSync(join(other, name)), name);
   }
