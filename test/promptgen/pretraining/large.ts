@@ -68,6 +68,7 @@ class Memory {
   readonly #name: string;
   readonly #total: number;
   readonly #begun = performance.now();
+  readonly #cpu = process.cpuUsage();
   #next = 0;
   readonly most = [0, 0];
   constructor(name: string, total: number) {
@@ -89,9 +90,10 @@ class Memory {
   /** Says the rate; whether the second half took no more than the first. */
   end(bytes: number): boolean {
     const seconds = (performance.now() - this.#begun) / 1000;
+    const { user, system } = process.cpuUsage(this.#cpu); // of all threads
     const [first, second] = this.most.map((most) => Math.round(most / 1e6));
     console.log(
-      `${this.#name}: ${seconds.toFixed(1)} s, ${(bytes / 1e6 / seconds).toFixed(1)} MB of text a second, ` +
+      `${this.#name}: ${seconds.toFixed(1)} s, ${(bytes / 1e6 / seconds).toFixed(1)} MB of text a second, ${((user + system) / 1e6).toFixed(1)} s of all cores, ` +
         `at the most ${first} MB in the first half and ${second} MB in the second`,
     );
     return second <= 1.25 * first + 32;
