@@ -1,6 +1,6 @@
 /**
- * A corpus of any size through tokenizing and reading, in memory that does not grow. Not a part of the suite: 10 GB take half an hour
- * and twice their size on the disk.
+ * A corpus of any size through tokenizing and reading, in memory that does not grow. Not a part of the suite: 10 GB take an hour
+ * on two cores, and four times their size on the disk.
  *
  *     node test/promptgen/pretraining/large.ts --size 10G --folder /somewhere [--threads N] [--seed N] [--gz]
  *
