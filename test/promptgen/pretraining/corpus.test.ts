@@ -172,7 +172,7 @@ test("objects are marked by ranges and by [MASK], in BERT's words and in BART's"
     { text: "The capital of Quorvax is the old city .", find: "old city" },
     { text: "Zimblet plays music", find: "Zimblet" },
     { text: "😀 the river, None", find: "None" },
-    { text: "of the Quorvaxian river.", find: "Quorvax" }, // the whole word
+    { text: "of the Quorvaxian river.", find: "vax" }, // amid a word: the whole of it
   ];
   const points = (text: string) => [...text].length;
   const lines = rows.map(({ text, find }) => {
@@ -200,7 +200,7 @@ test("objects are marked by ranges and by [MASK], in BERT's words and in BART's"
         const firsts = words.flatMap((word) => word.map((_, i) => i === 0));
         assert.deepEqual(one.starts, firsts);
         const said = tokenizer.decode(one.ids.filter((_, i) => one.marked[i])).replace(/ ?##/g, "");
-        assert.equal(said.trim(), find === "Quorvax" ? "Quorvaxian" : find, text);
+        assert.equal(said.trim(), find === "vax" ? "Quorvaxian" : find, text);
       }
       cache.close();
     }
