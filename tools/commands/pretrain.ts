@@ -129,8 +129,8 @@ function checkKind(values: Values, others: object, kind: string): void {
   throw new UsageError(`[${TOOL}] --${wrong} is ${kind}; leave it out, see --help`);
 }
 
-function stopped(signal: AbortSignal): number {
-  console.log(`stopped by ${signal.reason}; go on with: npx node tools/pretrain.ts --resume`);
+function stopped(signal: AbortSignal, command = "npx node tools/pretrain.ts"): number {
+  console.log(`stopped by ${signal.reason}; go on with: ${command} --resume`);
   return exitCodeOf(signal.reason);
 }
 
@@ -252,7 +252,7 @@ async function ofCorpus(values: Values, files: readonly string[]): Promise<numbe
       signal,
       open: () => deviceOf(TOOL, values),
     });
-    return done ? 0 : stopped(signal);
+    return done ? 0 : stopped(signal, "the same command and");
   });
 }
 
