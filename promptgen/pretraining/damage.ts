@@ -50,7 +50,7 @@ export function maskWords(
     isObject: false,
   }));
   for (const run of runs) {
-    run.candidate = ids.slice(run.from, run.to).every((id) => !words.isSpecial(id));
+    run.candidate = ids.slice(run.from, run.to).some((id) => !words.isSpecial(id));
   }
   const budget = Math.max(1, Math.round(rate * (ids.length + 2)));
   let used = 0;
@@ -78,6 +78,7 @@ export function maskWords(
   const places: number[] = [];
   for (const { from, to, chosen, isObject } of runs) {
     for (let i = from; chosen && i < to; i++) {
+      if (words.isSpecial(ids[i])) continue;
       places.push(i);
       const fate = isObject ? 0 : random.unit();
       if (fate < 0.8) damaged[i] = words.mask;

@@ -1,6 +1,7 @@
 /**
  * Pre-training on sentences in memory, as problems of the training loop: masked-LM for BERT, denoising by span in-filling for BART,
- * span corruption for T5. This is what a world's models learn from; a corpus is read in texts.ts. Ids are made once for each text; what is masked is drawn anew for each batch.
+ * span corruption for T5. This is what a world's models learn from; a corpus is read in texts.ts. Ids are made once for each text;
+ * what is masked is drawn anew for each batch.
  */
 import type { MaskedLM } from "../../models/masked-lm.ts";
 import type { Seq2Seq } from "../../models/seq2seq.ts";

@@ -16,7 +16,7 @@ import {
   TINY_BERT,
   world,
 } from "../promptgen/pretraining/corpora.ts";
-import { printedBy, ROOT, refuses, temporary } from "./command.ts";
+import { printedBy, ROOT, refuses, run, temporary } from "./command.ts";
 
 const test = suite("pretrain");
 
@@ -95,6 +95,18 @@ if (testsRunOn("cpu")) {
     for (const name of ["last.safetensors", "log.jsonl", "final/model.safetensors", "curve.csv"]) {
       assert.deepEqual(readFileSync(join(out, name)), readFileSync(join(whole, name)), name);
     }
+    // the corpus is told before what is wrong
+    const other = await run("pretrain.ts", [...args, "--lr", "0.02", "--resume"]);
+    assert.match(other.error, /--lr is 0\.02 but the run in \S+ was started with 0\.01; resume/);
+    const model = await run("pretrain.ts", [
+      ...args,
+      "--config",
+      world.bert,
+      "--length",
+      "64",
+      "--resume",
+    ]);
+    assert.match(model.error, /was started with another config\.json; resume it with the same/);
     await refuses("pretrain.ts", args, /holds a run; go on with it by --resume, or name another/);
   });
 

@@ -109,8 +109,8 @@ function checkKind(values: Values, others: object, kind: string): void {
   throw new UsageError(`[${TOOL}] --${wrong} is ${kind}; leave it out, see --help`);
 }
 
-function stopped(signal: AbortSignal): number {
-  note(`stopped by ${signal.reason}; go on with the same command and --resume`);
+function stopped(signal: AbortSignal, command = "npx promptgen pretrain"): number {
+  note(`stopped by ${signal.reason}; go on with: ${command} --resume`);
   return exitCodeOf(signal.reason);
 }
 
@@ -232,7 +232,7 @@ async function ofCorpus(values: Values, files: readonly string[]): Promise<numbe
       signal,
       open: () => deviceOf(TOOL, values),
     });
-    return done ? 0 : stopped(signal);
+    return done ? 0 : stopped(signal, "the same command and");
   });
 }
 

@@ -4,14 +4,8 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { countPlan, described, planOf, totalsOf } from "../gpu/count.ts";
 import { settled } from "../gpu/workload.ts";
-import {
-  numberOf,
-  type OptionSpec,
-  optionHelp,
-  optionsOnly,
-  runTool,
-  UsageError,
-} from "../lib/cli.ts";
+import { numberOf, type OptionSpec, printResult, UsageError } from "../lib/cli.ts";
+import { commandOf, type Line, runCommand } from "../lib/command.ts";
 import { PAIR_SIZES, type PairName } from "./bench/pair.ts";
 
 const TOOL = "profile";
@@ -28,28 +22,13 @@ const OPTIONS = {
   dropout: { value: "P", help: "BART's dropouts, all three", initial: "0.1" },
   top: { value: "N", help: "rows of each table of counts", initial: "30" },
   steps: { value: "N", help: "steps that are timed", initial: "5" },
-  json: { value: "FILE", help: "also writes the numbers there" },
+  out: { value: "FILE", help: "also writes the numbers there, as JSON" },
 } satisfies Record<string, OptionSpec>;
-
-const HELP = `Says what the PromptGen training step of a pair of models costs, with random weights.
-
-  npm run profile -- --count --pair large
-  npm run profile -- --device gpu --pair base --steps 10
-
-Options
-${optionHelp(OPTIONS)}
-
-Counted are launches, the least barriers between them, bytes and floating-point operations, by kernel, matrix product and op. The
-bytes of products whose K is split, and the second dispatch that they take, are told apart. Timed are kernels, each launch
-by itself, which makes a step longer than it is.
-`;
 
 const isPair = (name: string): name is PairName => Object.hasOwn(PAIR_SIZES, name);
 
-async function main(): Promise<number> {
-  const values = optionsOnly(TOOL, OPTIONS, HELP);
-  if (!values) return 0;
-  const { pair = "large", json, device } = values;
+async function main({ values }: Line<keyof typeof OPTIONS>): Promise<number> {
+  const { pair = "large", out, device } = values;
   if (!isPair(pair)) {
     const names = Object.keys(PAIR_SIZES).join(", ");
     throw new UsageError(`[${TOOL}] --pair is ${pair}; choose among ${names}`);
@@ -70,19 +49,17 @@ async function main(): Promise<number> {
       ...[step, "--profile", "--device", device, "--size", size, "--batch", String(batch)],
       ...["--dropout", String(dropout), "--attn", String(dropout)],
       ...["--steps", String(whole("steps", "5"))],
-      ...(json === undefined ? [] : ["--json", json]),
+      ...(out === undefined ? [] : ["--json", out]),
     ]);
   }
   const options = { size, batch, dropout, attention: dropout };
   const counts = countPlan(await planOf(options));
-  console.log(described(counts, whole("top", "30")));
-  if (json !== undefined) {
-    const { kernels, ops, products } = counts;
-    const tables = Object.entries({ kernels, ops, products });
-    const rows = Object.fromEntries(tables.map(([name, sums]) => [name, Object.fromEntries(sums)]));
-    const all = { workload: settled(options), ...totalsOf(counts), ...rows };
-    writeFileSync(json, `${JSON.stringify(all, null, 1)}\n`);
-  }
+  const { kernels, ops, products } = counts;
+  const tables = Object.entries({ kernels, ops, products });
+  const rows = Object.fromEntries(tables.map(([name, sums]) => [name, Object.fromEntries(sums)]));
+  const all = { workload: settled(options), ...totalsOf(counts), ...rows };
+  printResult(all, () => described(counts, whole("top", "30")));
+  if (out !== undefined) writeFileSync(out, `${JSON.stringify(all, null, 1)}\n`);
   return 0;
 }
 
@@ -95,4 +72,19 @@ function run(args: readonly string[]): Promise<number> {
   });
 }
 
-await runTool(main);
+export const command = commandOf({
+  name: TOOL,
+  call: "npm run profile --",
+  about: "Says what the PromptGen training step of a pair of models costs, with random weights.",
+  examples: [
+    ["--count --pair large", "launches, barriers, bytes and operations, from the plan"],
+    ["--device gpu --pair base --steps 10", "time by kernel"],
+  ],
+  options: OPTIONS,
+  notes: `Counted are launches, the least barriers between them, bytes and floating-point operations, by kernel, matrix product and op. The
+bytes of products whose K is split, and the second dispatch that they take, are told apart. Timed are kernels, each launch
+by itself, which makes a step longer than it is.`,
+  run: main,
+});
+
+export const run = (): Promise<never> => runCommand(command);

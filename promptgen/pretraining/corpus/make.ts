@@ -203,12 +203,13 @@ export async function makeCache(
       for await (const piece of piecesOfFile(path, (file) => read.push(file))) {
         if (signal?.aborted) throw STOPPED;
         if (waiting.length === workers.length * (1 + AHEAD)) await take(); // its thread is the next one's
+        const size = piece.byteLength; // none are left when the thread has them
         const answer = workers[turn++ % workers.length].encode({
           bytes: piece,
           isJson: isJsonFile(path),
         });
         answer.catch(() => undefined); // told when its turn comes
-        waiting.push({ size: piece.byteLength, answer });
+        waiting.push({ size, answer });
       }
       while (waiting.length > 0) {
         if (signal?.aborted) throw STOPPED;

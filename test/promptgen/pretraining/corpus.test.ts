@@ -87,13 +87,20 @@ test("many pieces and threads give the bytes of one, and a cache that is there i
   const { openCache } = await import("../../../promptgen/pretraining/corpus/cache.ts");
   const options = { fields: { text: "text" }, most: 120, heldOut: 0.1 };
   const other = join(temporary(), "cache");
+  const told: number[] = [];
   const three = await openCache(other, {
     files: [path],
     tokenizer: world.bert,
     options,
     threads: 3,
+    onProgress: (bytes) => told.push(bytes),
   });
   three?.close();
+  assert.equal(told.at(-1), readFileSync(path).length);
+  assert.deepEqual(
+    told,
+    [...new Set(told)].sort((a, b) => a - b),
+  );
   for (const name of ["tokens.bin", "index.bin", "cache.json"]) {
     assert.deepEqual(readFileSync(join(folder, name)), readFileSync(join(other, name)), name);
   }
@@ -165,7 +172,7 @@ test("objects are marked by ranges and by [MASK], in BERT's words and in BART's"
     { text: "The capital of Quorvax is the old city .", find: "old city" },
     { text: "Zimblet plays music", find: "Zimblet" },
     { text: "😀 the river, None", find: "None" },
-    { text: "of the Quorvaxian river.", find: "Quorvax" }, // the whole word
+    { text: "of the Quorvaxian river.", find: "vax" }, // amid a word: the whole of it
   ];
   const points = (text: string) => [...text].length;
   const lines = rows.map(({ text, find }) => {
@@ -193,7 +200,7 @@ test("objects are marked by ranges and by [MASK], in BERT's words and in BART's"
         const firsts = words.flatMap((word) => word.map((_, i) => i === 0));
         assert.deepEqual(one.starts, firsts);
         const said = tokenizer.decode(one.ids.filter((_, i) => one.marked[i])).replace(/ ?##/g, "");
-        assert.equal(said.trim(), find === "Quorvax" ? "Quorvaxian" : find, text);
+        assert.equal(said.trim(), find === "vax" ? "Quorvaxian" : find, text);
       }
       cache.close();
     }

@@ -93,6 +93,11 @@ test("the share is rounded, at least one word is masked, and a word that does no
   assert.deepEqual(kinds([1, 2], 0.15), ["0"]); // the second never fits
   assert.deepEqual(kinds([3], 0.15), ["0,1,2"]); // nothing fits: the first word of the order
   assert.deepEqual(kinds([0, 2, 0], 0.15), ["1,2"]);
+  const unknown = { ...text([2, 3]), ids: [100, SPECIAL, 102, 103, 104] }; // a piece of a word is not known
+  const drawn = Array.from({ length: 40 }, (_, seed) =>
+    maskWords(unknown, { rate: 0.6, object: 0 }, words, new Random(seed, 1)).places.join(),
+  );
+  assert.deepEqual([...new Set(drawn)].sort(), ["0", "2,3,4"]);
   assert.deepEqual(kinds([0, 0], 0.5), [""]);
 });
 

@@ -86,6 +86,7 @@ function checkVocabulary(path: string, json: Json, tokenizer: Tokenizer, folder:
 /** The problem of a config's architecture, when the texts are there. */
 type Built = {
   readonly model: Saveable & { readonly positions: number };
+  /** Its options by their names on the command line. */
   readonly task: JsonObject;
   problem(groups: TextGroups): TextProblem<object>;
 };
@@ -102,7 +103,7 @@ function build(
     const model = randomMaskedLM(checkpoint, loop.seed);
     return {
       model,
-      task: { masking },
+      task: { "mask-rate": masking.rate, "object-rate": masking.object },
       problem: (groups) => textMasking(model, tokenizer, groups, masking),
     };
   }
@@ -115,13 +116,49 @@ function build(
     const model = BartForConditionalGeneration.random(json, loop.seed);
     return {
       model,
-      task: { denoising },
+      task: {
+        "mask-rate": denoising.rate,
+        span: denoising.span,
+        "keep-order": !denoising.permute,
+      },
       problem: (groups) => textDenoising(model, tokenizer, groups, denoising),
     };
   }
   throw new UsageError(
     `[pretrain] ${path} has model_type ${JSON.stringify(type ?? null)}; corpora train bert, roberta and bart`,
   );
+}
+
+/** Options of both kinds of model by their names on the command line. */
+const optionsOf = ({ buckets, heldOutTexts, loop }: CorpusSettings): JsonObject => ({
+  buckets,
+  "held-out-texts": heldOutTexts,
+  epochs: loop.epochs,
+  "max-steps": loop.maxSteps ?? 0,
+  "batch-size": loop.batchSize,
+  accumulate: loop.accumulate ?? 1,
+  lr: loop.lr,
+  warmup: loop.warmup,
+  "weight-decay": loop.weightDecay,
+  clip: loop.clip,
+  seed: loop.seed,
+  evaluations: loop.evaluationsPerEpoch,
+});
+
+/** Throws one sentence that names what a run cannot go on with. */
+function checkResume(saved: JsonObject, wanted: JsonObject, where: string): void {
+  const { corpus: _names, model, texts, ...options } = wanted;
+  const others = [
+    ["model", model, "config.json"],
+    ["texts", texts, "corpus, tokenizer or way of reading it"],
+  ] as const;
+  for (const [key, own, what] of others) {
+    if (saved[key] === own) continue;
+    throw new UsageError(
+      `[resume] the run in ${where} was started with another ${what}; resume it with the same, or start another run with another --out`,
+    );
+  }
+  sameConfiguration(saved, options, where);
 }
 
 const sha = (value: unknown): string =>
@@ -195,13 +232,11 @@ export async function pretrainCorpus(job: CorpusJob): Promise<boolean> {
     texts: sha(cache.description.key),
     length,
     ...task,
-    buckets: settings.buckets,
-    "held-out-texts": settings.heldOutTexts,
-    ...loop,
+    ...optionsOf(settings),
   };
   const identity = JSON.stringify(configuration);
   if (goesOn) {
-    sameConfiguration(await folder.readJson("run.json"), configuration, folder.path);
+    checkResume(await folder.readJson("run.json"), configuration, folder.path);
     for (const remark of await folder.check()) note(remark);
   } else await folder.begin(configuration);
   const device = await job.open();
