@@ -129,7 +129,10 @@ test("a model without an embedding for <mask>, and one that is no masked LM", as
     `[tokenizer] ${short}: the token "<mask>" has the id 1942, but the model's table of words has 1942 rows (vocab_size in ${short}/config.json); use tokenizer and weights of one checkpoint, or texts without it`,
   );
   writeFileSync(join(short, "config.json"), '{"model_type": "mobilebert"}');
-  assert.match(await said(short), 'model_type is "mobilebert"; the masked LMs that are supported are');
+  assert.match(
+    await said(short),
+    'model_type is "mobilebert"; the masked LMs that are supported are',
+  );
 });
 
 test.run();
