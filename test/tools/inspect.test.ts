@@ -186,7 +186,7 @@ test("without a head, without a model, with another model", async () => {
   writeFileSync(join(folder, "config.json"), '{"model_type": "mt5"}');
   assert.match(
     await printedBy(TOOL, [folder]),
-    /\nconfig\.json has model_type "mt5"; those that are supported are bert, roberta, bart, t5, gpt2/,
+    /\nconfig\.json has model_type "mt5"; those that are supported are bert, roberta, distilbert, albert, electra, xlm-roberta, modernbert, bart, t5, gpt2/,
   );
   writeFileSync(join(folder, "config.json"), '{"model_type": "bert"}');
   assert.match((await report(folder)).loading.problem ?? "", /\[config\] .*vocab_size is missing/);
