@@ -186,7 +186,7 @@ test("without a head, without a model, with another model", async () => {
   writeFileSync(join(folder, "config.json"), '{"model_type": "mt5"}');
   assert.match(
     await printedBy(TOOL, [folder]),
-    /\nconfig\.json has model_type "mt5"; those that are supported are bert, roberta, bart, t5, gpt2/,
+    /\nconfig\.json has model_type "mt5"; those that are supported are bert, roberta, distilbert, albert, electra, xlm-roberta, modernbert, bart, t5, gpt2/,
   );
   writeFileSync(join(folder, "config.json"), '{"model_type": "bert"}');
   assert.match((await report(folder)).loading.problem ?? "", /\[config\] .*vocab_size is missing/);
@@ -244,6 +244,9 @@ type Layout = {
   readonly tensors: [name: string, shape: number[], target?: string | null, dtype?: "I64"][];
 };
 
+/** Of these it is told alone that the head is not there. */
+const HEADLESS = /^(?:(?:DistilBert|Albert|XLMRoberta|ModernBert)Model|ElectraForPreTraining)$/;
+
 test("published layouts: every tensor goes where it belongs, and no data is read", () => {
   const layouts: Record<string, Layout> = JSON.parse(goldenText("layouts.json"));
   const read = () => assert.fail("read");
@@ -252,6 +255,7 @@ test("published layouts: every tensor goes where it belongs, and no data is read
     // the first layer stands for all
     const one = {
       num_hidden_layers: 1,
+      ...("n_layers" in config && { n_layers: 1 }),
       encoder_layers: 1,
       decoder_layers: 1,
       num_layers: 1,
@@ -261,12 +265,18 @@ test("published layouts: every tensor goes where it belongs, and no data is read
     const targets = new Map(
       tensors.map(([given, , target = given]) => [first(given), target && first(target)]),
     );
-    const file = tensors.map(
+    // but for ModernBERT's, which lacks a tensor that the others have
+    const shown = tensors.filter(([given]) => !/layers\.[1-9]/.test(given));
+    const file = shown.map(
       ([given, shape, , dtype = usual]) =>
         [first(given), { dtype, shape, byteLength: 0, read }] as const,
     );
     const { rows, loading } = loadingOf(name, { ...config, ...one }, new Map(file));
     assert.ok(typeof loading !== "string", `${name}: ${loading}`);
+    if (HEADLESS.test(name)) {
+      assert.match(loading.problem ?? "", /the head of/);
+      continue;
+    }
     for (const { name: given, status, as } of rows) {
       const target = targets.get(given);
       assert.equal(as ?? null, target, `${name}: ${given}`);
