@@ -45,7 +45,7 @@ async function main({ values }: Line<keyof typeof OPTIONS>): Promise<number> {
   const size = PAIR_SIZES[pair];
   if (device !== undefined) {
     const step = join(import.meta.dirname, "../gpu/step.ts");
-    return run([
+    return ofKit([
       ...[step, "--profile", "--device", device, "--size", size, "--batch", String(batch)],
       ...["--dropout", String(dropout), "--attn", String(dropout)],
       ...["--steps", String(whole("steps", "5"))],
@@ -64,7 +64,7 @@ async function main({ values }: Line<keyof typeof OPTIONS>): Promise<number> {
 }
 
 /** Runs a program of the kit; its exit code. */
-function run(args: readonly string[]): Promise<number> {
+function ofKit(args: readonly string[]): Promise<number> {
   const child = spawn(process.execPath, args, { stdio: "inherit" });
   return new Promise((done, failed) => {
     child.on("error", failed);
