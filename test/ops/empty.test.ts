@@ -74,6 +74,13 @@ const table: Record<string, (() => unknown)[]> = {
   full: [() => engine.full([0], 1), () => engine.full([2, 0], 1, "u32")],
   ones: [() => ones([0])],
   zeros: [() => zeros([0, 3])],
+  clamp: [() => engine.clamp(empty(0), { min: 0 })],
+  pow: [() => engine.pow(empty(0), 3), () => engine.pow(empty(0), 0.3)],
+  rmsNorm: [
+    () => engine.rmsNorm(empty(0, 3), ones([3]), 1e-6),
+    () => engine.rmsNorm(empty(3, 0), undefined, 1e-6),
+  ],
+  variance: [() => engine.variance(empty(0)), () => engine.variance(empty(0, 3), 0)],
   layerNorm: [
     () => engine.layerNorm(empty(0, 3), ones([3]), ones([3]), 1e-5),
     () => engine.layerNorm(empty(3, 0), empty(0), empty(0), 1e-5),
@@ -134,6 +141,7 @@ const OTHERS = [
     "GradientAccumulator",
     "NoDeviceError",
     "OutOfMemoryError",
+    "SGD",
   ],
   ...[
     "Result",
@@ -141,11 +149,13 @@ const OTHERS = [
     "activations",
     "assign",
     "compile",
+    "cosineSchedule",
     "grad",
     "linearSchedule",
     "numel",
     "openDevice",
   ],
+  ...["kaimingUniform", "normal", "uniform", "xavierUniform"],
   ...["read", "scalar", "state", "stateName", "tensor"],
 ];
 

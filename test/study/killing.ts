@@ -14,9 +14,10 @@ import {
   statSync,
   watch,
 } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { Random } from "../../promptgen/training/random.ts";
+import { readSteps, STEPS_FILE } from "../../promptgen/training/steps.ts";
 import { ROOT } from "../tools/command.ts";
 
 /** Of whom a SIGKILL takes the life: of all processes, of the command alone, or of one run. */
@@ -319,6 +320,17 @@ const filesOf = (folder: string): string[] =>
 
 function contentOf(path: string): Buffer {
   const bytes = readFileSync(path);
+  if (path.endsWith(STEPS_FILE)) {
+    const table = readSteps(dirname(path));
+    if (!table) return bytes;
+    const { columns, values, steps } = table;
+    const pace = columns.indexOf("factsPerSecond");
+    const untimed = values.map((x, i) => (i % columns.length === pace ? 0 : x));
+    return Buffer.concat([
+      Buffer.from(JSON.stringify([columns, steps])),
+      Buffer.from(untimed.buffer),
+    ]);
+  }
   if (!path.endsWith("results.json")) return bytes;
   const { seconds: _, memory: __, ...rest } = JSON.parse(bytes.toString());
   return Buffer.from(JSON.stringify(rest));

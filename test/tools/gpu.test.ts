@@ -94,7 +94,7 @@ test("npm run profile counts the same", async () => {
   const profile = (...args: string[]) =>
     spawnSync(process.execPath, ["tools/profile.ts", ...args], { encoding: "utf8" });
   const want = totalsOf(await count({ size: "toy", batch: 32, dropout: 0.2 }));
-  const numbers = ["--dropout", "0.2", "--top", "1", "--json", json];
+  const numbers = ["--dropout", "0.2", "--top", "1", "--out", json];
   const { stdout, status } = profile("--count", "--pair", "toy", ...numbers);
   assert.is(status, 0);
   assert.ok(stdout.startsWith(`${want.launches} launches, ${want.barriers} barriers at least\n`));

@@ -85,7 +85,7 @@ const last = (folder: string) => readFileSync(join(folder, "last.safetensors"));
 /** Nothing but what a run has. */
 function isWhole(folder: string): void {
   const known = ["best", "facts.csv", "facts.jsonl", "last.safetensors", "log.jsonl"];
-  known.push("results.json", "run.json", "seconds.json");
+  known.push("results.json", "run.json", "seconds.json", "steps.bin");
   assert.deepEqual(readdirSync(folder).sort(), known);
   assert.ok(isAscending(stepsOf(folder)), String(stepsOf(folder)));
 }

@@ -98,7 +98,16 @@ test("--json and --quiet: results and nothing else on standard output", async ()
 
 test("colours as NO_COLOR and FORCE_COLOR say, none where nobody asked", async () => {
   const said = async (env: Record<string, string | undefined>) =>
-    (await run("promptgen.ts", ["trian"], { env: { NO_COLOR: undefined, ...env } })).error;
+    (
+      await run("promptgen.ts", ["trian"], {
+        env: {
+          NO_COLOR: undefined,
+          NODE_DISABLE_COLORS: undefined,
+          FORCE_COLOR: undefined,
+          ...env,
+        },
+      })
+    ).error;
   assert.ok((await said({ FORCE_COLOR: "1" })).startsWith("\x1b[31merror\x1b[39m ["));
   assert.ok((await said({})).startsWith("error ["));
   assert.ok((await said({ NO_COLOR: "1" })).startsWith("error ["));

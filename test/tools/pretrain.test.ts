@@ -100,7 +100,7 @@ if (testsRunOn("cpu")) {
     assert.match(other.error, /--lr is 0\.02 but the run in \S+ was started with 0\.01; resume/);
     const model = await run("pretrain.ts", [
       ...args,
-      "--config",
+      "--model",
       world.bert,
       "--length",
       "64",

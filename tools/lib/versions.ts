@@ -4,17 +4,13 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Device } from "../../engine/device.ts";
 import type { Versions } from "../../promptgen/report/results.ts";
-
-const manifest = (path: string): { readonly name: string; readonly version: string } =>
-  JSON.parse(readFileSync(path, "utf8"));
-
-const own = () => manifest(fileURLToPath(new URL("../../package.json", import.meta.url)));
+import { PACKAGE } from "./package.ts";
 
 /** The version of a package that the project has; undefined where it is not there. */
 function packageVersion(name: string): string | undefined {
   for (let folder = dirname(fileURLToPath(import.meta.url)); ; folder = dirname(folder)) {
     const path = join(folder, "node_modules", name, "package.json");
-    if (existsSync(path)) return manifest(path).version;
+    if (existsSync(path)) return JSON.parse(readFileSync(path, "utf8")).version;
     if (dirname(folder) === folder) return undefined;
   }
 }
@@ -22,7 +18,7 @@ function packageVersion(name: string): string | undefined {
 export function versionsOn({ kind, description, build }: Device): Versions {
   const webgpu = kind === "webgpu" ? packageVersion("webgpu") : undefined;
   return {
-    project: own().version,
+    project: PACKAGE.version,
     node: process.version,
     v8: process.versions.v8,
     platform: `${process.platform} ${process.arch}`,
@@ -34,7 +30,7 @@ export function versionsOn({ kind, description, build }: Device): Versions {
 
 /** What makes a page, by name. */
 export function madeBy(): (readonly [name: string, value: string])[] {
-  const { name, version } = own();
+  const { name, version } = PACKAGE;
   return [
     ["Page made by", `${name} ${version}`],
     ["Node", `${process.version}, ${process.platform} ${process.arch}`],
