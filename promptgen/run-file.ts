@@ -117,7 +117,7 @@ export async function readRun(folder: RunFolder): Promise<RunFile> {
   const file = await folder.readJson("run.json");
   const isObject = (value: unknown): value is Record<string, string> =>
     typeof value === "object" && value !== null && !Array.isArray(value);
-  const { options, contents, extended = [], versions = [] } = file;
+  const { options, contents, extended = [], versions = [] } = Object(file);
   const isText = (value: unknown) => typeof value === "string";
   const shared = ["data", "relations"].every((name) => isText(Object(options)[name]));
   if (
