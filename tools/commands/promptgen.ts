@@ -50,7 +50,7 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     load: () => import("./export.ts"),
   },
   pretrain: {
-    summary: "pre-train the tiny models of a world",
+    summary: "pre-train a model on any text, or the tiny ones of a world",
     load: () => import("./pretrain.ts"),
   },
   "fill-mask": {
