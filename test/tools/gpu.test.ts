@@ -4,29 +4,16 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { compile } from "../../engine/compile.ts";
-import type { Device } from "../../engine/device.ts";
 import { openDevice } from "../../engine/open.ts";
 import { countPlan, planOf, type Sum, totalsOf } from "../../tools/gpu/count.ts";
 import { optionsOf } from "../../tools/gpu/options.ts";
-import { type Part, type WorkloadOptions, workload } from "../../tools/gpu/workload.ts";
-import { anyWebGPU } from "../devices.ts";
+import { type WorkloadOptions, workload } from "../../tools/gpu/workload.ts";
+import { made } from "../toy-step.ts";
 
 const total = (sums: ReadonlyMap<string, Sum>, key: keyof Sum): number =>
   [...sums.values()].reduce((sum, each) => sum + each[key], 0);
 
 const count = async (options: WorkloadOptions) => countPlan(await planOf(options));
-
-/** Launches that a device makes of a toy's step, or of a part of it. */
-async function made(device: Device, part: Part): Promise<number> {
-  const { batch, optimizer, parameters, run } = workload({ size: "toy", part });
-  for (const p of parameters) device.write(p, new Float32Array(p.size).fill(0.01));
-  const before = device.stats.launches;
-  const step = compile(device, run);
-  const { report } = await step(batch, Uint32Array.of(1, 0, 1, 0), optimizer.scalars(1, 1e-5));
-  assert.ok((await report.read()).every(Number.isFinite), part);
-  return device.stats.launches - before;
-}
 
 test("counts as many launches as a device makes", async () => {
   const device = await openDevice({ device: "cpu", threads: 1 });
@@ -34,15 +21,6 @@ test("counts as many launches as a device makes", async () => {
     const { launches } = countPlan(await planOf({ size: "toy", part }, { joined: false }));
     assert.is(launches.length, await made(device, part), part);
   }
-  device.destroy();
-});
-
-test("counts as many dispatches as a GPU makes", async () => {
-  const { name } = await anyWebGPU();
-  const device = await openDevice({ device: name, geometry: "hardware" });
-  const { dispatches, launches } = await count({ size: "toy" });
-  assert.ok(dispatches > launches.length, "a join is two");
-  assert.is(dispatches, await made(device, "step"));
   device.destroy();
 });
 
