@@ -7,7 +7,7 @@ export { kaimingUniform, normal, uniform, xavierUniform } from "./init.ts";
 export { openDevice } from "./open.ts";
 export { argmax, topK } from "./ops/argmax.ts";
 export { type AttentionOptions, attention, type Layout } from "./ops/attention.ts";
-export { clamp, pow, rmsNorm, type VarianceOptions, variance } from "./ops/composed.ts";
+export { clamp } from "./ops/clamp.ts";
 export { crossEntropy } from "./ops/cross-entropy.ts";
 export { dropout } from "./ops/dropout.ts";
 export {
@@ -51,7 +51,9 @@ export { embedding } from "./ops/embedding.ts";
 export { full, ones, zeros } from "./ops/fill.ts";
 export { layerNorm } from "./ops/layernorm.ts";
 export { type LinearOptions, linear, type MatmulOptions, matmul } from "./ops/matmul.ts";
+export { pow } from "./ops/pow.ts";
 export { max, mean, type ReduceOptions, sum } from "./ops/reduce.ts";
+export { rmsNorm } from "./ops/rms-norm.ts";
 export {
   concat,
   expand,
@@ -62,6 +64,7 @@ export {
   transpose,
 } from "./ops/shape.ts";
 export { softmax } from "./ops/softmax.ts";
+export { type VarianceOptions, variance } from "./ops/variance.ts";
 export {
   AdamW,
   type AdamWOptions,

@@ -1,6 +1,6 @@
 /** Random initial values of parameters, the same on every machine: Philox on the host. */
 import { check } from "./errors.ts";
-import { philox } from "./philox.ts";
+import { philox, seedWords } from "./philox.ts";
 import { numel, type Shape, show } from "./shape.ts";
 
 /** Calls `take` with the place of each pair of random words below 2^32. */
@@ -10,10 +10,7 @@ function pairs(
   stream: number,
   take: (at: number, a: number, b: number) => void,
 ): void {
-  check(Number.isSafeInteger(seed) && seed >= 0, "init", () => {
-    return `${seed} is no seed; give a whole number from 0 to 2^53 - 1`;
-  });
-  const key = [seed >>> 0, Math.floor(seed / 2 ** 32)];
+  const key = seedWords(seed);
   for (let i = 0; i < count; i += 4) {
     const words = philox([i / 4, 0, stream, 0], key);
     take(i, words[0], words[1]);

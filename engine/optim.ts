@@ -22,6 +22,20 @@ export type AdamWOptions = {
   maxNorm?: number;
 };
 
+/** Throws for a parameter that cannot be trained. */
+function checkTrainable(op: string, parameter: Tensor): void {
+  check(parameter.dtype === "f32", op, () => {
+    return `${stateName(parameter)} is ${parameter.dtype}; only f32 weights can be trained`;
+  });
+}
+
+/** Throws unless there is a gradient for each parameter. */
+function checkCount(op: string, gradients: readonly Tensor[], parameters: readonly Tensor[]): void {
+  check(gradients.length === parameters.length, op, () => {
+    return `${gradients.length} gradients for ${parameters.length} parameters`;
+  });
+}
+
 const zeros = (name: string, like: Tensor): Tensor => zeroState(name, like.shape);
 
 /**
@@ -50,12 +64,8 @@ export class AdamW {
     this.#decays = decays ?? (() => false);
     this.#maxNorm = options.maxNorm ?? 3e38;
     this.moments = parameters.map((p) => {
+      checkTrainable("AdamW", p);
       const name = stateName(p);
-      check(
-        p.dtype === "f32",
-        "AdamW",
-        () => `${name} is ${p.dtype}; only f32 weights can be trained`,
-      );
       return { m: zeros(`${name}.exp_avg`, p), v: zeros(`${name}.exp_avg_sq`, p) };
     });
   }
@@ -80,11 +90,7 @@ export class AdamW {
    * @returns f32[4]: clip coefficient, 1 if the step was taken (else 0), the gradient norm before clipping, 0
    */
   update(gradients: readonly Tensor[], scalars: Tensor, finite: readonly Tensor[]): Tensor {
-    check(
-      gradients.length === this.parameters.length,
-      "AdamW",
-      () => `${gradients.length} gradients for ${this.parameters.length} parameters`,
-    );
+    checkCount("AdamW", gradients, this.parameters);
     const control = gradNorm(gradients, finite, this.#maxNorm);
     this.parameters.forEach((p, i) => {
       const { m, v } = this.moments[i];
@@ -129,11 +135,7 @@ export class SGD {
     check(momentum >= 0 && momentum < 1, "SGD", () => `the momentum ${momentum} is not in [0, 1)`);
     check(weightDecay >= 0, "SGD", () => `weightDecay = ${weightDecay} must be 0 or more`);
     check(!nesterov || momentum > 0, "SGD", () => "nesterov takes a momentum above 0");
-    for (const p of parameters) {
-      check(p.dtype === "f32", "SGD", () => {
-        return `${stateName(p)} is ${p.dtype}; only f32 weights can be trained`;
-      });
-    }
+    for (const p of parameters) checkTrainable("SGD", p);
     this.buffers =
       momentum > 0 ? parameters.map((p) => zeros(`${stateName(p)}.momentum_buffer`, p)) : [];
   }
@@ -153,9 +155,7 @@ export class SGD {
    * @returns f32[4]: clip coefficient, 1 if the step was taken (else 0), the gradient norm before clipping, 0
    */
   update(gradients: readonly Tensor[], scalars: Tensor, finite: readonly Tensor[]): Tensor {
-    check(gradients.length === this.parameters.length, "SGD", () => {
-      return `${gradients.length} gradients for ${this.parameters.length} parameters`;
-    });
+    checkCount("SGD", gradients, this.parameters);
     const { momentum, nesterov, weightDecay, decays, maxNorm } = this.#options;
     const control = gradNorm(gradients, finite, maxNorm);
     const clip = slice(control, 0, 0, 1);
@@ -206,17 +206,25 @@ export class GradientAccumulator {
   }
 }
 
-/** Linear warm-up to `peak`, then linear decay to 0 at `total`. `step` counts from 1. */
-export function linearSchedule(step: number, total: number, warmup: number, peak: number): number {
+/** Warm-up in equal parts to `peak`, then `peak` times what `falling` makes of the steps that are left and those of the fall. */
+function warmed(
+  step: number,
+  total: number,
+  warmup: number,
+  peak: number,
+  falling: (left: number, steps: number) => number,
+): number {
   const rise = Math.round(total * warmup);
   if (step <= rise) return (peak * step) / Math.max(1, rise);
-  return peak * Math.max(0, (total - step + 1) / Math.max(1, total - rise));
+  return peak * falling(Math.max(0, total - step + 1), Math.max(1, total - rise));
 }
 
+/** Linear warm-up to `peak`, then linear decay to 0 at `total`. `step` counts from 1. */
+export const linearSchedule = (step: number, total: number, warmup: number, peak: number): number =>
+  warmed(step, total, warmup, peak, (left, steps) => left / steps);
+
 /** Linear warm-up to `peak`, then half a cosine down to 0 (Loshchilov and Hutter, 2017). `step` counts from 1, as for `linearSchedule`. */
-export function cosineSchedule(step: number, total: number, warmup: number, peak: number): number {
-  const rise = Math.round(total * warmup);
-  if (step <= rise) return (peak * step) / Math.max(1, rise);
-  const done = Math.min(1, (step - 1 - rise) / Math.max(1, total - rise));
-  return (peak * (1 + Math.cos(Math.PI * done))) / 2;
-}
+export const cosineSchedule = (step: number, total: number, warmup: number, peak: number): number =>
+  warmed(step, total, warmup, peak, (left, steps) => {
+    return (1 + Math.cos((Math.PI * (steps - left)) / steps)) / 2;
+  });

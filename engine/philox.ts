@@ -1,5 +1,15 @@
 /** Counter-based random numbers on the host, the same on every machine and in every kernel that draws them. */
 
+import { check } from "./errors.ts";
+
+/** The low and the high 32 bits of a seed. */
+export function seedWords(seed: number): [number, number] {
+  check(Number.isSafeInteger(seed) && seed >= 0, "seed", () => {
+    return `${seed} is no seed; give a whole number from 0 to 2^53 - 1`;
+  });
+  return [seed >>> 0, Math.floor(seed / 2 ** 32)];
+}
+
 /** The high 32 bits of a 32 x 32 bit product. */
 function mulHigh(a: number, b: number): number {
   const [al, ah, bl, bh] = [a & 0xffff, a >>> 16, b & 0xffff, b >>> 16];

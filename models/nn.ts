@@ -1,11 +1,11 @@
 /** The layers that architectures share, and the texts and options that every model takes. Knows no architecture. */
 import { type AttentionOptions, attention, type Layout } from "../engine/ops/attention.ts";
-import { rmsNorm } from "../engine/ops/composed.ts";
 import { dropout } from "../engine/ops/dropout.ts";
 import type { Activation } from "../engine/ops/elementwise.ts";
 import { embedding } from "../engine/ops/embedding.ts";
 import { layerNorm } from "../engine/ops/layernorm.ts";
 import { type LinearOptions, linear, matmul } from "../engine/ops/matmul.ts";
+import { rmsNorm } from "../engine/ops/rms-norm.ts";
 import { reshape } from "../engine/ops/shape.ts";
 import { type Tensor, tensor } from "../engine/tensor.ts";
 

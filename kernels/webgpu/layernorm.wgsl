@@ -17,12 +17,6 @@ override DROPOUT: u32 = 0;
 override LANES: u32 = 64;
 override ROWS: u32 = 1;
 
-// v, rescaled, where it stays, else 0; n: the number of its first element.
-fn dropped(v: Value, n: u32) -> Value {
-  let uniforms = value_uniform(dropout_block(n / 4u), n);
-  return select(Value(), v * p.rescale, uniforms < Value(p.keep));
-}
-
 // Every thread reads back only what it wrote itself, so xhat holds s, then s - mean, on the way.
 @compute @workgroup_size(LANES, ROWS)
 fn main(

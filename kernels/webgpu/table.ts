@@ -135,13 +135,16 @@ const attention =
 /** What draws the random numbers of dropout inside other kernels. */
 const DROPOUT = ["lib/philox", "lib/dropout"];
 
+/** The same for kernels whose elements are Values. */
+const DROPPED = [...DROPOUT, "lib/dropped"];
+
 /** As `valueRows` where each element is a sum of parts: a row that would keep 64 threads waiting for memory has 256. */
 const joinRows =
   (
     file: string,
   ): ChooseGeometry<{ readonly rows: number; readonly cols: number; readonly chunks: number }> =>
   (params, constants, adapter) => {
-    const geometry = valueRows(file, ["lib/parts", ...DROPOUT])(params, constants, adapter);
+    const geometry = valueRows(file, ["lib/parts", ...DROPPED])(params, constants, adapter);
     const wide = !adapter.software && params.cols >= 512;
     return wide ? { ...geometry, constants: { ...geometry.constants, LANES: 256 } } : geometry;
   };
@@ -201,8 +204,8 @@ const geometries: { readonly [K in WebGPUKernel]: ChooseGeometry<Params<K>, Sele
   }),
   softmax: valueRows("softmax"),
   softmax_backward: valueRows("softmax_backward"),
-  layernorm: valueRows("layernorm", DROPOUT),
-  layernorm_backward: valueRows("layernorm_backward", DROPOUT),
+  layernorm: valueRows("layernorm", DROPPED),
+  layernorm_backward: valueRows("layernorm_backward", DROPPED),
   layernorm_join: joinRows("layernorm_join"),
   layernorm_backward_join: joinRows("layernorm_backward_join"),
   cross_entropy: valueRows("cross_entropy"),

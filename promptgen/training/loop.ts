@@ -10,13 +10,14 @@ import { grad } from "../../engine/grad.ts";
 import { add, mul } from "../../engine/ops/elementwise.ts";
 import { concat, expand, reshape } from "../../engine/ops/shape.ts";
 import { AdamW, GradientAccumulator } from "../../engine/optim.ts";
+import { seedWords } from "../../engine/philox.ts";
 import { sameShape, show } from "../../engine/shape.ts";
 import { scalar, stateName, type Tensor, type TypedArray, zeroState } from "../../engine/tensor.ts";
 import { assign } from "../../engine/trace.ts";
 import { readFloat32 } from "../../models/formats/safetensors.ts";
 import { epochGroups, type Group, groups } from "./buckets.ts";
 import { type Estimate, Pace } from "./pace.ts";
-import { dropoutState, Random, seedWords } from "./random.ts";
+import { dropoutState, Random } from "./random.ts";
 import type { JsonObject, LogRow, RunFolder } from "./run-folder.ts";
 import { Schedule, type ScheduleSettings } from "./schedule.ts";
 

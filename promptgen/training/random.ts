@@ -1,5 +1,5 @@
 /** Random numbers of the host (order of the data, masks): the same on every machine, and addressable, so that nothing must be saved. */
-import { philox } from "../../engine/philox.ts";
+import { philox, seedWords } from "../../engine/philox.ts";
 
 /** Uniform numbers of one purpose: Philox4x32-10 with the seed as key and (position, a, b, purpose) as counter. */
 export class Random {
@@ -45,14 +45,6 @@ export class Random {
     }
     return order;
   }
-}
-
-/** The low and the high 32 bits of a seed. */
-export function seedWords(seed: number): [number, number] {
-  if (!Number.isSafeInteger(seed) || seed < 0) {
-    throw new Error(`[seed] ${seed} is no seed; give a whole number from 0 to 2^53 - 1`);
-  }
-  return [seed >>> 0, Math.floor(seed / 2 ** 32)];
 }
 
 /** What dropout draws from in one batch of a step: u32[4] = (seed low, seed high, step, batch of the step, from 0). */

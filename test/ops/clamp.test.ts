@@ -1,4 +1,4 @@
-import { clamp } from "../../engine/ops/composed.ts";
+import { clamp } from "../../engine/ops/clamp.ts";
 import { opcheck } from "../opcheck.ts";
 
 opcheck<{ min?: number; max?: number }>("clamp", ([x], { min, max }) =>

@@ -1,4 +1,4 @@
-import { variance } from "../../engine/ops/composed.ts";
+import { variance } from "../../engine/ops/variance.ts";
 import { opcheck } from "../opcheck.ts";
 
 type Attrs = { axis?: number[]; keepdims?: boolean; correction?: number };
