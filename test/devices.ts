@@ -40,6 +40,13 @@ export async function openWide(more: DeviceOptions = {}): Promise<Device> {
   return device;
 }
 
+/** A command's options for the device that a test of that name has. */
+export const deviceArguments = (name: TestDevice): string[] => [
+  "--device",
+  name,
+  ...(name === "cpu" && process.env.PROMPTGEN_TEST_BUILD === "plain" ? ["--simd", "plain"] : []),
+];
+
 /** The CPU with the kernels that PROMPTGEN_TEST_BUILD asks for: relaxed where it is unset, plain or wide. */
 function openCPU(more: DeviceOptions): Promise<Device> {
   const build = process.env.PROMPTGEN_TEST_BUILD ?? "relaxed";

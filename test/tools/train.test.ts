@@ -13,7 +13,8 @@ import { beginRun } from "../../promptgen/run-file.ts";
 import { NotFiniteError } from "../../promptgen/training/loop.ts";
 import { RunFolder } from "../../promptgen/training/run-folder.ts";
 import { embeddedWorld } from "../../promptgen/world/world.ts";
-import { onDevices, openDevices } from "../devices.ts";
+import { deviceOf } from "../../tools/lib/cli.ts";
+import { deviceArguments, onDevices, openDevices } from "../devices.ts";
 import { asArguments, preparePromptGen, ROOT, tinyOptions, tinyPair } from "../promptgen/tiny.ts";
 
 const test = suite("train");
@@ -91,6 +92,24 @@ test("options that are out of range", async () => {
     [...given, "--device", "abacus"],
     /--device is abacus; choose among auto/,
   );
+  await refuses("train.ts", [...given, "--simd", "fast"], /--simd is fast; choose among relaxed/);
+  await refuses(
+    "train.ts",
+    [...given, "--simd", "plain", "--device", "gpu"],
+    /--simd is for the CPU, but --device is gpu; leave one out/,
+  );
+});
+
+test("--simd decides which build of the CPU's kernels runs", async () => {
+  const builds = await Promise.all(
+    [{}, { simd: "relaxed" }, { simd: "plain" }].map(async (simd) => {
+      const device = await deviceOf("test", { device: "cpu", threads: "1", ...simd });
+      const { build } = device;
+      device.destroy();
+      return build;
+    }),
+  );
+  assert.deepEqual(builds, ["CPU, relaxed SIMD", "CPU, relaxed SIMD", "CPU, SIMD"]);
 });
 
 test("options that are no options, folders that are not there", async () => {
@@ -439,7 +458,7 @@ each(
     const stopped = await begun("old and stopped");
     await train(stopped, 3);
     assert.equal((await stopped.loadLast()).state.step, 3);
-    const on = ["--device", name];
+    const on = deviceArguments(name);
     await refuses(
       "train.ts",
       ["--resume", stopped.path, "--alpha", "0.4"],
@@ -448,7 +467,7 @@ each(
     const named = ["--method", "promptgen", "--mlm", mlm, ...on];
     const resumed = await tool("train.ts", ["--resume", stopped.path, ...named]);
     assert.equal(resumed.code, 0, resumed.error);
-    assert.deepEqual(readFileSync(stopped.last), readFileSync(whole.last));
+    assert.ok(readFileSync(stopped.last).equals(readFileSync(whole.last)), "the bits differ");
     assert.deepEqual(readFileSync(stopped.log, "utf8"), readFileSync(whole.log, "utf8"));
     const file = JSON.parse(readFileSync(stopped.file("run.json"), "utf8"));
     assert.deepEqual(file.options, old, "run.json stays as it was");

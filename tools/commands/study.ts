@@ -268,11 +268,13 @@ function placeOf(given: Given): (typeof PLACES)[number] {
 }
 
 /** What all runs are told beside their options and threads. */
-const deviceArguments = ({ device, adapter, memory, gpus, tensorboard }: Given): string[] => {
+const deviceArguments = (given: Given): string[] => {
+  const { device, adapter, simd, memory, gpus, tensorboard } = given;
   const name = device ?? (gpus === undefined ? undefined : "gpu");
   return [
     ...(name === undefined ? [] : ["--device", name]),
     ...(adapter === undefined ? [] : ["--adapter", adapter]),
+    ...(simd === undefined ? [] : ["--simd", simd]),
     ...(memory === undefined ? [] : ["--memory", memory]),
     ...(tensorboard === undefined ? [] : ["--tensorboard"]),
   ];

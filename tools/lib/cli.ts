@@ -83,6 +83,8 @@ export function choiceOf<T extends string>(
   throw new UsageError(`[${tool}] --${name} is ${text}; ${chooseAmong(choices, text)}`);
 }
 
+const SIMD = ["relaxed", "plain"] as const;
+
 /** Where a command computes. */
 export const DEVICE_OPTIONS = {
   device: {
@@ -97,6 +99,12 @@ export const DEVICE_OPTIONS = {
     initial: "the fastest",
   },
   threads: { value: "N", help: "worker threads of the CPU device", initial: "one a core" },
+  simd: {
+    value: "KIND",
+    help: "CPU: relaxed or plain; plain rounds alike on every processor, so that the bits are the same on all, and is slower",
+    initial: "relaxed, where there is such SIMD",
+    choices: SIMD,
+  },
   memory: {
     value: "SIZE",
     help: "the most that the device may take, as 3G or 800M; the CPU goes beyond 4G with 64-bit addresses, up to 16G and a sixth slower",
@@ -109,9 +117,12 @@ export type DeviceValues = Given<keyof typeof DEVICE_OPTIONS>;
 /** What `deviceOf` opens. Throws UsageError for a name or a number that is none, before anything is loaded. */
 export function checkDevice(
   tool: string,
-  { device = "auto", adapter, threads, memory }: DeviceValues,
+  { device = "auto", adapter, threads, simd, memory }: DeviceValues,
 ) {
   const name = choiceOf(tool, "device", device, deviceNames);
+  if (simd !== undefined && name.startsWith("gpu")) {
+    throw new UsageError(`[${tool}] --simd is for the CPU, but --device is ${name}; leave one out`);
+  }
   if (adapter !== undefined && name === "cpu") {
     throw new UsageError(`[${tool}] --adapter is for WebGPU, but --device is cpu; leave one out`);
   }
@@ -120,6 +131,7 @@ export function checkDevice(
     device: name,
     ...(adapter === undefined ? {} : { adapter }),
     ...(threads === undefined ? {} : { threads: numberOf(tool, "threads", threads, limits) }),
+    ...(simd === undefined ? {} : { simd: choiceOf(tool, "simd", simd, SIMD) }),
     ...(memory === undefined ? {} : { memoryBudget: bytesOf(tool, memory) }),
   };
 }
@@ -135,7 +147,7 @@ function bytesOf(tool: string, text: string): number {
   );
 }
 
-/** Opens the device of `--device`, `--threads` and `--memory`. */
+/** Opens the device that these options ask for. */
 export const deviceOf = async (tool: string, values: DeviceValues): Promise<Device> =>
   openDevice(checkDevice(tool, values));
 

@@ -179,7 +179,7 @@ test("an extension that is stopped anywhere ends in the same bits", async (devic
     for (const stop of stops) await run(device, folder, { ...two, stop });
     const { outcome } = await run(device, folder, two);
     assert.ok(outcome.finished);
-    assert.deepEqual(readFileSync(folder.last), readFileSync(whole.last), `${stops}`);
+    assert.ok(readFileSync(folder.last).equals(readFileSync(whole.last)), `${stops}`);
     assert.equal(readFileSync(folder.log, "utf8"), readFileSync(whole.log, "utf8"));
   }
 });
@@ -255,7 +255,7 @@ test("with patience too it ends in the same bits wherever it was stopped, and no
       const again = await run(device, folder, { ...more, resume: true });
       assert.deepEqual(again.outcome, outcome);
     }
-    assert.deepEqual(readFileSync(folder.last), readFileSync(whole.last), JSON.stringify(stop));
+    assert.ok(readFileSync(folder.last).equals(readFileSync(whole.last)), JSON.stringify(stop));
     assert.equal(readFileSync(folder.log, "utf8"), readFileSync(whole.log, "utf8"));
   }
 });
