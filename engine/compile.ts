@@ -4,6 +4,8 @@
  */
 import type { Device, Executable, Run } from "./device.ts";
 import { check, EngineError, fail } from "./errors.ts";
+import { lowered } from "./lower.ts";
+import type { Op } from "./op.ts";
 import { type AnyPlan, makePlan } from "./plan.ts";
 import { type Shape, show } from "./shape.ts";
 import {
@@ -181,7 +183,9 @@ export function compile<A extends unknown[], R>(
       if (!(v instanceof Tensor)) fail("compile", `${path} is ${typeof v}, not a Tensor`);
       return outputs.push(v) - 1;
     });
-    const plan = makePlan(outputs, effects, placeholders, device.joins);
+    const all = lowered([...outputs, ...effects.map((e) => e.value)], device.kind);
+    const assigned = effects.map(({ state }, i) => ({ state, value: all[outputs.length + i] }));
+    const plan = makePlan(all.slice(0, outputs.length), assigned, placeholders, device.joins);
     return { plan, outputs: outputs.map(specOf), shape };
   };
   return async (...args) => {
@@ -203,6 +207,18 @@ export function compile<A extends unknown[], R>(
   };
 }
 
+/** Ops by their names: those of one's own may share one. */
+const namesakes = new Map<string, Op[]>();
+
+/** A name that no other op has. */
+function uniqueName(op: Op): string {
+  if (op.on === undefined) return op.name;
+  const all = namesakes.get(op.name) ?? [];
+  namesakes.set(op.name, all);
+  if (!all.includes(op)) all.push(op);
+  return `${op.name} ${all.indexOf(op)}`;
+}
+
 /** The graph's structure as text: two graphs with the same text differ only in their constants' data. */
 function structure(nodes: readonly Node[], outputs: readonly Tensor[]): string {
   const local = new Map<Node, number>();
@@ -211,7 +227,7 @@ function structure(nodes: readonly Node[], outputs: readonly Tensor[]): string {
     local.set(node, i);
     if (node.op === stateOp) return `state${node.id}`;
     const { data: _, ...attrs } = node.attrs;
-    return `${node.op.name} ${JSON.stringify(attrs)} ${node.inputs.map(ref).join(",")}`;
+    return `${uniqueName(node.op)} ${JSON.stringify(attrs)} ${node.inputs.map(ref).join(",")}`;
   });
   return `${lines.join("\n")}\n=> ${outputs.map(ref).join(",")}`;
 }
@@ -232,7 +248,7 @@ export async function read(device: Device, tensors: readonly Tensor[]): Promise<
   const plans = eager.get(device) ?? new Plans(device);
   eager.set(device, plans);
   const make = (): Made => ({
-    plan: makePlan(tensors, [], constants, device.joins),
+    plan: makePlan(lowered(tensors, device.kind), [], constants, device.joins),
     outputs: tensors.map(specOf),
     shape: undefined,
   });

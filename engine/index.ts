@@ -1,9 +1,12 @@
 /** The engine: describe, plan, replay. */
 export { compile, type Input, type Output, Result, read } from "./compile.ts";
+export { type CustomGradient, type CustomKernels, type CustomOp, customOp } from "./custom-op.ts";
 export type { Device, DeviceOptions, DeviceStats } from "./device.ts";
 export { DeviceLostError, EngineError, NoDeviceError, OutOfMemoryError } from "./errors.ts";
 export { grad } from "./grad.ts";
 export { kaimingUniform, normal, uniform, xavierUniform } from "./init.ts";
+export type { Attrs, CustomLaunch } from "./op.ts";
+export { opcheck } from "./opcheck.ts";
 export { openDevice } from "./open.ts";
 export { argmax, topK } from "./ops/argmax.ts";
 export { type AttentionOptions, attention, type Layout } from "./ops/attention.ts";

@@ -31,12 +31,31 @@ type LaunchOf<K extends WebGPUKernel> = {
       ? { readonly rng: Tensor | null }
       : { readonly rng?: never });
 
+/** A launch of a kernel that is not the package's: WGSL, from which parameters and bindings are read. */
+export type CustomLaunch = {
+  /** `namespace::name`, for errors and profiles. */
+  readonly kernel: `${string}::${string}`;
+  readonly wgsl: string;
+  /** Workgroups; beyond 65535 they are folded into two dimensions, so that the kernel must check its bounds. */
+  readonly groups: number | readonly [number, number, number];
+  readonly params: Readonly<Record<string, number>>;
+  /** Override constants. */
+  readonly constants?: Readonly<Record<string, number>>;
+  readonly inputs: readonly Tensor[];
+  readonly inouts?: never;
+  readonly outputs: readonly Tensor[];
+  readonly rng?: never;
+};
+
+/** A launch of a kernel of kernels/manifest.ts. */
+type SharedLaunch = { [K in SharedKernel]: LaunchOf<K> }[SharedKernel];
+
 /**
  * One entry of a plan, the same for every device: which kernel of kernels/manifest.ts, on what. Operands are tensors (of
  * the node, or scratch made by `LaunchContext.temp`); which memory they are is the planner's business.
  * `constants` are the kernel's selectors; a device adds its geometry.
  */
-export type Launch = { [K in SharedKernel]: LaunchOf<K> }[SharedKernel];
+export type Launch = SharedLaunch | CustomLaunch;
 
 /** A matrix product. */
 export type Product = LaunchOf<"matmul">;
@@ -106,6 +125,8 @@ export type Op = {
   donates?(node: Node): Readonly<Record<number, number>>;
   /** Stacks its inputs along axis 0; the planner may let producers write straight into it. */
   readonly stacks?: boolean;
+  /** The devices that have its kernels, where not all have: on others its twin is planned. */
+  readonly on?: readonly ("webgpu" | "cpu")[];
   /** The same thing in primitive ops; tests compare the two. */
   twin?(inputs: readonly Tensor[], attrs: Attrs): Tensor[];
 };

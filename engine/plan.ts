@@ -8,7 +8,14 @@ import {
 } from "../kernels/manifest.ts";
 import { check, fail } from "./errors.ts";
 import { type JoinRules, type Planned, readsOf, withJoins, writesOf } from "./joins.ts";
-import { ALIGNMENT, type Join, type JoinKernel, type Launch, type Product } from "./op.ts";
+import {
+  ALIGNMENT,
+  type CustomLaunch,
+  type Join,
+  type JoinKernel,
+  type Launch,
+  type Product,
+} from "./op.ts";
 import { copyLaunch } from "./ops/copy.ts";
 import {
   ancestors,
@@ -65,8 +72,17 @@ export type JoinedLaunch = {
   [K in JoinKernel]: PlanLaunchOf<K> & { readonly products: readonly PlanLaunchOf<"matmul">[] };
 }[JoinKernel];
 
-export type AnyLaunch = PlanLaunch | JoinedLaunch;
-/** A plan for a device that has rules for joins. */
+/** A launch of a kernel that is not the package's. */
+export type CustomPlanLaunch = Omit<CustomLaunch, "inputs" | "inouts" | "outputs" | "constants"> & {
+  readonly op: string;
+  readonly constants: Readonly<Record<string, number>>;
+  readonly inputs: readonly Region[];
+  readonly inouts: readonly [];
+  readonly outputs: readonly Region[];
+};
+
+export type AnyLaunch = PlanLaunch | JoinedLaunch | CustomPlanLaunch;
+/** A plan for a device that has more than the shared kernels. */
 export type AnyPlan = Plan<AnyLaunch>;
 
 /** What a device needs to run a graph; names no device. */
@@ -147,6 +163,7 @@ export function makePlan(
 
 /** Throws unless the launch gives the operands that its kernel takes. */
 function checkOperands(op: string, launch: Launch): void {
+  if ("wgsl" in launch) return; // its bindings are counted where its source is read
   const wanted = kernelOperands(launch.kernel);
   for (const list of ["inputs", "inouts", "outputs"] as const) {
     const given = launch[list] ?? [];
@@ -447,6 +464,7 @@ class Planner {
         outputs: outputs.map(maybe),
         ...(rng === undefined ? {} : { rng: maybe(rng) }),
         ...("products" in launch ? { products: launch.products.map((p) => product(op, p)) } : {}),
+        ...("wgsl" in launch ? { wgsl: launch.wgsl, groups: launch.groups } : {}),
       };
       // a launch's parameters and selectors are those of its kernel, here as there
       return own as AnyLaunch;

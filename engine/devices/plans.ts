@@ -35,10 +35,11 @@ export function withoutEmpty<L extends AnyLaunch>(plan: Plan<L>): Plan<L> {
   return { ...plan, launches: plan.launches.filter(writes) };
 }
 
-/** The plan, for a device that has no joins. */
+/** The plan, for a device that has the shared kernels alone. */
 export function withoutJoins(plan: AnyPlan): Plan {
   const launches = plan.launches.map(
-    (l): PlanLaunch => ("products" in l ? fail("load", `this device has no ${l.kernel}`) : l),
+    (l): PlanLaunch =>
+      "products" in l || "wgsl" in l ? fail("load", `this device has no ${l.kernel}`) : l,
   );
   return { ...plan, launches };
 }

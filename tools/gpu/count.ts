@@ -87,7 +87,7 @@ function movedBy(l: AnyLaunch): number {
 }
 
 function costOf(l: AnyLaunch): Sum {
-  const { groups } = geometryOf(l.kernel, l.params, l.constants, ADAPTER);
+  const { groups } = "wgsl" in l ? l : geometryOf(l.kernel, l.params, l.constants, ADAPTER);
   return {
     launches: 1,
     bytes: movedBy(l),

@@ -3,6 +3,7 @@ import { kernelOperands, type WebGPUKernel } from "../../../kernels/manifest.ts"
 import { matmulChunks, partsChunks } from "../../../kernels/webgpu/matmul.ts";
 import type { Adapter } from "../../../kernels/webgpu/table.ts";
 import type { JoinRules } from "../../joins.ts";
+import type { CustomLaunch } from "../../op.ts";
 import type { AnyLaunch, JoinedLaunch, Memory, Region } from "../../plan.ts";
 
 /** A window of a plan's memory or of the one scratch buffer that a device has. */
@@ -13,14 +14,17 @@ export type StepRegion = Omit<Region, "memory"> & {
 /** A launch as WebGPU runs it. */
 export type StepLaunch = {
   readonly op: string;
-  readonly kernel: WebGPUKernel;
+  readonly kernel: string;
   readonly constants: Readonly<Record<string, number>>;
   readonly params: Readonly<Record<string, number>>;
   readonly inputs: readonly (StepRegion | null)[];
   readonly inouts: readonly StepRegion[];
   readonly outputs: readonly (StepRegion | null)[];
   readonly rng?: Region | null;
-};
+} & (
+  | { readonly kernel: WebGPUKernel; readonly wgsl?: never }
+  | Pick<CustomLaunch, "kernel" | "wgsl" | "groups">
+);
 
 /** `count` sums of a product's M x N, in the scratch. */
 const partsOf = (count: number, { M, N }: { M: number; N: number }): StepRegion => ({
@@ -33,7 +37,7 @@ const partsOf = (count: number, { M, N }: { M: number; N: number }): StepRegion 
 /** Two launches for a matrix product whose K is split: sums of each chunk, into scratch, then the sums of those. Two for a join. */
 export function chunked(launch: AnyLaunch, adapter: Adapter): readonly StepLaunch[] {
   if ("products" in launch) return unfolded(launch, adapter);
-  if (launch.kernel !== "matmul") return [launch];
+  if ("wgsl" in launch || launch.kernel !== "matmul") return [launch];
   const { params, constants, inputs } = launch;
   const chunks = matmulChunks(params, adapter);
   if (chunks === 1) return [launch];

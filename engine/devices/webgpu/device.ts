@@ -25,7 +25,7 @@ import { debugLevel, paced } from "../host.ts";
 import { HOST_LAUNCHES, LoadedPlans, SOFTWARE_LAUNCHES, withoutEmpty } from "../plans.ts";
 import { destroyed, filled, initialBytes } from "../results.ts";
 import { type Opened, openAdapter } from "./adapter.ts";
-import { chunked, joinRules } from "./chunks.ts";
+import { chunked, joinRules, type StepLaunch } from "./chunks.ts";
 import {
   type Pipeline,
   SLOT_BYTES,
@@ -34,7 +34,7 @@ import {
   up,
   WebGPUExecutable,
 } from "./executable.ts";
-import { kernelSource, packParams } from "./kernel-source.ts";
+import { customSource, type KernelSource, kernelSource, packParams } from "./kernel-source.ts";
 import { type Profiler, profiler } from "./timestamps.ts";
 import { windows } from "./windows.ts";
 
@@ -69,7 +69,7 @@ export class WebGPUDevice implements Device {
   readonly debug: number;
   readonly profiler: Profiler | undefined;
   #budget: number;
-  #pipelines = new Map<string, Promise<Pipeline>>();
+  #pipelines = new Map<KernelSource, Map<string, Promise<Pipeline>>>();
   #layouts = new Map<string, GPUBindGroupLayout>();
   #states = new Map<Tensor, GPUBuffer>();
   /** Settles when no state is being uploaded. */
@@ -385,25 +385,29 @@ export class WebGPUDevice implements Device {
     return layout;
   }
 
-  /** Compiled once for each (files, constants). */
-  pipeline(geometry: Geometry): Promise<Pipeline> {
-    const key = JSON.stringify([geometry.file, geometry.uses, geometry.constants]);
-    let made = this.#pipelines.get(key);
+  /** Compiled once for each source and its constants. */
+  pipeline(source: KernelSource, constants: Geometry["constants"]): Promise<Pipeline> {
+    const key = JSON.stringify(constants);
+    const ofSource = this.#pipelines.get(source) ?? new Map<string, Promise<Pipeline>>();
+    this.#pipelines.set(source, ofSource);
+    let made = ofSource.get(key);
     if (!made) {
-      made = this.#compile(geometry);
-      this.#pipelines.set(key, made);
+      made = this.#compile(source, constants);
+      ofSource.set(key, made);
     }
     return made;
   }
 
-  async #compile({ file, uses, constants }: Geometry): Promise<Pipeline> {
-    const source = await kernelSource(file, uses);
+  async #compile(source: KernelSource, constants: Geometry["constants"]): Promise<Pipeline> {
+    const file = source.name;
     for (const name of Object.keys(constants)) {
       check(source.overrides.has(name), file, () => `the kernel has no override constant ${name}`);
     }
     const layout = this.#layout(source.bindings, source.rng);
     if (this.debug >= 3) console.error(`// ${file} ${JSON.stringify(constants)}\n${source.code}`);
+    this.gpu.pushErrorScope("validation"); // a wrong kernel of one's own is no end of the device
     const module = this.gpu.createShaderModule({ code: source.code, label: file });
+    paced(this.gpu.popErrorScope()).catch(() => undefined);
     const compiling = this.gpu.createComputePipelineAsync({
       label: file,
       layout: this.gpu.createPipelineLayout({ bindGroupLayouts: [layout] }),
@@ -434,17 +438,11 @@ export class WebGPUDevice implements Device {
     const view = new DataView(params);
     const steps = await Promise.all(
       launches.map(async (launch, i): Promise<Step> => {
-        const { kernel, params: values, constants } = launch;
-        const geometry = geometryOf(kernel, values, constants, this.adapter);
-        const source = await kernelSource(geometry.file, geometry.uses);
+        const { source, constants, groups } = await form(launch, this.adapter);
         packParams(launch.kernel, source, launch.params, view, i * SLOT_BYTES);
-        const given = launch.inputs.length + launch.inouts.length + launch.outputs.length;
-        check(
-          given === source.bindings.length,
-          launch.kernel,
-          () => `the launch has ${given} operands, the kernel ${source.bindings.length} bindings`,
-        );
-        return { launch, pipeline: await this.pipeline(geometry), groups: fold(geometry.groups) };
+        checkBindings(launch, source);
+        const pipeline = await this.pipeline(source, constants);
+        return { launch, pipeline, groups: fold(groups) };
       }),
     );
     return this.#plans.load(steps.length, () => this.#place(plan, steps, params), drop);
@@ -589,6 +587,37 @@ export class WebGPUDevice implements Device {
     this.gpu.removeEventListener("uncapturederror", this.#onError);
     this.gpu.destroy();
   }
+}
+
+type Form = Pick<Geometry, "constants" | "groups"> & { readonly source: KernelSource };
+
+/** How a launch runs on this adapter. */
+async function form(launch: StepLaunch, adapter: Adapter): Promise<Form> {
+  const { params, constants } = launch;
+  if (launch.wgsl !== undefined) {
+    const { kernel, wgsl, groups } = launch;
+    return { source: customSource(kernel, wgsl), constants, groups };
+  }
+  const geometry = geometryOf(launch.kernel, params, constants, adapter);
+  return { ...geometry, source: await kernelSource(geometry.file, geometry.uses) };
+}
+
+/** Throws unless a launch gives an operand for each binding of its kernel, and may write where the kernel does. */
+function checkBindings(
+  { kernel, inputs, inouts, outputs }: StepLaunch,
+  source: KernelSource,
+): void {
+  const given = inputs.length + inouts.length + outputs.length;
+  check(
+    given === source.bindings.length,
+    kernel,
+    () => `the launch has ${given} operands, the kernel ${source.bindings.length} bindings`,
+  );
+  const wrong = source.bindings.findIndex((b, i) => (b === "read") !== i < inputs.length);
+  check(wrong < 0, kernel, () => {
+    const [is, must] = wrong < inputs.length ? ["an input", "read"] : ["written", "read_write"];
+    return `binding ${wrong + 1} is ${is}, so that the kernel must declare it var<storage, ${must}>`;
+  });
 }
 
 /** Bytes of the buffer that holds so many. */

@@ -6,6 +6,8 @@ type Scalar = "u32" | "i32" | "f32";
 
 /** What the engine needs to know of a kernel, read from its WGSL: the source is the one truth. */
 export type KernelSource = {
+  /** For people: the kernel's file, or the name of one that is not the package's. */
+  readonly name: string;
   readonly code: string;
   readonly params: readonly (readonly [name: string, type: Scalar])[];
   /** Storage bindings in order, from binding 1. */
@@ -15,6 +17,17 @@ export type KernelSource = {
 };
 
 const sources = new Map<string, Promise<KernelSource>>();
+const customs = new Map<string, KernelSource>();
+
+/** A kernel that is not the package's. */
+export function customSource(name: string, wgsl: string): KernelSource {
+  let source = customs.get(wgsl);
+  if (!source) {
+    source = parse(name, wgsl);
+    customs.set(wgsl, source);
+  }
+  return source;
+}
 
 /** The op's file with its constant and library files joined behind it. */
 export function kernelSource(file: string, uses: readonly string[]): Promise<KernelSource> {
@@ -29,21 +42,21 @@ export function kernelSource(file: string, uses: readonly string[]): Promise<Ker
   return source;
 }
 
-function parse(file: string, code: string): KernelSource {
+function parse(name: string, code: string): KernelSource {
   const struct = /struct Params\s*\{([^}]*)\}/.exec(code)?.[1];
-  if (struct === undefined) return fail(file, "the kernel has no `struct Params`");
+  if (struct === undefined) return fail(name, "the kernel has no `struct Params`");
   const body = struct.replace(/\/\/.*$/gm, "");
   const params = [...body.matchAll(/(\w+)\s*:\s*(u32|i32|f32)/g)].map(
     (m) => [m[1], m[2] as Scalar] as const,
   );
-  if (params.length * 4 > 256) fail(file, "parameters must fit 256 bytes");
+  if (params.length * 4 > 256) fail(name, "parameters must fit 256 bytes");
   const bindings: ("read" | "read_write")[] = [];
   for (const m of code.matchAll(/@binding\((\d+)\)\s+var<storage,\s*(read|read_write)>/g)) {
     bindings[Number(m[1]) - 1] = m[2] === "read" ? "read" : "read_write";
   }
   const rng = new RegExp(`@binding\\(${bindings.length + 1}\\)\\s+var<uniform> rng`).test(code);
   const overrides = new Set([...code.matchAll(/override\s+(\w+)/g)].map((m) => m[1]));
-  return { code, params, bindings, rng, overrides };
+  return { name, code, params, bindings, rng, overrides };
 }
 
 /** Writes a launch's parameters in the struct's order; a missing or unknown name throws. */

@@ -2,7 +2,7 @@
 import { type AnyKernel, kernelOperands, kernels } from "../../../kernels/manifest.ts";
 import { fail } from "../../errors.ts";
 import { ALIGNMENT } from "../../op.ts";
-import type { AnyLaunch, JoinedLaunch, PlanLaunch, Region } from "../../plan.ts";
+import type { AnyLaunch, PlanLaunch, Region } from "../../plan.ts";
 
 /** Launches of the kernels that have these parameters. */
 type LaunchWith<Name extends string> = Extract<
@@ -278,14 +278,12 @@ function split(launch: PlanLaunch, maxBinding: number): PlanLaunch[] | undefined
  * Splits a launch whose operands are larger than one binding (BART's embedding is 206 MB, a common limit 128 MiB) into
  * launches on windows. Throws for a kernel that has no windowed form.
  */
-export function windows<L extends AnyLaunch>(
-  launch: L,
-  maxBinding: number,
-): (PlanLaunch | (L & JoinedLaunch))[] {
+export function windows<L extends AnyLaunch>(launch: L, maxBinding: number): (PlanLaunch | L)[] {
   if ("products" in launch) return [launch]; // what is joined fits
-  const largest = Math.max(0, ...given(launch).map(({ region }) => region.byteLength));
+  const operands = [...launch.inputs, ...launch.inouts, ...launch.outputs];
+  const largest = Math.max(0, ...operands.map((region) => region?.byteLength ?? 0));
   if (largest <= maxBinding) return [launch];
-  const parts = split(launch, maxBinding);
+  const parts = "wgsl" in launch ? undefined : split(launch, maxBinding);
   if (!parts || parts.length < 2) {
     const refuse = `an operand of ${largest} bytes is larger than a binding of this adapter (${maxBinding} bytes)`;
     return fail(launch.op, `${refuse}, and the kernel ${launch.kernel} has no windowed form`);

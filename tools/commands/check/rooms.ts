@@ -123,13 +123,26 @@ export const ROOMS: Readonly<Record<string, readonly Room[]>> = {
     { name: "copy", paths: ["engine/ops/copy.ts"], may: ["ground"] },
     // the gradient of an op is made of ops: sum's needs expand, expand's needs sum
     { name: "ops", paths: ["engine/ops/"], may: ["ground"], circles: true },
-    { name: "grad", paths: ["engine/grad.ts", "engine/optim.ts"], may: ["ops", "ground"] },
-    { name: "plan", paths: ["engine/plan.ts", "engine/joins.ts"], may: ["copy", "ground"] },
+    {
+      name: "grad",
+      paths: ["grad", "optim", "custom-op"].map((n) => `engine/${n}.ts`),
+      may: ["ops", "ground"],
+    },
+    {
+      name: "plan",
+      paths: ["plan", "joins", "lower"].map((n) => `engine/${n}.ts`),
+      may: ["copy", "ground"],
+    },
     { name: "device", paths: ["engine/device.ts"], may: ["plan", "ground"] },
     {
       name: "compile",
       paths: ["engine/compile.ts"],
       may: ["device", "plan", "ground"],
+    },
+    {
+      name: "opcheck",
+      paths: ["engine/opcheck.ts"],
+      may: ["compile", "grad", "ops", "device", "plan", "ground"],
     },
     { name: "devices", paths: ["engine/devices/"], may: ["device", "plan", "ground"] },
     {
