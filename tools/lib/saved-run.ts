@@ -1,6 +1,7 @@
 /** Saved runs that a command asks: opened with what they were trained with, and checked. */
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
+import { RunFolder } from "../../models/training/run-folder.ts";
 import { loadBenchmark } from "../../promptgen/benchmark.ts";
 import { methodOf } from "../../promptgen/methods/index.ts";
 import {
@@ -11,7 +12,6 @@ import {
   sourcesOf,
 } from "../../promptgen/run.ts";
 import { checkContents, checkFiles, type RunFile, readRun } from "../../promptgen/run-file.ts";
-import { RunFolder } from "../../promptgen/training/run-folder.ts";
 import { modelDirectory, UsageError } from "./cli.ts";
 
 /** A run on disk with what it is asked with; its best prompter is not restored yet. */

@@ -110,6 +110,7 @@ export const ROOMS: Readonly<Record<string, readonly Room[]>> = {
       paths: ["models/generation/"],
       may: ["architectures", "formats", "hub", "tokenizer", "errors"],
     },
+    { name: "training", paths: ["models/training/"], may: ["architectures", "formats", "errors"] },
     { name: "index", paths: ["models/index.ts"], may: "all" },
   ],
   engine: [

@@ -14,7 +14,7 @@ import { seedWords } from "../../engine/philox.ts";
 import { sameShape, show } from "../../engine/shape.ts";
 import { scalar, stateName, type Tensor, type TypedArray, zeroState } from "../../engine/tensor.ts";
 import { assign } from "../../engine/trace.ts";
-import { readFloat32 } from "../../models/formats/safetensors.ts";
+import { readFloat32 } from "../formats/safetensors.ts";
 import { epochGroups, type Group, groups } from "./buckets.ts";
 import { type Estimate, Pace } from "./pace.ts";
 import { dropoutState, Random } from "./random.ts";
