@@ -68,9 +68,11 @@ export { type VarianceOptions, variance } from "./ops/variance.ts";
 export {
   AdamW,
   type AdamWOptions,
+  constantSchedule,
   cosineSchedule,
   GradientAccumulator,
   linearSchedule,
+  type ParameterRule,
   SGD,
   type SGDOptions,
 } from "./optim.ts";

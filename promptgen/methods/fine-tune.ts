@@ -94,7 +94,9 @@ export class FineTunePrompter implements Answering {
 
   /** A checkpoint directory of the reader, with its tokenizer. */
   async save(device: Device, folder: string): Promise<void> {
-    await saveCheckpoint(folder, device, this.benchmark.reader.lm, this.#dtype);
+    await saveCheckpoint(folder, device, this.benchmark.reader.lm, {
+      dtype: this.#dtype,
+    });
     await copyTokenizer(this.benchmark.checkpoint, folder);
   }
 
