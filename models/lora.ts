@@ -10,10 +10,9 @@ import { matmul } from "../engine/ops/matmul.ts";
 import { sameShape, show } from "../engine/shape.ts";
 import { state, stateName, type Tensor, zeroState } from "../engine/tensor.ts";
 import { assign } from "../engine/trace.ts";
-import { ModelError } from "./errors.ts";
+import { failAbout, ModelError } from "./errors.ts";
 import { writeWhole } from "./formats/files.ts";
-import type { Json } from "./formats/json.ts";
-import { parseObject } from "./formats/json.ts";
+import { type Json, parseObject } from "./formats/json.ts";
 import { type FileTensor, openSafetensors, readFloat32 } from "./formats/safetensors.ts";
 import { withSeal, writeSealed } from "./formats/seal.ts";
 import type { Adaptable, Adapter } from "./nn.ts";
@@ -251,13 +250,8 @@ export async function loadLora(directory: string, device: Device, model: Adaptiv
   const { pathSource } = await import("./formats/source.ts");
   const { readText } = await import("./formats/text.ts");
   const [path, at] = [join(directory, CONFIG), join(directory, WEIGHTS)];
-  const text = await readText(
-    path,
-    (what) => {
-      throw new ModelError(`[lora] ${path} ${what}`);
-    },
-    "name the directory of an adapter",
-  );
+  const remedy = "name the directory of an adapter";
+  const text = await readText(path, failAbout("lora", path), remedy);
   const config = parseObject(text, "lora", path);
   const { peft_type: type, r: rank, lora_alpha: alpha } = config;
   const odd = Object.entries(NEUTRAL).flatMap(([name, value]) => {
