@@ -194,6 +194,11 @@ export class Tokenizer {
     return this.#added.has(id);
   }
 
+  /** Whether there is a special token of this role. */
+  has(role: Role): boolean {
+    return this.#roles.has(role);
+  }
+
   /** Id of the special token of a role. Throws for a role that this kind of model does not have. */
   special(role: Role): number {
     const id = this.#roles.get(role);

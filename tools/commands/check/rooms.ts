@@ -111,6 +111,11 @@ export const ROOMS: Readonly<Record<string, readonly Room[]>> = {
       may: ["architectures", "formats", "hub", "tokenizer", "errors"],
     },
     { name: "training", paths: ["models/training/"], may: ["architectures", "formats", "errors"] },
+    {
+      name: "calls",
+      paths: ["models/calls/"],
+      may: ["generation", "training", "architectures", "tokenizer", "formats", "errors"],
+    },
     { name: "index", paths: ["models/index.ts"], may: "all" },
   ],
   engine: [
