@@ -21,6 +21,7 @@
  *     bart t5 gpt2         config, nn, weights
  *     registry.ts          every architecture, and nobody else does
  *     generation/          config, seq2seq: no architecture
+ *     calls/               generation, training (its random numbers): what a program asks in one call
  *     training/            save, nn: the loop, `fit`, and no architecture
  */
 export {
@@ -31,6 +32,22 @@ export {
 } from "./albert.ts";
 export { type BartConfig, BartForConditionalGeneration, bartConfig } from "./bart.ts";
 export { BertForMaskedLM, BertForSequenceClassification, bertConfig } from "./bert.ts";
+export {
+  type EncodedBatch,
+  type EncodeOptions,
+  encodeBatch,
+  type TextOrPair,
+} from "./calls/encode.ts";
+export { type Candidate, type Filled, type FillMaskOptions, fillMask } from "./calls/fill-mask.ts";
+export {
+  type GenerateOptions,
+  type GenerateTextOptions,
+  generateText,
+  streamText,
+  type TextModel,
+} from "./calls/generate-text.ts";
+export { type InfillOptions, infill, type WriteOptions, type Written } from "./calls/infill.ts";
+export type { SamplingOptions } from "./calls/sampling.ts";
 export {
   type DistilBertConfig,
   DistilBertForMaskedLM,

@@ -74,13 +74,15 @@ function processed(entry: unknown, tokenizer: Tokenizer): Layout | undefined {
 
 const layouts = new WeakMap<Tokenizer, Layout>();
 
-/** By tokenizer.json, and where it says nothing by the special tokens that there are. */
+const NOTHING: Layout = { single: [FIRST], pair: [FIRST, second(0)] };
+
+/** By tokenizer.json, and where it has no post-processor by the special tokens that there are. */
 function layoutOf(tokenizer: Tokenizer): Layout {
   const known = layouts.get(tokenizer);
   if (known) return known;
   const whole = tokenizer.files["tokenizer.json"];
   const { post_processor: entry } = Object(whole === undefined ? {} : JSON.parse(whole)) as Json;
-  const made = processed(entry, tokenizer) ?? usual(tokenizer);
+  const made = entry ? (processed(entry, tokenizer) ?? NOTHING) : usual(tokenizer);
   layouts.set(tokenizer, made);
   return made;
 }
@@ -94,7 +96,7 @@ function usual(tokenizer: Tokenizer): Layout {
     const end = special(tokenizer.eos);
     return { single: [FIRST, end], pair: [FIRST, end, second(0), end] };
   }
-  return { single: [FIRST], pair: [FIRST, second(0)] };
+  return NOTHING;
 }
 
 /** How many tokens of two texts are kept where `room` is there for both. */
