@@ -74,7 +74,7 @@ function processed(entry: unknown, tokenizer: Tokenizer): Layout | undefined {
 
 const layouts = new WeakMap<Tokenizer, Layout>();
 
-const NOTHING: Layout = { single: [FIRST], pair: [FIRST, second(0)] };
+const NOTHING: Layout = { single: [FIRST], pair: [FIRST, second(1)] };
 
 /** By tokenizer.json, and where it has no post-processor by the special tokens that there are. */
 function layoutOf(tokenizer: Tokenizer): Layout {
