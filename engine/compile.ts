@@ -4,6 +4,7 @@
  */
 import type { Device, Executable, Run } from "./device.ts";
 import { check, EngineError, fail } from "./errors.ts";
+import { checkSizes, watched } from "./finite.ts";
 import { type AnyPlan, makePlan } from "./plan.ts";
 import { type Shape, show } from "./shape.ts";
 import {
@@ -20,7 +21,7 @@ import {
   type TypedArray,
   tensor,
 } from "./tensor.ts";
-import { traced } from "./trace.ts";
+import { type Assign, traced } from "./trace.ts";
 
 /** A value of a finished run. It stays readable until the second run after it. */
 export class Result {
@@ -111,12 +112,28 @@ const signatureOf = (inputs: readonly Tensor[]): string =>
 /** A plan, what it gives, and how its results are arranged. */
 type Made = {
   readonly plan: AnyPlan;
+  /** What its last result, beyond `outputs`, tells the size of; absent where nobody watches. */
+  readonly names?: readonly string[] | undefined;
   readonly outputs: readonly TensorSpec[];
   readonly shape: unknown;
 };
 type Compiled = Omit<Made, "plan"> & { readonly executable: Promise<Executable> };
 
 const specOf = ({ shape, dtype }: TensorSpec): TensorSpec => ({ shape, dtype });
+
+/** A plan, which also tells how large its values are where the device is to look for those that are not finite. */
+function planned(
+  device: Device,
+  outputs: readonly Tensor[],
+  effects: readonly Assign[],
+  inputs: readonly Tensor[],
+): Pick<Made, "plan" | "names"> {
+  const watch = device.checkFinite
+    ? watched([...outputs, ...effects.map(({ value }) => value)])
+    : undefined;
+  const all = watch ? [...outputs, watch.sizes] : outputs;
+  return { plan: makePlan(all, effects, inputs, device.joins), names: watch?.names };
+}
 
 /** Plans by signature, each for as long as the device keeps it. What is kept here holds no tensor, so that no data live on. */
 class Plans {
@@ -137,17 +154,25 @@ class Plans {
       const compiled = this.#compiled.get(name) ?? this.#load(name, make());
       const executable = await compiled.executable;
       if (executable.gone) continue;
-      return executable.run(inputs.map(hostData), (run) => begin(run, compiled));
+      const { names, outputs } = compiled;
+      const data = inputs.map(hostData);
+      if (!names) return executable.run(data, (run) => begin(run, compiled));
+      const { value, sizes } = await executable.run(data, (run) => ({
+        value: begin(run, compiled),
+        sizes: run.read(outputs.length),
+      }));
+      checkSizes(new Float32Array(await sizes), names);
+      return value;
     }
   }
 
-  #load(name: string, { plan, outputs, shape }: Made): Compiled {
+  #load(name: string, { plan, outputs, shape, names }: Made): Compiled {
     const drop = (): void => {
       this.#compiled.delete(name);
     };
     const executable = this.#device.load(plan, drop);
     executable.catch(drop);
-    const compiled = { executable, outputs, shape };
+    const compiled = { executable, outputs, shape, names };
     this.#compiled.set(name, compiled);
     return compiled;
   }
@@ -181,8 +206,8 @@ export function compile<A extends unknown[], R>(
       if (!(v instanceof Tensor)) fail("compile", `${path} is ${typeof v}, not a Tensor`);
       return outputs.push(v) - 1;
     });
-    const plan = makePlan(outputs, effects, placeholders, device.joins);
-    return { plan, outputs: outputs.map(specOf), shape };
+    const { plan, names } = planned(device, outputs, effects, placeholders);
+    return { plan, outputs: outputs.map(specOf), shape, names };
   };
   return async (...args) => {
     const inputs: Tensor[] = [];
@@ -232,7 +257,7 @@ export async function read(device: Device, tensors: readonly Tensor[]): Promise<
   const plans = eager.get(device) ?? new Plans(device);
   eager.set(device, plans);
   const make = (): Made => ({
-    plan: makePlan(tensors, [], constants, device.joins),
+    ...planned(device, tensors, [], constants),
     outputs: tensors.map(specOf),
     shape: undefined,
   });

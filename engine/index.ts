@@ -2,6 +2,7 @@
 export { compile, type Input, type Output, Result, read } from "./compile.ts";
 export type { Device, DeviceOptions, DeviceStats } from "./device.ts";
 export { DeviceLostError, EngineError, NoDeviceError, OutOfMemoryError } from "./errors.ts";
+export { NonFiniteError } from "./finite.ts";
 export { grad } from "./grad.ts";
 export { kaimingUniform, normal, uniform, xavierUniform } from "./init.ts";
 export { openDevice } from "./open.ts";

@@ -134,8 +134,8 @@ export const ROOMS: Readonly<Record<string, readonly Room[]>> = {
     { name: "device", paths: ["engine/device.ts"], may: ["plan", "ground"] },
     {
       name: "compile",
-      paths: ["engine/compile.ts"],
-      may: ["device", "plan", "ground"],
+      paths: ["engine/compile.ts", "engine/finite.ts"],
+      may: ["device", "plan", "ops", "ground"],
     },
     { name: "devices", paths: ["engine/devices/"], may: ["device", "plan", "ground"] },
     {
@@ -146,7 +146,7 @@ export const ROOMS: Readonly<Record<string, readonly Room[]>> = {
     {
       name: "open",
       paths: ["engine/open.ts"],
-      may: ["devices/webgpu", "devices/cpu", "device", "ground"],
+      may: ["devices/webgpu", "devices/cpu", "devices", "device", "ground"],
     },
     { name: "index", paths: ["engine/index.ts"], may: "all" },
   ],
