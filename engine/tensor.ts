@@ -100,7 +100,8 @@ function callingLine(): string {
   Error.stackTraceLimit = 60; // models call deeply
   const frames = (new Error().stack ?? "").split("\n").slice(1);
   Error.stackTraceLimit = limit;
-  const lines = frames.map((frame) => frame.trim().replace(/^at /, ""));
+  const placed = frames.filter((frame) => /:\d+:\d+/.test(frame)); // the host's own functions have no line
+  const lines = placed.map((frame) => frame.trim().replace(/^at /, ""));
   const within = lines.find(
     (line) => !line.includes(OWN[0]) && OWN.some((own) => line.includes(own)),
   );

@@ -5,6 +5,7 @@ import { compile } from "../../engine/compile.ts";
 import { grad } from "../../engine/grad.ts";
 import { openDevice } from "../../engine/open.ts";
 import {
+  cos,
   exp,
   gelu,
   geluTanh,
@@ -12,6 +13,7 @@ import {
   relu,
   sigmoid,
   silu,
+  sin,
   tanh,
 } from "../../engine/ops/elementwise.ts";
 import { sum } from "../../engine/ops/reduce.ts";
@@ -188,6 +190,34 @@ test("the tanh approximation of gelu and its gradient", async () => {
     return s + (x * s * dz) / (1 + Math.exp(gate(x)));
   };
   await compare(slope, slopeOf, xs, [{ judge: absolute, most: both(2.6e-7) }]);
+});
+
+test("sin and cos and their gradients", async () => {
+  const turns = [
+    [sin, Math.sin],
+    [cos, Math.cos],
+  ] as const;
+  for (const [f, reference] of turns) {
+    await compare(f, reference, grid(-8192, 8192, 100_000), [
+      { judge: absolute, most: both(2e-7) },
+    ]);
+    await compare(f, reference, grid(-1e5, 1e5, 100_000), [{ judge: absolute, most: both(4e-6) }]);
+  }
+  const slopes = [
+    (x: Tensor) => grad(sum(sin(x)), [x])[0],
+    (x: Tensor) => grad(sum(cos(x)), [x])[0],
+  ];
+  const wanted = [Math.cos, (x: number) => -Math.sin(x)];
+  for (const [i, slope] of slopes.entries()) {
+    await compare(slope, wanted[i], grid(-100, 100, 10_000), [
+      { judge: absolute, most: both(2e-7) },
+    ]);
+  }
+  for (const { device } of devices) {
+    const far = Float32Array.of(1.1e5, -1e9, Infinity, -Infinity, Number.NaN);
+    const got = await (await compile(device, sin)(tensor(far))).read();
+    assert.ok(got.every(Number.isNaN), `${got}`);
+  }
 });
 
 test("NaN stays NaN; infinities have their limits", async () => {
