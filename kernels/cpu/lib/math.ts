@@ -20,7 +20,7 @@
 //   negative x, geluTanhGrad absolutely 2.6e-7
 //   geluGrad absolutely 1.5e-7, relatively 6e-7 / 7e-7 for -13 < x < -1 and for x > -0.5; 0 where
 //   the result has no normal number, below about -13.2
-//   sin, cos absolutely 2e-7 for |x| <= 8192, 4e-6 up to 1e5; NaN beyond
+//   sin, cos absolutely 1e-7 for |x| <= 8192, 1.1e-7 / 1.2e-6 up to 1e5; NaN beyond
 import { constant, constantWord, madd, nmadd } from "./simd";
 
 const ONE = constant(1);
