@@ -8,6 +8,15 @@ export {
   train,
 } from "../models/training/loop.ts";
 export { RunFolder } from "../models/training/run-folder.ts";
+export {
+  AskError,
+  type Asking,
+  type AskOptions,
+  ask,
+  type Likely,
+  type Question,
+  type Reply,
+} from "./ask.ts";
 export { type Audited, type AuditedFact, Auditor } from "./audit.ts";
 export {
   type Benchmark,
@@ -90,6 +99,7 @@ export {
   trainRun,
 } from "./run.ts";
 export { readRun } from "./run-file.ts";
+export { openRun } from "./saved-run.ts";
 export { means, type Score, type Scores } from "./scores.ts";
 export { TestAsker, type TestFacts } from "./test-facts.ts";
 export { readSteps, type StepTable } from "./training/steps.ts";

@@ -11,6 +11,7 @@ import { ModelError } from "../../models/errors.ts";
 import { decodeText } from "../../models/formats/text.ts";
 import type { ModelPart } from "../../models/hub/files.ts";
 import { resolveModel } from "../../models/hub/resolve.ts";
+import { AskError } from "../../promptgen/ask.ts";
 import {
   chooseAmong,
   type Limits,
@@ -326,12 +327,14 @@ export function sayRemarks(remarks: readonly string[], more?: string): void {
   for (const remark of more === undefined ? remarks : [...remarks, more]) say(`${remark}\n`);
 }
 
-/** What `run` gives; what a model's own check of the texts throws is a matter of how the command was called. */
+/** What `run` gives; what the check of texts and facts throws is a matter of how the command was called. */
 export function asUsage<T>(run: () => T): T {
   try {
     return run();
   } catch (cause) {
-    if (cause instanceof ModelError) throw new UsageError(cause.message, { cause });
+    if (cause instanceof ModelError || cause instanceof AskError) {
+      throw new UsageError(cause.message, { cause });
+    }
     throw cause;
   }
 }

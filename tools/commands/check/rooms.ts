@@ -62,7 +62,7 @@ export const ROOMS: Readonly<Record<string, readonly Room[]>> = {
     { name: "ranking", paths: ["promptgen/ranking/"], may: ["scores", "training", "facts"] },
     {
       name: "measure",
-      paths: ["promptgen/measure.ts", "promptgen/audit.ts", "promptgen/uhn.ts"],
+      paths: ["measure", "audit", "uhn", "ask"].map((n) => `promptgen/${n}.ts`),
       may: ["method", "scores", "benchmark", "training", "facts"],
     },
     {
@@ -87,6 +87,7 @@ export const ROOMS: Readonly<Record<string, readonly Room[]>> = {
         "study-schema",
         "memory",
         "probe",
+        "saved-run",
         "test-facts",
         "transfer",
         "yaml-file",
