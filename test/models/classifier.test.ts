@@ -13,8 +13,10 @@ import type { TextInput } from "../../models/nn.ts";
 import { loadSequenceClassifier, MODELS, sequenceClassifier } from "../../models/registry.ts";
 import { saveCheckpoint } from "../../models/save.ts";
 import type { SequenceClassifier } from "../../models/sequence-classifier.ts";
+import { loadTokenizer } from "../../models/tokenizer/tokenizer.ts";
 import { fit } from "../../models/training/fit.ts";
 import { dropoutState } from "../../models/training/random.ts";
+import { embeddedWorld } from "../../promptgen/world/world.ts";
 import { onDevices } from "../devices.ts";
 import {
   closeForward,
@@ -165,6 +167,21 @@ test("fine-tuning over a masked LM learns what a text begins with", async (devic
   const logits = await logitsOf(device, model, { ids: batch.ids });
   const right = items.filter(({ label }, i) => logits[2 * i + 1] > logits[2 * i] === (label === 1));
   assert.is(right.length, items.length);
+});
+
+test("a checkpoint is saved with its tokenizer", async (device) => {
+  const world = embeddedWorld().bert;
+  const tokenizer = await loadTokenizer(world);
+  const model = await loadSequenceClassifier(world, { labels: 2 });
+  const directory = await mkdtemp(join(tmpdir(), "classifier-"));
+  await saveCheckpoint(directory, device, model, { tokenizer });
+  const [ours, theirs] = [directory, world].map((at) =>
+    readFile(join(at, "tokenizer.json"), "utf8"),
+  );
+  assert.is(await ours, await theirs);
+  const again = await loadTokenizer(directory);
+  assert.equal(again.encode("Paris is here"), tokenizer.encode("Paris is here"));
+  assert.is((await loadSequenceClassifier(directory)).labels.length, 2);
 });
 
 test("labels and configs that are none are refused", () => {
