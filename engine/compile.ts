@@ -4,6 +4,7 @@
  */
 import type { Device, Executable, Run } from "./device.ts";
 import { check, EngineError, fail } from "./errors.ts";
+import { checkSizes, watched } from "./finite.ts";
 import { lowered } from "./lower.ts";
 import type { Op } from "./op.ts";
 import { type AnyPlan, makePlan } from "./plan.ts";
@@ -22,7 +23,7 @@ import {
   type TypedArray,
   tensor,
 } from "./tensor.ts";
-import { traced } from "./trace.ts";
+import { type Assign, traced } from "./trace.ts";
 
 /** A value of a finished run. It stays readable until the second run after it. */
 export class Result {
@@ -113,12 +114,29 @@ const signatureOf = (inputs: readonly Tensor[]): string =>
 /** A plan, what it gives, and how its results are arranged. */
 type Made = {
   readonly plan: AnyPlan;
+  /** What its last result, beyond `outputs`, tells the size of; absent where nobody watches. */
+  readonly names?: readonly string[] | undefined;
   readonly outputs: readonly TensorSpec[];
   readonly shape: unknown;
 };
 type Compiled = Omit<Made, "plan"> & { readonly executable: Promise<Executable> };
 
 const specOf = ({ shape, dtype }: TensorSpec): TensorSpec => ({ shape, dtype });
+
+/** A plan, which also tells how large its values are where the device is to look for those that are not finite. */
+function planned(
+  device: Device,
+  outputs: readonly Tensor[],
+  effects: readonly Assign[],
+  inputs: readonly Tensor[],
+): Pick<Made, "plan" | "names"> {
+  const wanted = lowered([...outputs, ...effects.map(({ value }) => value)], device.kind);
+  const results = wanted.slice(0, outputs.length);
+  const assigned = effects.map(({ state }, i) => ({ state, value: wanted[outputs.length + i] }));
+  const watch = device.checkFinite ? watched(wanted) : undefined;
+  const all = watch ? [...results, watch.sizes] : results;
+  return { plan: makePlan(all, assigned, inputs, device.joins), names: watch?.names };
+}
 
 /** Plans by signature, each for as long as the device keeps it. What is kept here holds no tensor, so that no data live on. */
 class Plans {
@@ -139,17 +157,25 @@ class Plans {
       const compiled = this.#compiled.get(name) ?? this.#load(name, make());
       const executable = await compiled.executable;
       if (executable.gone) continue;
-      return executable.run(inputs.map(hostData), (run) => begin(run, compiled));
+      const { names, outputs } = compiled;
+      const data = inputs.map(hostData);
+      if (!names) return executable.run(data, (run) => begin(run, compiled));
+      const { value, sizes } = await executable.run(data, (run) => ({
+        value: begin(run, compiled),
+        sizes: run.read(outputs.length),
+      }));
+      checkSizes(new Float32Array(await sizes), names);
+      return value;
     }
   }
 
-  #load(name: string, { plan, outputs, shape }: Made): Compiled {
+  #load(name: string, { plan, outputs, shape, names }: Made): Compiled {
     const drop = (): void => {
       this.#compiled.delete(name);
     };
     const executable = this.#device.load(plan, drop);
     executable.catch(drop);
-    const compiled = { executable, outputs, shape };
+    const compiled = { executable, outputs, shape, names };
     this.#compiled.set(name, compiled);
     return compiled;
   }
@@ -183,10 +209,8 @@ export function compile<A extends unknown[], R>(
       if (!(v instanceof Tensor)) fail("compile", `${path} is ${typeof v}, not a Tensor`);
       return outputs.push(v) - 1;
     });
-    const all = lowered([...outputs, ...effects.map((e) => e.value)], device.kind);
-    const assigned = effects.map(({ state }, i) => ({ state, value: all[outputs.length + i] }));
-    const plan = makePlan(all.slice(0, outputs.length), assigned, placeholders, device.joins);
-    return { plan, outputs: outputs.map(specOf), shape };
+    const { plan, names } = planned(device, outputs, effects, placeholders);
+    return { plan, outputs: outputs.map(specOf), shape, names };
   };
   return async (...args) => {
     const inputs: Tensor[] = [];
@@ -248,7 +272,7 @@ export async function read(device: Device, tensors: readonly Tensor[]): Promise<
   const plans = eager.get(device) ?? new Plans(device);
   eager.set(device, plans);
   const make = (): Made => ({
-    plan: makePlan(lowered(tensors, device.kind), [], constants, device.joins),
+    ...planned(device, tensors, [], constants),
     outputs: tensors.map(specOf),
     shape: undefined,
   });

@@ -44,6 +44,8 @@ export type Device = {
   readonly stats: DeviceStats;
   /** Present where plans are to have joins. */
   readonly joins?: JoinRules | undefined;
+  /** Whether runs fail that compute a value that is not finite. */
+  readonly checkFinite?: boolean | undefined;
   /**
    * Uploads a plan. The least recently called plans that nobody waits for are let go where there is no memory for it; of each the
    * device says so through the `drop` that it was given. Whoever loads a plan must run it.
@@ -104,6 +106,11 @@ export type DeviceOptions = {
   geometry?: "hardware" | "software";
   /** Times every kernel. Runs slower. */
   profile?: boolean;
+  /**
+   * Every run looks at all values that it computes, and fails with the name of the first op that gave NaN or infinity and the line
+   * that made it, forward or backward. Runs much slower. Default: whether the environment's DEBUG is nan.
+   */
+  checkFinite?: boolean;
   /** 0: silent; 1: launches with their times; 2: shapes, bytes, and what a plan keeps alive when that is most; 3: the WGSL. Default: the environment's DEBUG. */
   debug?: number;
 };

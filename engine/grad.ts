@@ -8,7 +8,7 @@ import { outer } from "./ops/matmul.ts";
 import { scatterAdd } from "./ops/scatter-add.ts";
 import { concat, expand, reshape } from "./ops/shape.ts";
 import { numel, sameShape } from "./shape.ts";
-import { ancestors, scalar, type Tensor } from "./tensor.ts";
+import { ancestors, asGradientOf, scalar, type Tensor } from "./tensor.ts";
 
 type Outer = { readonly outer: readonly [Tensor, Tensor]; readonly group: string };
 type Rows = { readonly rows: Tensor; readonly ids: Tensor; readonly unique: boolean };
@@ -116,7 +116,7 @@ export function grad(loss: Tensor, wrt: readonly Tensor[]): Tensor[] {
     const list = arrived.get(t);
     if (!list) return undefined;
     arrived.delete(t);
-    return total(t, list, stacks);
+    return asGradientOf(t.node, () => total(t, list, stacks));
   };
   if (required.has(loss)) arrived.set(loss, [expand(scalar(1), loss.shape)]);
   for (let i = nodes.length - 1; i >= 0; i--) {
@@ -135,7 +135,8 @@ export function grad(loss: Tensor, wrt: readonly Tensor[]): Tensor[] {
     }
     const { inputs, outputs } = node;
     const take = (input: number): Tensor | undefined => settle(inputs[input]);
-    const contributions = rule({ node, inputs, outputs, upstream, needs, take });
+    const context = { node, inputs, outputs, upstream, needs, take };
+    const contributions = asGradientOf(node, () => rule(context));
     for (let j = 0; j < inputs.length; j++) {
       const c = contributions[j];
       if (!needs[j] || c === undefined) continue;

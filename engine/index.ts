@@ -3,6 +3,7 @@ export { compile, type Input, type Output, Result, read } from "./compile.ts";
 export { type CustomGradient, type CustomKernels, type CustomOp, customOp } from "./custom-op.ts";
 export type { Device, DeviceOptions, DeviceStats } from "./device.ts";
 export { DeviceLostError, EngineError, NoDeviceError, OutOfMemoryError } from "./errors.ts";
+export { NonFiniteError } from "./finite.ts";
 export { grad } from "./grad.ts";
 export { kaimingUniform, normal, uniform, xavierUniform } from "./init.ts";
 export type { Attrs, CustomLaunch } from "./op.ts";
@@ -20,6 +21,7 @@ export {
   add,
   addN,
   cast,
+  cos,
   div,
   equal,
   exp,
@@ -44,6 +46,7 @@ export {
   rsqrt,
   sigmoid,
   silu,
+  sin,
   sqrt,
   square,
   sub,
@@ -71,9 +74,11 @@ export { type VarianceOptions, variance } from "./ops/variance.ts";
 export {
   AdamW,
   type AdamWOptions,
+  constantSchedule,
   cosineSchedule,
   GradientAccumulator,
   linearSchedule,
+  type ParameterRule,
   SGD,
   type SGDOptions,
 } from "./optim.ts";

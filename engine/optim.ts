@@ -3,7 +3,7 @@ import { check } from "./errors.ts";
 import { adamw, gradNorm } from "./ops/adamw.ts";
 import { add, greater, mul, sub, where } from "./ops/elementwise.ts";
 import { expand, reshape, slice } from "./ops/shape.ts";
-import { scalar, stateName, type Tensor, zeroState } from "./tensor.ts";
+import { scalar, stateName, type Tensor, tensor, zeroState } from "./tensor.ts";
 import { assign } from "./trace.ts";
 
 export type AdamWOptions = {
@@ -20,6 +20,16 @@ export type AdamWOptions = {
   decays?: (name: string) => boolean;
   /** The largest global gradient norm; default: no clipping. */
   maxNorm?: number;
+  /** What differs for the parameter of this name. */
+  rules?: (name: string) => ParameterRule | undefined;
+};
+
+/** How one parameter is trained. */
+export type ParameterRule = {
+  /** Multiplies the learning rate; default 1. */
+  readonly rate?: number | undefined;
+  /** Its weight decay, whatever `decays` says; default: as the other parameters. */
+  readonly weightDecay?: number | undefined;
 };
 
 /** Throws for a parameter that cannot be trained. */
@@ -51,9 +61,11 @@ export class AdamW {
   readonly #weightDecay: number;
   readonly #decays: (name: string) => boolean;
   readonly #maxNorm: number;
+  readonly #rules: (name: string) => ParameterRule | undefined;
 
   constructor(parameters: readonly Tensor[], options: AdamWOptions = {}) {
     this.parameters = parameters;
+    this.#rules = options.rules ?? (() => undefined);
     this.#betas = options.betas ?? [0.9, 0.999];
     this.#eps = options.eps ?? 1e-8;
     const { decays, weightDecay } = options;
@@ -92,13 +104,21 @@ export class AdamW {
   update(gradients: readonly Tensor[], scalars: Tensor, finite: readonly Tensor[]): Tensor {
     checkCount("AdamW", gradients, this.parameters);
     const control = gradNorm(gradients, finite, this.#maxNorm);
+    const scaled = new Map<number, Tensor>([[1, scalars]]);
+    const at = (rate: number): Tensor => {
+      const factors = [rate, ...new Array<number>(scalars.size - 1).fill(1)];
+      const made = scaled.get(rate) ?? mul(scalars, tensor(factors));
+      scaled.set(rate, made);
+      return made;
+    };
     this.parameters.forEach((p, i) => {
       const { m, v } = this.moments[i];
-      const [nextP, nextM, nextV] = adamw(p, m, v, gradients[i], scalars, control, {
+      const { rate = 1, weightDecay } = this.#rules(stateName(p)) ?? {};
+      const [nextP, nextM, nextV] = adamw(p, m, v, gradients[i], at(rate), control, {
         beta1: this.#betas[0],
         beta2: this.#betas[1],
         eps: this.#eps,
-        weightDecay: this.#decays(stateName(p)) ? this.#weightDecay : 0,
+        weightDecay: weightDecay ?? (this.#decays(stateName(p)) ? this.#weightDecay : 0),
       });
       assign(p, nextP);
       assign(m, nextM);
@@ -222,6 +242,14 @@ function warmed(
 /** Linear warm-up to `peak`, then linear decay to 0 at `total`. `step` counts from 1. */
 export const linearSchedule = (step: number, total: number, warmup: number, peak: number): number =>
   warmed(step, total, warmup, peak, (left, steps) => left / steps);
+
+/** Linear warm-up to `peak`, which then stays. `step` counts from 1, as for `linearSchedule`. */
+export const constantSchedule = (
+  step: number,
+  total: number,
+  warmup: number,
+  peak: number,
+): number => warmed(step, total, warmup, peak, () => 1);
 
 /** Linear warm-up to `peak`, then half a cosine down to 0 (Loshchilov and Hutter, 2017). `step` counts from 1, as for `linearSchedule`. */
 export const cosineSchedule = (step: number, total: number, warmup: number, peak: number): number =>

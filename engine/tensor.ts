@@ -62,6 +62,66 @@ function checkFilled(op: string, { shape, dtype }: TensorSpec): void {
   });
 }
 
+/** Where a node comes from: a line of a program, or the gradient of another node. */
+export type Origin = { readonly line: string } | { readonly gradientOf: Node };
+
+const origins = new WeakMap<Node, Origin>();
+let noting = false;
+let differentiated: Node | undefined;
+
+/** From here on each node is noted with where it comes from, which takes a stack trace each time. */
+export function noteOrigins(): void {
+  noting = true;
+}
+
+/** Undefined for a node that was made before `noteOrigins`. */
+export const originOf = (node: Node): Origin | undefined => origins.get(node);
+
+/** Runs `make`; the nodes that it makes are noted as the gradient of `node`. */
+export function asGradientOf<T>(node: Node, make: () => T): T {
+  if (!noting) return make();
+  const before = differentiated;
+  differentiated = node;
+  try {
+    return make();
+  } finally {
+    differentiated = before;
+  }
+}
+
+/** The package's own folders, where no line is the user's. */
+const OWN = ["engine/", "models/", "promptgen/"].map(
+  (name) => new URL(`../${name}`, import.meta.url).href,
+);
+
+/** The innermost line outside the package that asks for an op, and that of the model in between, if there is one. */
+function callingLine(): string {
+  const limit = Error.stackTraceLimit;
+  Error.stackTraceLimit = 60; // models call deeply
+  const frames = (new Error().stack ?? "").split("\n").slice(1);
+  Error.stackTraceLimit = limit;
+  const placed = frames.filter((frame) => /:\d+:\d+/.test(frame)); // the host's own functions have no line
+  const lines = placed.map((frame) => frame.trim().replace(/^at /, ""));
+  const within = lines.find(
+    (line) => !line.includes(OWN[0]) && OWN.some((own) => line.includes(own)),
+  );
+  const outside = lines.find((line) => !OWN.some((own) => line.includes(own)));
+  if (outside === undefined) return within ?? lines[0] ?? "a line that the host does not tell";
+  return within === undefined ? outside : `${within}, called from ${outside}`;
+}
+
+function noteOrigin(node: Node): void {
+  origins.set(node, differentiated ? { gradientOf: differentiated } : { line: callingLine() });
+}
+
+/** Applies an op to tensor `x` of a graph, as the next after the one that gives it: what it makes can be planned at once. */
+export function applyBehind(op: Op, x: Tensor): Tensor {
+  const outputs: Tensor[] = [];
+  const node: Node = { id: x.node.id + 0.5, op, inputs: [x], attrs: {}, outputs };
+  outputs.push(...op.infer([x], {}).map((spec, i) => new Tensor(spec, node, i)));
+  return outputs[0];
+}
+
 /** Applies an op: checks the inputs now, so that the stack trace shows the caller's line. */
 export function apply(op: Op, inputs: readonly Tensor[], attrs: Attrs = {}): Tensor[] {
   for (const x of inputs) {
@@ -72,6 +132,7 @@ export function apply(op: Op, inputs: readonly Tensor[], attrs: Attrs = {}): Ten
   const outputs: Tensor[] = [];
   const node: Node = { id: nodes++, op, inputs, attrs, outputs };
   for (let i = 0; i < specs.length; i++) outputs.push(new Tensor(specs[i], node, i));
+  if (noting) noteOrigin(node);
   return outputs;
 }
 

@@ -19,6 +19,8 @@ export const UNARY = {
   relu: 11,
   geluTanh: 12,
   silu: 13,
+  sin: 14,
+  cos: 15,
 } as const;
 
 /** f' of the same functions; that of neg is neg. */

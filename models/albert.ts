@@ -16,6 +16,13 @@ import type { Json } from "./formats/json.ts";
 import { MaskedLM } from "./masked-lm.ts";
 import type { Names } from "./names.ts";
 import { ACTIVATIONS, Linear } from "./nn.ts";
+import {
+  ClassificationHead,
+  classifierNames,
+  dropoutOf,
+  labelsOf,
+  SequenceClassifier,
+} from "./sequence-classifier.ts";
 import type { ModelWeights, Weights } from "./weights.ts";
 
 /** The fields beside BERT's, and those whose absence means something else. */
@@ -55,6 +62,27 @@ const LAYER: LayerKind = {
   dropped: ["attended"],
 };
 
+function albertEncoder(albert: Weights, c: AlbertConfig): Encoder {
+  const { embedding_size: width, hidden_size: h, num_hidden_layers: count } = c;
+  const encoder = albert.at("encoder");
+  const embeddings = new Embeddings(albert.at("embeddings"), c);
+  const projection = encoder.linear("embedding_hidden_mapping_in", width, h);
+  const groups = encoder
+    .layers("albert_layer_groups", "num_hidden_groups", c.num_hidden_groups)
+    .map((group) =>
+      group
+        .layers("albert_layers", "inner_group_num", c.inner_group_num)
+        .map((place) => new Layer(place, c, LAYER)),
+    );
+  const layers = Array.from({ length: count }, (_, i) =>
+    Math.floor(i / (count / c.num_hidden_groups)),
+  ).flatMap((group) => groups[group] ?? []); // a file may lack groups, which `finish` tells
+  return new Encoder(embeddings, layers, projection);
+}
+
+const BASE: Names["base"] = { prefix: "albert", parts: ["embeddings", "encoder", "pooler"] };
+const SPELLINGS = { "LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias" };
+const BUFFERS = ["albert.embeddings.position_ids", "albert.embeddings.token_type_ids"];
 const WORDS = "albert.embeddings.word_embeddings.weight";
 
 /** ALBERT that says which token belongs at a [MASK]. */
@@ -64,18 +92,12 @@ export class AlbertForMaskedLM extends MaskedLM {
   static names({ config, where }: Checkpoint): Names {
     const { tie_word_embeddings: tied } = albertConfig(config, `${where}/config.json`);
     return {
-      base: { prefix: "albert", parts: ["embeddings", "encoder", "pooler"] },
+      base: BASE,
       parts: ["predictions", "sop_classifier"],
       tied: tied ? { "predictions.decoder.weight": WORDS } : {},
       instead: { "predictions.decoder.bias": "predictions.bias" },
-      spellings: { "LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias" },
-      unread: [
-        "albert.embeddings.position_ids",
-        "albert.embeddings.token_type_ids",
-        "albert.pooler.weight",
-        "albert.pooler.bias",
-        /^sop_classifier\./,
-      ],
+      spellings: SPELLINGS,
+      unread: [...BUFFERS, "albert.pooler.weight", "albert.pooler.bias", /^sop_classifier\./],
       head: {
         prefix: "predictions.",
         lacking:
@@ -94,24 +116,11 @@ export class AlbertForMaskedLM extends MaskedLM {
   constructor(w: Weights, json: Json, where?: string) {
     super();
     const c = albertConfig(json, where);
-    const { embedding_size: width, hidden_size: h, num_hidden_layers: count } = c;
-    const encoder = w.at("albert.encoder");
+    const { embedding_size: width, hidden_size: h } = c;
     const predictions = w.at("predictions");
     this.config = c;
     this.json = json;
-    const embeddings = new Embeddings(w.at("albert.embeddings"), c);
-    const projection = encoder.linear("embedding_hidden_mapping_in", width, h);
-    const groups = encoder
-      .layers("albert_layer_groups", "num_hidden_groups", c.num_hidden_groups)
-      .map((group) =>
-        group
-          .layers("albert_layers", "inner_group_num", c.inner_group_num)
-          .map((place) => new Layer(place, c, LAYER)),
-      );
-    const layers = Array.from({ length: count }, (_, i) =>
-      Math.floor(i / (count / c.num_hidden_groups)),
-    ).flatMap((group) => groups[group] ?? []); // a file may lack groups, which is told below
-    this.base = new Encoder(embeddings, layers, projection);
+    this.base = albertEncoder(w.at("albert"), c);
     this.head = new MaskedLMHead(
       predictions.linear("dense", h, width),
       c.hidden_act,
@@ -122,5 +131,41 @@ export class AlbertForMaskedLM extends MaskedLM {
     );
     for (const remark of configRemarks(json, where)) w.remark(remark);
     this.weights = w.finish("AlbertForMaskedLM");
+  }
+}
+
+/** ALBERT that says which label a text, or a pair of texts, has. */
+export class AlbertForSequenceClassification extends SequenceClassifier {
+  static readonly fields = albertConfig;
+  /** Files of masked LMs may lack the pooler. */
+  static readonly beside = ["albert.pooler."];
+
+  static names({ config, where }: Checkpoint): Names {
+    albertConfig(config, `${where}/config.json`);
+    return classifierNames("AlbertForSequenceClassification", BASE, SPELLINGS, BUFFERS);
+  }
+
+  readonly config: AlbertConfig;
+  readonly json: Json;
+  readonly weights: ModelWeights;
+  readonly base: Encoder;
+  readonly head: ClassificationHead;
+  readonly labels: readonly string[];
+
+  /** Throws `[weights] ...` where the weights do not fit the config. */
+  constructor(w: Weights, json: Json, where?: string) {
+    super();
+    const c = albertConfig(json, where);
+    const { hidden_size: h } = c;
+    this.config = c;
+    this.json = json;
+    this.labels = labelsOf(json, where);
+    this.base = albertEncoder(w.at("albert"), c);
+    const pooler = w.at("albert").linear("pooler", h, h);
+    const out = w.linear("classifier", h, this.labels.length);
+    const behind = dropoutOf(json, "classifier_dropout_prob", 0.1, where);
+    this.head = new ClassificationHead(pooler, "tanh", out, { behind });
+    for (const remark of configRemarks(json, where)) w.remark(remark);
+    this.weights = w.finish("AlbertForSequenceClassification");
   }
 }

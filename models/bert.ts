@@ -16,6 +16,13 @@ import type { Json } from "./formats/json.ts";
 import { MaskedLM } from "./masked-lm.ts";
 import type { Names } from "./names.ts";
 import { Linear } from "./nn.ts";
+import {
+  ClassificationHead,
+  classifierNames,
+  dropoutOf,
+  labelsOf,
+  SequenceClassifier,
+} from "./sequence-classifier.ts";
 import type { ModelWeights, Weights } from "./weights.ts";
 
 /** Throws `[config] ...` with every missing or wrong field. */
@@ -59,6 +66,9 @@ function bertNames({ config, where }: Checkpoint): Names {
   return tied ? BERT_NAMES : BERT_SEPARATE_NAMES;
 }
 
+const bertEncoder = (bert: Weights, c: EncoderConfig): Encoder =>
+  new Encoder(new Embeddings(bert.at("embeddings"), c), bertLayers(bert, c));
+
 /** BERT that says which token belongs at a [MASK]. */
 export class BertForMaskedLM extends MaskedLM {
   static readonly names = bertNames;
@@ -75,13 +85,11 @@ export class BertForMaskedLM extends MaskedLM {
     super();
     const c = bertConfig(json, where);
     const { hidden_size: h } = c;
-    const bert = w.at("bert");
     const predictions = w.at("cls.predictions");
     const transform = predictions.at("transform");
     this.config = c;
     this.json = json;
-    const embeddings = new Embeddings(bert.at("embeddings"), c);
-    this.base = new Encoder(embeddings, bertLayers(bert, c));
+    this.base = bertEncoder(w.at("bert"), c);
     this.head = new MaskedLMHead(
       transform.linear("dense", h, h),
       c.hidden_act,
@@ -92,5 +100,43 @@ export class BertForMaskedLM extends MaskedLM {
     );
     for (const remark of configRemarks(json, where)) w.remark(remark);
     this.weights = w.finish("BertForMaskedLM");
+  }
+}
+
+/** BERT that says which label a text, or a pair of texts, has. */
+export class BertForSequenceClassification extends SequenceClassifier {
+  static readonly fields = bertConfig;
+  /** Files of masked LMs may lack the pooler. */
+  static readonly beside = ["bert.pooler."];
+
+  static names({ config, where }: Checkpoint): Names {
+    bertConfig(config, `${where}/config.json`);
+    const { base, spellings } = BERT_NAMES;
+    const buffers = ["bert.embeddings.position_ids", "bert.embeddings.token_type_ids"];
+    return classifierNames("BertForSequenceClassification", base, spellings, buffers);
+  }
+
+  readonly config: EncoderConfig;
+  readonly json: Json;
+  readonly weights: ModelWeights;
+  readonly base: Encoder;
+  readonly head: ClassificationHead;
+  readonly labels: readonly string[];
+
+  /** Throws `[weights] ...` where the weights do not fit the config. */
+  constructor(w: Weights, json: Json, where?: string) {
+    super();
+    const c = bertConfig(json, where);
+    const { hidden_size: h } = c;
+    this.config = c;
+    this.json = json;
+    this.labels = labelsOf(json, where);
+    this.base = bertEncoder(w.at("bert"), c);
+    const pooler = w.at("bert.pooler").linear("dense", h, h);
+    const out = w.linear("classifier", h, this.labels.length);
+    const rate = dropoutOf(json, "classifier_dropout", c.hidden_dropout_prob, where);
+    this.head = new ClassificationHead(pooler, "tanh", out, { behind: rate });
+    for (const remark of configRemarks(json, where)) w.remark(remark);
+    this.weights = w.finish("BertForSequenceClassification");
   }
 }

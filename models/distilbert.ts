@@ -19,6 +19,13 @@ import type { Json } from "./formats/json.ts";
 import { MaskedLM } from "./masked-lm.ts";
 import type { Names } from "./names.ts";
 import { ACTIVATIONS, Linear } from "./nn.ts";
+import {
+  ClassificationHead,
+  classifierNames,
+  dropoutOf,
+  labelsOf,
+  SequenceClassifier,
+} from "./sequence-classifier.ts";
 import type { ModelWeights, Weights } from "./weights.ts";
 
 const EPSILON = 1e-12;
@@ -68,6 +75,29 @@ const LAYER: LayerKind = {
   dropped: ["narrow"],
 };
 
+function distilBertEncoder(distilbert: Weights, c: DistilBertConfig): Encoder {
+  const sizes: Sizes = {
+    vocab_size: c.vocab_size,
+    hidden_size: c.dim,
+    num_attention_heads: c.n_heads,
+    intermediate_size: c.hidden_dim,
+    max_position_embeddings: c.max_position_embeddings,
+    hidden_act: c.activation,
+    hidden_dropout_prob: c.dropout,
+    attention_probs_dropout_prob: c.attention_dropout,
+    layer_norm_eps: EPSILON,
+    pad_token_id: c.pad_token_id,
+  };
+  const embeddings = new Embeddings(distilbert.at("embeddings"), sizes);
+  const places = distilbert.layers("transformer.layer", "n_layers", c.n_layers);
+  const layers = places.map((place) => new Layer(place, sizes, LAYER));
+  return new Encoder(embeddings, layers);
+}
+
+const BASE: Names["base"] = { prefix: "distilbert", parts: ["embeddings", "transformer"] };
+const SPELLINGS = { "LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias" };
+const UNREAD = ["distilbert.embeddings.position_ids"];
+
 /** DistilBERT that says which token belongs at a [MASK]. */
 export class DistilBertForMaskedLM extends MaskedLM {
   static readonly fields = distilBertConfig;
@@ -75,13 +105,13 @@ export class DistilBertForMaskedLM extends MaskedLM {
   static names({ config, where }: Checkpoint): Names {
     const { tie_word_embeddings: tied } = distilBertConfig(config, `${where}/config.json`);
     return {
-      base: { prefix: "distilbert", parts: ["embeddings", "transformer"] },
+      base: BASE,
       parts: ["vocab_transform", "vocab_layer_norm", "vocab_projector"],
       tied: tied
         ? { "vocab_projector.weight": "distilbert.embeddings.word_embeddings.weight" }
         : {},
-      spellings: { "LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias" },
-      unread: ["distilbert.embeddings.position_ids"],
+      spellings: SPELLINGS,
+      unread: UNREAD,
       head: {
         prefix: "vocab_",
         lacking:
@@ -101,27 +131,9 @@ export class DistilBertForMaskedLM extends MaskedLM {
     super();
     const c = distilBertConfig(json, where);
     const { dim, vocab_size, activation } = c;
-    const sizes: Sizes = {
-      vocab_size,
-      hidden_size: dim,
-      num_attention_heads: c.n_heads,
-      intermediate_size: c.hidden_dim,
-      max_position_embeddings: c.max_position_embeddings,
-      hidden_act: activation,
-      hidden_dropout_prob: c.dropout,
-      attention_probs_dropout_prob: c.attention_dropout,
-      layer_norm_eps: EPSILON,
-      pad_token_id: c.pad_token_id,
-    };
-    const distilbert = w.at("distilbert");
     this.config = c;
     this.json = json;
-    const embeddings = new Embeddings(distilbert.at("embeddings"), sizes);
-    const places = distilbert.layers("transformer.layer", "n_layers", c.n_layers);
-    this.base = new Encoder(
-      embeddings,
-      places.map((place) => new Layer(place, sizes, LAYER)),
-    );
+    this.base = distilBertEncoder(w.at("distilbert"), c);
     this.head = new MaskedLMHead(
       w.linear("vocab_transform", dim, dim),
       activation,
@@ -132,5 +144,40 @@ export class DistilBertForMaskedLM extends MaskedLM {
     );
     for (const remark of configRemarks(json, where)) w.remark(remark);
     this.weights = w.finish("DistilBertForMaskedLM");
+  }
+}
+
+/** DistilBERT that says which label a text, or a pair of texts, has. */
+export class DistilBertForSequenceClassification extends SequenceClassifier {
+  static readonly fields = distilBertConfig;
+  static readonly beside = ["pre_classifier."];
+
+  static names({ config, where }: Checkpoint): Names {
+    distilBertConfig(config, `${where}/config.json`);
+    const names = classifierNames("DistilBertForSequenceClassification", BASE, SPELLINGS, UNREAD);
+    return { ...names, parts: [...names.parts, "pre_classifier"] };
+  }
+
+  readonly config: DistilBertConfig;
+  readonly json: Json;
+  readonly weights: ModelWeights;
+  readonly base: Encoder;
+  readonly head: ClassificationHead;
+  readonly labels: readonly string[];
+
+  /** Throws `[weights] ...` where the weights do not fit the config. */
+  constructor(w: Weights, json: Json, where?: string) {
+    super();
+    const c = distilBertConfig(json, where);
+    this.config = c;
+    this.json = json;
+    this.labels = labelsOf(json, where);
+    this.base = distilBertEncoder(w.at("distilbert"), c);
+    const dense = w.linear("pre_classifier", c.dim, c.dim);
+    const out = w.linear("classifier", c.dim, this.labels.length);
+    const behind = dropoutOf(json, "seq_classif_dropout", 0.2, where);
+    this.head = new ClassificationHead(dense, "relu", out, { behind });
+    for (const remark of configRemarks(json, where)) w.remark(remark);
+    this.weights = w.finish("DistilBertForSequenceClassification");
   }
 }

@@ -9,6 +9,13 @@ import type { Json } from "./formats/json.ts";
 import { MaskedLM } from "./masked-lm.ts";
 import type { Names } from "./names.ts";
 import { Linear } from "./nn.ts";
+import {
+  ClassificationHead,
+  classifierNames,
+  dropoutOf,
+  labelsOf,
+  SequenceClassifier,
+} from "./sequence-classifier.ts";
 import type { ModelWeights, Weights } from "./weights.ts";
 
 /** The fields of config.json that the model reads. */
@@ -18,6 +25,19 @@ export type ElectraConfig = ReturnType<typeof electraConfig>;
 export const electraConfig = (json: unknown, where = "config.json") =>
   encoderConfig(json, "electra", 0, where, { embedding_size: count(1, { absent: 128 }) });
 
+function electraEncoder(electra: Weights, c: ElectraConfig): Encoder {
+  const { embedding_size: width, hidden_size: h } = c;
+  const embeddings = new Embeddings(electra.at("embeddings"), c);
+  const projection = width === h ? undefined : electra.linear("embeddings_project", width, h);
+  return new Encoder(embeddings, bertLayers(electra, c), projection);
+}
+
+const BASE: Names["base"] = {
+  prefix: "electra",
+  parts: ["embeddings", "embeddings_project", "encoder"],
+};
+const SPELLINGS = { "LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias" };
+const UNREAD = ["electra.embeddings.position_ids", "electra.embeddings.token_type_ids"];
 const WORDS = "electra.embeddings.word_embeddings.weight";
 
 /** ELECTRA that says which token belongs at a [MASK]: its generator. */
@@ -27,11 +47,11 @@ export class ElectraForMaskedLM extends MaskedLM {
   static names({ config, where }: Checkpoint): Names {
     const { tie_word_embeddings: tied } = electraConfig(config, `${where}/config.json`);
     return {
-      base: { prefix: "electra", parts: ["embeddings", "embeddings_project", "encoder"] },
+      base: BASE,
       parts: ["generator_predictions", "generator_lm_head"],
       tied: tied ? { "generator_lm_head.weight": WORDS } : {},
-      spellings: { "LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias" },
-      unread: ["electra.embeddings.position_ids", "electra.embeddings.token_type_ids"],
+      spellings: SPELLINGS,
+      unread: UNREAD,
       head: {
         prefix: "generator_",
         lacking:
@@ -51,13 +71,10 @@ export class ElectraForMaskedLM extends MaskedLM {
     super();
     const c = electraConfig(json, where);
     const { embedding_size: width, hidden_size: h, vocab_size } = c;
-    const electra = w.at("electra");
     const predictions = w.at("generator_predictions");
     this.config = c;
     this.json = json;
-    const embeddings = new Embeddings(electra.at("embeddings"), c);
-    const projection = width === h ? undefined : electra.linear("embeddings_project", width, h);
-    this.base = new Encoder(embeddings, bertLayers(electra, c), projection);
+    this.base = electraEncoder(w.at("electra"), c);
     this.head = new MaskedLMHead(
       predictions.linear("dense", h, width),
       "gelu", // whatever hidden_act is, as upstream
@@ -68,5 +85,41 @@ export class ElectraForMaskedLM extends MaskedLM {
     );
     for (const remark of configRemarks(json, where)) w.remark(remark);
     this.weights = w.finish("ElectraForMaskedLM");
+  }
+}
+
+/** ELECTRA, its discriminator as a rule, that says which label a text, or a pair of texts, has. */
+export class ElectraForSequenceClassification extends SequenceClassifier {
+  static readonly fields = electraConfig;
+
+  static names({ config, where }: Checkpoint): Names {
+    electraConfig(config, `${where}/config.json`);
+    return classifierNames("ElectraForSequenceClassification", BASE, SPELLINGS, UNREAD);
+  }
+
+  readonly config: ElectraConfig;
+  readonly json: Json;
+  readonly weights: ModelWeights;
+  readonly base: Encoder;
+  readonly head: ClassificationHead;
+  readonly labels: readonly string[];
+
+  /** Throws `[weights] ...` where the weights do not fit the config. */
+  constructor(w: Weights, json: Json, where?: string) {
+    super();
+    const c = electraConfig(json, where);
+    const { hidden_size: h } = c;
+    const head = w.at("classifier");
+    this.config = c;
+    this.json = json;
+    this.labels = labelsOf(json, where);
+    this.base = electraEncoder(w.at("electra"), c);
+    const rate = dropoutOf(json, "classifier_dropout", c.hidden_dropout_prob, where);
+    const dense = head.linear("dense", h, h);
+    const out = head.linear("out_proj", h, this.labels.length);
+    // gelu whatever hidden_act is, as upstream
+    this.head = new ClassificationHead(dense, "gelu", out, { ahead: rate, behind: rate });
+    for (const remark of configRemarks(json, where)) w.remark(remark);
+    this.weights = w.finish("ElectraForSequenceClassification");
   }
 }

@@ -1,6 +1,6 @@
 /**
  * The encoder that BERT and its kin share, with the head that says which token belongs at a mask: learned positions and
- * post-LayerNorm (Devlin et al., 2019). Every token is of segment 0. Architectures differ in the names of tensors, in what is
+ * post-LayerNorm (Devlin et al., 2019). Tokens are of segment 0 unless types say otherwise. Architectures differ in the names of tensors, in what is
  * dropped, in the width of the table of words, in rows of positions and in which layers are one; this file knows none of them.
  */
 
@@ -142,7 +142,7 @@ export class Embeddings {
   }
   /** Texts [B, T] -> [B, T, embedding_size]. */
   forward(input: TextInput, { training }: ForwardOptions): Tensor {
-    const { ids, embeds, positions } = input;
+    const { ids, embeds, positions, types } = input;
     const { offset, rows } = this.#places;
     const words =
       embeds ?? (ids ? this.wordEmbeddings.apply(ids) : fail("encoder", "pass ids or embeds"));
@@ -154,7 +154,8 @@ export class Embeddings {
       ? embedding(table, given) // [B, T, width]
       : slice(table, 0, offset, offset + length); // [T, width]
     const segments = this.tokenTypeEmbeddings;
-    const beside = segments ? add(places, slice(segments.weight, 0, 0, 1)) : places;
+    const segment = types ? segments?.apply(types) : segments && slice(segments.weight, 0, 0, 1);
+    const beside = segment ? add(places, segment) : places;
     return drop(this.layerNorm.apply(add(words, beside)), this.#dropout, training);
   }
 }
@@ -261,7 +262,7 @@ export class Encoder {
   get positions(): number {
     return this.embeddings.positions;
   }
-  /** As `MaskedLM.encode`. */
+  /** As `EncoderModel.encode`. */
   forward(input: TextInput, options: ForwardOptions, only?: number): Tensor {
     const words = this.embeddings.forward(input, options);
     const x = this.projection?.apply(words) ?? words;

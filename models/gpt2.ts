@@ -26,6 +26,9 @@ import type { Json } from "./formats/json.ts";
 import type { Names } from "./names.ts";
 import {
   ACTIVATIONS,
+  type Adaptable,
+  type Adapter,
+  adapted,
   drop,
   type Embedding,
   type ForwardOptions,
@@ -33,6 +36,7 @@ import {
   multiHeadAttention,
   type TextInput,
 } from "./nn.ts";
+import type { KeyValue } from "./seq2seq.ts";
 import { type ModelWeights, type Storage, Weights } from "./weights.ts";
 
 const FIELDS = {
@@ -79,28 +83,25 @@ const gpt2Names = (): Names => ({
   unread: [/^transformer\.h\.\d+\.attn\.(?:masked_)?bias$/],
 });
 
-/** A layer's keys and values, [B, T, n_embd]. */
-type KeyValue = {
-  readonly k: Tensor;
-  readonly v: Tensor;
-};
-
 type GPT2Options = ForwardOptions & {
-  /** Takes a layer's new keys and values, gives those that the new places see: earlier ones too, the new ones last. */
+  /** Takes a layer's new keys and values, [B, T, n_embd], gives those that the new places see: earlier ones too, the new ones last. */
   readonly remember?: (own: KeyValue, layer: number) => KeyValue;
 };
 
 /** y = x W + b. */
-class Conv1D {
+class Conv1D implements Adaptable {
   readonly weight: Tensor; // [inputs, outputs]
   readonly bias: Tensor; // [outputs]
+  readonly transposed = true;
+  adapter: Adapter | undefined;
   constructor(w: Weights, name: string, outputs: number, inputs: number) {
     this.weight = w.embedding(name, inputs, outputs).weight;
     this.bias = w.bias(`${name}.bias`, outputs);
+    w.layer(name, this);
   }
   /** x [..., inputs] -> [..., outputs]. */
   apply(x: Tensor): Tensor {
-    return add(matmul(x, this.weight), this.bias);
+    return adapted(add(matmul(x, this.weight), this.bias), x, this.adapter);
   }
 }
 

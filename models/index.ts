@@ -13,23 +13,55 @@
  *     rows                 tokenizer
  *     seq2seq              what a program may know of an encoder-decoder: types alone
  *     encoder masked-lm    config, nn, weights; masked-lm is what a program may know of a masked LM
+ *     encoder-model        what encoders have in common, under masked-lm and sequence-classifier
+ *     lora                 nn, save, weights
  *     rotary               the engine
  *     bert roberta distilbert albert electra xlm-roberta modernbert
  *                          encoder, masked-lm; modernbert rotary, xlm-roberta roberta
  *     bart t5 gpt2         config, nn, weights
  *     registry.ts          every architecture, and nobody else does
  *     generation/          config, seq2seq: no architecture
+ *     calls/               generation, training (its random numbers): what a program asks in one call
+ *     training/            save, nn: the loop, `fit`, and no architecture
  */
-export { type AlbertConfig, AlbertForMaskedLM, albertConfig } from "./albert.ts";
+export {
+  type AlbertConfig,
+  AlbertForMaskedLM,
+  AlbertForSequenceClassification,
+  albertConfig,
+} from "./albert.ts";
 export { type BartConfig, BartForConditionalGeneration, bartConfig } from "./bart.ts";
-export { BertForMaskedLM, bertConfig } from "./bert.ts";
+export { BertForMaskedLM, BertForSequenceClassification, bertConfig } from "./bert.ts";
+export {
+  type EncodedBatch,
+  type EncodeOptions,
+  encodeBatch,
+  type TextOrPair,
+} from "./calls/encode.ts";
+export { type Candidate, type Filled, type FillMaskOptions, fillMask } from "./calls/fill-mask.ts";
+export {
+  type GenerateOptions,
+  type GenerateTextOptions,
+  generateText,
+  streamText,
+  type TextModel,
+} from "./calls/generate-text.ts";
+export { type InfillOptions, infill, type WriteOptions, type Written } from "./calls/infill.ts";
+export type { SamplingOptions } from "./calls/sampling.ts";
 export {
   type DistilBertConfig,
   DistilBertForMaskedLM,
+  DistilBertForSequenceClassification,
   distilBertConfig,
 } from "./distilbert.ts";
-export { type ElectraConfig, ElectraForMaskedLM, electraConfig } from "./electra.ts";
+export {
+  type ElectraConfig,
+  ElectraForMaskedLM,
+  ElectraForSequenceClassification,
+  electraConfig,
+} from "./electra.ts";
 export type { EncoderConfig } from "./encoder.ts";
+export { type EncoderBase, EncoderModel, type EncoderModelClass } from "./encoder-model.ts";
 export { ModelError } from "./errors.ts";
 export { type Checkpoint, readCheckpoint } from "./formats/checkpoint.ts";
 export {
@@ -67,7 +99,8 @@ export { HubError } from "./hub/errors.ts";
 export type { ModelPart } from "./hub/files.ts";
 export { resolveModel } from "./hub/resolve.ts";
 export type { HubOptions, HubProgress } from "./hub/settings.ts";
-export { MaskedLM, type MaskedLMBase, type MaskedLMClass } from "./masked-lm.ts";
+export { type Adaptive, Lora, type LoraOptions, loadLora, lora } from "./lora.ts";
+export { MaskedLM } from "./masked-lm.ts";
 export {
   type ModernBertConfig,
   ModernBertForMaskedLM,
@@ -81,18 +114,49 @@ export {
   loadCausalLM,
   loadMaskedLM,
   loadSeq2Seq,
+  loadSequenceClassifier,
   maskedLM,
   seq2Seq,
+  sequenceClassifier,
 } from "./registry.ts";
-export { RobertaForMaskedLM, robertaConfig } from "./roberta.ts";
+export {
+  RobertaForMaskedLM,
+  RobertaForSequenceClassification,
+  robertaConfig,
+} from "./roberta.ts";
 export { checkRows, rowsRemark } from "./rows.ts";
-export { saveCheckpoint, streamTensors } from "./save.ts";
+export { type Saveable, type SaveOptions, saveCheckpoint, streamTensors } from "./save.ts";
 export type { DecoderCache, KeyValue, Seq2Seq } from "./seq2seq.ts";
+export {
+  type ClassificationHead,
+  type FreshOptions,
+  SequenceClassifier,
+} from "./sequence-classifier.ts";
 export { type T5Config, T5ForConditionalGeneration, t5Config } from "./t5.ts";
 export { createTokenizer, loadTokenizer, type Role, Tokenizer } from "./tokenizer/tokenizer.ts";
+export type { Batches, BatchOptions, Dataset, Indexed, Streamed } from "./training/data.ts";
+export {
+  type CollateContext,
+  type FitOptions,
+  fit,
+  type ParameterGroup,
+  type Trainable,
+} from "./training/fit.ts";
+export {
+  type Evaluation,
+  NotFiniteError,
+  type Outcome,
+  type StepReport,
+} from "./training/loop.ts";
+export { Random } from "./training/random.ts";
+export type { JsonObject, LogRow } from "./training/run-folder.ts";
 export {
   type ModelWeights,
   type Storage,
   Weights,
 } from "./weights.ts";
-export { XLMRobertaForMaskedLM, xlmRobertaConfig } from "./xlm-roberta.ts";
+export {
+  XLMRobertaForMaskedLM,
+  XLMRobertaForSequenceClassification,
+  xlmRobertaConfig,
+} from "./xlm-roberta.ts";

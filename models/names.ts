@@ -19,6 +19,15 @@ export type Names = {
   readonly unread: readonly (string | RegExp)[];
   /** What a file may lack; it is 0 then. */
   readonly optional?: readonly string[];
+  /** What is made anew, wherever the weights come from: the beginnings of names, and how their values begin. */
+  readonly fresh?: {
+    readonly beginnings: readonly string[];
+    /** Made anew only where the file lacks them. */
+    readonly lacking: readonly string[];
+    /** Standard deviation of matrices. */
+    readonly std: number;
+    readonly seed: number;
+  };
   /** The prefix of the head that a file may lack as a whole, and the sentence about what cannot be done then. */
   readonly head?: { readonly prefix: string; readonly lacking: string };
 };

@@ -1,7 +1,7 @@
 /** The layers that architectures share, and the texts and options that every model takes. Knows no architecture. */
 import { type AttentionOptions, attention, type Layout } from "../engine/ops/attention.ts";
 import { dropout } from "../engine/ops/dropout.ts";
-import type { Activation } from "../engine/ops/elementwise.ts";
+import { type Activation, activations, add } from "../engine/ops/elementwise.ts";
 import { embedding } from "../engine/ops/embedding.ts";
 import { layerNorm } from "../engine/ops/layernorm.ts";
 import { type LinearOptions, linear, matmul } from "../engine/ops/matmul.ts";
@@ -44,23 +44,53 @@ export type TextInput = {
   readonly mask?: Tensor | undefined;
   /** u32, of the shape of ids, counted from 0 in any model; 0, 1, ..., T-1 when left out. */
   readonly positions?: Tensor | undefined;
+  /** u32 [B, T], the segment of each place (token_type_ids), in models that have segments; 0 when left out. */
+  readonly types?: Tensor | undefined;
 };
 
 /** Dropout of rate `p` while training, else `x`. */
 export const drop = (x: Tensor, p: number, training: Training | undefined): Tensor =>
   training === undefined ? x : dropout(x, p, training.rng);
 
+/** A product of low rank beside a matrix: scale B A. */
+export type Adapter = {
+  readonly a: Tensor; // [rank, inputs]
+  readonly b: Tensor; // [outputs, rank]
+  readonly scale: number;
+};
+
+/** A layer with a matrix that an adapter may stand beside. */
+export type Adaptable = {
+  /** [outputs, inputs], or [inputs, outputs] where it is `transposed`. */
+  readonly weight: Tensor;
+  readonly transposed: boolean;
+  adapter: Adapter | undefined;
+};
+
+/** y, a layer's [..., outputs] of x [..., inputs], and what the adapter adds to it. */
+export function adapted(y: Tensor, x: Tensor, adapter: Adapter | undefined): Tensor {
+  if (!adapter) return y;
+  const { a, b, scale } = adapter;
+  return add(y, matmul(linear(x, a), b, { transB: true, scale }));
+}
+
 /** y = x Wᵀ + b. */
-export class Linear {
+export class Linear implements Adaptable {
   readonly weight: Tensor; // [outputs, inputs]
   readonly bias: Tensor | undefined; // [outputs]
+  readonly transposed = false;
+  adapter: Adapter | undefined;
   constructor(weight: Tensor, bias: Tensor | undefined) {
     this.weight = weight;
     this.bias = bias;
   }
   /** x [..., inputs] -> [..., outputs]. */
   apply(x: Tensor, options: LinearOptions = {}): Tensor {
-    return linear(x, this.weight, this.bias, options);
+    if (!this.adapter) return linear(x, this.weight, this.bias, options);
+    const { activation, residual } = options;
+    const sum = adapted(linear(x, this.weight, this.bias), x, this.adapter);
+    const y = activation ? activations[activation](sum) : sum;
+    return residual ? add(y, residual) : y;
   }
 }
 

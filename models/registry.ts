@@ -2,11 +2,11 @@
  * What can be loaded: the one place that knows every architecture, by config.json's model_type. A new one is a line in the
  * table of its role.
  */
-import { AlbertForMaskedLM } from "./albert.ts";
+import { AlbertForMaskedLM, AlbertForSequenceClassification } from "./albert.ts";
 import { BartForConditionalGeneration } from "./bart.ts";
-import { BertForMaskedLM } from "./bert.ts";
-import { DistilBertForMaskedLM } from "./distilbert.ts";
-import { ElectraForMaskedLM } from "./electra.ts";
+import { BertForMaskedLM, BertForSequenceClassification } from "./bert.ts";
+import { DistilBertForMaskedLM, DistilBertForSequenceClassification } from "./distilbert.ts";
+import { ElectraForMaskedLM, ElectraForSequenceClassification } from "./electra.ts";
 import { ModelError } from "./errors.ts";
 import { type Checkpoint, readCheckpoint } from "./formats/checkpoint.ts";
 import type { Json } from "./formats/json.ts";
@@ -14,12 +14,13 @@ import { GPT2LMHeadModel } from "./gpt2.ts";
 import type { MaskedLM } from "./masked-lm.ts";
 import { ModernBertForMaskedLM } from "./modernbert.ts";
 import { type Names, WRAPPED } from "./names.ts";
-import { RobertaForMaskedLM } from "./roberta.ts";
+import { RobertaForMaskedLM, RobertaForSequenceClassification } from "./roberta.ts";
 import type { Saveable } from "./save.ts";
 import type { Seq2Seq } from "./seq2seq.ts";
+import type { FreshOptions, SequenceClassifier } from "./sequence-classifier.ts";
 import { T5ForConditionalGeneration } from "./t5.ts";
 import type { Storage, Weights } from "./weights.ts";
-import { XLMRobertaForMaskedLM } from "./xlm-roberta.ts";
+import { XLMRobertaForMaskedLM, XLMRobertaForSequenceClassification } from "./xlm-roberta.ts";
 
 /** A model's class: how it is made of weights, and by which names a checkpoint holds them. */
 export type ModelClass<M> = {
@@ -51,6 +52,18 @@ const SEQ2SEQS: Table<Seq2Seq> = {
 };
 const CAUSAL_LMS: Table<GPT2LMHeadModel> = { gpt2: GPT2LMHeadModel };
 
+type ClassifierClass = ModelClass<SequenceClassifier> & {
+  fresh(checkpoint: Checkpoint, options: FreshOptions): SequenceClassifier;
+};
+const CLASSIFIERS: Readonly<Record<string, ClassifierClass>> = {
+  bert: BertForSequenceClassification,
+  roberta: RobertaForSequenceClassification,
+  distilbert: DistilBertForSequenceClassification,
+  albert: AlbertForSequenceClassification,
+  electra: ElectraForSequenceClassification,
+  "xlm-roberta": XLMRobertaForSequenceClassification,
+};
+
 /** Those that give a text a likelihood, whole or place by place. */
 const LMS: Table<MaskedLM | GPT2LMHeadModel> = { ...MASKED_LMS, ...CAUSAL_LMS };
 
@@ -63,6 +76,7 @@ const ROLES: readonly (readonly [Table<Saveable>, one: string, all: string])[] =
   [SEQ2SEQS, "an encoder-decoder", "encoder-decoders"],
   [CAUSAL_LMS, "a causal LM", "causal LMs"],
   [LMS, "a language model", "masked and causal LMs"],
+  [CLASSIFIERS, "a classifier", "classifiers"],
 ];
 
 /** Names that only files of one type have, behind whatever wrappers put before them. */
@@ -97,7 +111,10 @@ export function modelType({ config, tensors }: Pick<Checkpoint, "config" | "tens
 }
 
 /** The class of a checkpoint, from one table. */
-function classOf<M extends Saveable>(table: Table<M>, checkpoint: Checkpoint): ModelClass<M> {
+function classOf<C extends ModelClass<Saveable>>(
+  table: Readonly<Record<string, C>>,
+  checkpoint: Checkpoint,
+): C {
   const type = modelType(checkpoint);
   const name = typeof type === "string" ? type : "";
   if (Object.hasOwn(table, name)) return table[name];
@@ -156,3 +173,24 @@ export const languageModel = (
   checkpoint: Checkpoint,
   storage?: Storage,
 ): MaskedLM | GPT2LMHeadModel => classOf(LMS, checkpoint).from(checkpoint, storage);
+
+/**
+ * The classifier of a checkpoint; as `maskedLM`.
+ * @param fresh begins a head for these labels over the encoder of any checkpoint, to be trained
+ */
+export function sequenceClassifier(
+  checkpoint: Checkpoint,
+  fresh?: FreshOptions,
+  storage?: Storage,
+): SequenceClassifier {
+  const found = classOf(CLASSIFIERS, checkpoint);
+  return fresh ? found.fresh(checkpoint, fresh) : found.from(checkpoint, storage);
+}
+
+/** The classifier of a directory with config.json and weights; as `sequenceClassifier`. */
+export const loadSequenceClassifier = async (
+  directory: string,
+  fresh?: FreshOptions,
+  storage?: Storage,
+): Promise<SequenceClassifier> =>
+  sequenceClassifier(await readCheckpoint(directory), fresh, storage);

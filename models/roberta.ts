@@ -18,6 +18,13 @@ import type { Json } from "./formats/json.ts";
 import { MaskedLM } from "./masked-lm.ts";
 import type { Names } from "./names.ts";
 import { Linear, runningSum, type TextInput } from "./nn.ts";
+import {
+  ClassificationHead,
+  classifierNames,
+  dropoutOf,
+  labelsOf,
+  SequenceClassifier,
+} from "./sequence-classifier.ts";
 import type { ModelWeights, Weights } from "./weights.ts";
 
 /** Throws `[config] ...` with every missing or wrong field. */
@@ -52,6 +59,15 @@ export const robertaNames = (
   },
 });
 
+function robertaEncoder(roberta: Weights, c: EncoderConfig): Encoder {
+  const { pad_token_id: padding } = c;
+  const embeddings = new Embeddings(roberta.at("embeddings"), c, {
+    offset: padding + 1,
+    rows: (input) => countedRows(input, padding),
+  });
+  return new Encoder(embeddings, bertLayers(roberta, c));
+}
+
 /** RoBERTa's computation, for models that have its tensors. */
 export abstract class RobertaLM extends MaskedLM {
   readonly config: EncoderConfig;
@@ -63,16 +79,11 @@ export abstract class RobertaLM extends MaskedLM {
   /** @param model the class with the head, as upstream calls it */
   constructor(model: string, w: Weights, c: EncoderConfig, json: Json, where?: string) {
     super();
-    const { hidden_size: h, pad_token_id: padding } = c;
-    const roberta = w.at("roberta");
+    const { hidden_size: h } = c;
     const lm = w.at("lm_head");
     this.config = c;
     this.json = json;
-    const embeddings = new Embeddings(roberta.at("embeddings"), c, {
-      offset: padding + 1,
-      rows: (input) => countedRows(input, padding),
-    });
-    this.base = new Encoder(embeddings, bertLayers(roberta, c));
+    this.base = robertaEncoder(w.at("roberta"), c);
     this.head = new MaskedLMHead(
       lm.linear("dense", h, h),
       "gelu", // whatever hidden_act is, as upstream
@@ -104,5 +115,53 @@ export class RobertaForMaskedLM extends RobertaLM {
   /** Throws `[weights] ...` where the weights do not fit the config. */
   constructor(w: Weights, json: Json, where?: string) {
     super("RobertaForMaskedLM", w, robertaConfig(json, where), json, where);
+  }
+}
+
+/** The names of a checkpoint of a classifier; `model` is the class with the head. */
+export function classifierNamesOf(model: string, config: EncoderConfig): Names {
+  const { base, spellings, unread } = robertaNames(model, config); // a pooler may be there, and is not asked
+  return classifierNames(model, base, spellings, unread);
+}
+
+/** RoBERTa's classifier, for models that have its tensors. */
+export abstract class RobertaClassifier extends SequenceClassifier {
+  readonly config: EncoderConfig;
+  readonly json: Json;
+  readonly weights: ModelWeights;
+  readonly base: Encoder;
+  readonly head: ClassificationHead;
+  readonly labels: readonly string[];
+
+  /** @param model the class with the head, as upstream calls it */
+  constructor(model: string, w: Weights, c: EncoderConfig, json: Json, where?: string) {
+    super();
+    const { hidden_size: h } = c;
+    const head = w.at("classifier");
+    this.config = c;
+    this.json = json;
+    this.labels = labelsOf(json, where);
+    this.base = robertaEncoder(w.at("roberta"), c);
+    const rate = dropoutOf(json, "classifier_dropout", c.hidden_dropout_prob, where);
+    const dense = head.linear("dense", h, h);
+    const out = head.linear("out_proj", h, this.labels.length);
+    this.head = new ClassificationHead(dense, "tanh", out, { ahead: rate, behind: rate });
+    for (const remark of configRemarks(json, where)) w.remark(remark);
+    this.weights = w.finish(model);
+  }
+}
+
+/** RoBERTa that says which label a text, or a pair of texts, has. */
+export class RobertaForSequenceClassification extends RobertaClassifier {
+  static readonly fields = robertaConfig;
+
+  static names({ config, where }: Checkpoint): Names {
+    const c = robertaConfig(config, `${where}/config.json`);
+    return classifierNamesOf("RobertaForSequenceClassification", c);
+  }
+
+  /** Throws `[weights] ...` where the weights do not fit the config. */
+  constructor(w: Weights, json: Json, where?: string) {
+    super("RobertaForSequenceClassification", w, robertaConfig(json, where), json, where);
   }
 }

@@ -4,28 +4,32 @@
  */
 import type { Device } from "../engine/device.ts";
 import { stateName, type Tensor, valueBytes } from "../engine/tensor.ts";
+import { ModelError } from "./errors.ts";
 import { writeWhole } from "./formats/files.ts";
 import { encodeFloat16 } from "./formats/floats.ts";
 import type { Json } from "./formats/json.ts";
 import { STREAMED, streamSafetensors } from "./formats/safetensors.ts";
 import { withSeal, writeSealed } from "./formats/seal.ts";
 import { tokenizerFiles } from "./tokenizer/files.ts";
+import type { Tokenizer } from "./tokenizer/tokenizer.ts";
 import type { ModelWeights } from "./weights.ts";
 
 /**
- * A safetensors file of states as they are on the device, under their own names, in pieces.
+ * A safetensors file of states as they are on the device, in pieces.
  *
  * @param dtype F16 rounds to nearest; a tensor kept as f16 or bf16 stays what it is
+ * @param named the name of a state in the file; its own when left out
  */
 export function streamTensors(
   device: Device,
   tensors: Iterable<Tensor>,
   metadata: Readonly<Record<string, string>> = { format: "pt" },
   dtype: "F32" | "F16" = "F32",
+  named: (t: Tensor) => string = stateName,
 ): AsyncGenerator<Uint8Array> {
   const specs = Array.from(tensors, (t) => {
     const kept = t.dtype === "f16" ? "F16" : "BF16";
-    return [stateName(t), { t, shape: t.shape, dtype: t.dtype === "f32" ? dtype : kept }] as const;
+    return [named(t), { t, shape: t.shape, dtype: t.dtype === "f32" ? dtype : kept }] as const;
   });
   const bytes = (t: Tensor, kept: ArrayBuffer): Uint8Array =>
     t.dtype === "f32" && dtype === "F16"
@@ -60,22 +64,39 @@ export const tensorsOf = ({ parameters, buffers }: ModelWeights): Tensor[] => [
   ...buffers.values(),
 ];
 
+export type SaveOptions = {
+  /** As for `streamTensors`; default F32. */
+  readonly dtype?: "F32" | "F16";
+  /** Its files are written too. */
+  readonly tokenizer?: Tokenizer;
+};
+
 /**
- * Writes config.json and model.safetensors into a directory, which is made when it is not there; each file whole or not at all.
+ * Writes config.json, model.safetensors and, where it is given, the files of the tokenizer into a directory, which is made when it is
+ * not there; each file whole or not at all.
  *
- * @param dtype as for `streamTensors`
+ * @throws ModelError for a model with adapters, which stand in none of these files
  */
 export async function saveCheckpoint(
   directory: string,
   device: Device,
   model: Saveable,
-  dtype: "F32" | "F16" = "F32",
+  { dtype = "F32", tokenizer }: SaveOptions = {},
 ): Promise<void> {
+  const held = [...model.weights.layers].find(([, { adapter }]) => adapter);
+  if (held) {
+    throw new ModelError(
+      `[save] ${held[0]} has an adapter, which model.safetensors cannot hold; merge(device) it first, or write it with its own save`,
+    );
+  }
   const { join } = await import("node:path");
   await writeWhole(join(directory, "config.json"), configText(model.json));
   const metadata = withSeal({ format: "pt" });
   const pieces = streamTensors(device, tensorsOf(model.weights), metadata, dtype);
   await writeSealed(join(directory, "model.safetensors"), pieces);
+  for (const [name, text] of Object.entries(tokenizer?.files ?? {})) {
+    if (text !== undefined) await writeWhole(join(directory, name), text);
+  }
 }
 
 /** Copies the files of a tokenizer, where `to` is another directory than `from`. */

@@ -27,7 +27,7 @@ import {
 } from "./formats/floats.ts";
 import type { FileTensor, SafetensorsDtype, TensorEntry } from "./formats/safetensors.ts";
 import { type Names, placeOf, wrapperOf } from "./names.ts";
-import { Embedding, LayerNorm, Linear, RMSNorm } from "./nn.ts";
+import { type Adaptable, Embedding, LayerNorm, Linear, RMSNorm } from "./nn.ts";
 
 /** How matrices are kept on the device; f16 and bf16 are for frozen models. */
 export type Storage = "f32" | "f16" | "bf16";
@@ -43,6 +43,8 @@ type Source = {
   buffers: Map<string, Tensor>;
   /** The parameters that are matrices or tables. */
   matrices: Set<string>;
+  /** Layers with a matrix of their own. */
+  layered: Map<string, Adaptable>;
   contradictions: string[];
   remarks: string[];
   finish(model: string): void;
@@ -77,6 +79,8 @@ export type ModelWeights = {
    * Throws for a name that is no parameter.
    */
   readonly decays: (name: string) => boolean;
+  /** The layers that have a matrix of their own, by the name before `.weight`. */
+  readonly layers: ReadonlyMap<string, Adaptable>;
   /** Sentences about what of the files was not read as it stands there, or is not computed. */
   readonly remarks: readonly string[];
 };
@@ -124,10 +128,15 @@ export class Weights {
   }
 
   linear(name: string, inputs: number, outputs: number): Linear {
-    return new Linear(
-      this.#parameter(`${name}.weight`, [outputs, inputs], { normal: true }),
-      this.#parameter(`${name}.bias`, [outputs], { fill: 0 }),
-    );
+    const weight = this.#parameter(`${name}.weight`, [outputs, inputs], { normal: true });
+    const bias = this.#parameter(`${name}.bias`, [outputs], { fill: 0 });
+    return this.layer(name, new Linear(weight, bias));
+  }
+
+  /** Notes a layer whose matrix is `name`.weight. */
+  layer<L extends Adaptable>(name: string, layer: L): L {
+    this.#source.layered.set(this.#name(name), layer);
+    return layer;
   }
 
   /**
@@ -136,7 +145,8 @@ export class Weights {
    */
   projection(name: string, inputs: number, outputs: number, spread = 1): Linear {
     const init: Init = { normal: true, spread };
-    return new Linear(this.#parameter(`${name}.weight`, [outputs, inputs], init), undefined);
+    const weight = this.#parameter(`${name}.weight`, [outputs, inputs], init);
+    return this.layer(name, new Linear(weight, undefined));
   }
 
   layerNorm(name: string, size: number, eps: number): LayerNorm {
@@ -214,14 +224,14 @@ export class Weights {
    */
   finish(model: string): ModelWeights {
     this.#source.finish(model);
-    const { parameters, buffers, matrices, remarks } = this.#source;
+    const { parameters, buffers, matrices, layered: layers, remarks } = this.#source;
     const decays = (name: string): boolean => {
       if (parameters.has(name)) return matrices.has(name);
       throw new ModelError(
         `[weights] ${name} is no parameter of ${model}; give parameters of your own a rule for weight decay of their own`,
       );
     };
-    return { parameters, buffers, decays, remarks };
+    return { parameters, buffers, decays, layers, remarks };
   }
 
   #name(path: string): string {
@@ -246,6 +256,7 @@ const tables = () => ({
   parameters: new Map<string, Tensor>(),
   buffers: new Map<string, Tensor>(),
   matrices: new Set<string>(),
+  layered: new Map<string, Adaptable>(),
   contradictions: [] as string[],
   remarks: [] as string[],
 });
@@ -289,6 +300,9 @@ function fileSource(checkpoint: Checkpoint, names: Names, storage: Storage): Sou
   const wrong: string[] = []; // values in memory
   const source = tables();
   const twins = [...entries.values()].flatMap(unequal);
+  const { fresh } = names;
+  const random = fresh && randomSource(fresh.seed, fresh.std, storage);
+  const made: string[] = [];
   return {
     ...source,
     layers: (prefix) => {
@@ -302,6 +316,11 @@ function fileSource(checkpoint: Checkpoint, names: Names, storage: Storage): Sou
       const matrix = "normal" in init && !init.exact;
       asked.add(name);
       const entry = entries.get(name);
+      const begins = (start: string) => name.startsWith(start);
+      if (fresh?.beginnings.some(begins) || (!entry && fresh?.lacking.some(begins))) {
+        made.push(name);
+        return random?.value(name, shape, init) ?? { data: ZEROS, dtype: "f32" };
+      }
       if (entry === undefined) {
         if (!names.optional?.includes(name)) list.missing.push(name);
         return { data: ZEROS, dtype: "f32" };
@@ -342,6 +361,11 @@ function fileSource(checkpoint: Checkpoint, names: Names, storage: Storage): Sou
       if (lines.length === 0 && wrong.length > 0) throw new ModelError(`[weights] ${wrong[0]}`);
       if (lines.length === 0) {
         source.remarks.push(...remarksOf(where, model, wrapper, foreign, checkpoint.tensors.size));
+        if (made.length > 0) {
+          source.remarks.push(
+            `[weights] ${where}: ${made.join(", ")} begin anew, by chance: train them before they are used`,
+          );
+        }
         return;
       }
       const more = lines.length - SHOWN_PROBLEMS;

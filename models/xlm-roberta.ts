@@ -6,7 +6,7 @@ import { type EncoderConfig, encoderConfig } from "./encoder.ts";
 import type { Checkpoint } from "./formats/checkpoint.ts";
 import type { Json } from "./formats/json.ts";
 import type { Names } from "./names.ts";
-import { RobertaLM, robertaNames } from "./roberta.ts";
+import { classifierNamesOf, RobertaClassifier, RobertaLM, robertaNames } from "./roberta.ts";
 import type { Weights } from "./weights.ts";
 
 /** Throws `[config] ...` with every missing or wrong field. */
@@ -24,5 +24,20 @@ export class XLMRobertaForMaskedLM extends RobertaLM {
   /** Throws `[weights] ...` where the weights do not fit the config. */
   constructor(w: Weights, json: Json, where?: string) {
     super("XLMRobertaForMaskedLM", w, xlmRobertaConfig(json, where), json, where);
+  }
+}
+
+/** XLM-RoBERTa that says which label a text, or a pair of texts, has. */
+export class XLMRobertaForSequenceClassification extends RobertaClassifier {
+  static readonly fields = xlmRobertaConfig;
+
+  static names({ config, where }: Checkpoint): Names {
+    const c = xlmRobertaConfig(config, `${where}/config.json`);
+    return classifierNamesOf("XLMRobertaForSequenceClassification", c);
+  }
+
+  /** Throws `[weights] ...` where the weights do not fit the config. */
+  constructor(w: Weights, json: Json, where?: string) {
+    super("XLMRobertaForSequenceClassification", w, xlmRobertaConfig(json, where), json, where);
   }
 }

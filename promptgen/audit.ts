@@ -3,6 +3,7 @@
  * staying the one that was written for the own subject. What is right only with the own subject was earned by it.
  */
 import type { Device } from "../engine/device.ts";
+import { Random } from "../models/training/random.ts";
 import { type Benchmark, type Item, itemsOf, NONE } from "./benchmark.ts";
 import type { Fact, Relation } from "./facts/facts.ts";
 import { SPLITS } from "./facts/left-out.ts";
@@ -19,7 +20,6 @@ import {
 } from "./measure.ts";
 import type { Prompter } from "./methods/method.ts";
 import { textFingerprint } from "./training/fingerprint.ts";
-import { Random } from "./training/random.ts";
 
 /** Of another subject of the relation, which has another object. */
 export const OTHER = "other";

@@ -5,10 +5,10 @@
  */
 import { existsSync } from "node:fs";
 import { rename } from "node:fs/promises";
+import type { RunFolder } from "../models/training/run-folder.ts";
 import type { RunExtended } from "./report/results.ts";
 import { foldersOf, type Prepared } from "./run.ts";
 import { type RunFile, readRun } from "./run-file.ts";
-import type { RunFolder } from "./training/run-folder.ts";
 
 const RESULTS = ["results.json", "facts.jsonl", "facts.csv"];
 

@@ -1,4 +1,22 @@
 /** PromptGen and other ways of asking a masked LM: facts in, prompts, answers and scores out. */
+
+export {
+  Learner,
+  NotFiniteError,
+  type Problem,
+  type StepReport,
+  train,
+} from "../models/training/loop.ts";
+export { RunFolder } from "../models/training/run-folder.ts";
+export {
+  AskError,
+  type Asking,
+  type AskOptions,
+  ask,
+  type Likely,
+  type Question,
+  type Reply,
+} from "./ask.ts";
 export { type Audited, type AuditedFact, Auditor } from "./audit.ts";
 export {
   type Benchmark,
@@ -81,10 +99,9 @@ export {
   trainRun,
 } from "./run.ts";
 export { readRun } from "./run-file.ts";
+export { openRun } from "./saved-run.ts";
 export { means, type Score, type Scores } from "./scores.ts";
 export { TestAsker, type TestFacts } from "./test-facts.ts";
-export { Learner, NotFiniteError, type Problem, type StepReport, train } from "./training/loop.ts";
-export { RunFolder } from "./training/run-folder.ts";
 export { readSteps, type StepTable } from "./training/steps.ts";
 export { type Transferred, transfer } from "./transfer.ts";
 export { namedAway } from "./uhn.ts";

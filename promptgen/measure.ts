@@ -8,12 +8,12 @@ import { max } from "../engine/ops/reduce.ts";
 import { slice } from "../engine/ops/shape.ts";
 import { type Tensor, type TypedArray, tensor } from "../engine/tensor.ts";
 import { printable } from "../models/errors.ts";
+import { bucketWidths, type Group, groups } from "../models/training/buckets.ts";
 import { answerOf, logProbability, rankOf, topAnswers } from "./answers.ts";
 import { type Benchmark, type Item, itemsOf, NONE, objectIds, SPLITS } from "./benchmark.ts";
 import type { Relation } from "./facts/facts.ts";
 import type { Asked, Batch, Prompter, Trace } from "./methods/method.ts";
 import { means, type Score, type Scores } from "./scores.ts";
-import { bucketWidths, type Group, groups } from "./training/buckets.ts";
 
 /** What stands for the subject in a question. */
 export type Filler = {

@@ -8,6 +8,7 @@ import { compile } from "../engine/compile.ts";
 import type { Device } from "../engine/device.ts";
 import { matmul } from "../engine/ops/matmul.ts";
 import { type Tensor, tensor } from "../engine/tensor.ts";
+import { groups } from "../models/training/buckets.ts";
 import { type Item, itemsOf } from "./benchmark.ts";
 import type { Relation } from "./facts/facts.ts";
 import { fitLogistic, type Logistic, shortRows } from "./logistic.ts";
@@ -16,7 +17,6 @@ import type { Asked, Batch, Prompter } from "./methods/method.ts";
 import { meanOfSlots } from "./methods/shared/slots.ts";
 import type { Prepared } from "./run.ts";
 import type { Score } from "./scores.ts";
-import { groups } from "./training/buckets.ts";
 
 /** Penalties that are tried, the strongest first. */
 export const PENALTIES = [10, 1, 0.1, 0.01, 0.001] as const;

@@ -1,5 +1,6 @@
 /** run.json of a run's folder: what a run was started with, and whether what is there is still that. */
 import { existsSync } from "node:fs";
+import type { JsonObject, RunFolder } from "../models/training/run-folder.ts";
 import type { Benchmark } from "./benchmark.ts";
 import { methodOf } from "./methods/index.ts";
 import { untrained } from "./methods/method.ts";
@@ -13,7 +14,6 @@ import {
   runOptions,
 } from "./run.ts";
 import { partsOf, tokenizerFingerprint } from "./training/fingerprint.ts";
-import type { JsonObject, RunFolder } from "./training/run-folder.ts";
 
 /** run.json. */
 export type RunFile = {

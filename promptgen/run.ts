@@ -6,6 +6,9 @@ import { existsSync, readdirSync } from "node:fs";
 import { isAbsolute, resolve } from "node:path";
 import type { Device } from "../engine/device.ts";
 import { printable } from "../models/errors.ts";
+import type { Evaluation, Outcome, StepReport } from "../models/training/loop.ts";
+import type { Seconds } from "../models/training/pace.ts";
+import { type JsonObject, type LogRow, RunFolder } from "../models/training/run-folder.ts";
 import {
   type Benchmark,
   type BenchmarkSources,
@@ -29,9 +32,6 @@ import { Joined, type Method, type Prompter } from "./methods/method.ts";
 import { type Options, type OptionTable, optionsOf } from "./methods/options.ts";
 import { Curves } from "./training/curves.ts";
 import { diagnoses } from "./training/diagnosis.ts";
-import type { Evaluation, Outcome, StepReport } from "./training/loop.ts";
-import type { Seconds } from "./training/pace.ts";
-import { type JsonObject, type LogRow, RunFolder } from "./training/run-folder.ts";
 import { stratified } from "./training/sample.ts";
 import { embeddedWorld } from "./world/world.ts";
 

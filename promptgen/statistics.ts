@@ -3,7 +3,7 @@
  *
  * It knows numbers only: no files, no models, no tables.
  */
-import { Random } from "./training/random.ts";
+import { Random } from "../models/training/random.ts";
 
 /** How often facts are drawn anew, and from which seed. */
 export type Resampling = { readonly resamples: number; readonly seed: number };

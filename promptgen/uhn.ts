@@ -8,9 +8,9 @@ import { compile } from "../engine/compile.ts";
 import type { Device } from "../engine/device.ts";
 import { topK } from "../engine/ops/argmax.ts";
 import { type Tensor, tensor } from "../engine/tensor.ts";
+import { bucketWidths, groups } from "../models/training/buckets.ts";
 import type { Benchmark } from "./benchmark.ts";
 import { keyOf } from "./facts/splits.ts";
-import { bucketWidths, groups } from "./training/buckets.ts";
 import { filledUp, rightPadded } from "./training/padding.ts";
 
 /** What a name is asked to be common in, by relation; others have no such rule. */

@@ -23,7 +23,7 @@ const programs = blocks.flatMap(({ language, code }, i) => {
 
 const test = await onDevices("own-model.md");
 test("the programs print what the page says", async (_, device) => {
-  assert.is(programs.length, 3);
+  assert.is(programs.length, 4);
   for (const { code, output } of programs) assert.is(await printed(code, device), output);
 });
 test.run();

@@ -132,6 +132,8 @@ unary("gelu", gelu, -5, 5, extra=(-40, -10, 10, 40))
 unary("relu", lambda x: np.maximum(x, 0), extra=(-1e3, -0.5, 7))
 unary("geluTanh", lambda x: 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))), -5, 5, extra=(-40, -9.5, 9.5, 40))
 unary("silu", lambda x: x / (1 + np.exp(-x)), -8, 8, extra=(-80, -20, 20, 80))
+unary("sin", np.sin, -8, 8, extra=(-500.5, -3.14159265, 0, 1.57079633, 700.25))
+unary("cos", np.cos, -8, 8, extra=(-500.5, -3.14159265, 0, 1.57079633, 700.25))
 
 
 @golden("where")

@@ -11,6 +11,10 @@ export const inNode = (): boolean =>
 export const debugLevel = (options: DeviceOptions): number =>
   options.debug ?? (Number(inNode() && process.env.DEBUG) || 0);
 
+/** The option, else whether the environment's DEBUG is nan. */
+export const checksFinite = (options: DeviceOptions): boolean =>
+  options.checkFinite ?? (inNode() && process.env.DEBUG === "nan");
+
 let pending = 0;
 let ticking = false;
 const nap = inNode() ? new Int32Array(new SharedArrayBuffer(4)) : undefined;

@@ -236,6 +236,8 @@ export const geluOp = unaryOp("gelu", "x");
 export const reluOp = unaryOp("relu", "y");
 export const geluTanhOp = unaryOp("geluTanh", "x");
 export const siluOp = unaryOp("silu", "x");
+export const sinOp = unaryOp("sin", "x");
+export const cosOp = unaryOp("cos", "x");
 
 /** Unary ops take and give f32 of one shape; NaN stays NaN. */
 export const neg = (x: Tensor): Tensor => apply1(negOp, [x]);
@@ -266,6 +268,11 @@ export const relu = (x: Tensor): Tensor => apply1(reluOp, [x]);
 export const geluTanh = (x: Tensor): Tensor => apply1(geluTanhOp, [x]);
 /** x / (1 + exp(-x)), also called swish. */
 export const silu = (x: Tensor): Tensor => apply1(siluOp, [x]);
+
+/** The sine of x in radians, within 2e-7 for |x| <= 8192 and 4e-6 up to 1e5; NaN beyond, where f32 tells no angle to speak of. */
+export const sin = (x: Tensor): Tensor => apply1(sinOp, [x]);
+/** The cosine, likewise. */
+export const cos = (x: Tensor): Tensor => apply1(cosOp, [x]);
 
 /** What a layer may apply to its product, by the names that `linear` knows. */
 export const activations = { relu, gelu, geluTanh, silu, tanh };

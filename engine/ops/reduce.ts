@@ -47,7 +47,8 @@ type Reduction = Omit<ReduceAttrs, "shape"> & {
 };
 
 /** One launch, or two where few results come of many elements. */
-function reduceLaunches(temp: LaunchContext["temp"], r: Reduction): Launch[] {
+/** The launches of one reduction. */
+export function reduceLaunches(temp: LaunchContext["temp"], r: Reduction): Launch[] {
   const { outer, n, inner } = r;
   const parts = partsOf(outer, n, inner);
   if (parts === 1) return [reduceLaunch(r, 1)];

@@ -3,10 +3,10 @@
 // Numerics: NaN passes through every f. log(x) = log(max(x, 1.2e-38)); gelu uses erf, geluTanh is its
 // tanh approximation; lib/math has the errors.
 import {
-  UNARY_ABS, UNARY_EXP, UNARY_GELU_TANH, UNARY_LOG, UNARY_NEG, UNARY_RECIPROCAL, UNARY_RELU,
-  UNARY_RSQRT, UNARY_SIGMOID, UNARY_SILU, UNARY_SQRT, UNARY_SQUARE, UNARY_TANH,
+  UNARY_ABS, UNARY_COS, UNARY_EXP, UNARY_GELU_TANH, UNARY_LOG, UNARY_NEG, UNARY_RECIPROCAL, UNARY_RELU,
+  UNARY_RSQRT, UNARY_SIGMOID, UNARY_SILU, UNARY_SIN, UNARY_SQRT, UNARY_SQUARE, UNARY_TANH,
 } from "./lib/codes";
-import { exp, gelu, geluTanh, log, sigmoid, silu, tanh } from "./lib/math";
+import { cos, exp, gelu, geluTanh, log, sigmoid, silu, sin, tanh } from "./lib/math";
 import { constant, loadPart, storePart } from "./lib/simd";
 
 const GRAIN: u32 = 8192;
@@ -43,6 +43,8 @@ export function unary(p: Unary, task: u32, scratch: usize): void {
     case UNARY_RELU: return run<Relu>(x, y, n);
     case UNARY_GELU_TANH: return run<GeluTanh>(x, y, n);
     case UNARY_SILU: return run<Silu>(x, y, n);
+    case UNARY_SIN: return run<Sin>(x, y, n);
+    case UNARY_COS: return run<Cos>(x, y, n);
     default: return run<Gelu>(x, y, n);
   }
 }
@@ -81,3 +83,5 @@ function run<F>(x: usize, y: usize, n: u32): void {
 @unmanaged class Relu { @inline f(v: v128): v128 { return f32x4.pmax(v, ZERO); } } // NaN stays
 @unmanaged class GeluTanh { @inline f(v: v128): v128 { return geluTanh(v); } }
 @unmanaged class Silu { @inline f(v: v128): v128 { return silu(v); } }
+@unmanaged class Sin { @inline f(v: v128): v128 { return sin(v); } }
+@unmanaged class Cos { @inline f(v: v128): v128 { return cos(v); } }

@@ -3,10 +3,10 @@
 // A task makes GRAIN elements.
 // Numerics: a NaN in r gives NaN; abs'(0) = 0 and relu'(0) = 0; log'(x) = 0 below 1.2e-38, as log is constant there.
 import {
-  UNARY_ABS, UNARY_EXP, UNARY_GELU_TANH, UNARY_LOG, UNARY_RECIPROCAL, UNARY_RELU, UNARY_RSQRT,
-  UNARY_SIGMOID, UNARY_SILU, UNARY_SQRT, UNARY_SQUARE, UNARY_TANH,
+  UNARY_ABS, UNARY_COS, UNARY_EXP, UNARY_GELU_TANH, UNARY_LOG, UNARY_RECIPROCAL, UNARY_RELU, UNARY_RSQRT,
+  UNARY_SIGMOID, UNARY_SILU, UNARY_SIN, UNARY_SQRT, UNARY_SQUARE, UNARY_TANH,
 } from "./lib/codes";
-import { geluGrad, geluTanhGrad, siluGrad } from "./lib/math";
+import { cos, geluGrad, geluTanhGrad, siluGrad, sin } from "./lib/math";
 import { constant, constantWord, loadPart, storePart } from "./lib/simd";
 
 const GRAIN: u32 = 8192;
@@ -47,6 +47,8 @@ export function unary_backward(p: UnaryBackward, task: u32, scratch: usize): voi
     case UNARY_RELU: return run<Relu>(dy, r, dx, n);
     case UNARY_GELU_TANH: return run<GeluTanh>(dy, r, dx, n);
     case UNARY_SILU: return run<Silu>(dy, r, dx, n);
+    case UNARY_SIN: return run<Sin>(dy, r, dx, n);
+    case UNARY_COS: return run<Cos>(dy, r, dx, n);
     default: return run<Gelu>(dy, r, dx, n);
   }
 }
@@ -110,3 +112,5 @@ function run<F>(dy: usize, r: usize, dx: usize, n: u32): void {
 }
 @unmanaged class GeluTanh { @inline slope(v: v128): v128 { return geluTanhGrad(v); } }
 @unmanaged class Silu { @inline slope(v: v128): v128 { return siluGrad(v); } }
+@unmanaged class Sin { @inline slope(v: v128): v128 { return cos(v); } }
+@unmanaged class Cos { @inline slope(v: v128): v128 { return f32x4.neg(sin(v)); } }

@@ -39,5 +39,7 @@ fn f(v: f32) -> f32 {
   if (OP == UNARY_RELU) { return max(v, 0.0); }
   if (OP == UNARY_GELU_TANH) { return gelu_tanh(v); }
   if (OP == UNARY_SILU) { return silu(v); }
+  if (OP == UNARY_SIN) { return wave(v, 0u); }
+  if (OP == UNARY_COS) { return wave(v, 1u); }
   return gelu(v);
 }

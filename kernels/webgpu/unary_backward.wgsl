@@ -39,5 +39,7 @@ fn slope(v: f32) -> f32 {
   if (OP == UNARY_RELU) { return select(0.0, 1.0, v > 0.0); }
   if (OP == UNARY_GELU_TANH) { return gelu_tanh_derivative(v); }
   if (OP == UNARY_SILU) { return silu_derivative(v); }
+  if (OP == UNARY_SIN) { return wave(v, 1u); }
+  if (OP == UNARY_COS) { return -wave(v, 0u); }
   return gelu_derivative(v);
 }

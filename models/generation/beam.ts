@@ -130,7 +130,7 @@ export type Search = {
 };
 
 /** The tokens that may not follow: what would repeat an n-gram, and the end before the least length. */
-function banned(ids: readonly number[], config: GenerationConfig): Set<number> {
+export function banned(ids: readonly number[], config: GenerationConfig): Set<number> {
   const { no_repeat_ngram_size: n, min_length, eos_token_id } = config;
   const found = new Set<number>(ids.length < min_length ? [eos_token_id] : []);
   if (n === 0) return found;
@@ -144,7 +144,7 @@ function banned(ids: readonly number[], config: GenerationConfig): Set<number> {
 }
 
 /** The one token that may follow, if there is such a rule for this place. */
-function forced(ids: readonly number[], config: GenerationConfig): number | undefined {
+export function forced(ids: readonly number[], config: GenerationConfig): number | undefined {
   const { forced_bos_token_id: first, forced_eos_token_id: last, max_length } = config;
   if (ids.length === max_length - 1 && last !== null) return last;
   return ids.length === 1 && first !== null ? first : undefined;

@@ -37,7 +37,7 @@ export { type Generated, type GenerationConfig, generationConfig };
 const ROWS = 16;
 
 /** One step: what each beam reads, [beams, B], what it may see, [B, beams, C beams], and where it goes, [C, 1]. */
-type Step = {
+export type Step = {
   readonly ids: Tensor;
   readonly positions: Tensor;
   readonly visible: Tensor;
@@ -182,40 +182,48 @@ export class TextGenerator {
     return made;
   }
 
-  #step({ ids, positions, visible, place, encoderMask }: Step, k: number): Top {
-    const model = this.#model;
-    const [beams, texts] = ids.shape;
-    const [places] = place.shape;
-    const d = this.#encoded.width;
-    const kept = this.#encoded.kept("decoder", [places, beams * texts * d]);
-    const cross = this.#encoded.cross(texts, encoderMask.shape[1]);
-    const keys = [places * beams, texts, d];
-    const layers = kept.map((own, i) => ({
-      self: { k: reshape(own.k, keys), v: reshape(own.v, keys) },
-      cross: cross[i],
-    }));
-    const join = (past: Tensor, own: Tensor): Tensor => {
-      const row = reshape(own, [1, beams * texts * d]);
-      return reshape(where(place, row, reshape(past, [places, beams * texts * d])), keys);
-    };
-    const written = Uint32Array.from({ length: places * beams * texts }, (_, i) =>
-      Math.floor(i / (beams * texts)),
-    );
-    const start = { length: 0, layers, encoderMask, join };
-    const { hidden, cache } = model.decode(
-      { ids, positions, mask: visible },
-      { ...start, positions: tensor(written, [places * beams, texts]) },
-    );
-    cache.layers.forEach(({ self }, i) => {
-      if (!self) return;
-      assign(kept[i].k, reshape(self.k, kept[i].k.shape));
-      assign(kept[i].v, reshape(self.v, kept[i].v.shape));
-    });
-    const logits = model.logits(hidden); // [beams, B, vocab_size]
+  #step(step: Step, k: number): Top {
+    const logits = decodeStep(this.#model, this.#encoded, step); // [beams, B, vocab_size]
     const { values, indices } = topK(logits, k);
-    const best = reshape(slice(indices, 2, 0, 1), [beams, texts]);
+    const best = reshape(slice(indices, 2, 0, 1), step.ids.shape);
     return { ids: indices, values, loss: crossEntropy(logits, best) };
   }
+}
+
+/** Inside `compile`: what follows on each beam, logits [beams, B, vocab_size]; its keys and values are kept at its place. */
+export function decodeStep(
+  model: Seq2Seq,
+  encoded: Encoded,
+  { ids, positions, visible, place, encoderMask }: Step,
+): Tensor {
+  const [beams, texts] = ids.shape;
+  const [places] = place.shape;
+  const d = encoded.width;
+  const kept = encoded.kept("decoder", [places, beams * texts * d]);
+  const cross = encoded.cross(texts, encoderMask.shape[1]);
+  const keys = [places * beams, texts, d];
+  const layers = kept.map((own, i) => ({
+    self: { k: reshape(own.k, keys), v: reshape(own.v, keys) },
+    cross: cross[i],
+  }));
+  const join = (past: Tensor, own: Tensor): Tensor => {
+    const row = reshape(own, [1, beams * texts * d]);
+    return reshape(where(place, row, reshape(past, [places, beams * texts * d])), keys);
+  };
+  const written = Uint32Array.from({ length: places * beams * texts }, (_, i) =>
+    Math.floor(i / (beams * texts)),
+  );
+  const start = { length: 0, layers, encoderMask, join };
+  const { hidden, cache } = model.decode(
+    { ids, positions, mask: visible },
+    { ...start, positions: tensor(written, [places * beams, texts]) },
+  );
+  cache.layers.forEach(({ self }, i) => {
+    if (!self) return;
+    assign(kept[i].k, reshape(self.k, kept[i].k.shape));
+    assign(kept[i].v, reshape(self.v, kept[i].v.shape));
+  });
+  return model.logits(hidden);
 }
 
 type Sizes = {

@@ -16,6 +16,7 @@ import {
   type Kind,
   type Role,
   type TokenizerFiles,
+  tokenizerFiles,
 } from "./files.ts";
 import { type Model, model } from "./models.ts";
 import { type Normalizer, normalizer } from "./normalizers.ts";
@@ -40,6 +41,8 @@ export class Tokenizer {
   readonly vocabulary: ReadonlyMap<string, number>;
   /** Number of ids: one more than the largest. */
   readonly size: number;
+  /** The files that make it, as they were read. */
+  readonly files: TokenizerFiles;
   readonly #normalize: Normalizer;
   readonly #preTokenize: PreTokenizer;
   readonly #model: (word: string) => readonly number[];
@@ -52,9 +55,10 @@ export class Tokenizer {
   readonly #added: ReadonlySet<number>;
   readonly #written: ReadonlyMap<number, string>; // added tokens that Python writes as it reads them
 
-  constructor(description: Description) {
+  constructor(description: Description, files: TokenizerFiles) {
     const { kind, place, roles, added_tokens } = description;
     this.kind = kind;
+    this.files = files;
     const tokens: (string | undefined)[] = [];
     for (const [token, id] of description.vocabulary) tokens[id] = token;
     for (const { id, content } of added_tokens) tokens[id] = content;
@@ -190,6 +194,11 @@ export class Tokenizer {
     return this.#added.has(id);
   }
 
+  /** Whether there is a special token of this role. */
+  has(role: Role): boolean {
+    return this.#roles.has(role);
+  }
+
   /** Id of the special token of a role. Throws for a role that this kind of model does not have. */
   special(role: Role): number {
     const id = this.#roles.get(role);
@@ -282,7 +291,9 @@ export async function loadTokenizer(directory: string): Promise<Tokenizer> {
 
 /** The tokenizer of file contents that are already in memory (a page has no directories). */
 export function createTokenizer(files: TokenizerFiles, where = "these files"): Tokenizer {
-  return new Tokenizer(describe(files, where));
+  const own = tokenizerFiles(new Set(Object.keys(files))) ?? [];
+  const made = Object.entries(files).filter(([name]) => own.includes(name));
+  return new Tokenizer(describe(files, where), Object.fromEntries(made));
 }
 
 /** The words of a language come again and again: their ids are kept, but for very long ones. */

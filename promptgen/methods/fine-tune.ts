@@ -10,9 +10,9 @@ import type { Training as Dropout } from "../../models/nn.ts";
 import { loadMaskedLM } from "../../models/registry.ts";
 import { restoreWeights } from "../../models/restore.ts";
 import { copyTokenizer, saveCheckpoint } from "../../models/save.ts";
+import type { Outcome } from "../../models/training/loop.ts";
 import { type Benchmark, openReader } from "../benchmark.ts";
 import { Reader } from "../reader.ts";
-import type { Outcome } from "../training/loop.ts";
 import type { Asked, Method, Prediction, Training } from "./method.ts";
 import { NO_CLIP, type OptionsOf, type OptionTable, trainingOptions } from "./options.ts";
 import { type Answering, trainAnswers } from "./shared/answering.ts";
@@ -94,7 +94,9 @@ export class FineTunePrompter implements Answering {
 
   /** A checkpoint directory of the reader, with its tokenizer. */
   async save(device: Device, folder: string): Promise<void> {
-    await saveCheckpoint(folder, device, this.benchmark.reader.lm, this.#dtype);
+    await saveCheckpoint(folder, device, this.benchmark.reader.lm, {
+      dtype: this.#dtype,
+    });
     await copyTokenizer(this.benchmark.checkpoint, folder);
   }
 

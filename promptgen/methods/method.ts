@@ -8,10 +8,10 @@
  */
 import type { Device } from "../../engine/device.ts";
 import type { Tensor, TypedArray } from "../../engine/tensor.ts";
+import type { Evaluation, Outcome, StepReport } from "../../models/training/loop.ts";
+import type { JsonObject, LogRow, RunFolder } from "../../models/training/run-folder.ts";
 import type { Benchmark, Item } from "../benchmark.ts";
 import type { Relation, Split } from "../facts/facts.ts";
-import type { Evaluation, Outcome, StepReport } from "../training/loop.ts";
-import type { JsonObject, LogRow, RunFolder } from "../training/run-folder.ts";
 import type { Options, OptionTable } from "./options.ts";
 
 /** A fact, and the subjects that stand in the question, one after the other. */

@@ -1,6 +1,6 @@
 /** Options of methods: the one table from which the command line, its help, defaults and limits are made. Knows no method. */
 import { distance } from "fastest-levenshtein";
-import type { LoopSettings } from "../training/loop.ts";
+import type { LoopSettings } from "../../models/training/loop.ts";
 
 /** One option. */
 export type Option = NumberOption | ChoiceOption | PathOption;

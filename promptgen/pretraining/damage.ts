@@ -2,7 +2,7 @@
  * What pre-training does to a text, as lists of ids without the tokens around it: masking of whole words, in-filling, permuted
  * sentences, span corruption. Knows no model; a draw is decided by its `Random`.
  */
-import type { Random } from "../training/random.ts";
+import type { Random } from "../../models/training/random.ts";
 import type { Masked } from "./tasks.ts";
 
 /** A text as tokens, without those around it. */

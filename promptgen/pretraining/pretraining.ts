@@ -6,9 +6,9 @@
 import type { MaskedLM } from "../../models/masked-lm.ts";
 import type { Seq2Seq } from "../../models/seq2seq.ts";
 import { remembering, type Tokenizer } from "../../models/tokenizer/tokenizer.ts";
-import { bucketWidths } from "../training/buckets.ts";
-import type { Problem } from "../training/loop.ts";
-import type { Random } from "../training/random.ts";
+import { bucketWidths } from "../../models/training/buckets.ts";
+import type { Problem } from "../../models/training/loop.ts";
+import type { Random } from "../../models/training/random.ts";
 import type { Sentence } from "../world/world.ts";
 import { corrupt, infill, type SpanOptions } from "./damage.ts";
 import {

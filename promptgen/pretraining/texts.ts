@@ -11,10 +11,10 @@ import { concat, reshape } from "../../engine/ops/shape.ts";
 import type { MaskedLM } from "../../models/masked-lm.ts";
 import type { Seq2Seq } from "../../models/seq2seq.ts";
 import type { Tokenizer } from "../../models/tokenizer/tokenizer.ts";
-import { bucketWidthsOf, type Group } from "../training/buckets.ts";
-import type { Evaluation, StoredProblem } from "../training/loop.ts";
-import { Permutation } from "../training/permutation.ts";
-import { Random } from "../training/random.ts";
+import { bucketWidthsOf, type Group } from "../../models/training/buckets.ts";
+import type { Evaluation, StoredProblem } from "../../models/training/loop.ts";
+import { Permutation } from "../../models/training/permutation.ts";
+import { Random } from "../../models/training/random.ts";
 import type { Side, TextCache } from "./corpus/cache.ts";
 import { unpacked } from "./corpus/texts.ts";
 import {

@@ -1,9 +1,9 @@
 /** What a training writes beside its log while it runs: a record of every step, and where it is asked for, event files for TensorBoard. */
 import { readdirSync, rmSync } from "node:fs";
 import { makeFolder } from "../../models/formats/files.ts";
+import type { StepReport } from "../../models/training/loop.ts";
+import type { LogRow, RunFolder } from "../../models/training/run-folder.ts";
 import { EventFile, isEventFile, Standing } from "./events.ts";
-import type { StepReport } from "./loop.ts";
-import type { LogRow, RunFolder } from "./run-folder.ts";
 import { figuresOf, readSteps, StepFile } from "./steps.ts";
 
 export type CurvesOptions = {

@@ -1,5 +1,5 @@
 /** What a training says about itself when it went wrong: a table of diagnoses over the figures that its log has. */
-import type { LogRow } from "./run-folder.ts";
+import type { LogRow } from "../../models/training/run-folder.ts";
 
 /** One training, from its log. */
 export type Figures = {

@@ -1,6 +1,7 @@
 /** A sample of items that stand in groups: of each group its share. */
+
+import { Random } from "../../models/training/random.ts";
 import { textFingerprint } from "./fingerprint.ts";
-import { Random } from "./random.ts";
 
 const SAMPLE = 10; // purpose of the seed
 

@@ -19,7 +19,7 @@ import {
   writeSync,
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import type { StepReport } from "./loop.ts";
+import type { StepReport } from "../../models/training/loop.ts";
 
 export const STEPS_FILE = "steps.bin";
 

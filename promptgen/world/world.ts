@@ -6,10 +6,10 @@
  */
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { Random } from "../../models/training/random.ts";
 import { NONE } from "../benchmark.ts";
 import type { Fact, Relation } from "../facts/facts.ts";
 import { readRows } from "../facts/rows.ts";
-import { Random } from "../training/random.ts";
 
 /** Folders of the world. */
 export type World = {

@@ -5,6 +5,7 @@ import { compile } from "../../engine/compile.ts";
 import { grad } from "../../engine/grad.ts";
 import { openDevice } from "../../engine/open.ts";
 import {
+  cos,
   exp,
   gelu,
   geluTanh,
@@ -12,6 +13,7 @@ import {
   relu,
   sigmoid,
   silu,
+  sin,
   tanh,
 } from "../../engine/ops/elementwise.ts";
 import { sum } from "../../engine/ops/reduce.ts";
@@ -188,6 +190,25 @@ test("the tanh approximation of gelu and its gradient", async () => {
     return s + (x * s * dz) / (1 + Math.exp(gate(x)));
   };
   await compare(slope, slopeOf, xs, [{ judge: absolute, most: both(2.6e-7) }]);
+});
+
+test("sin and cos and their gradients", async () => {
+  const within = (most: number) => grid(-most, most, 100_000).filter((x) => Math.abs(x) <= most);
+  const slopeOf = (f: (x: Tensor) => Tensor) => (x: Tensor) => grad(sum(f(x)), [x])[0];
+  for (const [f, reference] of [
+    [sin, Math.sin],
+    [cos, Math.cos],
+    [slopeOf(sin), Math.cos],
+    [slopeOf(cos), (x: number) => -Math.sin(x)],
+  ] as const) {
+    await compare(f, reference, within(8192), [{ judge: absolute, most: both(1e-7) }]);
+    await compare(f, reference, within(1e5), [{ judge: absolute, most: both(1.1e-7, 1.2e-6) }]);
+  }
+  for (const { device } of devices) {
+    const far = Float32Array.of(1.1e5, -1e9, Infinity, -Infinity, Number.NaN);
+    const got = await (await compile(device, sin)(tensor(far))).read();
+    assert.ok(got.every(Number.isNaN), `${got}`);
+  }
 });
 
 test("NaN stays NaN; infinities have their limits", async () => {

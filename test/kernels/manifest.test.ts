@@ -29,8 +29,8 @@ const launches: Launch[] = [
   { kernel: "unary", params: { n: 8 }, ...io },
   // @ts-expect-error the selector is misspelt
   { kernel: "unary", constants: { OPP: 1 }, params: { n: 8 }, ...io },
-  // @ts-expect-error there is no function 14
-  { kernel: "unary", constants: { OP: 14 }, params: { n: 8 }, ...io },
+  // @ts-expect-error there is no function 16
+  { kernel: "unary", constants: { OP: 16 }, params: { n: 8 }, ...io },
   // @ts-expect-error neg has no backward kernel
   { kernel: "unary_backward", constants: { OP: 0 }, params: { n: 8 }, ...io },
   // @ts-expect-error random state is missing

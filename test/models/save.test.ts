@@ -25,6 +25,7 @@ const modelOf = (values: Float32Array, small: Float32Array) => ({
     ]),
     buffers: new Map([["none", state("none", new Float32Array(5), [5])]]),
     decays: () => false,
+    layers: new Map(),
     remarks: [],
   },
 });

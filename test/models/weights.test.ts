@@ -218,7 +218,7 @@ each("a saved model is the same model, in f32 to the bit and in f16 rounded", as
       assert.ok(kept, name);
       if (kept) assert.equal(await initialValues(kept), toFloat32(entry), name);
     }
-    await saveCheckpoint(directory, device, again, "F16");
+    await saveCheckpoint(directory, device, again, { dtype: "F16" });
     const half = (await load()).weights.parameters;
     for (const [name, t] of half) {
       const entry = checkpoint.tensors.get(name);

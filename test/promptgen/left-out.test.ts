@@ -1,6 +1,7 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { createTokenizer } from "../../models/tokenizer/tokenizer.ts";
+import { Random } from "../../models/training/random.ts";
 import { answersLine, commonWordIds } from "../../promptgen/answers.ts";
 import {
   type Fact,
@@ -16,7 +17,6 @@ import {
   type LeftOut,
   leftOutMessage,
 } from "../../promptgen/facts/left-out.ts";
-import { Random } from "../../promptgen/training/random.ts";
 import { FACTS, folder, rows, VOCAB_TXT } from "./fixture.ts";
 
 const fact = (subject: string, object: string): Fact => ({ subject, object });

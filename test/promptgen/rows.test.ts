@@ -3,9 +3,9 @@ import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { Random } from "../../models/training/random.ts";
 import { type FactOptions, loadFacts } from "../../promptgen/facts/facts.ts";
 import { loadTemplates } from "../../promptgen/facts/templates.ts";
-import { Random } from "../../promptgen/training/random.ts";
 import { loadPatterns } from "../../promptgen/world/world.ts";
 import { FACTS, folder } from "./fixture.ts";
 

@@ -2,6 +2,7 @@ import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { RunFolder } from "../../models/training/run-folder.ts";
 import { loadBenchmark } from "../../promptgen/benchmark.ts";
 import {
   askedAtOnce,
@@ -22,7 +23,6 @@ import {
   trainRun,
 } from "../../promptgen/run.ts";
 import { beginRun, checkContents, type RunFile, readRun } from "../../promptgen/run-file.ts";
-import { RunFolder } from "../../promptgen/training/run-folder.ts";
 import { embeddedWorld } from "../../promptgen/world/world.ts";
 import { onDevices } from "../devices.ts";
 import { FACTS, folder, rows } from "./fixture.ts";

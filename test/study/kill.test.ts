@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { suite } from "uvu";
-import { takeFolder } from "../../promptgen/training/lock.ts";
+import { takeFolder } from "../../models/training/lock.ts";
 import { testsRunOn } from "../devices.ts";
 import { printedBy, refuses } from "../tools/command.ts";
 import { compare, killStudy } from "./killing.ts";

@@ -16,7 +16,7 @@ import {
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
-import { Random } from "../../promptgen/training/random.ts";
+import { Random } from "../../models/training/random.ts";
 import { readSteps, STEPS_FILE } from "../../promptgen/training/steps.ts";
 import { ROOT } from "../tools/command.ts";
 

@@ -3,10 +3,13 @@ import assert from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { suite } from "uvu";
+import { openDevice } from "../../engine/open.ts";
 import { openSafetensors, readFloat32 } from "../../models/formats/safetensors.ts";
 import { pathSource } from "../../models/formats/source.ts";
+import { ask } from "../../promptgen/ask.ts";
 import { type FactRow, readFactRows } from "../../promptgen/report/fact-rows.ts";
 import { readResults } from "../../promptgen/report/results.ts";
+import { openRun } from "../../promptgen/saved-run.ts";
 import { embeddedWorld } from "../../promptgen/world/world.ts";
 import { printedBy, refuses, run, temporary } from "./command.ts";
 
@@ -70,6 +73,15 @@ test("ask: a question on the command line, lines of a file and of stdin", async 
   assert.equal(answered.length, 20);
   const again = await run("ask.ts", [templates, "-", ...json], { input: text });
   assert.equal(again.out, printed);
+
+  const device = await openDevice({ device: "cpu" });
+  const asking = await openRun(templates, device);
+  assert.deepEqual(await ask(asking, lines, { device, top: 3 }), answered); // the same in a program
+  await assert.rejects(
+    ask(asking, [{ relation: "P1", subject: "Peru" }], { device }),
+    /no relation "P1"/,
+  );
+  device.destroy();
 });
 
 test("ask: questions that cannot be asked", async () => {

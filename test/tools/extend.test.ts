@@ -3,8 +3,8 @@ import assert from "node:assert/strict";
 import { cpSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { suite } from "uvu";
+import { RunFolder } from "../../models/training/run-folder.ts";
 import { readResults } from "../../promptgen/report/results.ts";
-import { RunFolder } from "../../promptgen/training/run-folder.ts";
 import { printedBy, refuses, run, temporary } from "./command.ts";
 
 const test = suite("extend");

@@ -1,18 +1,12 @@
 /** A saved run asked about facts of one's own: `node tools/ask.ts RUN --relation P36 --subject Peru`. */
 import { decodeText } from "../../models/formats/text.ts";
-import type { Benchmark, Item } from "../../promptgen/benchmark.ts";
-import { lowercased } from "../../promptgen/facts/facts.ts";
-import { type Row, readRows, rowsOf, unprintable } from "../../promptgen/facts/rows.ts";
-import {
-  bucketsOf,
-  type Candidate,
-  Examiner,
-  type Explained,
-  NOBODY,
-  OWN,
-} from "../../promptgen/measure.ts";
+import { asked, explained, type Question, replyOf } from "../../promptgen/ask.ts";
+import type { Item } from "../../promptgen/benchmark.ts";
+import { type Row, readRows, rowsOf } from "../../promptgen/facts/rows.ts";
+import type { Explained } from "../../promptgen/measure.ts";
 import { bestPrompter } from "../../promptgen/run.ts";
 import {
+  asUsage,
   checkDevice,
   DEVICE_OPTIONS,
   deviceOf,
@@ -20,7 +14,6 @@ import {
   numberOf,
   type OptionSpec,
   printResult,
-  quoteText,
   say,
   UsageError,
 } from "../lib/cli.ts";
@@ -39,18 +32,8 @@ const OPTIONS = {
 } satisfies Record<string, OptionSpec>;
 
 const FIELDS = ["relation", "subject"] as const;
-const BATCH = 32;
 
-/** A question before it is looked at, and where it was asked. */
-type Wanted = {
-  readonly relation: string;
-  readonly subject: string;
-  readonly object: string | undefined;
-  /** Empty for the command line, else the file with the line. */
-  readonly where: string;
-};
-
-async function linesOf(name: string): Promise<Wanted[]> {
+async function linesOf(name: string): Promise<Question[]> {
   const rows = name === "-" ? await fromStdin() : await readRows(name, FIELDS, "name a file");
   const from = name === "-" ? "stdin" : name;
   return rows.map(({ row, line }) => {
@@ -74,7 +57,7 @@ async function fromStdin(): Promise<Row<(typeof FIELDS)[number]>[]> {
 
 type Values = Given<keyof typeof OPTIONS>;
 
-async function wanted({ relation, subject, object }: Values, file?: string): Promise<Wanted[]> {
+async function wanted({ relation, subject, object }: Values, file?: string): Promise<Question[]> {
   if (file !== undefined) {
     if (relation !== undefined || subject !== undefined || object !== undefined) {
       throw new UsageError(
@@ -95,35 +78,6 @@ async function wanted({ relation, subject, object }: Values, file?: string): Pro
   return [{ relation, subject, object, where: "" }];
 }
 
-/** A question as the run can be asked it. Throws UsageError for one that it cannot. */
-function itemOf(
-  { relation: id, subject, object, where }: Wanted,
-  { relations, tokenizer }: Benchmark,
-  spelling: string,
-): Item {
-  const fail = (what: string): never => {
-    throw new UsageError(`[${TOOL}] ${where}${what}`);
-  };
-  const relation = relations.find((one) => one.id === id);
-  if (!relation) {
-    const ids = relations.map((one) => one.id).join(", ");
-    return fail(`the run knows no relation ${quoteText(id)}; choose among ${ids}`);
-  }
-  if (subject.trim() === "") fail("the subject is empty; name what is asked about");
-  const odd = unprintable(subject);
-  if (odd !== undefined) fail(`the subject has ${odd}; write it without`);
-  const has = (word: string) => tokenizer.wordIdOrUndefined(word) !== undefined;
-  const spelled =
-    object !== undefined && spelling === "lowercase" ? lowercased(object, has) : object;
-  if (spelled !== undefined && !has(spelled)) {
-    fail(
-      `the object ${quoteText(spelled)} is not one token of the masked LM; leave it out, or name another`,
-    );
-  }
-  // without a known object any word of the relation holds its place, and its rank is not told
-  return { relation, fact: { subject, object: spelled ?? relation.train[0].object } };
-}
-
 async function main({ values, positionals }: Line<keyof typeof OPTIONS>): Promise<number> {
   const [path, file, ...more] = positionals;
   if (path === undefined) {
@@ -138,19 +92,13 @@ async function main({ values, positionals }: Line<keyof typeof OPTIONS>): Promis
   const questions = await wanted(values, file);
   const saved = await openSaved(TOOL, path);
   const { prepared, run } = saved;
-  const items = questions.map((one) => itemOf(one, prepared.benchmark, run.options.objects));
-  items.forEach((item, i) => {
-    const width = prepared.prompter.width({ ...item, subjects: [OWN.of(item), NOBODY.of(item)] });
-    if (width <= prepared.prompter.limit) return;
-    throw new UsageError(
-      `[${TOOL}] ${questions[i].where}${quoteText(item.fact.subject)} is too long: its question has ${width} pieces where the models' positions leave ${prepared.prompter.limit}; shorten it`,
-    );
-  });
-  const explained = await answersTo(saved, items, { candidates, values });
-  explained.forEach((one, i) => {
+  const { benchmark } = prepared;
+  const items = asUsage(() => asked(prepared, questions, run.options.objects));
+  const found = await answersTo(saved, items, { candidates, values });
+  found.forEach((one, i) => {
     const isKnown = questions[i].object !== undefined;
-    const shown = () => `${explanation(one, prepared.benchmark, isKnown)}\n`;
-    printResult(jsonOf(one, isKnown, prepared.benchmark), shown);
+    const shown = () => `${explanation(one, benchmark, isKnown)}\n`;
+    printResult(replyOf(one, isKnown, benchmark), shown);
   });
   return 0;
 }
@@ -166,34 +114,7 @@ async function answersTo(
   for (const remark of [...unchecked, stand].filter((text) => text !== "")) say(`${remark}\n`);
   const device = await deviceOf(TOOL, values);
   const prompter = await bestPrompter(prepared, device, folder);
-  const examiner = new Examiner(device, benchmark, prompter, {
-    buckets: bucketsOf(prompter, items),
-    batchSize: Math.min(BATCH, items.length),
-    candidates,
-  });
-  return (await examiner.explain(items)) ?? [];
-}
-
-/** What --json prints. */
-function jsonOf(
-  { item, prompt, answers: [own], top }: Explained,
-  isKnown: boolean,
-  { tokenizer }: Benchmark,
-): object {
-  const shown = (found: readonly Candidate[]) =>
-    found
-      .filter(({ probability }) => probability >= 0)
-      .map(({ id, probability }) => [tokenizer.word(id) ?? tokenizer.token(id), probability]);
-  const { relation, fact } = item;
-  const judged = { object: fact.object, right: own.right, rank: own.rank, logP: own.logP };
-  return {
-    relation: relation.id,
-    subject: fact.subject,
-    ...(isKnown ? judged : {}),
-    prompt,
-    answers: shown(top[0]),
-    none: shown(top[1]),
-  };
+  return explained({ benchmark, prompter }, items, { device, top: candidates });
 }
 
 export const command = commandOf({

@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { Device } from "../../engine/device.ts";
 import { printable } from "../../models/errors.ts";
+import { RunFolder } from "../../models/training/run-folder.ts";
 import {
   type Benchmark,
   itemsOf,
@@ -51,7 +52,6 @@ import { checkContents, checkFiles, type RunFile, readRun } from "../../promptge
 import { meanAndDeviation, means, type Scores } from "../../promptgen/scores.ts";
 import { resultsOfFacts, TestAsker } from "../../promptgen/test-facts.ts";
 import { partsOf } from "../../promptgen/training/fingerprint.ts";
-import { RunFolder } from "../../promptgen/training/run-folder.ts";
 import {
   checkDevice,
   choiceOf,

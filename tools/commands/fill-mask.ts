@@ -1,19 +1,17 @@
 /** Which tokens belong at the masks of a text: `node tools/fill-mask.ts --help`. */
-import { compile } from "../../engine/compile.ts";
-import type { Device } from "../../engine/device.ts";
-import { topK } from "../../engine/ops/argmax.ts";
-import { softmax } from "../../engine/ops/softmax.ts";
-import { type Tensor, tensor } from "../../engine/tensor.ts";
-import { ModelError } from "../../models/errors.ts";
-import { bucket } from "../../models/generation/encoded.ts";
-import type { MaskedLM } from "../../models/masked-lm.ts";
-import { gatherRows } from "../../models/nn.ts";
+import {
+  type Candidate,
+  type Filled,
+  fillMask,
+  maskedTexts,
+  TOGETHER,
+} from "../../models/calls/fill-mask.ts";
 import { loadMaskedLM } from "../../models/registry.ts";
 import { checkRows, rowsRemark } from "../../models/rows.ts";
 import { loadTokenizer, type Tokenizer } from "../../models/tokenizer/tokenizer.ts";
 import { embeddedWorld } from "../../promptgen/world/world.ts";
 import {
-  checkLength,
+  asUsage,
   DEVICE_OPTIONS,
   deviceOf,
   modelDirectory,
@@ -21,7 +19,6 @@ import {
   type OptionSpec,
   Progress,
   printResult,
-  quoteText,
   Rate,
   REVISION_OPTION,
   readTexts,
@@ -43,119 +40,13 @@ const OPTIONS = {
   ...DEVICE_OPTIONS,
 } satisfies Record<string, OptionSpec>;
 
-/** A text as the model reads it. */
-type Masked = {
-  readonly text: string;
-  readonly ids: readonly number[];
-  /** Where masks stand in `ids`. */
-  readonly places: readonly number[];
-};
-
-/** Throws UsageError for a text without a mask, or too long for the model. */
-function encode(text: string, tokenizer: Tokenizer, limit: number): Masked {
-  const ids = [tokenizer.cls, ...tokenizer.encode(text), tokenizer.sep];
-  const places = ids.flatMap((id, place) => (id === tokenizer.mask ? [place] : []));
-  if (places.length === 0) {
-    const mask = tokenizer.token(tokenizer.mask);
-    throw new UsageError(
-      `[${TOOL}] ${quoteText(text)} has no ${mask}, which is this model's mask; write it where a word is missing`,
-    );
-  }
-  checkLength(TOOL, text, ids.length, limit);
-  return { text, ids, places };
-}
-
-type Batch = {
-  readonly ids: Tensor; // u32 [B, T]
-  readonly mask: Tensor; // u32 [B, T]
-  readonly rows: Tensor; // u32 [R], b T + place of each mask
-};
-
-/** Texts that are read together. */
-const TOGETHER = 8;
-
-const powerOfTwo = (size: number): number => 2 ** Math.ceil(Math.log2(size));
-
-/** A batch of sizes that recur, so that few plans serve all texts: missing texts and masks repeat the first one. */
-function batchOf(texts: readonly Masked[], pad: number, limit: number): Batch {
-  const rows = powerOfTwo(texts.length);
-  const longest = texts.reduce((most, { ids }) => Math.max(most, ids.length), 0);
-  const width = Math.min(bucket(longest), limit);
-  const ids = new Uint32Array(rows * width).fill(pad);
-  const mask = new Uint32Array(rows * width);
-  for (let b = 0; b < rows; b++) {
-    const text = texts[b] ?? texts[0];
-    ids.set(text.ids, b * width);
-    mask.fill(1, b * width, b * width + text.ids.length);
-  }
-  const places = texts.flatMap(({ places }, b) => places.map((place) => b * width + place));
-  const filled = Uint32Array.from(
-    { length: powerOfTwo(places.length) },
-    (_, i) => places[i] ?? places[0],
-  );
-  return {
-    ids: tensor(ids, [rows, width]),
-    mask: tensor(mask, [rows, width]),
-    rows: tensor(filled),
-  };
-}
-
-type Candidate = {
-  readonly token: string;
-  readonly id: number;
-  readonly probability: number;
-};
-
-/** For each text, for each of its masks, the k most probable tokens. `done` is told how many texts are. */
-async function fillMasks(
-  device: Device,
-  model: MaskedLM,
-  tokenizer: Tokenizer,
-  texts: readonly Masked[],
-  k: number,
-  done: (count: number) => void,
-): Promise<Candidate[][][]> {
-  const run = compile(device, ({ ids, mask, rows }: Batch) => {
-    const hidden = model.encode({ ids, mask });
-    return topK(softmax(model.logits(gatherRows(hidden, rows))), k); // [R, k]
-  });
-  const order = texts.map((_, i) => i).sort((a, b) => texts[a].ids.length - texts[b].ids.length);
-  const results: Candidate[][][] = texts.map(() => []);
-  for (let start = 0; start < order.length; start += TOGETHER) {
-    const group = order.slice(start, start + TOGETHER);
-    const own = group.map((i) => texts[i]);
-    const { values, indices } = await run(batchOf(own, tokenizer.pad, model.positions));
-    const [probabilities, ids] = [await values.read(), await indices.read()];
-    let row = 0;
-    const asked = probabilities.slice(0, own.reduce((n, t) => n + t.places.length, 0) * k);
-    if (!asked.every(Number.isFinite)) {
-      throw new ModelError(
-        `[${TOOL}] the model's answer is not finite, though its weights are: a value in between is too large for f32; use another checkpoint`,
-      );
-    }
-    for (const i of group) {
-      results[i] = texts[i].places.map(() => {
-        const first = row++ * k;
-        return Array.from({ length: k }, (_, j) => {
-          const id = ids[first + j];
-          // tables may have more rows than the vocabulary has tokens
-          const token = id < tokenizer.size ? tokenizer.token(id) : `[${id}]`;
-          return { token, id, probability: probabilities[first + j] };
-        });
-      });
-    }
-    done(start + group.length);
-  }
-  return results;
-}
-
 /** A token for people: a word as it is, all else in quotes. */
 function shownToken({ token, id }: Candidate, tokenizer: Tokenizer): string {
   const word = id < tokenizer.size ? tokenizer.word(id) : undefined;
   return word ?? JSON.stringify(token);
 }
 
-function printed({ text }: Masked, masks: readonly Candidate[][], tokenizer: Tokenizer): string {
+function printed({ text, masks }: Filled, tokenizer: Tokenizer): string {
   const mask = tokenizer.token(tokenizer.mask);
   const lines = masks.flatMap((candidates, i) => {
     const shown = candidates.map((candidate) => shownToken(candidate, tokenizer));
@@ -181,7 +72,7 @@ async function main({ values, positionals }: Line<keyof typeof OPTIONS>): Promis
   const model = await loadMaskedLM(directory);
   const tokenizer = await loadTokenizer(directory);
   const { vocab_size } = model.config;
-  const texts = given.map((text) => encode(text, tokenizer, model.positions));
+  const texts = asUsage(() => maskedTexts(model, tokenizer, given));
   const read = [tokenizer.pad, ...texts.flatMap(({ ids }) => ids)];
   checkRows(read, vocab_size, tokenizer, directory);
   if (k > vocab_size) {
@@ -200,12 +91,11 @@ async function main({ values, positionals }: Line<keyof typeof OPTIONS>): Promis
     bar.update(count, "", rate.add(count - before));
     before = count;
   };
-  const filled = await fillMasks(device, model, tokenizer, texts, k, done);
+  const options = { device, topK: k, onProgress: done };
+  const filled = await fillMask(model, tokenizer, given, options);
   bar?.stop();
-  filled.forEach((masks, i) => {
-    const { text } = texts[i];
-    const shown = () => `${i > 0 ? "\n" : ""}${printed(texts[i], masks, tokenizer)}`;
-    printResult({ text, masks }, shown);
+  filled.forEach((one, i) => {
+    printResult(one, () => `${i > 0 ? "\n" : ""}${printed(one, tokenizer)}`);
   });
   return 0;
 }

@@ -1,21 +1,18 @@
 /** BART writes a text anew, with its masks filled: `node tools/infill.ts --help`. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { type InfillOptions, infill, readable, writingOf } from "../../models/calls/infill.ts";
 import { failAbout } from "../../models/errors.ts";
 import { type Json, parseObject } from "../../models/formats/json.ts";
 import { readText } from "../../models/formats/text.ts";
-import {
-  type GenerationConfig,
-  generationConfig,
-  TextGenerator,
-} from "../../models/generation/generate.ts";
 import { loadSeq2Seq } from "../../models/registry.ts";
 import { checkRows, rowsRemark } from "../../models/rows.ts";
 import type { Seq2Seq } from "../../models/seq2seq.ts";
-import { loadTokenizer, type Tokenizer } from "../../models/tokenizer/tokenizer.ts";
+import { loadTokenizer } from "../../models/tokenizer/tokenizer.ts";
+import type { Limits } from "../../promptgen/methods/options.ts";
 import { embeddedWorld } from "../../promptgen/world/world.ts";
 import {
-  checkLength,
+  asUsage,
   DEVICE_OPTIONS,
   deviceOf,
   type Given,
@@ -24,11 +21,9 @@ import {
   type OptionSpec,
   Progress,
   printResult,
-  quoteText,
   REVISION_OPTION,
   readTexts,
   sayRemarks,
-  UsageError,
 } from "../lib/cli.ts";
 import { commandOf, type Line } from "../lib/command.ts";
 
@@ -64,43 +59,16 @@ async function ownFields(directory: string, config: Json): Promise<[Json, string
   return [{ decoder_start_token_id, eos_token_id, ...own }, path];
 }
 
-/** Ids with `<s>` and `</s>`. Throws UsageError for a text that is too long, or that holds another model's mask. */
-function encode(text: string, tokenizer: Tokenizer, limit: number): number[] {
-  const ids = [tokenizer.bos, ...tokenizer.encode(text), tokenizer.eos];
-  if (text.includes("[MASK]") && !ids.includes(tokenizer.mask)) {
-    const mask = tokenizer.token(tokenizer.mask);
-    throw new UsageError(
-      `[${TOOL}] ${quoteText(text)} has a [MASK], but this model's mask is ${mask}`,
-    );
-  }
-  checkLength(TOOL, text, ids.length, limit);
-  return ids;
-}
-
-/** The options of the command line over those of the checkpoint. */
+/** The options of the command line. Throws UsageError for numbers that are none. */
 function optionsOf(
-  given: Given<"beams" | "max-length">,
-  own: Json,
-  where: string,
-  longest: number,
-  { positions: limit, vocabularySize }: Pick<Seq2Seq, "positions" | "vocabularySize">,
-): GenerationConfig {
-  const { max_length, num_return_sequences: _, ...rest } = own;
-  const usual = Math.min(limit, Number(max_length ?? 2 * longest + 16));
-  const config = generationConfig({ ...rest, max_length: usual }, where, vocabularySize);
-  const { beams, "max-length": length } = given;
-  const max =
-    length === undefined
-      ? config.max_length
-      : numberOf(TOOL, "max-length", length, { least: 2, most: limit, whole: true });
+  { beams, "max-length": length }: Given<"beams" | "max-length">,
+  { positions: most }: Pick<Seq2Seq, "positions">,
+): Pick<InfillOptions, "beams" | "maxLength"> {
+  const number = (name: string, text: string | undefined, limits: Limits) =>
+    text === undefined ? undefined : numberOf(TOOL, name, text, { ...limits, whole: true });
   return {
-    ...config,
-    num_beams:
-      beams === undefined
-        ? config.num_beams
-        : numberOf(TOOL, "beams", beams, { least: 1, ceiling: 64, whole: true }),
-    max_length: max,
-    min_length: Math.min(config.min_length, max),
+    beams: number("beams", beams, { least: 1, ceiling: 64 }),
+    maxLength: number("max-length", length, { least: 2, most }),
   };
 }
 
@@ -110,29 +78,28 @@ async function main({ values, positionals }: Line<keyof typeof OPTIONS>): Promis
   const directory = await modelDirectory(name, { revision });
   const model = await loadSeq2Seq(directory);
   const tokenizer = await loadTokenizer(directory);
-  const limit = model.positions;
   const { vocabularySize } = model;
-  const encoded = texts.map((text) => encode(text, tokenizer, limit));
+  const encoded = asUsage(() => readable(model, tokenizer, texts));
   checkRows(encoded.flat(), vocabularySize, tokenizer, directory);
   const longest = encoded.reduce((most, ids) => Math.max(most, ids.length), 0);
   const [own, where] = await ownFields(directory, model.json);
-  const options = optionsOf(values, own, where, longest, model);
+  const options = { ...optionsOf(values, model), generation: own, where };
+  writingOf(model, options, longest);
   sayRemarks(model.weights.remarks, rowsRemark(tokenizer, vocabularySize, directory));
   const device = await deviceOf(TOOL, values);
   let bar: Progress | undefined;
   const started = performance.now();
-  const written = await new TextGenerator(device, model).generate(encoded, options, (share) => {
+  const onProgress = (share: number) => {
     // nobody waits for what is done at once
     if (!bar && (share > 0.5 || performance.now() - started < 1000)) return;
     bar ??= new Progress("writing", 100, 0, "%");
     bar.update(Math.floor(100 * share), "per cent", "");
-  });
+  };
+  const written = await infill(model, tokenizer, texts, { device, onProgress, ...options });
   bar?.stop();
-  const special = new Set([tokenizer.bos, tokenizer.eos, tokenizer.pad]);
-  written.forEach(([best], i) => {
-    const filled = tokenizer.decode(best.ids.filter((id) => !special.has(id))).trim();
-    printResult({ text: texts[i], filled, score: best.score, ids: best.ids }, () => filled);
-  });
+  for (const { text, filled, score, ids } of written) {
+    printResult({ text, filled, score, ids }, () => filled);
+  }
   return 0;
 }
 

@@ -1,7 +1,7 @@
 /** Pre-trains a model on the texts of files, or the tiny models of a world on its facts: `node tools/pretrain.ts`. */
 import { join, resolve } from "node:path";
-import { type Held, takeFolder } from "../../promptgen/training/lock.ts";
-import { RunFolder } from "../../promptgen/training/run-folder.ts";
+import { type Held, takeFolder } from "../../models/training/lock.ts";
+import { RunFolder } from "../../models/training/run-folder.ts";
 import { embeddedWorld } from "../../promptgen/world/world.ts";
 import {
   checkDevice,

@@ -2,6 +2,7 @@
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Device } from "../../engine/device.ts";
+import { RunFolder } from "../../models/training/run-folder.ts";
 import { methodOf } from "../../promptgen/methods/index.ts";
 import { type Probed, probePrompts } from "../../promptgen/probe.ts";
 import { percent } from "../../promptgen/report/figures.ts";
@@ -9,7 +10,6 @@ import { printTable } from "../../promptgen/report/table.ts";
 import { bestPrompter, prepare, rowOf, savedPrompter } from "../../promptgen/run.ts";
 import { checkContents, checkFiles, type RunFile, readRun } from "../../promptgen/run-file.ts";
 import { accuracy, means, type Score } from "../../promptgen/scores.ts";
-import { RunFolder } from "../../promptgen/training/run-folder.ts";
 import {
   checkDevice,
   DEVICE_OPTIONS,

@@ -7,6 +7,7 @@ import { readCheckpoint } from "../../models/formats/checkpoint.ts";
 import { languageModel } from "../../models/registry.ts";
 import { rowsRemark } from "../../models/rows.ts";
 import { loadTokenizer } from "../../models/tokenizer/tokenizer.ts";
+import { takeFolder } from "../../models/training/lock.ts";
 import { loadFacts } from "../../promptgen/facts/facts.ts";
 import { listed } from "../../promptgen/facts/left-out.ts";
 import { readRows } from "../../promptgen/facts/rows.ts";
@@ -34,7 +35,6 @@ import {
 } from "../../promptgen/report/table.ts";
 import { meanAndDeviation, means, type Score } from "../../promptgen/scores.ts";
 import { modelFingerprint } from "../../promptgen/training/fingerprint.ts";
-import { takeFolder } from "../../promptgen/training/lock.ts";
 import { embeddedWorld } from "../../promptgen/world/world.ts";
 import {
   checkDevice,

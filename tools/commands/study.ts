@@ -8,12 +8,12 @@ import { MultiBar, type SingleBar } from "cli-progress";
 import { adapterNamed } from "../../engine/devices/webgpu/adapter.ts";
 import { makeFolder } from "../../models/formats/files.ts";
 import { readText } from "../../models/formats/text.ts";
+import { FolderTakenError, takeFolder } from "../../models/training/lock.ts";
+import { RunFolder, sameConfiguration } from "../../models/training/run-folder.ts";
 import { METHODS } from "../../promptgen/methods/index.ts";
 import { flatOptions, SHARED_OPTIONS } from "../../promptgen/run.ts";
 import { readRun } from "../../promptgen/run-file.ts";
 import { parseStudy, type Study, type Task } from "../../promptgen/study.ts";
-import { FolderTakenError, takeFolder } from "../../promptgen/training/lock.ts";
-import { RunFolder, sameConfiguration } from "../../promptgen/training/run-folder.ts";
 import {
   checkDevice,
   choiceOf,

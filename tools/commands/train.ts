@@ -1,6 +1,8 @@
 /** Trains a method: `node tools/train.ts --help`. */
 import { existsSync, statSync } from "node:fs";
 import { relative, resolve } from "node:path";
+import { FolderTakenError, type Held, takeFolder } from "../../models/training/lock.ts";
+import { RunFolder, sameConfiguration } from "../../models/training/run-folder.ts";
 import { itemsOf } from "../../promptgen/benchmark.ts";
 import { checkExtension, extend, hasEnded, setAside } from "../../promptgen/extension.ts";
 import { memoryOf } from "../../promptgen/memory.ts";
@@ -26,8 +28,6 @@ import {
   type RunFile,
   readRun,
 } from "../../promptgen/run-file.ts";
-import { FolderTakenError, type Held, takeFolder } from "../../promptgen/training/lock.ts";
-import { RunFolder, sameConfiguration } from "../../promptgen/training/run-folder.ts";
 import {
   checkDevice,
   DEVICE_OPTIONS,

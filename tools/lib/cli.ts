@@ -7,9 +7,11 @@ import { fileURLToPath } from "node:url";
 import { SingleBar } from "cli-progress";
 import { type Device, deviceNames } from "../../engine/device.ts";
 import { openDevice } from "../../engine/open.ts";
+import { ModelError } from "../../models/errors.ts";
 import { decodeText } from "../../models/formats/text.ts";
 import type { ModelPart } from "../../models/hub/files.ts";
 import { resolveModel } from "../../models/hub/resolve.ts";
+import { AskError } from "../../promptgen/ask.ts";
 import {
   chooseAmong,
   type Limits,
@@ -337,12 +339,16 @@ export function sayRemarks(remarks: readonly string[], more?: string): void {
   for (const remark of more === undefined ? remarks : [...remarks, more]) say(`${remark}\n`);
 }
 
-/** Throws UsageError for a text of more tokens than the model reads. */
-export function checkLength(tool: string, text: string, tokens: number, limit: number): void {
-  if (tokens <= limit) return;
-  throw new UsageError(
-    `[${tool}] ${quoteText(text)} has ${tokens} tokens with those around it, the model reads ${limit}; shorten the text`,
-  );
+/** What `run` gives; what the check of texts and facts throws is a matter of how the command was called. */
+export function asUsage<T>(run: () => T): T {
+  try {
+    return run();
+  } catch (cause) {
+    if (cause instanceof ModelError || cause instanceof AskError) {
+      throw new UsageError(cause.message, { cause });
+    }
+    throw cause;
+  }
 }
 
 /** A text as errors show it. */

@@ -1,5 +1,7 @@
 /** The end of a run: its best prompter is asked the test facts, and what came out is saved and printed. */
 import type { Device } from "../../engine/device.ts";
+import type { Outcome } from "../../models/training/loop.ts";
+import type { RunFolder } from "../../models/training/run-folder.ts";
 import { type Item, itemsOf } from "../../promptgen/benchmark.ts";
 import { countLeftOut } from "../../promptgen/facts/left-out.ts";
 import type { Measured } from "../../promptgen/measure.ts";
@@ -22,8 +24,6 @@ import {
 } from "../../promptgen/run.ts";
 import type { RunFile } from "../../promptgen/run-file.ts";
 import { resultsOfFacts, TestAsker } from "../../promptgen/test-facts.ts";
-import type { Outcome } from "../../promptgen/training/loop.ts";
-import type { RunFolder } from "../../promptgen/training/run-folder.ts";
 import { note, output, Progress } from "./cli.ts";
 import { explanation } from "./summary.ts";
 import { SHOWN } from "./train-progress.ts";

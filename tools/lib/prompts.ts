@@ -1,10 +1,10 @@
 /** The prompts of a finished run, as facts.jsonl has them, for what takes them elsewhere. */
 import { existsSync } from "node:fs";
+import type { RunFolder } from "../../models/training/run-folder.ts";
 import { METHODS, methodOf } from "../../promptgen/methods/index.ts";
 import type { Method } from "../../promptgen/methods/method.ts";
 import { type FactRow, readFactRows } from "../../promptgen/report/fact-rows.ts";
 import type { RunFile } from "../../promptgen/run-file.ts";
-import type { RunFolder } from "../../promptgen/training/run-folder.ts";
 import { UsageError } from "./cli.ts";
 
 /** The kind of a method's prompts. */

@@ -1,40 +1,19 @@
 /** Saved runs that a command asks: opened with what they were trained with, and checked. */
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
-import { loadBenchmark } from "../../promptgen/benchmark.ts";
+import { RunFolder } from "../../models/training/run-folder.ts";
 import { methodOf } from "../../promptgen/methods/index.ts";
-import {
-  foldersOf,
-  type Prepared,
-  prepareOn,
-  savedPrompter,
-  sourcesOf,
-} from "../../promptgen/run.ts";
-import { checkContents, checkFiles, type RunFile, readRun } from "../../promptgen/run-file.ts";
-import { RunFolder } from "../../promptgen/training/run-folder.ts";
+import { foldersOf, type Prepared } from "../../promptgen/run.ts";
+import { type RunFile, readRun } from "../../promptgen/run-file.ts";
+import { openSaved as open, type SavedRun } from "../../promptgen/saved-run.ts";
 import { modelDirectory, UsageError } from "./cli.ts";
-
-/** A run on disk with what it is asked with; its best prompter is not restored yet. */
-export type SavedRun = {
-  readonly folder: RunFolder;
-  readonly run: RunFile;
-  readonly prepared: Prepared;
-  /** Sentences about files that hold no checksum. */
-  readonly unchecked: readonly string[];
-};
 
 /** Opens the run of a folder. Throws one sentence for one that is none, is not trained, or whose data or models have changed. */
 export async function openSaved(tool: string, path: string): Promise<SavedRun> {
   const folder = new RunFolder(resolve(path));
   const run = await readRun(folder);
   checkTrained(tool, folder, run);
-  const locate = (name: string) => modelDirectory(name);
-  const benchmark = await loadBenchmark(await sourcesOf(run.options, locate));
-  checkContents(run, benchmark);
-  const unchecked = await checkFiles(run, benchmark, folder);
-  const saved = savedPrompter(methodOf(run.options.method), folder);
-  const prepared = await prepareOn(benchmark, run.options, { saved, locate });
-  return { folder, run, prepared, unchecked };
+  return open(folder, run, (name) => modelDirectory(name));
 }
 
 /** Throws for a run that has nothing to ask with. */
@@ -66,3 +45,5 @@ export async function standOf(
   }
   return "";
 }
+
+export type { SavedRun };

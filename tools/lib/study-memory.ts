@@ -1,9 +1,10 @@
 /** How many runs of a study the machine's memory has room for at a time. */
+
+import type { RunFolder } from "../../models/training/run-folder.ts";
 import { memoryOf } from "../../promptgen/memory.ts";
 import { methodOf } from "../../promptgen/methods/index.ts";
 import { flatOptions, prepare, type RunOptions, WORLD } from "../../promptgen/run.ts";
 import type { Task } from "../../promptgen/study.ts";
-import type { RunFolder } from "../../promptgen/training/run-folder.ts";
 import { modelDirectory } from "./cli.ts";
 
 /** What a process takes beside its plans, and all that a run of the embedded world takes. */

@@ -4,6 +4,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { openSafetensors } from "../../models/formats/safetensors.ts";
 import { pathSource } from "../../models/formats/source.ts";
+import { RunFolder } from "../../models/training/run-folder.ts";
 import type { Written } from "../../promptgen/report/page/curves.ts";
 import type { PageRow, PageRun, RunCost } from "../../promptgen/report/page/page.ts";
 import type { RelationRow } from "../../promptgen/report/relations.ts";
@@ -11,7 +12,6 @@ import { readResults } from "../../promptgen/report/results.ts";
 import type { Row } from "../../promptgen/report/rows.ts";
 import { flatOptions } from "../../promptgen/run.ts";
 import type { Study, Task } from "../../promptgen/study.ts";
-import { RunFolder } from "../../promptgen/training/run-folder.ts";
 import { readSteps } from "../../promptgen/training/steps.ts";
 
 /**

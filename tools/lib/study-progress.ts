@@ -1,8 +1,8 @@
 /** How the runs of a study stand, how long the rest will take, and the page that follows them. */
 import { readFileSync } from "node:fs";
+import type { RunFolder } from "../../models/training/run-folder.ts";
 import { type LiveRun, livePage } from "../../promptgen/report/page/live.ts";
 import type { Study, Task } from "../../promptgen/study.ts";
-import type { RunFolder } from "../../promptgen/training/run-folder.ts";
 import type { ProgressMessage } from "./cli.ts";
 import { writtenSoFar } from "./watch.ts";
 

@@ -2,6 +2,7 @@
 import { join, relative } from "node:path";
 import type { Device } from "../../engine/device.ts";
 import { writeWhole } from "../../models/formats/files.ts";
+import { RunFolder } from "../../models/training/run-folder.ts";
 import { loadBenchmark } from "../../promptgen/benchmark.ts";
 import { studyPage } from "../../promptgen/report/page/page.ts";
 import { rowsPicture } from "../../promptgen/report/page/picture.ts";
@@ -9,7 +10,6 @@ import { FORMATS, printTables, tableData } from "../../promptgen/report/table.ts
 import { sourcesOf } from "../../promptgen/run.ts";
 import { readRun } from "../../promptgen/run-file.ts";
 import type { Study, StudyRow } from "../../promptgen/study.ts";
-import { RunFolder } from "../../promptgen/training/run-folder.ts";
 import { modelDirectory, printResult } from "./cli.ts";
 import { pageRows } from "./study-page.ts";
 import { tablesOf } from "./study-tables.ts";

@@ -1,9 +1,9 @@
 /** What `train` says while it trains: bars, losses, dev accuracy, how long the rest takes. */
 import type { Device } from "../../engine/device.ts";
+import type { Outcome } from "../../models/training/loop.ts";
+import { type Estimate, secondsLeft } from "../../models/training/pace.ts";
 import type { Relation } from "../../promptgen/facts/facts.ts";
 import { type Prepared, trainRun } from "../../promptgen/run.ts";
-import type { Outcome } from "../../promptgen/training/loop.ts";
-import { type Estimate, secondsLeft } from "../../promptgen/training/pace.ts";
 import { duration, Progress, Rate, say } from "./cli.ts";
 
 /**

@@ -1,6 +1,7 @@
 /** What `evaluate --reader` does: asks another reader with the prompts of runs, and prints and saves what it answers. */
 import { basename, join } from "node:path";
 import type { Device } from "../../engine/device.ts";
+import type { RunFolder } from "../../models/training/run-folder.ts";
 import { loadBenchmark } from "../../promptgen/benchmark.ts";
 import { comparison } from "../../promptgen/report/comparison.ts";
 import { factFigures, factScores, writeFactRows } from "../../promptgen/report/fact-rows.ts";
@@ -8,7 +9,6 @@ import { relationRows } from "../../promptgen/report/relations.ts";
 import { type Format, printTable, tableData } from "../../promptgen/report/table.ts";
 import { sourcesOf } from "../../promptgen/run.ts";
 import type { RunFile } from "../../promptgen/run-file.ts";
-import type { RunFolder } from "../../promptgen/training/run-folder.ts";
 import { transfer } from "../../promptgen/transfer.ts";
 import { modelDirectory, note, Progress, Rate } from "./cli.ts";
 import { promptsOf } from "./prompts.ts";

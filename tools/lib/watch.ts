@@ -3,9 +3,9 @@ import { readdirSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { basename } from "node:path";
+import { RunFolder } from "../../models/training/run-folder.ts";
 import type { Written } from "../../promptgen/report/page/curves.ts";
 import { livePage } from "../../promptgen/report/page/live.ts";
-import { RunFolder } from "../../promptgen/training/run-folder.ts";
 import { writtenIn } from "./study-page.ts";
 
 /** A page that is served until the process ends. */

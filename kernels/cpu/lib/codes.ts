@@ -13,6 +13,8 @@ export const UNARY_GELU: u32 = 10;
 export const UNARY_RELU: u32 = 11;
 export const UNARY_GELU_TANH: u32 = 12;
 export const UNARY_SILU: u32 = 13;
+export const UNARY_SIN: u32 = 14;
+export const UNARY_COS: u32 = 15;
 
 export const BINARY_ADD: u32 = 0;
 export const BINARY_SUB: u32 = 1;

@@ -13,6 +13,8 @@ const UNARY_GELU: u32 = 10u;
 const UNARY_RELU: u32 = 11u;
 const UNARY_GELU_TANH: u32 = 12u;
 const UNARY_SILU: u32 = 13u;
+const UNARY_SIN: u32 = 14u;
+const UNARY_COS: u32 = 15u;
 
 const BINARY_ADD: u32 = 0u;
 const BINARY_SUB: u32 = 1u;

@@ -3,13 +3,13 @@
  * the gradient and kept where the training objects become more likely.
  */
 import { tensor } from "../../../engine/tensor.ts";
+import { bucketOf } from "../../../models/training/buckets.ts";
+import type { Outcome } from "../../../models/training/loop.ts";
+import { Random } from "../../../models/training/random.ts";
+import type { JsonObject } from "../../../models/training/run-folder.ts";
 import { type Benchmark, type Item, itemsOf, objectIds } from "../../benchmark.ts";
-import { bucketOf } from "../../training/buckets.ts";
 import { textFingerprint } from "../../training/fingerprint.ts";
-import type { Outcome } from "../../training/loop.ts";
 import { filledUp, rightPadded, rowWeights } from "../../training/padding.ts";
-import { Random } from "../../training/random.ts";
-import type { JsonObject } from "../../training/run-folder.ts";
 import { type Method, searched, type Training } from "../method.ts";
 import type { OptionsOf, OptionTable } from "../options.ts";
 import { AutoPromptPrompter } from "./prompter.ts";

@@ -8,11 +8,11 @@ import { AverageGenerator, type Hypothesis } from "../../../models/generation/av
 import { modelType, seq2Seq } from "../../../models/registry.ts";
 import { rowsRemark } from "../../../models/rows.ts";
 import { loadTokenizer } from "../../../models/tokenizer/tokenizer.ts";
+import type { Evaluation, Outcome } from "../../../models/training/loop.ts";
+import { Random } from "../../../models/training/random.ts";
+import type { JsonObject } from "../../../models/training/run-folder.ts";
 import type { Benchmark } from "../../benchmark.ts";
 import { modelFingerprint } from "../../training/fingerprint.ts";
-import type { Evaluation, Outcome } from "../../training/loop.ts";
-import { Random } from "../../training/random.ts";
-import type { JsonObject } from "../../training/run-folder.ts";
 import { type Method, type Prompter, searched, type Training } from "../method.ts";
 import type { Options, OptionsOf, OptionTable } from "../options.ts";
 import { readPrompts, TemplatePrompter } from "../shared/templates.ts";

@@ -18,10 +18,10 @@ import { reshape, slice } from "../../../engine/ops/shape.ts";
 import { softmax } from "../../../engine/ops/softmax.ts";
 import { state, type Tensor, tensor } from "../../../engine/tensor.ts";
 import { writeWhole } from "../../../models/formats/files.ts";
+import { groups } from "../../../models/training/buckets.ts";
+import type { StepReport } from "../../../models/training/loop.ts";
 import { type Benchmark, itemsOf } from "../../benchmark.ts";
 import { checkTemplate } from "../../facts/templates.ts";
-import { groups } from "../../training/buckets.ts";
-import type { StepReport } from "../../training/loop.ts";
 import { filledUp, rightPadded } from "../../training/padding.ts";
 import type { Asked, Method, Prediction, Trace, Training } from "../method.ts";
 import {

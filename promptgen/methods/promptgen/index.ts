@@ -5,8 +5,8 @@
  */
 import { concat, reshape } from "../../../engine/ops/shape.ts";
 import { type Tensor, tensor } from "../../../engine/tensor.ts";
+import { type Problem, train } from "../../../models/training/loop.ts";
 import { type Benchmark, type Item, itemsOf, NONE, objectIds } from "../../benchmark.ts";
-import { type Problem, train } from "../../training/loop.ts";
 import { rowWeights } from "../../training/padding.ts";
 import type { Asked, Method, Training } from "../method.ts";
 import { loopSettings, type OptionsOf, type OptionTable, trainingOptions } from "../options.ts";

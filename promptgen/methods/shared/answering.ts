@@ -10,14 +10,14 @@ import { sum } from "../../../engine/ops/reduce.ts";
 import { reshape } from "../../../engine/ops/shape.ts";
 import { type Tensor, tensor } from "../../../engine/tensor.ts";
 import type { Training as Dropout } from "../../../models/nn.ts";
-import { type Benchmark, type Item, itemsOf, objectIds } from "../../benchmark.ts";
 import {
   Learner,
   type LoopSettings,
   type Outcome,
   type Problem,
   train,
-} from "../../training/loop.ts";
+} from "../../../models/training/loop.ts";
+import { type Benchmark, type Item, itemsOf, objectIds } from "../../benchmark.ts";
 import { rowWeights } from "../../training/padding.ts";
 import type { Asked, Batch, Prompter, Training } from "../method.ts";
 import { loopSettings, type TrainingOptions } from "../options.ts";

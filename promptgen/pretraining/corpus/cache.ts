@@ -2,8 +2,8 @@
 import { closeSync, existsSync, fstatSync, openSync, readSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { takeFolder } from "../../../models/training/lock.ts";
 import { tokenizerFingerprint } from "../../training/fingerprint.ts";
-import { takeFolder } from "../../training/lock.ts";
 import { CorpusError, checkFiles, hashFile } from "./files.ts";
 import {
   type CacheDescription,

@@ -2,7 +2,7 @@
  * Learning curves: from the records of steps what each step was, from the logs what an evaluation found; of all relations together or
  * of each by itself.
  */
-import type { LogRow } from "../../training/run-folder.ts";
+import type { LogRow } from "../../../models/training/run-folder.ts";
 import type { StepTable } from "../../training/steps.ts";
 
 /** One place of a curve. */

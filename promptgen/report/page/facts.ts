@@ -3,8 +3,8 @@
  * stand once in a list, all of it is compressed.
  */
 import { deflateRawSync } from "node:zlib";
+import { Random } from "../../../models/training/random.ts";
 import { keyOf } from "../../facts/splits.ts";
-import { Random } from "../../training/random.ts";
 import { type FactRow, isEarned } from "../fact-rows.ts";
 import type { RelationRow } from "../relations.ts";
 import { visible } from "../table.ts";

@@ -2,7 +2,7 @@
  * The page of a study: everything in one file, which opens from a disk and asks nobody for anything. What it shows are tables,
  * drawings of what the runs wrote, and a browser of facts, the one part that needs a program.
  */
-import type { JsonObject } from "../../training/run-folder.ts";
+import type { JsonObject } from "../../../models/training/run-folder.ts";
 import { inTableOrder, type RelationRow } from "../relations.ts";
 import type { RunExtended, RunStopped, Versions } from "../results.ts";
 import { type Row, titleOf } from "../rows.ts";

@@ -7,6 +7,7 @@ import { read } from "../../../engine/compile.ts";
 import type { Device } from "../../../engine/device.ts";
 import { concat } from "../../../engine/ops/shape.ts";
 import { tensor } from "../../../engine/tensor.ts";
+import { RunFolder } from "../../../models/training/run-folder.ts";
 import { itemsOf } from "../../../promptgen/benchmark.ts";
 import { methodOf } from "../../../promptgen/methods/index.ts";
 import type { Options } from "../../../promptgen/methods/options.ts";
@@ -24,7 +25,6 @@ import {
   trainRun,
 } from "../../../promptgen/run.ts";
 import { beginRun } from "../../../promptgen/run-file.ts";
-import { RunFolder } from "../../../promptgen/training/run-folder.ts";
 import { onDevices } from "../../devices.ts";
 import { closeForward, goldenFolder } from "../../models/parity.ts";
 

@@ -18,6 +18,9 @@ import { mean } from "../../../engine/ops/reduce.ts";
 import { linearSchedule } from "../../../engine/optim.ts";
 import { tensor } from "../../../engine/tensor.ts";
 import type { MaskedLM } from "../../../models/masked-lm.ts";
+import { Learner, type Outcome } from "../../../models/training/loop.ts";
+import { Random } from "../../../models/training/random.ts";
+import { RunFolder } from "../../../models/training/run-folder.ts";
 import { itemsOf, loadBenchmark } from "../../../promptgen/benchmark.ts";
 import { Examiner } from "../../../promptgen/measure.ts";
 import { FineTunePrompter } from "../../../promptgen/methods/fine-tune.ts";
@@ -34,9 +37,6 @@ import {
   trainRun,
 } from "../../../promptgen/run.ts";
 import { beginRun, checkFiles } from "../../../promptgen/run-file.ts";
-import { Learner, type Outcome } from "../../../promptgen/training/loop.ts";
-import { Random } from "../../../promptgen/training/random.ts";
-import { RunFolder } from "../../../promptgen/training/run-folder.ts";
 import { embeddedWorld } from "../../../promptgen/world/world.ts";
 import { onDevices } from "../../devices.ts";
 import { closeForward, goldenFolder, goldenText } from "../../models/parity.ts";

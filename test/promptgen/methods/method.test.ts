@@ -1,13 +1,13 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import * as assert from "uvu/assert";
+import { RunFolder } from "../../../models/training/run-folder.ts";
 import { itemsOf, loadBenchmark } from "../../../promptgen/benchmark.ts";
 import { bucketsFor, Examiner } from "../../../promptgen/measure.ts";
 import { Joined, type Prompter, untrained } from "../../../promptgen/methods/method.ts";
 import { optionsOf } from "../../../promptgen/methods/options.ts";
 import { TemplatePrompter } from "../../../promptgen/methods/shared/templates.ts";
 import { template } from "../../../promptgen/methods/template.ts";
-import { RunFolder } from "../../../promptgen/training/run-folder.ts";
 import { embeddedWorld } from "../../../promptgen/world/world.ts";
 import { onDevices } from "../../devices.ts";
 import { folder } from "../fixture.ts";

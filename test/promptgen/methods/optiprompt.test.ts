@@ -10,6 +10,8 @@ import { state, tensor } from "../../../engine/tensor.ts";
 import { RobertaForMaskedLM } from "../../../models/roberta.ts";
 import { saveCheckpoint } from "../../../models/save.ts";
 import { loadTokenizer } from "../../../models/tokenizer/tokenizer.ts";
+import type { Outcome } from "../../../models/training/loop.ts";
+import { RunFolder } from "../../../models/training/run-folder.ts";
 import { type Item, itemsOf } from "../../../promptgen/benchmark.ts";
 import { Examiner } from "../../../promptgen/measure.ts";
 import type { Prediction, Prompter } from "../../../promptgen/methods/method.ts";
@@ -25,8 +27,6 @@ import {
   trainRun,
 } from "../../../promptgen/run.ts";
 import { beginRun } from "../../../promptgen/run-file.ts";
-import type { Outcome } from "../../../promptgen/training/loop.ts";
-import { RunFolder } from "../../../promptgen/training/run-folder.ts";
 import { embeddedWorld } from "../../../promptgen/world/world.ts";
 import { onDevices } from "../../devices.ts";
 import { closeForward } from "../../models/parity.ts";

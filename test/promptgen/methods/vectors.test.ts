@@ -8,6 +8,7 @@ import { compile, type Input, read } from "../../../engine/compile.ts";
 import type { Device } from "../../../engine/device.ts";
 import { grad } from "../../../engine/grad.ts";
 import { stateName, type Tensor } from "../../../engine/tensor.ts";
+import { Random } from "../../../models/training/random.ts";
 import { itemsOf } from "../../../promptgen/benchmark.ts";
 import { Examiner } from "../../../promptgen/measure.ts";
 import type { Options } from "../../../promptgen/methods/options.ts";
@@ -15,7 +16,6 @@ import { OptiPromptPrompter } from "../../../promptgen/methods/optiprompt.ts";
 import { type Answering, answerProblem } from "../../../promptgen/methods/shared/answering.ts";
 import { FactVectorsPrompter } from "../../../promptgen/methods/shared/fact-vectors.ts";
 import { type Prepared, prepare, runOptions } from "../../../promptgen/run.ts";
-import { Random } from "../../../promptgen/training/random.ts";
 import { onDevices } from "../../devices.ts";
 import {
   closeForward,

@@ -5,11 +5,11 @@ import { join } from "node:path";
 import * as assert from "uvu/assert";
 import { ElectraForMaskedLM } from "../../../models/electra.ts";
 import { saveCheckpoint } from "../../../models/save.ts";
+import { RunFolder } from "../../../models/training/run-folder.ts";
 import { itemsOf } from "../../../promptgen/benchmark.ts";
 import type { Options } from "../../../promptgen/methods/options.ts";
 import { examinerOf, prepare, runOptions, trainRun } from "../../../promptgen/run.ts";
 import { beginRun } from "../../../promptgen/run-file.ts";
-import { RunFolder } from "../../../promptgen/training/run-folder.ts";
 import { onDevices, openDevices } from "../../devices.ts";
 import { goldenFolder } from "../../models/parity.ts";
 

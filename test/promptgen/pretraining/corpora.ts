@@ -4,9 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Json } from "../../../models/formats/json.ts";
 import { loadTokenizer } from "../../../models/tokenizer/tokenizer.ts";
+import { Random } from "../../../models/training/random.ts";
 import { openCache, type TextCache } from "../../../promptgen/pretraining/corpus/cache.ts";
 import type { CutOptions } from "../../../promptgen/pretraining/corpus/texts.ts";
-import { Random } from "../../../promptgen/training/random.ts";
 import { embeddedWorld } from "../../../promptgen/world/world.ts";
 
 export const world = embeddedWorld();

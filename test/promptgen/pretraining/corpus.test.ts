@@ -12,11 +12,11 @@ import {
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { suite } from "uvu";
+import { Random } from "../../../models/training/random.ts";
 import type { Side, TextCache } from "../../../promptgen/pretraining/corpus/cache.ts";
 import { PIECE } from "../../../promptgen/pretraining/corpus/files.ts";
 import { unpacked } from "../../../promptgen/pretraining/corpus/texts.ts";
 import type { Tokens } from "../../../promptgen/pretraining/damage.ts";
-import { Random } from "../../../promptgen/training/random.ts";
 import {
   bartTokenizer,
   bertTokenizer,

@@ -1,13 +1,13 @@
 /** What is done to texts, counted by hand: small cases exactly, shares over many draws. */
 import assert from "node:assert/strict";
 import { suite } from "uvu";
+import { Random } from "../../../models/training/random.ts";
 import {
   fillText,
   maskWords,
   permuteSentences,
   type Tokens,
 } from "../../../promptgen/pretraining/damage.ts";
-import { Random } from "../../../promptgen/training/random.ts";
 
 const test = suite("damage to texts");
 

@@ -13,8 +13,8 @@ import { hostData, type Tensor } from "../../../engine/tensor.ts";
 import { BartForConditionalGeneration } from "../../../models/bart.ts";
 import { BertForMaskedLM } from "../../../models/bert.ts";
 import type { Checkpoint } from "../../../models/formats/checkpoint.ts";
+import { type LoopSettings, type StoredProblem, train } from "../../../models/training/loop.ts";
 import { TextGroups, textDenoising, textMasking } from "../../../promptgen/pretraining/texts.ts";
-import { type LoopSettings, type StoredProblem, train } from "../../../promptgen/training/loop.ts";
 import {
   bartTokenizer,
   bertTokenizer,

@@ -1,9 +1,9 @@
 /** The computed order of texts: each once an epoch, another one for each epoch and seed, none preferred. */
 import assert from "node:assert/strict";
 import { suite } from "uvu";
+import { Permutation } from "../../../models/training/permutation.ts";
+import { Random } from "../../../models/training/random.ts";
 import { TextGroups } from "../../../promptgen/pretraining/texts.ts";
-import { Permutation } from "../../../promptgen/training/permutation.ts";
-import { Random } from "../../../promptgen/training/random.ts";
 import { bertTokenizer, cacheOf, fileOf, madeTexts, world } from "./corpora.ts";
 
 const test = suite("order of texts");

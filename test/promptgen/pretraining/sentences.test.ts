@@ -7,11 +7,11 @@ import { BartForConditionalGeneration } from "../../../models/bart.ts";
 import { BertForMaskedLM } from "../../../models/bert.ts";
 import { T5ForConditionalGeneration } from "../../../models/t5.ts";
 import { loadTokenizer } from "../../../models/tokenizer/tokenizer.ts";
+import { type Problem, train } from "../../../models/training/loop.ts";
+import { Random } from "../../../models/training/random.ts";
 import { loadFacts } from "../../../promptgen/facts/facts.ts";
 import { corrupt, infill } from "../../../promptgen/pretraining/damage.ts";
 import { denoising, maskedLM, spanCorruption } from "../../../promptgen/pretraining/pretraining.ts";
-import { type Problem, train } from "../../../promptgen/training/loop.ts";
-import { Random } from "../../../promptgen/training/random.ts";
 import {
   allFacts,
   embeddedWorld,

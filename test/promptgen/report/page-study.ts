@@ -1,11 +1,12 @@
 /** Studies of any size for the tests of the page, from a few numbers: whoever is right is drawn, the same each time. */
+
+import { Random } from "../../../models/training/random.ts";
+import type { LogRow } from "../../../models/training/run-folder.ts";
 import type { FactAnswer, FactRow } from "../../../promptgen/report/fact-rows.ts";
 import type { PageRow, PageRun, StudyPage } from "../../../promptgen/report/page/page.ts";
 import type { RelationRow } from "../../../promptgen/report/relations.ts";
 import type { Row } from "../../../promptgen/report/rows.ts";
 import { rowsReport } from "../../../promptgen/report/rows-tables.ts";
-import { Random } from "../../../promptgen/training/random.ts";
-import type { LogRow } from "../../../promptgen/training/run-folder.ts";
 import type { StepTable } from "../../../promptgen/training/steps.ts";
 
 /** Text that is markup, a formula or a command where it is not kept from it. */

@@ -10,16 +10,16 @@ import { matmul } from "../../../engine/ops/matmul.ts";
 import { sum } from "../../../engine/ops/reduce.ts";
 import { concat, reshape, slice } from "../../../engine/ops/shape.ts";
 import { state, type Tensor, tensor } from "../../../engine/tensor.ts";
-import { memoryOf, memoryOfAsking } from "../../../promptgen/memory.ts";
-import { trainRun } from "../../../promptgen/run.ts";
-import { beginRun } from "../../../promptgen/run-file.ts";
 import {
   type LoopSettings,
   type Problem,
   type StepReport,
   train,
-} from "../../../promptgen/training/loop.ts";
-import { RunFolder } from "../../../promptgen/training/run-folder.ts";
+} from "../../../models/training/loop.ts";
+import { RunFolder } from "../../../models/training/run-folder.ts";
+import { memoryOf, memoryOfAsking } from "../../../promptgen/memory.ts";
+import { trainRun } from "../../../promptgen/run.ts";
+import { beginRun } from "../../../promptgen/run-file.ts";
 import { onDevices, openDevices } from "../../devices.ts";
 import { closeForward } from "../../models/parity.ts";
 import { preparePromptGen, tinyOptions, tinyPair } from "../tiny.ts";

@@ -7,14 +7,9 @@ import { openDevice } from "../../../engine/open.ts";
 import { state } from "../../../engine/tensor.ts";
 import { writeWhole } from "../../../models/formats/files.ts";
 import { readFloat32 } from "../../../models/formats/safetensors.ts";
-import {
-  bucketOf,
-  bucketWidths,
-  epochGroups,
-  groups,
-} from "../../../promptgen/training/buckets.ts";
-import { dropoutState, Random } from "../../../promptgen/training/random.ts";
-import { RunFolder, sameConfiguration } from "../../../promptgen/training/run-folder.ts";
+import { bucketOf, bucketWidths, epochGroups, groups } from "../../../models/training/buckets.ts";
+import { dropoutState, Random } from "../../../models/training/random.ts";
+import { RunFolder, sameConfiguration } from "../../../models/training/run-folder.ts";
 
 const test = suite("checkpoint");
 

@@ -12,9 +12,9 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { suite } from "uvu";
+import { type LogRow, RunFolder } from "../../../models/training/run-folder.ts";
 import { Curves } from "../../../promptgen/training/curves.ts";
 import { eventRecord, type LoggedEvent } from "../../../promptgen/training/events.ts";
-import { type LogRow, RunFolder } from "../../../promptgen/training/run-folder.ts";
 
 const test = suite("events");
 

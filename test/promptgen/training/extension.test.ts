@@ -18,8 +18,8 @@ import {
   type Problem,
   type StepReport,
   train,
-} from "../../../promptgen/training/loop.ts";
-import { RunFolder } from "../../../promptgen/training/run-folder.ts";
+} from "../../../models/training/loop.ts";
+import { RunFolder } from "../../../models/training/run-folder.ts";
 import { onDevices } from "../../devices.ts";
 
 const test = await onDevices("extension");

@@ -5,14 +5,14 @@ import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { makeFolder } from "../../../models/formats/files.ts";
-import { LOCK_FILE, takeFolder } from "../../../promptgen/training/lock.ts";
+import { LOCK_FILE, takeFolder } from "../../../models/training/lock.ts";
 
 const test = suite("lock");
 
 const home = mkdtempSync(join(tmpdir(), "promptgen-lock-"));
 process.on("exit", () => rmSync(home, { recursive: true, force: true }));
 
-const MODULE = new URL("../../../promptgen/training/lock.ts", import.meta.url).href;
+const MODULE = new URL("../../../models/training/lock.ts", import.meta.url).href;
 
 /** Runs lines of code in a process of its own, `lock` being the module; gives what it printed. */
 function child(code: string): Promise<{ out: string; rc: number | null }> {

@@ -11,7 +11,7 @@ import {
   type Outcome,
   type Problem,
   train,
-} from "../../../promptgen/training/loop.ts";
+} from "../../../models/training/loop.ts";
 import { onDevices } from "../../devices.ts";
 import { adamw64, type Moments64, start64 } from "../../engine/adamw64.ts";
 import { closeForward } from "../../models/parity.ts";

@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { suite } from "uvu";
-import { RunFolder } from "../../../promptgen/training/run-folder.ts";
+import { RunFolder } from "../../../models/training/run-folder.ts";
 
 const test = suite("search");
 

@@ -3,11 +3,11 @@ import { compile, read } from "../../../engine/compile.ts";
 import { grad } from "../../../engine/grad.ts";
 import { AdamW } from "../../../engine/optim.ts";
 import type { Tensor, TypedArray } from "../../../engine/tensor.ts";
+import { type Evaluation, train } from "../../../models/training/loop.ts";
+import { dropoutState, Random } from "../../../models/training/random.ts";
 import { itemsOf } from "../../../promptgen/benchmark.ts";
 import type { TrainingBatch } from "../../../promptgen/methods/promptgen/index.ts";
 import { examinerOf } from "../../../promptgen/run.ts";
-import { type Evaluation, train } from "../../../promptgen/training/loop.ts";
-import { dropoutState, Random } from "../../../promptgen/training/random.ts";
 import { onDevices, openDevices } from "../../devices.ts";
 import { preparePromptGen, tinyOptions, tinyPair } from "../tiny.ts";
 

@@ -12,7 +12,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import type { StepReport } from "../../../promptgen/training/loop.ts";
+import type { StepReport } from "../../../models/training/loop.ts";
 import { readSteps, STEPS_FILE, StepFile } from "../../../promptgen/training/steps.ts";
 
 const home = mkdtempSync(join(tmpdir(), "promptgen-steps-"));

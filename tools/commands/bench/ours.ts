@@ -12,11 +12,11 @@ import { reshape, slice } from "../../../engine/ops/shape.ts";
 import { softmax } from "../../../engine/ops/softmax.ts";
 import { AdamW } from "../../../engine/optim.ts";
 import { state, type Tensor } from "../../../engine/tensor.ts";
+import { Random } from "../../../models/training/random.ts";
 import { itemsOf } from "../../../promptgen/benchmark.ts";
 import { promptProblem } from "../../../promptgen/methods/promptgen/index.ts";
 import { PromptGenPrompter } from "../../../promptgen/methods/promptgen/prompter.ts";
 import { prepare, runOptions } from "../../../promptgen/run.ts";
-import { Random } from "../../../promptgen/training/random.ts";
 import { about, job, repacked, time } from "./process.ts";
 import { matmulSizes, operands, rows, stack, stackInput, stackWeights } from "./workload.ts";
 

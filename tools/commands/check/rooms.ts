@@ -62,7 +62,7 @@ export const ROOMS: Readonly<Record<string, readonly Room[]>> = {
     { name: "ranking", paths: ["promptgen/ranking/"], may: ["scores", "training", "facts"] },
     {
       name: "measure",
-      paths: ["promptgen/measure.ts", "promptgen/audit.ts", "promptgen/uhn.ts"],
+      paths: ["measure", "audit", "uhn", "ask"].map((n) => `promptgen/${n}.ts`),
       may: ["method", "scores", "benchmark", "training", "facts"],
     },
     {
@@ -87,6 +87,7 @@ export const ROOMS: Readonly<Record<string, readonly Room[]>> = {
         "study-schema",
         "memory",
         "probe",
+        "saved-run",
         "test-facts",
         "transfer",
         "yaml-file",
@@ -109,6 +110,12 @@ export const ROOMS: Readonly<Record<string, readonly Room[]>> = {
       name: "generation",
       paths: ["models/generation/"],
       may: ["architectures", "formats", "hub", "tokenizer", "errors"],
+    },
+    { name: "training", paths: ["models/training/"], may: ["architectures", "formats", "errors"] },
+    {
+      name: "calls",
+      paths: ["models/calls/"],
+      may: ["generation", "training", "architectures", "tokenizer", "formats", "errors"],
     },
     { name: "index", paths: ["models/index.ts"], may: "all" },
   ],
@@ -136,8 +143,8 @@ export const ROOMS: Readonly<Record<string, readonly Room[]>> = {
     { name: "device", paths: ["engine/device.ts"], may: ["plan", "ground"] },
     {
       name: "compile",
-      paths: ["engine/compile.ts"],
-      may: ["device", "plan", "ground"],
+      paths: ["engine/compile.ts", "engine/finite.ts"],
+      may: ["device", "plan", "ops", "ground"],
     },
     {
       name: "opcheck",
@@ -153,7 +160,7 @@ export const ROOMS: Readonly<Record<string, readonly Room[]>> = {
     {
       name: "open",
       paths: ["engine/open.ts"],
-      may: ["devices/webgpu", "devices/cpu", "device", "ground"],
+      may: ["devices/webgpu", "devices/cpu", "devices", "device", "ground"],
     },
     { name: "index", paths: ["engine/index.ts"], may: "all" },
   ],

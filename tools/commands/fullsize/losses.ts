@@ -7,6 +7,8 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { linearSchedule } from "../../../engine/optim.ts";
 import { loadTokenizer } from "../../../models/tokenizer/tokenizer.ts";
+import { Learner } from "../../../models/training/loop.ts";
+import { dropoutState, Random } from "../../../models/training/random.ts";
 import { type Item, itemsOf, NONE } from "../../../promptgen/benchmark.ts";
 import { memoryOf } from "../../../promptgen/memory.ts";
 import { encodeExample } from "../../../promptgen/methods/promptgen/batch.ts";
@@ -15,8 +17,6 @@ import { FLOOR } from "../../../promptgen/methods/promptgen/objective.ts";
 import { PromptGenPrompter } from "../../../promptgen/methods/promptgen/prompter.ts";
 import { examinerOf, prepare, runOptions } from "../../../promptgen/run.ts";
 import { TestAsker } from "../../../promptgen/test-facts.ts";
-import { Learner } from "../../../promptgen/training/loop.ts";
-import { dropoutState, Random } from "../../../promptgen/training/random.ts";
 import { deviceFor } from "../../lib/run-options.ts";
 import { memory } from "./process.ts";
 

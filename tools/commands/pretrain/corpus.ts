@@ -12,6 +12,12 @@ import { readText } from "../../../models/formats/text.ts";
 import { modelType, randomMaskedLM } from "../../../models/registry.ts";
 import { copyTokenizer, type Saveable, saveCheckpoint } from "../../../models/save.ts";
 import { loadTokenizer, type Tokenizer } from "../../../models/tokenizer/tokenizer.ts";
+import { type LoopSettings, train } from "../../../models/training/loop.ts";
+import {
+  type JsonObject,
+  type RunFolder,
+  sameConfiguration,
+} from "../../../models/training/run-folder.ts";
 import { openCache, type TextCache } from "../../../promptgen/pretraining/corpus/cache.ts";
 import type { Fields } from "../../../promptgen/pretraining/corpus/texts.ts";
 import type { WordMaskingOptions } from "../../../promptgen/pretraining/damage.ts";
@@ -24,12 +30,6 @@ import {
   textMasking,
   validation,
 } from "../../../promptgen/pretraining/texts.ts";
-import { type LoopSettings, train } from "../../../promptgen/training/loop.ts";
-import {
-  type JsonObject,
-  type RunFolder,
-  sameConfiguration,
-} from "../../../promptgen/training/run-folder.ts";
 import { note, Progress, printResult, Rate, say, UsageError } from "../../lib/cli.ts";
 import { linePlot } from "../../lib/plot.ts";
 

@@ -9,13 +9,13 @@ import { writeWhole } from "../../../models/formats/files.ts";
 import { streamTensors, tensorsOf } from "../../../models/save.ts";
 import { T5ForConditionalGeneration } from "../../../models/t5.ts";
 import { loadTokenizer, type Tokenizer } from "../../../models/tokenizer/tokenizer.ts";
+import { type LoopSettings, type Problem, train } from "../../../models/training/loop.ts";
+import { Random } from "../../../models/training/random.ts";
+import type { RunFolder } from "../../../models/training/run-folder.ts";
 import type { ModelWeights } from "../../../models/weights.ts";
 import { loadFacts } from "../../../promptgen/facts/facts.ts";
 import { leftOutMessage } from "../../../promptgen/facts/left-out.ts";
 import { denoising, maskedLM, spanCorruption } from "../../../promptgen/pretraining/pretraining.ts";
-import { type LoopSettings, type Problem, train } from "../../../promptgen/training/loop.ts";
-import { Random } from "../../../promptgen/training/random.ts";
-import type { RunFolder } from "../../../promptgen/training/run-folder.ts";
 import {
   epochSentences,
   loadPatterns,

@@ -7,6 +7,8 @@ import * as assert from "uvu/assert";
 import type { Device } from "../../../../engine/device.ts";
 import { BertForMaskedLM } from "../../../../models/bert.ts";
 import { loadTokenizer } from "../../../../models/tokenizer/tokenizer.ts";
+import type { Outcome } from "../../../../models/training/loop.ts";
+import { RunFolder } from "../../../../models/training/run-folder.ts";
 import { type Benchmark, itemsOf, loadBenchmark } from "../../../../promptgen/benchmark.ts";
 import type { Relation } from "../../../../promptgen/facts/facts.ts";
 import { type Answer, type Answered, bucketsFor, Examiner } from "../../../../promptgen/measure.ts";
@@ -26,8 +28,6 @@ import {
   warningsOf,
 } from "../../../../promptgen/run.ts";
 import { beginRun } from "../../../../promptgen/run-file.ts";
-import type { Outcome } from "../../../../promptgen/training/loop.ts";
-import { RunFolder } from "../../../../promptgen/training/run-folder.ts";
 import { embeddedWorld } from "../../../../promptgen/world/world.ts";
 import { onDevices } from "../../../devices.ts";
 import { closeForward } from "../../../models/parity.ts";

@@ -7,6 +7,7 @@ import type { Device } from "../../../../engine/device.ts";
 import { BartForConditionalGeneration } from "../../../../models/bart.ts";
 import { saveCheckpoint } from "../../../../models/save.ts";
 import { T5ForConditionalGeneration } from "../../../../models/t5.ts";
+import { RunFolder } from "../../../../models/training/run-folder.ts";
 import { type Benchmark, itemsOf } from "../../../../promptgen/benchmark.ts";
 import { Examiner } from "../../../../promptgen/measure.ts";
 import { methodOf } from "../../../../promptgen/methods/index.ts";
@@ -20,7 +21,6 @@ import {
   type TrainOptions,
   trainRun,
 } from "../../../../promptgen/run.ts";
-import { RunFolder } from "../../../../promptgen/training/run-folder.ts";
 import { embeddedWorld } from "../../../../promptgen/world/world.ts";
 import { onDevices } from "../../../devices.ts";
 import { folder } from "../../fixture.ts";

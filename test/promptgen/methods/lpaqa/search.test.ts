@@ -7,6 +7,8 @@ import * as assert from "uvu/assert";
 import { compile, read } from "../../../../engine/compile.ts";
 import type { Device } from "../../../../engine/device.ts";
 import { type Tensor, tensor } from "../../../../engine/tensor.ts";
+import type { Outcome } from "../../../../models/training/loop.ts";
+import { type LogRow, RunFolder } from "../../../../models/training/run-folder.ts";
 import { itemsOf, NONE } from "../../../../promptgen/benchmark.ts";
 import type { EnsemblePrompter } from "../../../../promptgen/methods/lpaqa/ensemble.ts";
 import { CandidatePrompter, lpaqa } from "../../../../promptgen/methods/lpaqa/index.ts";
@@ -20,8 +22,6 @@ import {
   trainRun,
 } from "../../../../promptgen/run.ts";
 import { beginRun } from "../../../../promptgen/run-file.ts";
-import type { Outcome } from "../../../../promptgen/training/loop.ts";
-import { type LogRow, RunFolder } from "../../../../promptgen/training/run-folder.ts";
 import { embeddedWorld } from "../../../../promptgen/world/world.ts";
 import { onDevices, openDevices } from "../../../devices.ts";
 import { folder } from "../../fixture.ts";

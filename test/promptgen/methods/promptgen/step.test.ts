@@ -6,8 +6,8 @@ import { neg } from "../../../../engine/ops/elementwise.ts";
 import { concat, reshape } from "../../../../engine/ops/shape.ts";
 import type { TypedArray } from "../../../../engine/tensor.ts";
 import { BertForMaskedLM } from "../../../../models/bert.ts";
+import { Learner } from "../../../../models/training/loop.ts";
 import type { TrainingBatch } from "../../../../promptgen/methods/promptgen/index.ts";
-import { Learner } from "../../../../promptgen/training/loop.ts";
 import { onDevices } from "../../../devices.ts";
 import {
   closeForward,

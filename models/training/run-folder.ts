@@ -18,11 +18,11 @@ import { open, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Device } from "../../engine/device.ts";
 import type { Tensor } from "../../engine/tensor.ts";
-import { makeFolder, writeWhole } from "../../models/formats/files.ts";
-import { type FileTensor, openSafetensors } from "../../models/formats/safetensors.ts";
-import { checkSeal, withSeal, writeSealed } from "../../models/formats/seal.ts";
-import { pathSource } from "../../models/formats/source.ts";
-import { streamTensors } from "../../models/save.ts";
+import { makeFolder, writeWhole } from "../formats/files.ts";
+import { type FileTensor, openSafetensors } from "../formats/safetensors.ts";
+import { checkSeal, withSeal, writeSealed } from "../formats/seal.ts";
+import { pathSource } from "../formats/source.ts";
+import { streamTensors } from "../save.ts";
 import { LOCK_FILE } from "./lock.ts";
 import type { Seconds } from "./pace.ts";
 

@@ -66,7 +66,8 @@ export function groups<Item>(
   return [...open.values()].flat();
 }
 
-const ORDER = 1; // purposes of the seed
+/** Purposes of the seed. */
+export const ORDER = 1;
 const BATCHES = 2;
 
 /**

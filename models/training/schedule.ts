@@ -1,5 +1,12 @@
 /** When a training takes which rate, and when it asks the dev facts: all of it follows from the settings and the steps of each epoch. */
-import { linearSchedule } from "../../engine/optim.ts";
+import { constantSchedule, cosineSchedule, linearSchedule } from "../../engine/optim.ts";
+
+/** What the rate does behind the warm-up, in the words of transformers. */
+const SHAPES = {
+  linear: linearSchedule,
+  cosine: cosineSchedule,
+  constant: constantSchedule,
+} as const;
 
 export type ScheduleSettings = {
   readonly epochs: number;
@@ -7,8 +14,10 @@ export type ScheduleSettings = {
   readonly maxSteps?: number;
   /** Peak learning rate. */
   readonly lr: number;
-  /** Share of the steps in which the rate rises from 0; it then falls linearly to 0. */
+  /** Share of the steps in which the rate rises from 0. */
   readonly warmup: number;
+  /** Behind it: falls to 0 in a line, in half a cosine, or stays. Default linear. */
+  readonly schedule?: keyof typeof SHAPES;
   /** Evaluations of each epoch, beside that before the first step. */
   readonly evaluationsPerEpoch: number;
   /** Steps between two evaluations, in place of `evaluationsPerEpoch`; the last step is evaluated too. 0, the default: none. */
@@ -70,10 +79,11 @@ export class Schedule {
    * @param extended the last step before an extension: the rate then falls anew from its peak behind it, without a warm-up
    */
   rate(step: number, extended?: number): number {
-    const { lr, warmup } = this.settings;
+    const { lr, warmup, schedule = "linear" } = this.settings;
+    const rate = SHAPES[schedule];
     return extended === undefined
-      ? linearSchedule(step, this.total, warmup, lr)
-      : linearSchedule(step - extended, this.total - extended, 0, lr);
+      ? rate(step, this.total, warmup, lr)
+      : rate(step - extended, this.total - extended, 0, lr);
   }
 
   isDue({ step, evaluated }: Stand): boolean {

@@ -1,6 +1,6 @@
 /**
  * The training loop: batches, schedule, clipped AdamW steps, evaluations, checkpoints, exact resume. It knows no model;
- * PromptGen and the pre-training of its two models are problems for it.
+ * `fit` makes a problem for it of a model and a loss, PromptGen and the pre-training of its two models are others.
  *
  * Everything random is a function of (seed, epoch) or (seed, step), so a run that was stopped after any step goes on with the same bits.
  */
@@ -9,12 +9,12 @@ import type { Device } from "../../engine/device.ts";
 import { grad } from "../../engine/grad.ts";
 import { add, mul } from "../../engine/ops/elementwise.ts";
 import { concat, expand, reshape } from "../../engine/ops/shape.ts";
-import { AdamW, GradientAccumulator } from "../../engine/optim.ts";
+import { AdamW, GradientAccumulator, type ParameterRule } from "../../engine/optim.ts";
 import { seedWords } from "../../engine/philox.ts";
 import { sameShape, show } from "../../engine/shape.ts";
 import { scalar, stateName, type Tensor, type TypedArray, zeroState } from "../../engine/tensor.ts";
 import { assign } from "../../engine/trace.ts";
-import { readFloat32 } from "../../models/formats/safetensors.ts";
+import { readFloat32 } from "../formats/safetensors.ts";
 import { epochGroups, type Group, groups } from "./buckets.ts";
 import { type Estimate, Pace } from "./pace.ts";
 import { dropoutState, Random } from "./random.ts";
@@ -26,6 +26,8 @@ export type Task<Item, Batch> = {
   readonly parameters: readonly Tensor[];
   /** Whether weight decay shrinks the parameter of this name: the model's `decays`. */
   readonly decays: (name: string) => boolean;
+  /** What differs for the parameter of this name: its rate, its weight decay. */
+  readonly rules?: (name: string) => ParameterRule | undefined;
   /** The host's side of a batch of `rows` rows; those behind `items` are padding and must weigh nothing. */
   collate(items: readonly Item[], width: number, rows: number, random: Random): Batch;
   /** Names of the loss terms. */
@@ -53,7 +55,12 @@ export type Stored<Item> = {
   /** Groups of up to `size` items that an epoch has, the same in all of them. */
   groupsOf(size: number): number;
   /** One of them, from 0; each item is in one group of an epoch, which (seed, epoch) decides. */
-  group(size: number, seed: number, epoch: number, position: number): Group<Item>;
+  group(
+    size: number,
+    seed: number,
+    epoch: number,
+    position: number,
+  ): Group<Item> | Promise<Group<Item>>;
 };
 
 /** What is trained, on what. */
@@ -70,6 +77,10 @@ export type LoopSettings = ScheduleSettings & {
   readonly weightDecay: number;
   /** Largest global gradient norm. */
   readonly clip: number;
+  /** Of AdamW; default 0.9 and 0.999. */
+  readonly betas?: readonly [number, number];
+  /** Of AdamW; default 1e-8. */
+  readonly eps?: number;
   readonly seed: number;
 };
 
@@ -154,8 +165,8 @@ export class NotFiniteError extends Error {
     // the rate of a step counts only in the steps behind it
     const remedy =
       step === 1
-        ? "nothing was trained before it, so the models' files or the facts are the cause"
-        : "try a smaller --lr";
+        ? "nothing was trained before it, so the models' files or the data are the cause"
+        : "try a smaller learning rate (lr, --lr), or DEBUG=nan, which names the op";
     super(`[train] step ${step}: ${what}; ${remedy}`);
     this.step = step;
     this.term = term;
@@ -189,15 +200,21 @@ export class Learner<Batch> {
   /** @param settings the decay, the largest norm of the gradient, and how many batches make a step */
   constructor(
     device: Device,
-    problem: Pick<Task<unknown, Batch>, "parameters" | "decays" | "terms" | "watched" | "loss">,
+    problem: Pick<
+      Task<unknown, Batch>,
+      "parameters" | "decays" | "rules" | "terms" | "watched" | "loss"
+    >,
     {
       weightDecay,
       clip,
       accumulate = 1,
-    }: Pick<LoopSettings, "weightDecay" | "clip" | "accumulate">,
+      betas = [0.9, 0.999],
+      eps = 1e-8,
+    }: Pick<LoopSettings, "weightDecay" | "clip" | "accumulate" | "betas" | "eps">,
   ) {
-    const { parameters, decays } = problem;
-    const optimizer = new AdamW(parameters, { weightDecay, decays, maxNorm: clip });
+    const { parameters, decays, rules = () => undefined } = problem;
+    const options = { weightDecay, decays, rules, betas, eps, maxNorm: clip };
+    const optimizer = new AdamW(parameters, options);
     this.optimizer = optimizer;
     this.#device = device;
     this.step = compile(device, (batch: Batch, rng: Tensor, scalars: Tensor) => {
@@ -348,7 +365,7 @@ class Loop<Item, Batch> {
     const p = this.#progress;
     const schedule = this.#schedule;
     const { total } = schedule;
-    let next = p.step < total ? this.#batch(p.step) : undefined;
+    let next = p.step < total ? await this.#batch(p.step) : undefined;
     while (next && !signal?.aborted) {
       if (!(await this.#evaluateIfDue()) || schedule.isOut(p)) break;
       const at = p.step + 1;
@@ -356,10 +373,12 @@ class Loop<Item, Batch> {
       const begun = performance.now();
       const running = await this.#learner.take(next.parts, this.#learner.optimizer.scalars(at, lr));
       const done = next;
-      next = at < total ? this.#batch(at) : undefined; // while the device works
+      const coming = at < total ? this.#batch(at) : undefined; // while the device works
+      coming?.catch(() => undefined); // it is told below, when the step that was taken is saved
       const report = await running.report.read();
       this.#note(at, done, lr, report, (performance.now() - begun) / 1000);
       if (at % saveEvery === 0 && !schedule.isDue(p)) await this.#save();
+      next = await coming;
     }
     const stopped = signal?.aborted === true || !(await this.#evaluateIfDue());
     if (stopped) await this.#save();
@@ -379,12 +398,13 @@ class Loop<Item, Batch> {
   }
 
   /** The batches of the step after `step` steps. */
-  #batch(step: number): Taken<Batch> {
+  async #batch(step: number): Promise<Taken<Batch>> {
     const { problem, settings } = this.#o;
     const { batchSize, seed } = settings;
     const epoch = this.#schedule.epochAt(step);
     const position = step - this.#schedule.starts[epoch];
-    const { items, width } = this.#group(epoch, position);
+    const group = this.#group(epoch, position);
+    const { items, width } = group instanceof Promise ? await group : group;
     const count = Math.ceil(items.length / batchSize);
     const parts = Array.from({ length: count }, (_, i): Part<Batch> => {
       const own = items.slice(i * batchSize, (i + 1) * batchSize);
@@ -399,7 +419,7 @@ class Loop<Item, Batch> {
   }
 
   /** The items of a step of an epoch. */
-  #group(epoch: number, position: number): Group<Item> {
+  #group(epoch: number, position: number): Group<Item> | Promise<Group<Item>> {
     const { problem, settings } = this.#o;
     const size = this.#itemsAStep();
     if ("group" in problem) return problem.group(size, settings.seed, epoch, position);

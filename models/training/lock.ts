@@ -15,7 +15,7 @@ import {
 import { stat, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { dirname, join } from "node:path";
-import { makeFolder } from "../../models/formats/files.ts";
+import { makeFolder } from "../formats/files.ts";
 
 /** Its name in the folder. */
 export const LOCK_FILE = ".lock";

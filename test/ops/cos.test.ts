@@ -1,0 +1,4 @@
+import { cos } from "../../engine/ops/elementwise.ts";
+import { opcheck } from "../opcheck.ts";
+
+opcheck("cos", ([x]) => cos(x));
