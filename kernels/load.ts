@@ -14,11 +14,6 @@ const MODULES: Readonly<Record<Build, () => URL>> = {
   wide: () => new URL("./cpu/build/wide.wasm", import.meta.url),
 };
 
-/** What can be done about a file that is not there. */
-const remedy = import.meta.url.endsWith(".ts")
-  ? "run npm run kernels"
-  : "install the package again; in a page, put the package's .wasm files where the bundle asks for them (docs/in-a-page.md)";
-
 /**
  * The WebAssembly module of the CPU kernels.
  *
@@ -61,5 +56,9 @@ export async function loadBytes(url: URL): Promise<Uint8Array<ArrayBuffer>> {
 }
 
 function unreadable(url: URL, why: string, cause?: unknown): Error {
+  const remedy =
+    url.protocol === "file:"
+      ? "run npm run kernels in a clone, or install the package again"
+      : "put the package's .wasm files where the page asks for them";
   return new Error(`[load] ${url.href} cannot be read (${why}); ${remedy}`, { cause });
 }

@@ -1,6 +1,7 @@
 /** What becomes of facts that are not asked: each has a reason, is counted by it, and is told with the others of its kind in one line. */
 import { printable } from "../../models/errors.ts";
 import type { Fact, Relation, Split } from "./facts.ts";
+import { groupBy } from "./group-by.ts";
 
 /** Why a fact is not asked, and how a line says it. The names stand in results.json. */
 const REASONS = {
@@ -42,7 +43,7 @@ const RELATIONS_SHOWN = 8;
 /** As they stand in results.json. */
 export function countLeftOut(leftOut: readonly LeftOut[]): LeftOutCounts {
   const by = <K extends "relation" | "reason">(list: readonly LeftOut[], key: K) => [
-    ...Map.groupBy(list, (one) => one[key]),
+    ...groupBy(list, (one) => one[key]),
   ];
   return Object.fromEntries(
     by(leftOut, "relation").map(([relation, own]) => [
@@ -111,7 +112,7 @@ export function leftOutMessage(
 
 /** `6 with a blank around the object (P17 4, P19 2: " Nigeria ", ...)`. */
 function told(reason: Reason, own: readonly LeftOut[], several: boolean): string {
-  const relations = [...Map.groupBy(own, ({ relation }) => relation)];
+  const relations = [...groupBy(own, ({ relation }) => relation)];
   const by = relations
     .toSorted(([, a], [, b]) => b.length - a.length)
     .map(([id, list]) => `${id} ${list.length}`);

@@ -19,7 +19,7 @@ async function startWorker({ answer, failed }: Listener): Promise<Port> {
   if (inNode()) {
     const { Worker } = await import("node:worker_threads");
     const name = `worker.${import.meta.url.slice(-2)}`; // .ts from source, .js in the package
-    const url = new URL(name, import.meta.url);
+    const url = new URL(/* webpackIgnore: true */ /* @vite-ignore */ name, import.meta.url);
     // the flags of this process are for its own program: --input-type would keep a worker from starting
     const worker = new Worker(url, { name: "cpu kernels", execArgv: [] });
     worker.on("message", answer);

@@ -69,7 +69,8 @@ class Thread {
 
   constructor(setup: Setup) {
     const name = `worker.${import.meta.url.slice(-2)}`; // .ts from source, .js in the package
-    const url = new URL(name, import.meta.url); // no template: bundlers would take every file that fits
+    // no template: bundlers would take every file that fits
+    const url = new URL(/* webpackIgnore: true */ /* @vite-ignore */ name, import.meta.url);
     this.#worker = new Worker(url, { name: "corpus", execArgv: [], workerData: setup });
     this.#worker.on("message", (answer: Answer) => this.#asked.shift()?.done(answer));
     this.#worker.on("error", (error) => {

@@ -3,6 +3,7 @@
  * stand once in a list, all of it is compressed.
  */
 import { deflateRawSync } from "node:zlib";
+import { groupBy } from "../../facts/group-by.ts";
 import { keyOf } from "../../facts/splits.ts";
 import { Random } from "../../training/random.ts";
 import { type FactRow, isEarned } from "../fact-rows.ts";
@@ -69,7 +70,7 @@ export function sampled(
   most = MOST_FACTS,
 ): FactRow[] {
   const all = new Map(runs.flatMap(({ facts }) => facts.map((fact) => [keyOf(fact), fact])));
-  const byRelation = Map.groupBy(all.values(), ({ relation }) => relation);
+  const byRelation = groupBy(all.values(), ({ relation }) => relation);
   const groups = relations.map(({ id }) => byRelation.get(id) ?? []);
   const shares = sharesOf(
     groups.map(({ length }) => length),
