@@ -1,8 +1,8 @@
 /**
- * The embedded world as `promptgen/world`: a sub-path of its own, so that a page's bundle has these weights only where it is asked for
- * them.
+ * The embedded world as `promptgen/world`: a sub-path of its own, which nothing else imports, so that a page's bundle has these weights
+ * only where it asks for them.
  */
-export { embeddedWorld, type World } from "./world.ts";
+export { embeddedWorld, type World } from "./embedded.ts";
 
 /** A model's files by name, where they can be fetched from. */
 export type ModelFiles = Readonly<

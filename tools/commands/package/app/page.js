@@ -1,11 +1,19 @@
-/** The page's program: what it found stands in `result`, the device that it asks for in the address. */
-import { worldModels } from "promptgen/world";
-import { runAll } from "./programs.js";
+/** The page's program: what it found stands in `result`. Its address says on which device, and whether in a worker. */
+import { run } from "./job.js";
 
-const bytesOf = async (url) => new Uint8Array(await (await fetch(url)).arrayBuffer());
-const device = new URLSearchParams(location.search).get("device") ?? "cpu";
+const asked = new URLSearchParams(location.search);
+const device = asked.get("device") ?? "cpu";
 
-runAll({ device }, worldModels, bytesOf).then(
+function inWorker() {
+  return new Promise((resolve, reject) => {
+    const worker = new Worker(new URL("./job.js", import.meta.url), { type: "module" });
+    worker.onmessage = ({ data }) => resolve(data);
+    worker.onerror = ({ message }) => reject(new Error(message || "the worker could not be started"));
+    worker.postMessage(device);
+  });
+}
+
+(asked.has("worker") ? inWorker() : run(device)).then(
   (found) => {
     globalThis.result = { isolated: crossOriginIsolated, ...found };
   },
