@@ -59,6 +59,7 @@ async function bundled(name: string, packed: Packed, browser: Browser): Promise<
   for (const isolated of [false, true]) {
     const served = await serve(folder, bundler, isolated);
     for (const one of VISITS.filter((visit) => visit.isolated === isolated)) {
+      if (one.worker && bundler.onlyPages) continue;
       const where = `${one.device}${one.worker ? ", worker" : ""}${isolated ? ", isolated" : ""}`;
       await report(`${name}: ${where}`, async () =>
         figures((await checkedVisit(browser, served.url, one)).found),

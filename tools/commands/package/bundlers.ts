@@ -19,6 +19,8 @@ export type Bundler = {
   readonly out: string;
   /** Serves by itself, on a port that it prints. */
   readonly serves?: true;
+  /** The names of packages mean nothing in a worker: browsers read import maps for pages alone. */
+  readonly onlyPages?: true;
 };
 
 const dist = "node_modules/promptgen/dist";
@@ -92,6 +94,7 @@ export const BUNDLERS: Readonly<Record<string, Bundler>> = {
       "index.html": `<!doctype html><html lang="en"><link rel="icon" href="data:,"><script type="importmap">${importMap}</script><script type="module" src="./page.js"></script></html>\n`,
     },
     out: ".",
+    onlyPages: true,
   },
 };
 

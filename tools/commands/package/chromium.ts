@@ -12,6 +12,9 @@ export type Visit = {
 /** JavaScript, WebAssembly and all else that a page loaded, name to bytes. */
 export type Loaded = ReadonlyMap<string, Buffer>;
 
+/** Milliseconds that a page may take: an adapter in software compiles for long. */
+const PATIENCE = 120_000;
+
 /** Opens a page and waits for what it found. Throws what went wrong in it. */
 export async function visit<T = Found>(
   browser: Browser,
@@ -23,6 +26,9 @@ export async function visit<T = Found>(
   const bodies: Promise<unknown>[] = [];
   const faults: string[] = [];
   page.on("pageerror", (error) => faults.push(error.message));
+  page.on("console", (message) => {
+    if (message.type() === "error") faults.push(message.text());
+  });
   page.on("response", (response) => {
     const { pathname } = new URL(response.url());
     if (response.status() >= 400) faults.push(`${response.status()} for ${pathname}`);
@@ -36,7 +42,12 @@ export async function visit<T = Found>(
   });
   try {
     await page.goto(`${url}?${new URLSearchParams(query)}`);
-    await page.waitForFunction("globalThis.result", undefined, { timeout: 120_000 });
+    const deadline = Date.now() + PATIENCE;
+    while (!(await page.evaluate("globalThis.result !== undefined"))) {
+      if (faults.length > 0) throw new Error("the page found nothing");
+      if (Date.now() > deadline) throw new Error(`the page found nothing in ${PATIENCE} ms`);
+      await page.waitForTimeout(100);
+    }
     const found = (await page.evaluate("globalThis.result")) as T & { error?: string };
     await Promise.all(bodies);
     if (found.error !== undefined || faults.length > 0) {
