@@ -1,6 +1,7 @@
 /** The engine: describe, plan, replay. */
 export { compile, type Input, type Output, Result, read } from "./compile.ts";
 export type { Device, DeviceOptions, DeviceStats } from "./device.ts";
+export { type BytePart, type DeviceName, deviceNames, type ProfileRow } from "./device.ts";
 export { DeviceLostError, EngineError, NoDeviceError, OutOfMemoryError } from "./errors.ts";
 export { grad } from "./grad.ts";
 export { kaimingUniform, normal, uniform, xavierUniform } from "./init.ts";
@@ -9,6 +10,7 @@ export { argmax, topK } from "./ops/argmax.ts";
 export { type AttentionOptions, attention, type Layout } from "./ops/attention.ts";
 export { clamp } from "./ops/clamp.ts";
 export { crossEntropy } from "./ops/cross-entropy.ts";
+export type { InnerDropout } from "./ops/dropout.ts";
 export { dropout } from "./ops/dropout.ts";
 export {
   type Activation,
@@ -75,6 +77,7 @@ export {
   type SGDOptions,
 } from "./optim.ts";
 export { numel, type Shape } from "./shape.ts";
+export type { StateSource } from "./tensor.ts";
 export {
   type DType,
   scalar,

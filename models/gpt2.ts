@@ -80,12 +80,12 @@ const gpt2Names = (): Names => ({
 });
 
 /** A layer's keys and values, [B, T, n_embd]. */
-type KeyValue = {
+export type KeyValue = {
   readonly k: Tensor;
   readonly v: Tensor;
 };
 
-type GPT2Options = ForwardOptions & {
+export type GPT2Options = ForwardOptions & {
   /** Takes a layer's new keys and values, gives those that the new places see: earlier ones too, the new ones last. */
   readonly remember?: (own: KeyValue, layer: number) => KeyValue;
 };
@@ -168,9 +168,10 @@ export type GPT2Prompt = {
   readonly positions: Tensor;
 };
 
-class GPT2Model {
+export class GPT2Model {
   readonly wte: Embedding;
   readonly wpe: Embedding;
+  /** @internal */
   readonly h: readonly GPT2Block[];
   readonly lnF: LayerNorm;
   readonly #dropout: number;
@@ -204,7 +205,7 @@ class GPT2Model {
 /** GPT-2 that says which token follows. */
 export class GPT2LMHeadModel {
   /** The names by which a checkpoint holds the tensors. */
-  static readonly names = gpt2Names;
+  static readonly names: () => Names = gpt2Names;
 
   readonly config: GPT2Config;
   /** config.json as it was read. */

@@ -21,17 +21,21 @@
  *     generation/          config, seq2seq: no architecture
  */
 export { type AlbertConfig, AlbertForMaskedLM, albertConfig } from "./albert.ts";
+export type { BartDecoder, BartEncoder, BartModel } from "./bart.ts";
 export { type BartConfig, BartForConditionalGeneration, bartConfig } from "./bart.ts";
 export { BertForMaskedLM, bertConfig } from "./bert.ts";
+export type { Field as ConfigField, Values as ConfigValues } from "./config.ts";
 export {
   type DistilBertConfig,
   DistilBertForMaskedLM,
   distilBertConfig,
 } from "./distilbert.ts";
 export { type ElectraConfig, ElectraForMaskedLM, electraConfig } from "./electra.ts";
-export type { EncoderConfig } from "./encoder.ts";
+export type { Encoder, EncoderConfig, MaskedLMHead } from "./encoder.ts";
 export { ModelError } from "./errors.ts";
 export { type Checkpoint, readCheckpoint } from "./formats/checkpoint.ts";
+export type { Json } from "./formats/json.ts";
+export type { Spec as StoredTensor } from "./formats/safetensors.ts";
 export {
   type FileTensor,
   openSafetensors,
@@ -45,35 +49,41 @@ export {
   tensorEntry,
   toFloat32,
 } from "./formats/safetensors.ts";
+export type { ByteSource } from "./formats/source.ts";
 export {
   AverageGenerator,
   type AverageSearch,
   type Hypothesis,
   OTHER,
 } from "./generation/average.ts";
+export type { OnProgress } from "./generation/generate.ts";
 export {
   type Generated,
   type GenerationConfig,
   generationConfig,
   TextGenerator,
 } from "./generation/generate.ts";
+export type { GPT2Model, GPT2Options, KeyValue as GPT2KeyValue } from "./gpt2.ts";
 export {
   type GPT2Config,
   GPT2LMHeadModel,
   type GPT2Prompt,
   gpt2Config,
 } from "./gpt2.ts";
+export type { HubFailure } from "./hub/errors.ts";
 export { HubError } from "./hub/errors.ts";
 export type { ModelPart } from "./hub/files.ts";
 export { resolveModel } from "./hub/resolve.ts";
 export type { HubOptions, HubProgress } from "./hub/settings.ts";
 export { MaskedLM, type MaskedLMBase, type MaskedLMClass } from "./masked-lm.ts";
+export type { Base as ModernBertModel } from "./modernbert.ts";
 export {
   type ModernBertConfig,
   ModernBertForMaskedLM,
   modernBertConfig,
 } from "./modernbert.ts";
 export type { Names } from "./names.ts";
+export type { Embedding, LayerNorm, Linear, RMSNorm } from "./nn.ts";
 export { type ForwardOptions, gatherRows, type TextInput, type Training } from "./nn.ts";
 export {
   causalLM,
@@ -84,11 +94,22 @@ export {
   maskedLM,
   seq2Seq,
 } from "./registry.ts";
-export { RobertaForMaskedLM, robertaConfig } from "./roberta.ts";
+export { RobertaForMaskedLM, type RobertaLM, robertaConfig } from "./roberta.ts";
 export { checkRows, rowsRemark } from "./rows.ts";
+export type { Saveable } from "./save.ts";
 export { saveCheckpoint, streamTensors } from "./save.ts";
 export type { DecoderCache, KeyValue, Seq2Seq } from "./seq2seq.ts";
+export type { T5Decoder, T5Encoder } from "./t5.ts";
 export { type T5Config, T5ForConditionalGeneration, t5Config } from "./t5.ts";
+export type { AddedToken } from "./tokenizer/exact.ts";
+export {
+  type Description as TokenizerDescription,
+  FILE_NAMES as TOKENIZER_FILE_NAMES,
+  type Kind as TokenizerKind,
+  type Structure as TokenizerStructure,
+  type TokenizerFiles,
+} from "./tokenizer/files.ts";
+export type { Part as TokenizerPart } from "./tokenizer/parts.ts";
 export { createTokenizer, loadTokenizer, type Role, Tokenizer } from "./tokenizer/tokenizer.ts";
 export {
   type ModelWeights,

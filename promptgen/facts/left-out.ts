@@ -3,8 +3,22 @@ import { printable } from "../../models/errors.ts";
 import type { Fact, Relation, Split } from "./facts.ts";
 import { groupBy } from "./group-by.ts";
 
-/** Why a fact is not asked, and how a line says it. The names stand in results.json. */
-const REASONS = {
+/** Why a fact is not asked; the names stand in results.json. */
+export type Reason =
+  | "repeated"
+  | "blank"
+  | "case"
+  | "unicode"
+  | "multiPiece"
+  | "uncommon"
+  | "tokenCase"
+  | "noToken"
+  | "tooLong"
+  | "otherRun"
+  | "relation";
+
+/** How a line says it. */
+const REASONS: Readonly<Record<Reason, string>> = {
   repeated: "repeated",
   blank: "with a blank or an invisible character around the object",
   case: "with an object that is a common word in another case",
@@ -17,9 +31,7 @@ const REASONS = {
   tooLong: "too long for the models' positions",
   otherRun: "that another of the runs cannot be asked",
   relation: "of relations that are left without train, dev or test facts",
-} as const;
-
-export type Reason = keyof typeof REASONS;
+};
 
 /** A fact that is not asked. */
 export type LeftOut = {
