@@ -4,7 +4,16 @@
  * folders of the source.
  */
 import { spawnSync } from "node:child_process";
-import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { join, relative, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { forEveryHost, wgslModule } from "./build/hosts.ts";
@@ -29,6 +38,48 @@ const filesOf = (folder: string, ending: RegExp): string[] =>
     .filter((entry) => entry.isFile() && ending.test(entry.name))
     .map((entry) => relative(folder, join(entry.parentPath, entry.name)).split(sep).join("/"))
     .sort();
+
+/** What is built from: every source by its path, time and size. Not in the package, see package.json. */
+const KEY = join(DIST, ".built");
+
+function sourcesKey(): string {
+  const own = ["package.json", "tsconfig.json", "tsconfig.build.json"];
+  const sources = [...FOLDERS, "tools"].flatMap((folder) =>
+    filesOf(join(ROOT, folder), /(?:)/).map((path) => `${folder}/${path}`),
+  );
+  return [...own, ...sources]
+    .map((path) => {
+      const { mtimeMs, size } = statSync(join(ROOT, path));
+      return `${path} ${mtimeMs} ${size}`;
+    })
+    .join("\n");
+}
+
+/** Held by the process that builds: a folder, for it is made by one alone. */
+const LOCK = join(ROOT, "dist.lock");
+/** After so long the process that took it is gone, in milliseconds. */
+const STALE = 300_000;
+
+/** Builds unless dist/ is of the sources as they are; processes that want it at the same time wait for the one that builds. */
+export function buildIfNeeded(): void {
+  const upToDate = (): boolean => existsSync(KEY) && readFileSync(KEY, "utf8") === sourcesKey();
+  const pause = new Int32Array(new SharedArrayBuffer(4));
+  for (;;) {
+    try {
+      mkdirSync(LOCK);
+      break;
+    } catch {
+      const { mtimeMs = 0 } = statSync(LOCK, { throwIfNoEntry: false }) ?? {};
+      if (Date.now() - mtimeMs > STALE) rmSync(LOCK, { recursive: true, force: true });
+      else Atomics.wait(pause, 0, 0, 100);
+    }
+  }
+  try {
+    if (!upToDate()) build();
+  } finally {
+    rmSync(LOCK, { recursive: true, force: true });
+  }
+}
 
 /** Writes dist/ anew and returns the number of data files in it. Throws what the compiler says. */
 export function build(): number {
@@ -69,6 +120,7 @@ export function build(): number {
       copied++;
     }
   }
+  writeFileSync(KEY, sourcesKey());
   return copied;
 }
 

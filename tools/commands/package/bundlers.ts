@@ -128,6 +128,7 @@ export async function serve(
     };
     child.stdout.on("data", read);
     child.stderr.on("data", read);
+    child.on("error", reject);
     child.on("exit", () => reject(new Error(`${command.join(" ")}: ${said}`)));
   });
   return { url, close: () => child.kill() };

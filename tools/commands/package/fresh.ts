@@ -3,6 +3,7 @@ import { spawnSync } from "node:child_process";
 import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { buildIfNeeded } from "../build.ts";
 
 export const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
 const APP = fileURLToPath(new URL("app", import.meta.url));
@@ -34,10 +35,11 @@ export type Packed = {
   readonly files: readonly { readonly path: string; readonly size: number }[];
 };
 
-/** What `npm pack` makes, which builds first. */
+/** What `npm pack` makes of dist/, which is built before where a source has changed. */
 export function pack(folder: string): Packed {
+  buildIfNeeded();
   const [{ filename, size, files }] = JSON.parse(
-    run("npm", ["pack", "--json", "--pack-destination", folder], ROOT),
+    run("npm", ["pack", "--ignore-scripts", "--json", "--pack-destination", folder], ROOT),
   );
   return { path: join(folder, filename), size, files };
 }
@@ -83,5 +85,11 @@ export function linked(
     const link = join(folder, "node_modules", name);
     mkdirSync(dirname(link), { recursive: true });
     symlinkSync(join(ROOT, "node_modules", name), link);
+    const { bin = {} } = JSON.parse(readFileSync(join(link, "package.json"), "utf8"));
+    for (const [command, path] of Object.entries<string>(typeof bin === "string" ? {} : bin)) {
+      const place = join(folder, "node_modules/.bin", command);
+      mkdirSync(dirname(place), { recursive: true });
+      symlinkSync(join(link, path), place);
+    }
   }
 }
