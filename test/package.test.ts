@@ -17,6 +17,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { METHODS } from "../promptgen/methods/index.ts";
 import { forEveryHost } from "../tools/commands/build/hosts.ts";
+import { BUNDLERS } from "../tools/commands/package/bundlers.ts";
 import { problems } from "../tools/commands/package/found.ts";
 import { linked, pack, ROOT, run } from "../tools/commands/package/fresh.ts";
 import { checkedRun, RUNTIMES } from "../tools/commands/package/runtimes.ts";
@@ -83,6 +84,30 @@ test("holds what its exports name, every data file of the source, and no TypeScr
   }
   const { size } = packed;
   assert.ok(size < 6.6e6, `the tarball has ${size} bytes`);
+});
+
+test("its README speaks of nothing that is not in it", () => {
+  const text = readFileSync(join(home, "README.md"), "utf8");
+  const names = exported.map(([name]) => name.replace(/^\./, "promptgen"));
+  const links = [...text.matchAll(/(?:\]\(|src(?:set)?=")([^)"#]+)/g)].map(([, link]) => link);
+  const paths = [
+    ...text.matchAll(/(?<![\w./<-])(?:test|kernels|engine|models|tools|docs|promptgen)\/[\w./-]*/g),
+  ];
+  const spoken = [...links, ...paths.map(([path]) => path)].filter(
+    (path) => !path.startsWith("http"),
+  );
+  assert.ok(spoken.length > 20);
+  assert.equal(
+    spoken.filter((path) => !names.includes(path) && !existsSync(join(home, path))),
+    [],
+  );
+});
+
+test("docs/in-a-page.md has the import map that is tried", () => {
+  const text = readFileSync(join(home, "docs/in-a-page.md"), "utf8");
+  const map = /<script type="importmap">([\s\S]*?)<\/script>/.exec(text)?.[1] ?? "";
+  const tried = BUNDLERS["import map"].files?.["index.html"] ?? "";
+  assert.ok(tried.includes(JSON.stringify(JSON.parse(map))));
 });
 
 test("has every kernel's WGSL in one module", async () => {
@@ -154,7 +179,7 @@ test("each source map has its source, and a line for each line", () => {
       readFileSync(join(dist, name), "utf8"),
     );
     const source = join(ROOT, dirname(name), sources[0].split("/").at(-1));
-    assert.equal(sourcesContent, [readFileSync(source, "utf8")], name);
+    assert.ok(sourcesContent?.[0] === readFileSync(source, "utf8"), `the source of ${name}`);
     const code = readFileSync(join(dist, name.replace(/\.map$/, "")), "utf8").split("\n");
     const [last] = code.slice(-1);
     assert.match(last, /^\/\/# sourceMappingURL=/, name);
