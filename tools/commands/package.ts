@@ -94,7 +94,7 @@ async function hosted(name: string, packed: Packed, devices: readonly string[]):
 try {
   const packed = pack(work);
   for (const name of Object.keys(LINTERS).filter(isWanted)) {
-    await report(name, () => lint(name, join(work, name), packed));
+    await report(name, () => lint(name, join(work, name.replaceAll(/\W+/g, "-")), packed));
   }
   const pages = Object.keys(BUNDLERS).filter(isWanted);
   if (pages.length > 0) {
