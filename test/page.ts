@@ -4,13 +4,16 @@ import type { Page } from "playwright-core";
 import { openBrowser, serveFolder } from "../tools/lib/browser.ts";
 
 const imports = {
+  "@huggingface/tokenizers": "/node_modules/@huggingface/tokenizers/dist/tokenizers.mjs",
   "promptgen/engine": "/dist/engine/index.js",
+  "promptgen/models": "/dist/models/index.js",
   promptgen: "/dist/promptgen/index.js",
 };
 const blank = `<!doctype html><script type="importmap">${JSON.stringify({ imports })}</script>`;
 
 /**
- * Serves the built package and opens a page of a browser. `isolated`: the page is cross-origin isolated.
+ * Serves the built package and opens a page of a browser; its context opens others that share its files. `isolated`: the page is
+ * cross-origin isolated.
  */
 export async function openPage({ isolated = false } = {}): Promise<{
   page: Page;
@@ -20,7 +23,7 @@ export async function openPage({ isolated = false } = {}): Promise<{
   const served = await serveFolder(join(import.meta.dirname, ".."), isolated, {
     "/index.html": blank,
   });
-  const page = await browser.newPage();
+  const page = await (await browser.newContext()).newPage();
   await page.goto(served.url);
   return {
     page,

@@ -118,8 +118,8 @@ cpu("a page loads what its program needs, and no weights that it did not ask for
   });
   console.log(said.join(", "));
   assert.ok(linear.js < 42_000, said.join());
-  assert.ok(masks.js < 103_000, said.join());
-  assert.ok(whole.js < 130_000, said.join());
+  assert.ok(masks.js < 115_000, said.join());
+  assert.ok(whole.js < 145_000, said.join());
   for (const { wasm } of [linear, masks]) assert.ok(wasm > 0 && wasm < 26_000, said.join());
   assert.is(whole.wasm, 0, "nothing is loaded before it is wanted");
 });
