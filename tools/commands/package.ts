@@ -58,8 +58,8 @@ async function bundled(name: string, packed: Packed, browser: Browser): Promise<
   if (!built) return;
   for (const isolated of [false, true]) {
     const served = await serve(folder, bundler, isolated);
-    for (const one of VISITS.filter((visit) => visit.isolated === isolated)) {
-      if (one.worker && bundler.onlyPages) continue;
+    const visits = VISITS.filter((visit) => visit.isolated === isolated);
+    for (const one of visits.filter(({ worker }) => !(worker && bundler.onlyPages))) {
       const where = `${one.device}${one.worker ? ", worker" : ""}${isolated ? ", isolated" : ""}`;
       await report(`${name}: ${where}`, async () =>
         figures((await checkedVisit(browser, served.url, one)).found),
@@ -91,7 +91,13 @@ async function hosted(name: string, packed: Packed, devices: readonly string[]):
   }
 }
 
-try {
+async function main(): Promise<void> {
+  const all = [LINTERS, BUNDLERS, RUNTIMES].flatMap((table) => Object.keys(table));
+  if (!all.some(isWanted)) {
+    throw new Error(
+      `[package] no case is called ${wanted.join(", ")}; there are ${all.join(", ")}`,
+    );
+  }
   const packed = pack(work);
   for (const name of Object.keys(LINTERS).filter(isWanted)) {
     await report(name, () => lint(name, join(work, name.replaceAll(/\W+/g, "-")), packed));
@@ -104,11 +110,21 @@ try {
   }
   const runtimes = Object.keys(RUNTIMES).filter(isWanted);
   const software = runtimes.length > 0 && findAdapters().names.includes("gpu:software");
+  if (runtimes.length > 0 && !software) {
+    console.log("left out: WebGPU outside of pages, as there is no software adapter");
+  }
   for (const name of runtimes) {
     await hosted(name, packed, software ? ["cpu", "gpu:software"] : ["cpu"]);
   }
+  console.log(faults === 0 ? "no faults" : `${faults} faults`);
+}
+
+try {
+  await main();
+} catch (error) {
+  faults++;
+  console.error(error instanceof Error ? error.message : error);
 } finally {
   rmSync(work, { recursive: true, force: true });
 }
-console.log(faults === 0 ? "no faults" : `${faults} faults`);
 process.exitCode = faults === 0 ? 0 : 1;

@@ -58,8 +58,8 @@ export const LINTERS: Readonly<Record<string, Linter>> = {
       ],
     ],
   },
-  "types, TypeScript 7": types("typescript@7.0.2"),
-  "types, TypeScript 5": types("typescript@5.9.3"),
+  "types by TypeScript 7": types("typescript@7.0.2"),
+  "types by TypeScript 5": types("typescript@5.9.3"),
   typedoc: {
     packages: ["typedoc@0.28.20", "typescript@5.9.3", "@types/node@24.19.2"],
     files: { ...ENTRIES, "tsconfig.json": compiler({ skipLibCheck: true }) },
