@@ -105,11 +105,11 @@ export function build(): number {
     const written = forEveryHost(path, code);
     if (written !== code) writeFileSync(join(DIST, path), written);
   }
-  const texts = filesOf(join(ROOT, "kernels/webgpu"), /\.wgsl$/).map((path) => [
-    path.replace(/\.wgsl$/, ""),
-    readFileSync(join(ROOT, "kernels/webgpu", path), "utf8"),
-  ]);
-  writeFileSync(join(DIST, "kernels/webgpu/sources.js"), wgslModule(Object.fromEntries(texts)));
+  const wgsl = join(ROOT, "kernels/webgpu");
+  const sources = filesOf(wgsl, /\.wgsl$/).map((path) => {
+    return [path.replace(/\.wgsl$/, ""), readFileSync(join(wgsl, path), "utf8")] as const;
+  });
+  writeFileSync(join(DIST, "kernels/webgpu/sources.js"), wgslModule(sources));
   rmSync(join(DIST, "kernels/webgpu/sources.js.map"));
   for (const path of OF_TOOLS) cpSync(join(ROOT, path), join(DIST, path));
   let copied = OF_TOOLS.length;
