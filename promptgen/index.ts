@@ -37,7 +37,13 @@ export type { LeftOutCounts, SplitCounts } from "./facts/left-out.ts";
 export { countLeftOut, type LeftOut, leftOutMessage, type Reason } from "./facts/left-out.ts";
 export type { Triple } from "./facts/splits.ts";
 export { overlapping, type TestSplit, testSplits } from "./facts/splits.ts";
-export { checkTemplate, fill, loadTemplates, TEMPLATE_SETS, type TemplateSet } from "./facts/templates.ts";
+export {
+  checkTemplate,
+  fill,
+  loadTemplates,
+  TEMPLATE_SETS,
+  type TemplateSet,
+} from "./facts/templates.ts";
 export type { Candidate, MeasureOptions } from "./measure.ts";
 export {
   type Answer,

@@ -23,10 +23,7 @@ const ENTRIES: Readonly<Record<string, string>> = Object.fromEntries(
 
 const compiler = (options: Readonly<Record<string, unknown>>): string =>
   JSON.stringify({
-    compilerOptions: {
-      ...{ target: "ES2023", module: "NodeNext", strict: true, noEmit: true, types: ["node"] },
-      ...options,
-    },
+    compilerOptions: { target: "ES2023", strict: true, noEmit: true, types: ["node"], ...options },
     include: ["*.ts"],
   });
 
@@ -34,9 +31,11 @@ const types = (typescript: string): Linter => ({
   packages: [typescript, "@types/node@24.19.2"],
   files: {
     ...ENTRIES,
-    "tsconfig.json": compiler({ skipLibCheck: false }),
+    "tsconfig.json": compiler({ skipLibCheck: false, module: "NodeNext" }),
     "bundler.json": compiler({
-      ...{ skipLibCheck: false, module: "ESNext", moduleResolution: "bundler" },
+      skipLibCheck: false,
+      module: "ESNext",
+      moduleResolution: "bundler",
       exactOptionalPropertyTypes: true,
     }),
   },
@@ -62,7 +61,7 @@ export const LINTERS: Readonly<Record<string, Linter>> = {
   "types by TypeScript 5": types("typescript@5.9.3"),
   typedoc: {
     packages: ["typedoc@0.28.20", "typescript@5.9.3", "@types/node@24.19.2"],
-    files: { ...ENTRIES, "tsconfig.json": compiler({ skipLibCheck: true }) },
+    files: { ...ENTRIES, "tsconfig.json": compiler({ skipLibCheck: true, module: "NodeNext" }) },
     commands: () => [
       [
         ...["typedoc", ...Object.keys(ENTRIES).flatMap((name) => ["--entryPoints", name])],
