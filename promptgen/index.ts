@@ -181,3 +181,4 @@ export type { ScheduleSettings } from "./training/schedule.ts";
 export { readSteps, type StepTable } from "./training/steps.ts";
 export { type Transferred, transfer } from "./transfer.ts";
 export { namedAway } from "./uhn.ts";
+export { embeddedWorld } from "./world/embedded.ts";
