@@ -31,6 +31,7 @@ export class Result {
   readonly dtype: DType;
   #run: Run;
   #index: number;
+  /** @internal */
   constructor(spec: TensorSpec, run: Run, index: number) {
     this.shape = spec.shape;
     this.dtype = spec.dtype;

@@ -42,11 +42,12 @@ export type Device = {
   /** What its bits depend on: the adapter and its driver, or the CPU's build; any number of threads gives the same. */
   readonly build: string;
   readonly stats: DeviceStats;
-  /** Present where plans are to have joins. */
+  /** @internal Present where plans are to have joins. */
   readonly joins?: JoinRules | undefined;
   /** Whether runs fail that compute a value that is not finite. */
   readonly checkFinite?: boolean | undefined;
   /**
+   * @internal
    * Uploads a plan. The least recently called plans that nobody waits for are let go where there is no memory for it; of each the
    * device says so through the `drop` that it was given. Whoever loads a plan must run it.
    */

@@ -2,6 +2,7 @@
 export { compile, type Input, type Output, Result, read } from "./compile.ts";
 export { type CustomGradient, type CustomKernels, type CustomOp, customOp } from "./custom-op.ts";
 export type { Device, DeviceOptions, DeviceStats } from "./device.ts";
+export { type BytePart, type DeviceName, deviceNames, type ProfileRow } from "./device.ts";
 export { DeviceLostError, EngineError, NoDeviceError, OutOfMemoryError } from "./errors.ts";
 export { NonFiniteError } from "./finite.ts";
 export { grad } from "./grad.ts";
@@ -13,6 +14,7 @@ export { argmax, topK } from "./ops/argmax.ts";
 export { type AttentionOptions, attention, type Layout } from "./ops/attention.ts";
 export { clamp } from "./ops/clamp.ts";
 export { crossEntropy } from "./ops/cross-entropy.ts";
+export type { InnerDropout } from "./ops/dropout.ts";
 export { dropout } from "./ops/dropout.ts";
 export {
   type Activation,
@@ -83,6 +85,7 @@ export {
   type SGDOptions,
 } from "./optim.ts";
 export { numel, type Shape } from "./shape.ts";
+export type { StateSource } from "./tensor.ts";
 export {
   type DType,
   scalar,

@@ -19,16 +19,21 @@ async function open(options: DeviceOptions): Promise<Device> {
   if (!deviceNames.includes(wanted)) {
     fail("openDevice", `there is no device ${wanted}; choose among ${deviceNames.join(", ")}`);
   }
-  const { openCPU } = await import("./devices/cpu/device.ts");
+  const cpu = async (why: string): Promise<Device> => {
+    const { openCPU } = await import("./devices/cpu/device.ts");
+    return openCPU(options, why);
+  };
   if (wanted === "cpu") {
     if (options.adapter !== undefined) {
       fail("openDevice", "adapter is for WebGPU, but the device is cpu; leave one of them out");
     }
-    return openCPU(options, "as asked");
+    return cpu("as asked");
   }
-  const { openWebGPU } = await import("./devices/webgpu/device.ts");
   const { findHardware } = await import("./devices/webgpu/adapter.ts");
   const isNamed = options.adapter !== undefined;
-  if (wanted !== "auto" || isNamed || (await findHardware())) return openWebGPU(options);
-  return openCPU(options, "no hardware GPU was found");
+  if (wanted !== "auto" || isNamed || (await findHardware())) {
+    const { openWebGPU } = await import("./devices/webgpu/device.ts");
+    return openWebGPU(options);
+  }
+  return cpu("no hardware GPU was found");
 }

@@ -23,8 +23,11 @@ export type Node = {
 export class Tensor {
   readonly shape: Shape;
   readonly dtype: DType;
+  /** @internal */
   readonly node: Node;
+  /** @internal */
   readonly index: number;
+  /** @internal */
   constructor(spec: TensorSpec, node: Node, index: number) {
     this.shape = spec.shape;
     this.dtype = spec.dtype;

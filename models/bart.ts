@@ -238,8 +238,10 @@ class BartDecoderLayer {
   }
 }
 
-class BartEncoder {
+export class BartEncoder {
+  /** @internal */
   readonly embedPositions: BartLearnedPositionalEmbedding;
+  /** @internal */
   readonly layers: readonly BartEncoderLayer[];
   readonly layernormEmbedding: LayerNorm;
   readonly #dropout: number;
@@ -269,8 +271,10 @@ class BartEncoder {
   }
 }
 
-class BartDecoder {
+export class BartDecoder {
+  /** @internal */
   readonly embedPositions: BartLearnedPositionalEmbedding;
+  /** @internal */
   readonly layers: readonly BartDecoderLayer[];
   readonly layernormEmbedding: LayerNorm;
   readonly #dropout: number;
@@ -307,7 +311,7 @@ class BartDecoder {
   }
 }
 
-class BartModel {
+export class BartModel {
   readonly shared: Embedding;
   readonly encoder: BartEncoder;
   readonly decoder: BartDecoder;
@@ -321,7 +325,7 @@ class BartModel {
 /** BART that writes text about a text. */
 export class BartForConditionalGeneration implements Seq2Seq {
   /** The names by which a checkpoint holds the tensors. */
-  static readonly names = bartNames;
+  static readonly names: () => Names = bartNames;
 
   readonly config: BartConfig;
   /** config.json as it was read. */

@@ -58,9 +58,24 @@ const FIELDS = {
 const NEUTRAL: Json = { add_cross_attention: false, is_encoder_decoder: false };
 
 /** The fields of config.json that the encoder reads. */
-export type EncoderConfig = Values<typeof FIELDS> & {
+export type EncoderConfig = {
   readonly model_type: string;
   readonly pad_token_id: number;
+  readonly vocab_size: number;
+  readonly hidden_size: number;
+  readonly num_hidden_layers: number;
+  readonly num_attention_heads: number;
+  readonly intermediate_size: number;
+  readonly max_position_embeddings: number;
+  readonly type_vocab_size: number;
+  readonly hidden_act: Activation;
+  readonly hidden_dropout_prob: number;
+  readonly attention_probs_dropout_prob: number;
+  readonly layer_norm_eps: number;
+  readonly initializer_range: number;
+  readonly position_embedding_type: "absolute";
+  readonly is_decoder: false;
+  readonly tie_word_embeddings: boolean;
 };
 
 /**
@@ -246,11 +261,13 @@ export const bertLayers = (w: Weights, c: EncoderConfig): Layer[] =>
 
 /** Embeddings and layers, without a head. */
 export class Encoder {
+  /** @internal */
   readonly embeddings: Embeddings;
   /** From the width of the tables to that of the layers. */
   readonly projection: Linear | undefined;
-  /** In the order in which they are computed; one may be there more than once. */
+  /** @internal In the order in which they are computed; one may be there more than once. */
   readonly layers: readonly Layer[];
+  /** @internal */
   constructor(embeddings: Embeddings, layers: readonly Layer[], projection?: Linear) {
     this.embeddings = embeddings;
     this.layers = layers;

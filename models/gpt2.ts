@@ -83,7 +83,7 @@ const gpt2Names = (): Names => ({
   unread: [/^transformer\.h\.\d+\.attn\.(?:masked_)?bias$/],
 });
 
-type GPT2Options = ForwardOptions & {
+export type GPT2Options = ForwardOptions & {
   /** Takes a layer's new keys and values, [B, T, n_embd], gives those that the new places see: earlier ones too, the new ones last. */
   readonly remember?: (own: KeyValue, layer: number) => KeyValue;
 };
@@ -169,9 +169,10 @@ export type GPT2Prompt = {
   readonly positions: Tensor;
 };
 
-class GPT2Model {
+export class GPT2Model {
   readonly wte: Embedding;
   readonly wpe: Embedding;
+  /** @internal */
   readonly h: readonly GPT2Block[];
   readonly lnF: LayerNorm;
   readonly #dropout: number;
@@ -205,7 +206,7 @@ class GPT2Model {
 /** GPT-2 that says which token follows. */
 export class GPT2LMHeadModel {
   /** The names by which a checkpoint holds the tensors. */
-  static readonly names = gpt2Names;
+  static readonly names: () => Names = gpt2Names;
 
   readonly config: GPT2Config;
   /** config.json as it was read. */

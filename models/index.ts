@@ -30,6 +30,7 @@ export {
   AlbertForSequenceClassification,
   albertConfig,
 } from "./albert.ts";
+export type { BartDecoder, BartEncoder, BartModel } from "./bart.ts";
 export { type BartConfig, BartForConditionalGeneration, bartConfig } from "./bart.ts";
 export { BertForMaskedLM, BertForSequenceClassification, bertConfig } from "./bert.ts";
 export {
@@ -48,6 +49,7 @@ export {
 } from "./calls/generate-text.ts";
 export { type InfillOptions, infill, type WriteOptions, type Written } from "./calls/infill.ts";
 export type { SamplingOptions } from "./calls/sampling.ts";
+export type { Field as ConfigField, Values as ConfigValues } from "./config.ts";
 export {
   type DistilBertConfig,
   DistilBertForMaskedLM,
@@ -60,10 +62,12 @@ export {
   ElectraForSequenceClassification,
   electraConfig,
 } from "./electra.ts";
-export type { EncoderConfig } from "./encoder.ts";
+export type { Encoder, EncoderConfig, MaskedLMHead } from "./encoder.ts";
 export { type EncoderBase, EncoderModel, type EncoderModelClass } from "./encoder-model.ts";
 export { ModelError } from "./errors.ts";
 export { type Checkpoint, readCheckpoint } from "./formats/checkpoint.ts";
+export type { Json } from "./formats/json.ts";
+export type { Spec as StoredTensor } from "./formats/safetensors.ts";
 export {
   type FileTensor,
   openSafetensors,
@@ -77,36 +81,42 @@ export {
   tensorEntry,
   toFloat32,
 } from "./formats/safetensors.ts";
+export type { ByteSource } from "./formats/source.ts";
 export {
   AverageGenerator,
   type AverageSearch,
   type Hypothesis,
   OTHER,
 } from "./generation/average.ts";
+export type { OnProgress } from "./generation/generate.ts";
 export {
   type Generated,
   type GenerationConfig,
   generationConfig,
   TextGenerator,
 } from "./generation/generate.ts";
+export type { GPT2Model, GPT2Options } from "./gpt2.ts";
 export {
   type GPT2Config,
   GPT2LMHeadModel,
   type GPT2Prompt,
   gpt2Config,
 } from "./gpt2.ts";
+export type { HubFailure } from "./hub/errors.ts";
 export { HubError } from "./hub/errors.ts";
 export type { ModelPart } from "./hub/files.ts";
 export { resolveModel } from "./hub/resolve.ts";
 export type { HubOptions, HubProgress } from "./hub/settings.ts";
 export { type Adaptive, Lora, type LoraOptions, loadLora, lora } from "./lora.ts";
 export { MaskedLM } from "./masked-lm.ts";
+export type { Base as ModernBertModel } from "./modernbert.ts";
 export {
   type ModernBertConfig,
   ModernBertForMaskedLM,
   modernBertConfig,
 } from "./modernbert.ts";
 export type { Names } from "./names.ts";
+export type { Embedding, LayerNorm, Linear, RMSNorm } from "./nn.ts";
 export { type ForwardOptions, gatherRows, type TextInput, type Training } from "./nn.ts";
 export {
   causalLM,
@@ -122,6 +132,7 @@ export {
 export {
   RobertaForMaskedLM,
   RobertaForSequenceClassification,
+  type RobertaLM,
   robertaConfig,
 } from "./roberta.ts";
 export { checkRows, rowsRemark } from "./rows.ts";
@@ -132,7 +143,17 @@ export {
   type FreshOptions,
   SequenceClassifier,
 } from "./sequence-classifier.ts";
+export type { T5Decoder, T5Encoder } from "./t5.ts";
 export { type T5Config, T5ForConditionalGeneration, t5Config } from "./t5.ts";
+export type { AddedToken } from "./tokenizer/exact.ts";
+export {
+  type Description as TokenizerDescription,
+  FILE_NAMES as TOKENIZER_FILE_NAMES,
+  type Kind as TokenizerKind,
+  type Structure as TokenizerStructure,
+  type TokenizerFiles,
+} from "./tokenizer/files.ts";
+export type { Part as TokenizerPart } from "./tokenizer/parts.ts";
 export { createTokenizer, loadTokenizer, type Role, Tokenizer } from "./tokenizer/tokenizer.ts";
 export type { Batches, BatchOptions, Dataset, Indexed, Streamed } from "./training/data.ts";
 export {

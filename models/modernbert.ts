@@ -244,8 +244,10 @@ class EncoderLayer {
   }
 }
 
-class Base {
+export class Base {
+  /** @internal */
   readonly embeddings: Embeddings;
+  /** @internal */
   readonly layers: readonly EncoderLayer[];
   readonly finalNorm: LayerNorm;
   readonly #config: ModernBertConfig;

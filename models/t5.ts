@@ -458,7 +458,8 @@ function biasOf(blocks: readonly (T5EncoderBlock | T5DecoderBlock)[]): RelativeA
   return relativeAttentionBias ?? fail("t5", "the first block has no table of biases");
 }
 
-class T5Encoder {
+export class T5Encoder {
+  /** @internal */
   readonly block: readonly T5EncoderBlock[];
   readonly finalLayerNorm: RMSNorm;
   readonly #dropout: number;
@@ -490,7 +491,8 @@ class T5Encoder {
   }
 }
 
-class T5Decoder {
+export class T5Decoder {
+  /** @internal */
   readonly block: readonly T5DecoderBlock[];
   readonly finalLayerNorm: RMSNorm;
   readonly #dropout: number;

@@ -12,6 +12,7 @@ import { bucketWidths, type Group, groups } from "../models/training/buckets.ts"
 import { answerOf, logProbability, rankOf, topAnswers } from "./answers.ts";
 import { type Benchmark, type Item, itemsOf, NONE, objectIds, SPLITS } from "./benchmark.ts";
 import type { Relation } from "./facts/facts.ts";
+import { groupBy } from "./facts/group-by.ts";
 import type { Asked, Batch, Prompter, Trace } from "./methods/method.ts";
 import { means, type Score, type Scores } from "./scores.ts";
 
@@ -246,7 +247,7 @@ export class Examiner {
   #parts(items: readonly Item[]): readonly (readonly Item[])[] {
     if (items.length === 0) return [];
     if (!this.#prompter.select) return [items];
-    return [...Map.groupBy(items, ({ relation }) => relation).values()];
+    return [...groupBy(items, ({ relation }) => relation).values()];
   }
 
   /** Batches of one width, the longest first. */

@@ -166,7 +166,7 @@ export function rowOf(options: RunOptions): string {
 }
 
 /** A directory for the embedded world, a path, or what `locate` makes of another name. */
-type Locate = (name: string) => Promise<string>;
+export type Locate = (name: string) => Promise<string>;
 const asItIs: Locate = async (name) => name;
 
 /** A run that can be trained or asked. */

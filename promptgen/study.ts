@@ -13,6 +13,7 @@
  */
 import { existsSync } from "node:fs";
 import { basename, dirname, resolve } from "node:path";
+import { groupBy } from "./facts/group-by.ts";
 import { methodOf } from "./methods/index.ts";
 import type { Method } from "./methods/method.ts";
 import {
@@ -360,7 +361,7 @@ function rowsOf(made: readonly Made[]): StudyRow[] {
     const tasks = runs.map((one) => ({ name: `${folder}-seed${one.seed}`, options: one }));
     return { name: title ?? rowOf(options), tasks, parts };
   });
-  const titles = Map.groupBy(rows, titleOfRow);
+  const titles = groupBy(rows, titleOfRow);
   return rows.map((row) => {
     const { name, tasks, parts } = row;
     const isAlone = titles.get(titleOfRow(row))?.length === 1;

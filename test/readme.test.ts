@@ -2,13 +2,13 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { build } from "../tools/commands/build.ts";
+import { buildIfNeeded } from "../tools/commands/build.ts";
 import { onDevices } from "./devices.ts";
 import { askingFor, blocks, losses, programs, runHere } from "./programs.ts";
 
 const test = suite("README");
 const each = await onDevices("README");
-build();
+buildIfNeeded();
 const root = join(import.meta.dirname, "..");
 test("has programs, and the first one is short", () => {
   assert.ok(programs.length >= 1);

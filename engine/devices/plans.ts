@@ -167,13 +167,15 @@ export class LoadedPlans {
   /** Does `work` while no run starts. */
   async exclusively<T>(work: () => Promise<T> | T): Promise<T> {
     const before = this.#turn;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#turn = promise;
+    let done = (): void => undefined;
+    this.#turn = new Promise((resolve) => {
+      done = resolve;
+    });
     try {
       await before;
       return await work();
     } finally {
-      resolve();
+      done();
     }
   }
 

@@ -14,8 +14,33 @@ import { isObject } from "./json.ts";
 import { checkSpelling, checkStructure } from "./safetensors-header.ts";
 import type { ByteSource } from "./source.ts";
 
+/** A dtype as the file spells it. */
+export type SafetensorsDtype =
+  | "BOOL"
+  | "F4"
+  | "F6_E2M3"
+  | "F6_E3M2"
+  | "U8"
+  | "I8"
+  | "F8_E5M2"
+  | "F8_E4M3"
+  | "F8_E8M0"
+  | "F8_E4M3FNUZ"
+  | "F8_E5M2FNUZ"
+  | "I16"
+  | "U16"
+  | "F16"
+  | "BF16"
+  | "I32"
+  | "U32"
+  | "F32"
+  | "C64"
+  | "F64"
+  | "I64"
+  | "U64";
+
 /** Bits of one element, in the library's order: files go from the last dtype to the first. */
-const BITS = {
+const BITS: Readonly<Record<SafetensorsDtype, number>> = {
   BOOL: 8,
   F4: 4,
   F6_E2M3: 6,
@@ -38,13 +63,10 @@ const BITS = {
   F64: 64,
   I64: 64,
   U64: 64,
-} as const;
+};
 
 const HEADER_LIMIT = 100_000_000; // bytes
 const METADATA = "__metadata__";
-
-/** A dtype as the file spells it. */
-export type SafetensorsDtype = keyof typeof BITS;
 
 /**
  * One stored tensor in memory: row-major, little-endian, elements of fewer than 8 bits packed. `data.length` is the
@@ -286,7 +308,7 @@ function compareBytes(a: string, b: string): number {
 }
 
 /** What the header says of a tensor. */
-type Spec = Pick<TensorEntry, "dtype" | "shape">;
+export type Spec = Pick<TensorEntry, "dtype" | "shape">;
 
 /** The header, and the tensors in the order in which their data follow. */
 function layOut<T extends Spec>(

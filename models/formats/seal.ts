@@ -2,6 +2,7 @@
  * A checksum inside a safetensors file: the metadata `sha256` is the SHA-256 of the whole file with 64 zeros in its place, so it
  * covers tensors, their names and shapes, and the other metadata. It is put in when all bytes are written (Node only).
  */
+import { release } from "../../engine/release.ts";
 import { ModelError } from "../errors.ts";
 import { type Patch, writeWhole } from "./files.ts";
 import { openSafetensors } from "./safetensors.ts";
@@ -31,7 +32,7 @@ export async function writeSealed(path: string, pieces: AsyncIterable<Uint8Array
       hash.update(piece);
       yield piece;
       const { buffer } = piece;
-      if (buffer instanceof ArrayBuffer && buffer.byteLength === piece.length) buffer.transfer(0);
+      if (buffer instanceof ArrayBuffer && buffer.byteLength === piece.length) release(buffer);
     }
   }
   await writeWhole(path, hashed(), (): Patch => {

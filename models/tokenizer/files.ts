@@ -55,7 +55,7 @@ export function tokenizerFiles(names: ReadonlySet<string>): string[] | undefined
 export type TokenizerFiles = { [name in (typeof FILE_NAMES)[number]]?: string | undefined };
 
 /** What a tokenizer.json says, its added tokens complete. */
-type Structure = {
+export type Structure = {
   readonly normalizer: unknown;
   readonly pre_tokenizer: unknown;
   readonly decoder: unknown;

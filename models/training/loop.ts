@@ -151,7 +151,7 @@ export type Outcome = {
   readonly early?: number;
 };
 
-type Best = {
+export type Best = {
   readonly step: number;
   readonly score: number;
 };

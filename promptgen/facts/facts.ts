@@ -15,6 +15,7 @@
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { printable } from "../../models/errors.ts";
+import { groupBy } from "./group-by.ts";
 import { keptFacts, type LeftOut, listed, type Reason, SPLITS } from "./left-out.ts";
 import { readLines, readRows, unprintable } from "./rows.ts";
 import { checkTemplate } from "./templates.ts";
@@ -302,7 +303,7 @@ export function splitByVocabulary(
   };
   const { relations: kept, leftOut, emptied } = keptFacts(relations, ({ object }) => why(object));
   const without = leftOut.filter(({ reason }) => reason !== "relation");
-  const missing = [...Map.groupBy(without, ({ fact }) => fact.object)];
+  const missing = [...groupBy(without, ({ fact }) => fact.object)];
   const objects = missing.sort((a, b) => b[1].length - a[1].length).map(([object]) => object);
   const dropped = without.length;
   const total = relations.reduce(

@@ -1,9 +1,24 @@
 /** What becomes of facts that are not asked: each has a reason, is counted by it, and is told with the others of its kind in one line. */
 import { printable } from "../../models/errors.ts";
 import type { Fact, Relation, Split } from "./facts.ts";
+import { groupBy } from "./group-by.ts";
 
-/** Why a fact is not asked, and how a line says it. The names stand in results.json. */
-const REASONS = {
+/** Why a fact is not asked; the names stand in results.json. */
+export type Reason =
+  | "repeated"
+  | "blank"
+  | "case"
+  | "unicode"
+  | "multiPiece"
+  | "uncommon"
+  | "tokenCase"
+  | "noToken"
+  | "tooLong"
+  | "otherRun"
+  | "relation";
+
+/** How a line says it. */
+const REASONS: Readonly<Record<Reason, string>> = {
   repeated: "repeated",
   blank: "with a blank or an invisible character around the object",
   case: "with an object that is a common word in another case",
@@ -16,9 +31,7 @@ const REASONS = {
   tooLong: "too long for the models' positions",
   otherRun: "that another of the runs cannot be asked",
   relation: "of relations that are left without train, dev or test facts",
-} as const;
-
-export type Reason = keyof typeof REASONS;
+};
 
 /** A fact that is not asked. */
 export type LeftOut = {
@@ -42,7 +55,7 @@ const RELATIONS_SHOWN = 8;
 /** As they stand in results.json. */
 export function countLeftOut(leftOut: readonly LeftOut[]): LeftOutCounts {
   const by = <K extends "relation" | "reason">(list: readonly LeftOut[], key: K) => [
-    ...Map.groupBy(list, (one) => one[key]),
+    ...groupBy(list, (one) => one[key]),
   ];
   return Object.fromEntries(
     by(leftOut, "relation").map(([relation, own]) => [
@@ -111,7 +124,7 @@ export function leftOutMessage(
 
 /** `6 with a blank around the object (P17 4, P19 2: " Nigeria ", ...)`. */
 function told(reason: Reason, own: readonly LeftOut[], several: boolean): string {
-  const relations = [...Map.groupBy(own, ({ relation }) => relation)];
+  const relations = [...groupBy(own, ({ relation }) => relation)];
   const by = relations
     .toSorted(([, a], [, b]) => b.length - a.length)
     .map(([id, list]) => `${id} ${list.length}`);

@@ -5,7 +5,7 @@ import type { LoopSettings } from "../../models/training/loop.ts";
 /** One option. */
 export type Option = NumberOption | ChoiceOption | PathOption;
 
-type Common = {
+export type Common = {
   /** How its value is written in the help: X, N, DIR. */
   readonly value: string;
   readonly help: string;

@@ -2,6 +2,8 @@
  * Ranks answers: each answer of a relation's space makes a sentence with a fact's subject, and the likeliest sentence is the
  * answer (Wiland et al. 2024). Whatever model gives sentences a likelihood is asked so, and answers may have any length.
  */
+
+import { groupBy } from "../facts/group-by.ts";
 import type { Score } from "../scores.ts";
 import type { Scorer } from "./scorer.ts";
 import { type RankedRelation, statement } from "./statements.ts";
@@ -113,7 +115,7 @@ export async function rankRelation(
 
 /** Right answers of a relation by template, in the order of the templates. */
 export function rankScores(rows: readonly RankRow[], reduction: Reduction): Map<number, Score> {
-  const byTemplate = [...Map.groupBy(rows, ({ template }) => template)].sort(([a], [b]) => a - b);
+  const byTemplate = [...groupBy(rows, ({ template }) => template)].sort(([a], [b]) => a - b);
   return new Map(
     byTemplate.map(([template, own]) => {
       const correct = own.filter((row) => row[reduction].right).length;

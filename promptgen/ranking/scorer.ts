@@ -19,6 +19,7 @@ import { MaskedLM } from "../../models/masked-lm.ts";
 import { gatherRows } from "../../models/nn.ts";
 import { checkRows } from "../../models/rows.ts";
 import type { Tokenizer } from "../../models/tokenizer/tokenizer.ts";
+import { groupBy } from "../facts/group-by.ts";
 import { filledUp, rightPadded } from "../training/padding.ts";
 
 /**
@@ -82,7 +83,7 @@ function* batches<T extends { readonly ids: readonly number[] }>(
   rowsOf: (width: number) => number,
 ): Generator<{ readonly rows: readonly T[]; readonly width: number }> {
   const widthOf = ({ ids }: T) => Math.min(4 * Math.ceil(ids.length / 4), limit);
-  for (const [width, own] of [...Map.groupBy(all, widthOf)].sort(([a], [b]) => a - b)) {
+  for (const [width, own] of [...groupBy(all, widthOf)].sort(([a], [b]) => a - b)) {
     const most = rowsOf(width);
     for (let start = 0; start < own.length; start += most) {
       yield { rows: own.slice(start, start + most), width };

@@ -2,6 +2,8 @@
  * Tables of rows, computed from what each run answered about each fact: accuracy with its spread over seeds and over facts, what stands
  * beside accuracy, tests between rows, parts of the facts, and the paper's tables where the benchmark is the paper's.
  */
+
+import { groupBy } from "../facts/group-by.ts";
 import type { TestSplit } from "../facts/splits.ts";
 import { added, typesOf } from "../scores.ts";
 import { amongTen, isRight, reciprocalRank, rightWith, scoresOf, type Value } from "./fact-rows.ts";
@@ -136,7 +138,7 @@ function accuracyTable(
 
 /** What "earned" was held against. */
 function earnedNotes(rows: readonly Row[]): string[] {
-  const groups = Map.groupBy(rows, (row) =>
+  const groups = groupBy(rows, (row) =>
     fillersOf([row])
       .map((name) => `"${name}"`)
       .join(", "),

@@ -5,6 +5,7 @@
  * Figures are per cent and means over relations. Values of a fact are means over the row's runs where facts are drawn anew.
  */
 import { printable } from "../../models/errors.ts";
+import { groupBy } from "../facts/group-by.ts";
 import { keyOf } from "../facts/splits.ts";
 import { accuracy, meanAndDeviation, means, type Spread } from "../scores.ts";
 import {
@@ -235,7 +236,7 @@ export class Resampler {
 
   /** Values by relation and column. */
   #groups(keys: readonly string[], columns: readonly ByFact[]): number[][][] {
-    const byRelation = Map.groupBy(keys, (key) => columns[0].get(key)?.relation);
+    const byRelation = groupBy(keys, (key) => columns[0].get(key)?.relation);
     return this.#relations.flatMap(({ id }) => {
       const own = byRelation.get(id);
       if (own === undefined) return [];

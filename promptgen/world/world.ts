@@ -4,27 +4,13 @@
  * An epoch of sentences states every fact in every pattern of its relation, and some facts in the manual template, which
  * stays at most a tenth of all.
  */
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { join } from "node:path";
 import { Random } from "../../models/training/random.ts";
 import { NONE } from "../benchmark.ts";
 import type { Fact, Relation } from "../facts/facts.ts";
 import { readRows } from "../facts/rows.ts";
 
-/** Folders of the world. */
-export type World = {
-  /** In the layout of the benchmark; see `loadFacts`. */
-  readonly data: string;
-  readonly bert: string;
-  readonly bart: string;
-  readonly t5: string;
-};
-
-/** The world that comes with the package. */
-export function embeddedWorld(): World {
-  const data = dirname(fileURLToPath(import.meta.url));
-  return { data, bert: join(data, "bert"), bart: join(data, "bart"), t5: join(data, "t5") };
-}
+export { embeddedWorld, type World } from "./embedded.ts";
 
 /**
  * Patterns by relation, one `{"relation", "pattern"}` a line of patterns.jsonl: sentences with [X] and [Y]; unlike a template, a

@@ -1,12 +1,12 @@
 /** Programs in a page of Chromium: on the CPU with and without shared memory, and on WebGPU. */
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { build } from "../../tools/commands/build.ts";
+import { buildIfNeeded } from "../../tools/commands/build.ts";
 import { testsRunOn } from "../devices.ts";
 import { openPage } from "../page.ts";
 import { askingFor, losses, programs, runHere, runThere } from "../programs.ts";
 
-build();
+buildIfNeeded();
 
 /** Large enough that its products are shared among the threads. */
 const training = `

@@ -8,8 +8,8 @@ import type { Browser, Page } from "playwright-core";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { type StudyPage, studyPage } from "../../promptgen/report/page/page.ts";
+import { openBrowser } from "../../tools/lib/browser.ts";
 import { testsRunOn } from "../devices.ts";
-import { openBrowser } from "../page.ts";
 import { HOSTILE, studyOf } from "../promptgen/report/page-study.ts";
 
 const home = mkdtempSync(join(tmpdir(), "promptgen-page-"));

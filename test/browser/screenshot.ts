@@ -6,7 +6,7 @@ import { mkdirSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
-import { openBrowser } from "../page.ts";
+import { openBrowser } from "../../tools/lib/browser.ts";
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

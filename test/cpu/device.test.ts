@@ -338,7 +338,7 @@ test("kernels that are not built: one sentence says what to run", () => {
   });
   assert.match(
     stdout,
-    /^\[cpu\] the CPU kernels are not built \(kernels\/cpu\/build\/relaxed\.wasm cannot be read\); run npm run kernels$/m,
+    /^\[cpu\] no CPU kernels: \[load\] file:.*\/cpu\/build\/relaxed\.wasm cannot be read \(ENOENT.*\); run npm run kernels in a clone, or install the package again$/m,
   );
 });
 

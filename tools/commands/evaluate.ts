@@ -12,6 +12,7 @@ import {
   type ReaderKind,
   withReader,
 } from "../../promptgen/benchmark.ts";
+import { groupBy } from "../../promptgen/facts/group-by.ts";
 import { countLeftOut, type LeftOut, listed } from "../../promptgen/facts/left-out.ts";
 import type { Measured } from "../../promptgen/measure.ts";
 import { memoryOfAsking } from "../../promptgen/memory.ts";
@@ -182,7 +183,7 @@ function runTable(benchmark: Benchmark, results: readonly RunResult[]): string {
 
 /** Runs that differ in nothing but their seed together. */
 const alike = (results: readonly RunResult[]): RunResult[][] => [
-  ...Map.groupBy(
+  ...groupBy(
     results.toSorted((a, b) => (a.alpha ?? 0) - (b.alpha ?? 0)),
     ({ run }) => JSON.stringify(Object.entries({ ...flatOptions(run.options), seed: 0 }).sort()),
   ).values(),

@@ -9,6 +9,7 @@ import { openSafetensors, readFloat32 } from "../../models/formats/safetensors.t
 import { pathSource } from "../../models/formats/source.ts";
 import { RunFolder } from "../../models/training/run-folder.ts";
 import { type Benchmark, loadBenchmark } from "../../promptgen/benchmark.ts";
+import { groupBy } from "../../promptgen/facts/group-by.ts";
 import { methodOf } from "../../promptgen/methods/index.ts";
 import type { FactRow } from "../../promptgen/report/fact-rows.ts";
 import { sourcesOf } from "../../promptgen/run.ts";
@@ -89,7 +90,7 @@ async function vectorsOf(
   rows: readonly FactRow[],
 ): Promise<[name: string, bytes: Uint8Array][]> {
   const files: [string, Uint8Array][] = [];
-  for (const [id, own] of Map.groupBy(rows, ({ relation }) => relation)) {
+  for (const [id, own] of groupBy(rows, ({ relation }) => relation)) {
     const path = join(folder.path, id, "best", "vectors.safetensors");
     const source = await pathSource(path).catch((cause) => {
       throw new Error(`[${TOOL}] ${path} cannot be read; name the folder of a finished run`, {

@@ -8,6 +8,7 @@ import { chooseFiles } from "../../models/hub/files.ts";
 import { rowsRemark } from "../../models/rows.ts";
 import { tokenizerFiles } from "../../models/tokenizer/files.ts";
 import { loadTokenizer } from "../../models/tokenizer/tokenizer.ts";
+import { groupBy } from "../../promptgen/facts/group-by.ts";
 import { printTable } from "../../promptgen/report/table.ts";
 import { type Loading, loadingOf, type Row } from "../lib/assignment.ts";
 import { modelDirectory, printResult, REVISION_OPTION, UsageError } from "../lib/cli.ts";
@@ -72,7 +73,7 @@ export function bytesText(bytes: number): string {
 const sum = (numbers: readonly number[]): number => numbers.reduce((a, b) => a + b, 0);
 
 function dtypesOf(rows: readonly Row[]): Record<string, { tensors: number; bytes: number }> {
-  const found = [...Map.groupBy(rows, ({ dtype }) => dtype)].map(([dtype, own]) => [
+  const found = [...groupBy(rows, ({ dtype }) => dtype)].map(([dtype, own]) => [
     dtype,
     { tensors: own.length, bytes: sum(own.map(({ bytes }) => bytes)) },
   ]);
@@ -87,7 +88,7 @@ function fate({ name, status, as, why }: Row): string {
 
 /** How many tensors have each fate. */
 const counts = (rows: readonly Row[]): string =>
-  [...Map.groupBy(rows, ({ status }) => status)]
+  [...groupBy(rows, ({ status }) => status)]
     .map(([status, own]) => `${own.length} ${status}`)
     .join(", ");
 

@@ -1,5 +1,7 @@
 /** The program of a worker: the leader (thread 0) takes messages, the helpers follow it through shared memory. */
-import { type Build, growMemory, makeMemory, PAGE_BYTES } from "./module.ts";
+import type { Build } from "../../../kernels/load.ts";
+import { release } from "../../release.ts";
+import { growMemory, makeMemory, PAGE_BYTES } from "./memory.ts";
 import {
   type Answer,
   CONTROL_AT,
@@ -266,7 +268,7 @@ function serve(request: Request): Answer {
     });
   const put = (at: number, data: ArrayBuffer): void => {
     new Uint8Array(memory.buffer, at, data.byteLength).set(new Uint8Array(data));
-    data.transfer(0); // a collector would come later, and megabytes would wait for it
+    release(data);
   };
   switch (request.kind) {
     case "grow":

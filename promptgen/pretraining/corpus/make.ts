@@ -68,7 +68,9 @@ class Thread {
   readonly #asked: { done(answer: Answer): void; failed(error: Error): void }[] = [];
 
   constructor(setup: Setup) {
-    const url = new URL(`./worker.${import.meta.url.slice(-2)}`, import.meta.url);
+    const name = `worker.${import.meta.url.slice(-2)}`; // .ts from source, .js in the package
+    // no template: bundlers would take every file that fits
+    const url = new URL(/* webpackIgnore: true */ /* @vite-ignore */ name, import.meta.url);
     this.#worker = new Worker(url, { name: "corpus", execArgv: [], workerData: setup });
     this.#worker.on("message", (answer: Answer) => this.#asked.shift()?.done(answer));
     this.#worker.on("error", (error) => {

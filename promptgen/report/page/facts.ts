@@ -4,6 +4,7 @@
  */
 import { deflateRawSync } from "node:zlib";
 import { Random } from "../../../models/training/random.ts";
+import { groupBy } from "../../facts/group-by.ts";
 import { keyOf } from "../../facts/splits.ts";
 import { type FactRow, isEarned } from "../fact-rows.ts";
 import type { RelationRow } from "../relations.ts";
@@ -69,7 +70,7 @@ export function sampled(
   most = MOST_FACTS,
 ): FactRow[] {
   const all = new Map(runs.flatMap(({ facts }) => facts.map((fact) => [keyOf(fact), fact])));
-  const byRelation = Map.groupBy(all.values(), ({ relation }) => relation);
+  const byRelation = groupBy(all.values(), ({ relation }) => relation);
   const groups = relations.map(({ id }) => byRelation.get(id) ?? []);
   const shares = sharesOf(
     groups.map(({ length }) => length),

@@ -122,7 +122,7 @@ export const ROOMS: Readonly<Record<string, readonly Room[]>> = {
   engine: [
     {
       name: "ground",
-      paths: ["errors", "shape", "tensor", "op", "trace", "philox", "init"].map(
+      paths: ["errors", "shape", "tensor", "op", "trace", "philox", "init", "release"].map(
         (n) => `engine/${n}.ts`,
       ),
       may: [],
