@@ -10,6 +10,7 @@ const root = join(import.meta.dirname, "..");
 const types: Record<string, string> = {
   ".html": "text/html",
   ".js": "text/javascript",
+  ".mjs": "text/javascript",
   ".json": "application/json",
   ".wasm": "application/wasm",
   ".wgsl": "text/plain",
@@ -47,7 +48,8 @@ export function openBrowser(): Promise<Browser> {
 }
 
 /**
- * Serves the built package and opens a page of a browser. `isolated`: the page is cross-origin isolated.
+ * Serves the built package and opens a page of a browser; its context opens others that share its files. `isolated`: the page is
+ * cross-origin isolated.
  */
 export async function openPage({ isolated = false } = {}): Promise<{
   page: Page;
@@ -58,7 +60,9 @@ export async function openPage({ isolated = false } = {}): Promise<{
     if (isolated) response.setHeaders(new Map(Object.entries(isolation)));
     const path = normalize(new URL(request.url ?? "/", "http://localhost").pathname);
     const imports = {
+      "@huggingface/tokenizers": "/node_modules/@huggingface/tokenizers/dist/tokenizers.mjs",
       "promptgen/engine": "/dist/engine/index.js",
+      "promptgen/models": "/dist/models/index.js",
       promptgen: "/dist/promptgen/index.js",
     };
     try {
@@ -77,7 +81,7 @@ export async function openPage({ isolated = false } = {}): Promise<{
     }
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const page = await browser.newPage();
+  const page = await (await browser.newContext()).newPage();
   await page.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
   return {
     page,
