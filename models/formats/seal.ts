@@ -3,7 +3,6 @@
  * covers tensors, their names and shapes, and the other metadata. It is put in when all bytes are written (Node only).
  */
 import { ModelError } from "../errors.ts";
-import { pathSource } from "./disk.ts";
 import { type Patch, writeWhole } from "./files.ts";
 import { openSafetensors } from "./safetensors.ts";
 
@@ -56,6 +55,7 @@ function placeOf(header: Uint8Array, value: string): number {
  * @param remedy what to do about it
  */
 export async function checkSeal(path: string, remedy: string): Promise<boolean> {
+  const { pathSource } = await import("./disk.ts");
   const source = await pathSource(path);
   const { metadata } = await openSafetensors(source, path);
   const damaged = (): never => {
