@@ -124,13 +124,17 @@ export class AddressRepository implements Repository {
   async #head(name: string): Promise<boolean> {
     const { requests } = this;
     const what = `${name} of ${this.name}`;
-    const found = await this.#ask(name, (url, what) => {
+    // not every server answers HEAD, or tells a size then
+    const found = await this.#ask(name, async (url, what) => {
       const question = { url, what, revision: "main" };
-      return requests.head({ ...question, method: "HEAD" }).catch((error: unknown) => {
+      try {
+        const head = await requests.head({ ...question, method: "HEAD" });
+        if (head.headers.has("content-length")) return head;
+      } catch (error) {
         const refused = error instanceof HubError && /^(?:405|501)$/.test(error.answer ?? "");
-        if (refused) return requests.head(question);
-        throw error;
-      });
+        if (!refused) throw error;
+      }
+      return requests.head(question);
     });
     if (!found) return false;
     const { headers } = found;

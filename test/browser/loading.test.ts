@@ -22,7 +22,14 @@ import {
   wrongLength,
 } from "../models/hub/faults.ts";
 import { COMMITS, type Fault, type Files, HubServer, type Model } from "../models/hub/server.ts";
-import { batchFirst, closeForward, goldenFolder, live, ModelGolden } from "../models/parity.ts";
+import {
+  batchFirst,
+  closeForward,
+  goldenCheckpoint,
+  goldenFolder,
+  live,
+  ModelGolden,
+} from "../models/parity.ts";
 import { openPage } from "../page.ts";
 
 build();
@@ -248,8 +255,28 @@ test("the second time with the network off, in another tab; forgotten, it is gon
   await ask(page, "bart", address, endpoint);
   await gone.close();
   const tab = await another(page);
-  await tab.context().setOffline(true);
+  const given = `pg.options(${text(endpoint)})`;
+  const weights = (source: string): Promise<number> =>
+    inPage(
+      tab,
+      `(async () => {
+        const { tensors } = await pg.api.readCheckpoint(${source}, ${given});
+        let bytes = 0;
+        for (const tensor of tensors.values()) bytes += (await tensor.read(0, tensor.byteLength)).length;
+        return bytes;
+      })()`,
+    );
+  const all = [...goldenCheckpoint("bart").tensors.values()].reduce(
+    (n, { data }) => n + data.length,
+    0,
+  );
   try {
+    await inPage(tab, `pg.api.forgetModel("tiny/none")`); // the code that the package loads when it is needed
+    await tab.context().setOffline(true);
+    assert.is(await weights(text("tiny/bart")), all);
+    assert.is(await weights(address), all);
+    await tab.context().setOffline(false);
+    await inPage(tab, "void pg.notices.splice(0)");
     await same("bart", await ask(tab, "bart", text("tiny/bart"), endpoint));
     await same("bart", await ask(tab, "bart", address, endpoint));
     const notices: string[] = await inPage(tab, "pg.notices");
@@ -437,7 +464,7 @@ test("a Hub that misbehaves gets one sentence, and leaves no half file", async (
   }
 });
 
-test("servers that knows no ranges, are gated, closed to pages, or not there", async () => {
+test("servers that know no ranges, are gated, closed to pages, or not there", async () => {
   const page = pageOf("plain");
   await inPage(page, `pg.api.forgetModel("tiny/bert")`);
   hub.break(WEIGHTS, dies(50_000), 1);
@@ -464,7 +491,7 @@ test("servers that knows no ranges, are gated, closed to pages, or not there", a
   for (const { storage, token } of hub.seen) if (storage) assert.is(token, undefined);
   hub.open = false;
   assert.match(
-    await says("tiny/roberta", {
+    await says("tiny/other", {
       revision: "main",
       endpoint: hub.url.replace("127.0.0.1", "localhost"),
     }),
@@ -492,13 +519,16 @@ test("what does not fit, and a page that may keep nothing, are told before anyth
     );
   const session = await tab.context().newCDPSession(tab);
   const origin = new URL(tab.url()).origin;
-  await session.send("Storage.overrideQuotaForOrigin", { origin, quotaSize: 1000 });
+  const estimates = (told: string) =>
+    inPage(tab, `void (StorageManager.prototype.estimate = async () => (${told}))`);
+  await estimates("{ quota: 9e6, usage: 8_990_000 }");
   assert.match(
     await says(),
-    /^\[hub\] tiny\/bert needs 1 MB more, of which the browser grants this site 0: free space .*forgetModel$/,
+    /^\[hub\] tiny\/bert needs 1 MB more, of which the browser grants this site 1: free space .*forgetModel$/,
   );
   assert.is(fetched().length, 0);
-  await inPage(tab, "void (StorageManager.prototype.estimate = async () => ({}))"); // a browser that tells nothing
+  await estimates("{}"); // a browser that tells nothing
+  await session.send("Storage.overrideQuotaForOrigin", { origin, quotaSize: 1000 });
   assert.match(
     await says(),
     /^\[hub\] the browser's cache cannot be used \(QuotaExceededError: .*: the browser grants this site no more: /,
