@@ -353,11 +353,7 @@ export class BartForConditionalGeneration implements Seq2Seq {
   }
 
   /** The model of a directory, name or address, or of given files; as `loadMaskedLM`. */
-  static async load(
-    source: ModelSource,
-    storage: Storage = "f32",
-    options?: HubOptions,
-  ): Promise<BartForConditionalGeneration> {
+  static async load(source: ModelSource, storage: Storage = "f32", options?: HubOptions) {
     return BartForConditionalGeneration.from(await readCheckpoint(source, options), storage);
   }
 

@@ -230,11 +230,7 @@ export class GPT2LMHeadModel {
   }
 
   /** The model of a directory, name or address, or of given files; as `loadMaskedLM`. */
-  static async load(
-    source: ModelSource,
-    storage: Storage = "f32",
-    options?: HubOptions,
-  ): Promise<GPT2LMHeadModel> {
+  static async load(source: ModelSource, storage: Storage = "f32", options?: HubOptions) {
     return GPT2LMHeadModel.from(await readCheckpoint(source, options), storage);
   }
 

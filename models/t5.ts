@@ -587,11 +587,7 @@ export class T5ForConditionalGeneration implements Seq2Seq {
   }
 
   /** The model of a directory, name or address, or of given files; as `loadMaskedLM`. */
-  static async load(
-    source: ModelSource,
-    storage: Storage = "f32",
-    options?: HubOptions,
-  ): Promise<T5ForConditionalGeneration> {
+  static async load(source: ModelSource, storage: Storage = "f32", options?: HubOptions) {
     return T5ForConditionalGeneration.from(await readCheckpoint(source, options), storage);
   }
 
