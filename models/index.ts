@@ -1,12 +1,14 @@
 /**
- * BERT and its kin, BART, T5 and GPT-2, their weights and tokenizers, from directories or the Hugging Face Hub.
+ * BERT and its kin, BART, T5 and GPT-2, their weights and tokenizers, from directories, the Hugging Face Hub,
+ * addresses, or files that a visitor of a page gives.
  *
  * Who imports whom; nothing imports what stands below it:
  *
  *     errors.ts            nothing
  *     formats/             errors
- *     tokenizer/           formats
- *     hub/                 formats, tokenizer (which files there are)
+ *     hub/                 formats: where files are, which there are, how they are fetched
+ *     tokenizer/           formats, hub
+ *     formats/checkpoint   formats, hub
  *     config nn init       formats (JSON), the engine
  *     names                nothing
  *     weights save         formats, nn, init, names
@@ -67,6 +69,7 @@ export { type EncoderBase, EncoderModel, type EncoderModelClass } from "./encode
 export { ModelError } from "./errors.ts";
 export { type Checkpoint, readCheckpoint } from "./formats/checkpoint.ts";
 export type { Json } from "./formats/json.ts";
+export type { Place } from "./formats/place.ts";
 export type { Spec as StoredTensor } from "./formats/safetensors.ts";
 export {
   type FileTensor,
@@ -104,8 +107,9 @@ export {
 } from "./gpt2.ts";
 export type { HubFailure } from "./hub/errors.ts";
 export { HubError } from "./hub/errors.ts";
-export type { ModelPart } from "./hub/files.ts";
-export { resolveModel } from "./hub/resolve.ts";
+export { FILE_NAMES as TOKENIZER_FILE_NAMES, type ModelPart } from "./hub/files.ts";
+export { type ModelSource, openModel } from "./hub/open.ts";
+export { forgetModel, resolveModel } from "./hub/resolve.ts";
 export type { HubOptions, HubProgress } from "./hub/settings.ts";
 export { type Adaptive, Lora, type LoraOptions, loadLora, lora } from "./lora.ts";
 export { MaskedLM } from "./masked-lm.ts";
@@ -146,12 +150,11 @@ export {
 export type { T5Decoder, T5Encoder } from "./t5.ts";
 export { type T5Config, T5ForConditionalGeneration, t5Config } from "./t5.ts";
 export type { AddedToken } from "./tokenizer/exact.ts";
-export {
-  type Description as TokenizerDescription,
-  FILE_NAMES as TOKENIZER_FILE_NAMES,
-  type Kind as TokenizerKind,
-  type Structure as TokenizerStructure,
-  type TokenizerFiles,
+export type {
+  Description as TokenizerDescription,
+  Kind as TokenizerKind,
+  Structure as TokenizerStructure,
+  TokenizerFiles,
 } from "./tokenizer/files.ts";
 export type { Part as TokenizerPart } from "./tokenizer/parts.ts";
 export { createTokenizer, loadTokenizer, type Role, Tokenizer } from "./tokenizer/tokenizer.ts";

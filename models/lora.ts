@@ -247,8 +247,7 @@ const NEUTRAL: Json = {
  */
 export async function loadLora(directory: string, device: Device, model: Adaptive): Promise<Lora> {
   const { join } = await import("node:path");
-  const { pathSource } = await import("./formats/source.ts");
-  const { readText } = await import("./formats/text.ts");
+  const { pathSource, readText } = await import("./formats/disk.ts");
   const [path, at] = [join(directory, CONFIG), join(directory, WEIGHTS)];
   const remedy = "name the directory of an adapter";
   const text = await readText(path, failAbout("lora", path), remedy);

@@ -6,7 +6,6 @@ import { release } from "../../engine/release.ts";
 import { ModelError } from "../errors.ts";
 import { type Patch, writeWhole } from "./files.ts";
 import { openSafetensors } from "./safetensors.ts";
-import { pathSource } from "./source.ts";
 
 const KEY = "sha256";
 const ZEROS = "0".repeat(64);
@@ -57,6 +56,7 @@ function placeOf(header: Uint8Array, value: string): number {
  * @param remedy what to do about it
  */
 export async function checkSeal(path: string, remedy: string): Promise<boolean> {
+  const { pathSource } = await import("./disk.ts");
   const source = await pathSource(path);
   const { metadata } = await openSafetensors(source, path);
   const damaged = (): never => {
