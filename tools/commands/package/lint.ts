@@ -65,7 +65,14 @@ export const LINTERS: Readonly<Record<string, Linter>> = {
     commands: () => [
       [
         ...["typedoc", ...Object.keys(ENTRIES).flatMap((name) => ["--entryPoints", name])],
-        ...["--name", "promptgen", "--out", "documentation", "--treatWarningsAsErrors"],
+        ...[
+          "--name",
+          "promptgen",
+          "--out",
+          "documentation",
+          "--treatWarningsAsErrors",
+          "--treatValidationWarningsAsErrors",
+        ],
       ],
     ],
   },
