@@ -58,6 +58,7 @@ export {
 export { embedding } from "./ops/embedding.ts";
 export { full, ones, zeros } from "./ops/fill.ts";
 export { layerNorm } from "./ops/layernorm.ts";
+export { logSoftmax } from "./ops/log-softmax.ts";
 export { type LinearOptions, linear, type MatmulOptions, matmul } from "./ops/matmul.ts";
 export { pow } from "./ops/pow.ts";
 export { max, mean, type ReduceOptions, sum } from "./ops/reduce.ts";

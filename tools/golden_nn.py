@@ -38,6 +38,24 @@ def gelu_of(x):
     return x * 0.5 * (1 + np.vectorize(math.erf)(x / math.sqrt(2)))
 
 
+@golden("logSoftmax")
+def log_softmax(g):
+    def of(x):
+        below = x - x.max(-1, keepdims=True)
+        return below - np.log(np.exp(below).sum(-1, keepdims=True))
+
+    def backward(x):
+        return lambda dy: [dy - np.exp(of(x)) * dy.sum(-1, keepdims=True)]
+
+    for n in LENGTHS:
+        x = g.normal(3, n)
+        g.case(f"length {n}", of, [x], grads=backward(x))
+    x = g.normal(3, 65, spread=30.0)  # probabilities that f32 rounds to 0
+    g.case("wide spread", of, [x], grads=backward(x), step=1e-6)
+    x = g.normal(2, 1, 3, 6)
+    g.case("four axes", of, [x], grads=backward(x))
+
+
 @golden("softmax")
 def softmax(g):
     def backward(x):

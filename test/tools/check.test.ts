@@ -88,7 +88,7 @@ test("draws arrows between folders and names those that point back", () => {
     file("models/c.ts", 'import type { K } from "../kernels/load.ts";'),
     file("kernels/d.ts", 'import "../engine/op.ts";'),
     file("engine/errors.ts", 'import "../package.json";'),
-    file("models/g.ts", 'import "./lib/cli.ts";'),
+    file("models/g.ts", 'import "../tools/lib/cli.ts";'),
     file("test/f.ts", 'import "../kernels/load.ts";'),
     file("kernels/webgpu/g.wgsl", 'import "../engine/op.ts";'),
   ]);
