@@ -88,4 +88,3 @@ export { RunFolder } from "./training/run-folder.ts";
 export { readSteps, type StepTable } from "./training/steps.ts";
 export { type Transferred, transfer } from "./transfer.ts";
 export { namedAway } from "./uhn.ts";
-export { embeddedWorld } from "./world/world.ts";

@@ -1,4 +1,5 @@
 /** The CPU as a device: its states, slots and plans. Computes addresses on the main thread; workers touch the bytes. */
+import type { Build } from "../../../kernels/load.ts";
 import type {
   BytePart,
   Device,
@@ -26,16 +27,8 @@ import { LaunchTimes } from "../profiler.ts";
 import { filled, initialBytes } from "../results.ts";
 import { CPUExecutable } from "./executable.ts";
 import { ADDRESSABLE, Heap, WIDE_ADDRESSABLE } from "./heap.ts";
-import {
-  type Build,
-  growMemory,
-  hasRelaxedSimd,
-  hasWideMemory,
-  type Kernels,
-  loadKernels,
-  makeMemory,
-  PAGE_BYTES,
-} from "./module.ts";
+import { growMemory, makeMemory, PAGE_BYTES } from "./memory.ts";
+import { hasRelaxedSimd, hasWideMemory, type Kernels, loadKernels } from "./module.ts";
 import { ownBytes, panelsName, plainStates } from "./needs.ts";
 import { type CPULaunch, type Pack, type Panels, Program, packsOf } from "./program.ts";
 import { heapAt } from "./protocol.ts";

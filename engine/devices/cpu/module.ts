@@ -1,5 +1,5 @@
 /** The compiled CPU kernels, and the records in which they take their launches. */
-import { loadBytes } from "../../../kernels/load.ts";
+import { type Build, loadModule } from "../../../kernels/load.ts";
 import { type CPUKernel, cpuKernels } from "../../../kernels/manifest.ts";
 import { EngineError, fail } from "../../errors.ts";
 
@@ -18,9 +18,6 @@ export type Layout = {
   /** Addresses are words of 8 bytes. */
   readonly wide: boolean;
 };
-
-/** The builds: with relaxed SIMD, without, with it for memories of more than 4 GiB. */
-export type Build = "relaxed" | "plain" | "wide";
 
 /** The compiled kernels and, from the module's custom section, the record of each. */
 export type Kernels = {
@@ -55,25 +52,6 @@ const WIDE_PROBE = Uint8Array.from([0, 97, 115, 109, 1, 0, 0, 0, 5, 3, 1, 4, 1])
 
 export const hasWideMemory = (): boolean => WebAssembly.validate(WIDE_PROBE);
 
-export const PAGE_BYTES = 65536;
-/** The most pages of a memory: 4 GiB, or what V8 gives with 64-bit addresses. */
-const MOST_PAGES = { narrow: 65536, wide: 262144 };
-
-/** A memory for kernels of a build. */
-export function makeMemory(build: Build, pages: number, shared: boolean): WebAssembly.Memory {
-  if (build !== "wide") {
-    return new WebAssembly.Memory({ initial: pages, maximum: MOST_PAGES.narrow, shared });
-  }
-  // the compiler's types know no 64-bit addresses yet
-  const wide = { initial: BigInt(pages), maximum: BigInt(MOST_PAGES.wide), shared, address: "i64" };
-  return new WebAssembly.Memory(wide as unknown as WebAssembly.MemoryDescriptor);
-}
-
-/** Makes a memory larger; 0 pages bring a view of a thread up to date. */
-export function growMemory(memory: WebAssembly.Memory, build: Build, pages: number): void {
-  memory.grow((build === "wide" ? BigInt(pages) : pages) as number);
-}
-
 /** How a module imports its memory: "env", "memory", kind 2, then flags: 1 for a maximum, 2 for shared, 4 for 64-bit addresses. */
 const MEMORY_IMPORT = [
   3,
@@ -97,10 +75,10 @@ export async function loadKernels(build: Build, shared: boolean): Promise<Kernel
   const name = `${build}.wasm`;
   let bytes: Uint8Array<ArrayBuffer>;
   try {
-    bytes = await loadBytes(`../../../kernels/cpu/build/${name}`, import.meta.url);
+    bytes = await loadModule(build);
   } catch (cause) {
     throw new EngineError(
-      `[cpu] the CPU kernels are not built (kernels/cpu/build/${name} cannot be read); run npm run kernels`,
+      `[cpu] no CPU kernels: ${cause instanceof Error ? cause.message : String(cause)}`,
       { cause },
     );
   }

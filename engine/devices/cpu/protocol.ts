@@ -3,7 +3,7 @@
  * a queue, and runs programs together with the helpers, which follow it through shared memory and take no messages.
  */
 
-import type { Build } from "./module.ts";
+import type { Build } from "../../../kernels/load.ts";
 
 /** Where the control block stands in memory, in bytes; below it is the module's own data. */
 export const CONTROL_AT = 65536;

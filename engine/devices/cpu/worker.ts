@@ -1,5 +1,6 @@
 /** The program of a worker: the leader (thread 0) takes messages, the helpers follow it through shared memory. */
-import { type Build, growMemory, makeMemory, PAGE_BYTES } from "./module.ts";
+import type { Build } from "../../../kernels/load.ts";
+import { growMemory, makeMemory, PAGE_BYTES } from "./memory.ts";
 import {
   type Answer,
   CONTROL_AT,

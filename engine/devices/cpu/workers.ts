@@ -1,5 +1,6 @@
 /** Starts the worker threads, in Node or in a page, and passes messages. What the messages say is in protocol.ts. */
 import { DeviceLostError, type EngineError } from "../../errors.ts";
+import { inNode } from "../host.ts";
 import { destroyed } from "../results.ts";
 import type { Kernels } from "./module.ts";
 import type { Answer, Message, Request } from "./protocol.ts";
@@ -14,14 +15,11 @@ type Port = {
 
 type Listener = { answer(a: Answer): void; failed(why: string): void };
 
-const inNode = (): boolean =>
-  typeof process !== "undefined" && process.versions?.node !== undefined;
-
 async function startWorker({ answer, failed }: Listener): Promise<Port> {
-  // .ts from source, .js in the package
-  const url = new URL(`./worker.${import.meta.url.slice(-2)}`, import.meta.url);
   if (inNode()) {
     const { Worker } = await import("node:worker_threads");
+    const name = `worker.${import.meta.url.slice(-2)}`; // .ts from source, .js in the package
+    const url = new URL(name, import.meta.url);
     // the flags of this process are for its own program: --input-type would keep a worker from starting
     const worker = new Worker(url, { name: "cpu kernels", execArgv: [] });
     worker.on("message", answer);
@@ -36,7 +34,11 @@ async function startWorker({ answer, failed }: Listener): Promise<Port> {
       },
     };
   }
-  const worker = new Worker(url, { type: "module", name: "cpu kernels" });
+  // bundlers follow just this form, with the name and the options as literals
+  const worker = new Worker(new URL("./worker.js", import.meta.url), {
+    type: "module",
+    name: "cpu kernels",
+  });
   worker.onmessage = (e: MessageEvent<Answer>) => answer(e.data);
   worker.onerror = (e) => failed(e.message || "a worker could not be started");
   return {

@@ -15,6 +15,22 @@ export type Opened = {
 /** By the adapter's name, empty for any. Dawn crashes when an object that `create()` returned is collected: they stay reachable for ever. */
 const dawn = new Map<string, GPU>();
 
+/** Dawn's bindings for Node, an optional dependency. */
+async function bindings(): Promise<typeof import("webgpu")> {
+  try {
+    return await import("webgpu");
+  } catch (cause) {
+    throw new NoDeviceError(
+      `[openDevice] WebGPU in Node needs the package webgpu, which does not load (${reasonOf(cause)}); type npm install webgpu, or ask for cpu, which needs nothing`,
+      { cause },
+    );
+  }
+}
+
+/** The first line of what an error says. */
+const reasonOf = (error: unknown): string =>
+  (error instanceof Error ? error.message : String(error)).split("\n")[0];
+
 /** @param adapter its whole name; empty for any */
 async function findGPU(adapter = ""): Promise<GPU> {
   if (adapter === "" && typeof navigator !== "undefined" && navigator.gpu) return navigator.gpu;
@@ -25,7 +41,7 @@ async function findGPU(adapter = ""): Promise<GPU> {
   }
   const found = dawn.get(adapter);
   if (found) return found;
-  const { create, globals } = await import("webgpu");
+  const { create, globals } = await bindings();
   Object.assign(globalThis, globals);
   const toggles = ["allow_unsafe_apis", ...(process.env.DAWN_TOGGLES?.split(",") ?? [])];
   const made = create([

@@ -21,7 +21,7 @@ import {
   valueBytes,
 } from "../../tensor.ts";
 import { describeAlive } from "../alive.ts";
-import { debugLevel, paced } from "../host.ts";
+import { debugLevel, inNode, paced } from "../host.ts";
 import { HOST_LAUNCHES, LoadedPlans, SOFTWARE_LAUNCHES, withoutEmpty } from "../plans.ts";
 import { destroyed, filled, initialBytes } from "../results.ts";
 import { type Opened, openAdapter } from "./adapter.ts";
@@ -44,7 +44,7 @@ const SPARE_PLACES = 8;
 export async function openWebGPU(options: DeviceOptions): Promise<Device> {
   const opened = await openAdapter(options);
   let budget = options.memoryBudget ?? Number.POSITIVE_INFINITY;
-  if (options.memoryBudget === undefined && opened.software && typeof process !== "undefined") {
+  if (options.memoryBudget === undefined && opened.software && inNode()) {
     const os = await import("node:os");
     budget = os.totalmem() * 0.6;
   }

@@ -1,5 +1,5 @@
 /** Reads WGSL files, and from them how a launch is bound: parameters, bindings, override constants. */
-import { loadText } from "../../../kernels/load.ts";
+import { wgsl } from "../../../kernels/webgpu/sources.ts";
 import { fail } from "../../errors.ts";
 
 type Scalar = "u32" | "i32" | "f32";
@@ -21,9 +21,7 @@ export function kernelSource(file: string, uses: readonly string[]): Promise<Ker
   const key = [file, ...uses].join("+");
   let source = sources.get(key);
   if (!source) {
-    source = Promise.all(
-      [file, ...uses].map((f) => loadText(`../../../kernels/webgpu/${f}.wgsl`, import.meta.url)),
-    ).then((texts) => parse(file, texts.join("\n")));
+    source = Promise.all([file, ...uses].map(wgsl)).then((texts) => parse(file, texts.join("\n")));
     sources.set(key, source);
   }
   return source;

@@ -68,7 +68,8 @@ class Thread {
   readonly #asked: { done(answer: Answer): void; failed(error: Error): void }[] = [];
 
   constructor(setup: Setup) {
-    const url = new URL(`./worker.${import.meta.url.slice(-2)}`, import.meta.url);
+    const name = `worker.${import.meta.url.slice(-2)}`; // .ts from source, .js in the package
+    const url = new URL(name, import.meta.url); // no template: bundlers would take every file that fits
     this.#worker = new Worker(url, { name: "corpus", execArgv: [], workerData: setup });
     this.#worker.on("message", (answer: Answer) => this.#asked.shift()?.done(answer));
     this.#worker.on("error", (error) => {
