@@ -1,8 +1,9 @@
 /** The page as static files, by Vite: index.html, one program, one worker, the CPU kernels and whatever a GPU needs. */
-import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { readdirSync, readFileSync } from "node:fs";
+import { join, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build, type Plugin } from "vite";
+import { wgslModule } from "../build/hosts.ts";
 
 const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
 const PAGE = join(ROOT, "tools/page");
@@ -30,36 +31,33 @@ function nodeModules(): Plugin {
   };
 }
 
-/** The bundler wants the addresses of workers and kernels as literals. */
-function literals(): Plugin {
+/** What the build of the package does to its sources: the kernels' worker has its name in dist/, and all WGSL is one module. */
+function packageSources(): Plugin {
   return {
-    name: "literals",
+    name: "sources-of-the-package",
     enforce: "pre",
+    load(id) {
+      if (id !== join(ROOT, "kernels/webgpu/sources.ts")) return undefined;
+      const folder = join(ROOT, "kernels/webgpu");
+      const names = readdirSync(folder, { recursive: true, encoding: "utf8" })
+        .filter((name) => name.endsWith(".wgsl"))
+        .map((name) => name.split(sep).join("/"));
+      const texts = names.map((name) => [
+        name.slice(0, -".wgsl".length),
+        readFileSync(join(folder, name), "utf8"),
+      ]);
+      return wgslModule(Object.fromEntries(texts));
+    },
     transform(code, id) {
-      if (id.endsWith("engine/devices/cpu/workers.ts")) {
-        return code
-          .replace(/const url = new URL\([^;]*;/, "")
-          .replace("const worker = new Worker(url, { type", 'const worker = new Worker(new URL("./worker.ts", import.meta.url), { type')
-          .replace("new Worker(url, { name", "new Worker('', { name");
-      }
-      if (id.endsWith("engine/devices/cpu/module.ts")) {
-        return code.replace(
-          /await loadBytes\([^;]*;/,
-          `new Uint8Array(await (await fetch({
-            relaxed: new URL("../../../kernels/cpu/build/relaxed.wasm", import.meta.url),
-            plain: new URL("../../../kernels/cpu/build/plain.wasm", import.meta.url),
-            wide: new URL("../../../kernels/cpu/build/wide.wasm", import.meta.url),
-          }[build])).arrayBuffer());`,
-        );
-      }
-      return undefined;
+      if (id !== join(ROOT, "engine/devices/cpu/workers.ts")) return undefined;
+      return code.replace('"./worker.js"', '"./worker.ts"');
     },
   };
 }
 
 /** Builds the page into a folder, which is emptied before. */
 export async function bundle(out: string): Promise<void> {
-  const plugins = () => [nodeModules(), literals()];
+  const plugins = () => [nodeModules(), packageSources()];
   await build({
     configFile: false,
     root: PAGE,
@@ -77,6 +75,4 @@ export async function bundle(out: string): Promise<void> {
       rolldownOptions: { input: { index: join(PAGE, "index.html") } },
     },
   });
-  if (!existsSync(join(out, "index.html"))) throw new Error(`[page] ${out} has no index.html`);
-  readFileSync(join(out, "index.html"));
 }
