@@ -64,7 +64,11 @@ export type RelationShown = {
   readonly label: string;
   readonly template: string;
   readonly type: string;
-  readonly facts: readonly { readonly subject: string; readonly object: string; readonly split: string }[];
+  readonly facts: readonly {
+    readonly subject: string;
+    readonly object: string;
+    readonly split: string;
+  }[];
 };
 
 export type Opened = {
@@ -104,7 +108,14 @@ export type PromptShown = {
   readonly right: boolean;
 };
 
-export type TrainingState = "none" | "starting" | "running" | "pausing" | "paused" | "done" | "failed";
+export type TrainingState =
+  | "none"
+  | "starting"
+  | "running"
+  | "pausing"
+  | "paused"
+  | "done"
+  | "failed";
 
 /** Whose facts and models are trained on. */
 export type TrainingKind = "world" | "own";
@@ -177,19 +188,44 @@ export type Requests = {
   /** One other method on the same question. */
   rival: { take: { readonly key: string; readonly question: Question }; give: Answers };
   /** What is kept of an earlier visit. */
-  trained: { take: Record<string, never>; give: { readonly shown: TrainingShown; readonly series: Series; readonly evaluations: readonly EvaluationRow[] } };
+  trained: {
+    take: Record<string, never>;
+    give: {
+      readonly shown: TrainingShown;
+      readonly series: Series;
+      readonly evaluations: readonly EvaluationRow[];
+    };
+  };
   start: { take: TrainSettings; give: TrainingShown };
   pause: { take: Record<string, never>; give: TrainingShown };
   resume: { take: { readonly once: boolean; readonly alpha: number }; give: TrainingShown };
   forget: { take: Record<string, never>; give: TrainingShown };
   facts: { take: OwnFacts; give: FactsShown };
-  cost: { take: { readonly facts: OwnFacts; readonly generator: ModelSource; readonly reader: ModelSource; readonly seed: number }; give: Cost };
-  prepare: { take: { readonly facts: OwnFacts; readonly generator: ModelSource; readonly reader: ModelSource; readonly seed: number }; give: Cost };
+  cost: {
+    take: {
+      readonly facts: OwnFacts;
+      readonly generator: ModelSource;
+      readonly reader: ModelSource;
+      readonly seed: number;
+    };
+    give: Cost;
+  };
+  prepare: {
+    take: {
+      readonly facts: OwnFacts;
+      readonly generator: ModelSource;
+      readonly reader: ModelSource;
+      readonly seed: number;
+    };
+    give: Cost;
+  };
 };
 
 export type Kind = keyof Requests;
 
-export type Request = { [K in Kind]: { readonly id: number; readonly kind: K; readonly take: Requests[K]["take"] } }[Kind];
+export type Request = {
+  [K in Kind]: { readonly id: number; readonly kind: K; readonly take: Requests[K]["take"] };
+}[Kind];
 
 export type Reply =
   | { readonly id: number; readonly give: unknown }
@@ -201,7 +237,12 @@ export type PageEvent =
   | { readonly event: "steps"; readonly series: Series }
   | { readonly event: "evaluation"; readonly row: EvaluationRow }
   | { readonly event: "prompts"; readonly step: number; readonly prompts: readonly PromptShown[] }
-  | { readonly event: "progress"; readonly what: string; readonly done: number; readonly all: number }
+  | {
+      readonly event: "progress";
+      readonly what: string;
+      readonly done: number;
+      readonly all: number;
+    }
   | { readonly event: "lost"; readonly error: string };
 
 export type FromWorker = Reply | PageEvent;

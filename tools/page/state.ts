@@ -39,7 +39,9 @@ export type State = {
   readonly series: Series;
   readonly evaluations: readonly EvaluationRow[];
   readonly prompts: { readonly step: number; readonly rows: readonly WatchedPrompt[] };
-  readonly progress: { readonly what: string; readonly done: number; readonly all: number } | undefined;
+  readonly progress:
+    | { readonly what: string; readonly done: number; readonly all: number }
+    | undefined;
   /** One sentence where something went wrong that concerns all of the page. */
   readonly lost: string;
 };
@@ -48,7 +50,8 @@ const NO_SERIES: Series = { steps: [], object: [], none: [], entropy: [], topPro
 /** A method that is larger is fetched when it is asked for. */
 export const LIGHT = 200_000; // bytes
 
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+const messageOf = (error: unknown): string =>
+  error instanceof Error ? error.message : String(error);
 
 /** The page without its elements. */
 export class Page {
@@ -222,7 +225,7 @@ export class Page {
     this.set({ alpha });
     if (this.#state.training?.state !== "running") return;
     await this.pause();
-    if (this.#state.training.state === "paused") await this.resume();
+    if (this.state.training?.state === "paused") await this.resume();
   }
 
   #hear(event: PageEvent): void {
@@ -241,7 +244,10 @@ export class Page {
       }
       case "prompts": {
         const before = new Map(
-          this.#state.prompts.rows.map(({ relation, subject, prompt }) => [`${relation} ${subject}`, prompt]),
+          this.#state.prompts.rows.map(({ relation, subject, prompt }) => [
+            `${relation} ${subject}`,
+            prompt,
+          ]),
         );
         const rows = event.prompts.map((one) => ({
           ...one,
@@ -293,8 +299,6 @@ export function completed(question: Question, { relations }: Pick<Opened, "relat
   const subjects = relation.facts.map(({ subject }) => subject);
   const subject = question.subject === "" ? subjects[0] : question.subject;
   const other =
-    question.other === ""
-      ? (subjects.find((one) => one !== subject) ?? subject)
-      : question.other;
+    question.other === "" ? (subjects.find((one) => one !== subject) ?? subject) : question.other;
   return { relation: relation.id, subject, other };
 }

@@ -2,7 +2,13 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { methodOf } from "../../../promptgen/methods/index.ts";
-import { flatOptions, type RunOptions, readerKindOf, rowOf, WORLD } from "../../../promptgen/run.ts";
+import {
+  flatOptions,
+  type RunOptions,
+  readerKindOf,
+  rowOf,
+  WORLD,
+} from "../../../promptgen/run.ts";
 import { readRun } from "../../../promptgen/run-file.ts";
 import { RunFolder } from "../../../promptgen/training/run-folder.ts";
 import { embeddedWorld } from "../../../promptgen/world/world.ts";
@@ -23,14 +29,18 @@ const LARGEST = 8 * 2 ** 20; // bytes
  * @throws UsageError for a folder without one of PromptGen
  */
 export async function runsOf(study: string, remark: (text: string) => void): Promise<Source[]> {
-  if (!existsSync(study)) throw new UsageError(`[page] ${study} does not exist; name a study's folder`);
+  if (!existsSync(study))
+    throw new UsageError(`[page] ${study} does not exist; name a study's folder`);
   const folders = readdirSync(study)
     .sort()
     .map((name) => new RunFolder(join(study, name)))
     .filter((folder) => folder.exists());
   const runs: Source[] = [];
   for (const folder of folders) {
-    const options = await readRun(folder).then((run) => run.options, (error) => remark(`${error.message}; it is left out`));
+    const options = await readRun(folder).then(
+      (run) => run.options,
+      (error) => remark(`${error.message}; it is left out`),
+    );
     if (!options) continue;
     const { reader, data, relations } = options;
     const isWorld = [reader, data].every((place) => place === WORLD) && relations === "";
@@ -88,11 +98,14 @@ const filesBelow = (from: string, to: string): Packing[] =>
 
 /** What of a run is asked: its best prompter, or one for each relation. */
 function prompterFiles({ folder, options }: Source, key: string): Packing[] {
-  if (methodOf(options.method).scope === "all") return filesBelow(folder.best, `/packed/${key}/best`);
+  if (methodOf(options.method).scope === "all")
+    return filesBelow(folder.best, `/packed/${key}/best`);
   return readdirSync(folder.path)
     .map((id) => new RunFolder(folder.file(id)))
     .filter((own) => existsSync(own.best))
-    .flatMap((own) => filesBelow(own.best, `/packed/${key}${own.path.slice(folder.path.length)}/best`));
+    .flatMap((own) =>
+      filesBelow(own.best, `/packed/${key}${own.path.slice(folder.path.length)}/best`),
+    );
 }
 
 /** Of the embedded world what asking and training need: its facts, its words and the masked LM. */
@@ -134,14 +147,20 @@ export async function writePacks(runs: readonly Source[], folder: string): Promi
     writeFileSync(join(folder, name), bytes);
     lines.push(`${name.padEnd(12)} ${(bytes.length / 1e6).toFixed(2).padStart(6)} MB  ${what}`);
   };
-  const kept = described.filter(({ entry, files }, i) => i === 0 || (files.length > 0 && entry.bytes <= LARGEST));
+  const kept = described.filter(
+    ({ entry, files }, i) => i === 0 || (files.length > 0 && entry.bytes <= LARGEST),
+  );
   for (const { entry } of described.filter((one) => !kept.includes(one))) {
     lines.push(`left out     ${(entry.bytes / 1e6).toFixed(2).padStart(6)} MB  ${entry.row}`);
   }
   const [{ entry, files }, ...rest] = kept;
   const head = { runs: kept.map((one) => one.entry) };
   write("first.pack", packed(head, [...worldFiles(), ...files]), `the world and ${entry.row}`);
-  write("start.pack", packed({}, filesBelow(embeddedWorld().bart, "/world/bart")), "what training starts from");
+  write(
+    "start.pack",
+    packed({}, filesBelow(embeddedWorld().bart, "/world/bart")),
+    "what training starts from",
+  );
   for (const one of rest) write(one.entry.file, packed({}, one.files), one.entry.row);
   return lines;
 }

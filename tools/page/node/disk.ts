@@ -17,7 +17,7 @@ export class DiskError extends Error {
   }
 }
 
-/** A file: `length` bytes of `room`, which grows. */
+/** A file: `length` bytes, those of `room`, which grows, and zeros where it ends before. */
 export type File = {
   room: Uint8Array<ArrayBuffer>;
   length: number;
@@ -74,6 +74,11 @@ export class Disk {
     return room.subarray(0, length);
   }
 
+  /** Bytes of all files below a folder. */
+  size(path: string): number {
+    return this.below(path).reduce((sum, name) => sum + this.file(name).room.length, 0);
+  }
+
   /** An empty file at a path; what was there is gone. @throws DiskError where its folder is missing */
   create(path: string): File {
     const own = normalized(path);
@@ -84,12 +89,16 @@ export class Disk {
     return file;
   }
 
-  /** Writes a file whole, with the folders above it. @param bytes are kept, not copied */
-  put(path: string, bytes: Uint8Array<ArrayBuffer>): void {
+  /**
+   * Writes a file whole, with the folders above it.
+   * @param bytes are kept, not copied
+   * @param length of the file, which is zeros behind the bytes: what is described by its head alone takes no memory
+   */
+  put(path: string, bytes: Uint8Array<ArrayBuffer>, length = bytes.length): void {
     this.makeFolders(parentOf(normalized(path)));
     const file = this.create(path);
     file.room = bytes;
-    file.length = bytes.length;
+    file.length = length;
     this.changed(path);
   }
 

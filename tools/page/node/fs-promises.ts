@@ -1,4 +1,6 @@
 /** `node:fs/promises` on the disk of the worker, see fs.ts. */
+
+import { DiskError, disk, normalized } from "./disk.ts";
 import {
   closeSync,
   type Dirent,
@@ -15,7 +17,6 @@ import {
   writeFileSync,
   writeSync,
 } from "./fs.ts";
-import { DiskError, disk, normalized } from "./disk.ts";
 
 export { constants } from "./fs.ts";
 

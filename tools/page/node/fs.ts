@@ -172,9 +172,11 @@ export function readSync(
   at = 0,
 ): number {
   const { room, length: size } = handleOf(fd).file;
-  const bytes = room.subarray(at, Math.min(size, at + length));
+  const end = Math.max(at, Math.min(size, at + length));
+  const bytes = room.subarray(at, end);
   into.set(bytes, offset);
-  return bytes.length;
+  into.fill(0, offset + bytes.length, offset + end - at); // of a file that is known by its head
+  return end - at;
 }
 
 /** Fills views one after the other; `util.promisify` makes of it what Node's own gives. */

@@ -6,31 +6,40 @@ const latin1 = (text: string): Uint8Array => Uint8Array.from(text, (c) => c.char
 
 /** Bytes with the methods of Node's Buffer that are in use. */
 class PageBuffer extends Uint8Array<ArrayBuffer> {
+  /** Of a text in UTF-8 or Latin-1, of bytes, which are copied, or of a window of a buffer, which is not. */
   static override from(
     data: string | ArrayLike<number> | ArrayBuffer | Iterable<number>,
     offset?: unknown,
     length?: unknown,
   ): PageBuffer {
-    if (data instanceof ArrayBuffer) return new PageBuffer(data, Number(offset ?? 0), lengthOf(length));
+    if (data instanceof ArrayBuffer) {
+      return new PageBuffer(
+        data,
+        Number(offset ?? 0),
+        length === undefined ? undefined : Number(length),
+      );
+    }
     const bytes =
       typeof data === "string"
         ? offset === "latin1"
           ? latin1(data)
           : utf8.encode(data)
         : Uint8Array.from(data as Iterable<number>);
-    const made = new PageBuffer(bytes.length);
+    const made = new PageBuffer(new ArrayBuffer(bytes.length));
     made.set(bytes);
     return made;
   }
 
   static alloc(size: number, fill?: string): PageBuffer {
-    const made = new PageBuffer(size);
+    const made = new PageBuffer(new ArrayBuffer(size));
     if (fill !== undefined) made.fill(fill.charCodeAt(0));
     return made;
   }
 
   static concat(pieces: readonly Uint8Array[]): PageBuffer {
-    const made = new PageBuffer(pieces.reduce((sum, { length }) => sum + length, 0));
+    const made = new PageBuffer(
+      new ArrayBuffer(pieces.reduce((sum, { length }) => sum + length, 0)),
+    );
     let at = 0;
     for (const piece of pieces) {
       made.set(piece, at);
@@ -59,9 +68,6 @@ class PageBuffer extends Uint8Array<ArrayBuffer> {
     return -1;
   }
 }
-
-const lengthOf = (value: unknown): number | undefined =>
-  value === undefined ? undefined : Number(value);
 
 Object.assign(globalThis, {
   Buffer: PageBuffer,

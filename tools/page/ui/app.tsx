@@ -13,7 +13,7 @@ const VIEWS: readonly (readonly [View, string])[] = [
 ];
 
 /** The state of the page; the component is drawn again when it changes, at most once a frame. */
-function useState_(page: Page): State {
+function usePage(page: Page): State {
   const [state, set] = useState(page.state);
   useEffect(() => {
     let frame = 0;
@@ -35,7 +35,7 @@ function useState_(page: Page): State {
 
 /** The whole page. */
 export function App({ page }: { readonly page: Page }) {
-  const state = useState_(page);
+  const state = usePage(page);
   const { view, opened, lost } = state;
   const heading = useRef<HTMLElement>(null);
   const shown = useRef(view);
@@ -47,12 +47,9 @@ export function App({ page }: { readonly page: Page }) {
   const trouble = opened.kind === "error" ? opened.error : lost;
   return (
     <>
-      <a class="skip" href="#main" onClick={(event) => {
-        event.preventDefault();
-        heading.current?.focus();
-      }}>
+      <button type="button" class="skip" onClick={() => heading.current?.focus()}>
         To the contents
-      </a>
+      </button>
       <header class="top">
         <p class="name">
           <span class="mark" aria-hidden="true" />
@@ -90,9 +87,10 @@ export function App({ page }: { readonly page: Page }) {
       </main>
       <footer>
         <p>
-          After Zhang et al., <cite>Promptgen: Automatically Generate Prompts using Generative Models</cite>, Findings of
-          NAACL 2022. Everything is computed on this machine; nothing that you type leaves it. The
-          models here are tiny and know a small world of a thousand facts.
+          After Zhang et al.,{" "}
+          <cite>Promptgen: Automatically Generate Prompts using Generative Models</cite>, Findings
+          of NAACL 2022. Everything is computed on this machine; nothing that you type leaves it.
+          The models here are tiny and know a small world of a thousand facts.
         </p>
       </footer>
     </>

@@ -17,9 +17,9 @@ export function Ask({ page, state }: Props) {
       <div class="lead">
         <h1>One model writes the question, another answers it.</h1>
         <p>
-          BERT knows facts, if it is asked well. In <em class="writer">blue</em>, BART writes a prompt of
-          its own for each subject. In <em class="reader">red</em>, BERT, which is never trained, fills in
-          the blank.
+          BERT knows facts, if it is asked well. In <em class="writer">blue</em>, BART writes a
+          prompt of its own for each subject. In <em class="reader">red</em>, BERT, which is never
+          trained, fills in the blank.
         </p>
       </div>
       <Questions key={opened.kind} page={page} state={state} />
@@ -31,7 +31,9 @@ export function Ask({ page, state }: Props) {
           {written.error}
         </p>
       ) : undefined}
-      {written.kind === "there" ? <Answered page={page} state={state} written={written.value} /> : undefined}
+      {written.kind === "there" ? (
+        <Answered page={page} state={state} written={written.value} />
+      ) : undefined}
       {written.kind === "waiting" ? <p class="waiting">BART is picking up its pen …</p> : undefined}
     </>
   );
@@ -64,38 +66,47 @@ function Questions({ page, state }: Props) {
       }}
     >
       <Field label="Relation">
-        <select
-          value={draft.relation}
-          onChange={({ currentTarget: { value } }) =>
-            ask(completed({ relation: value, subject: "", other: "" }, opened.value))
-          }
-        >
-          {relations.map(({ id, label }) => (
-            <option key={id} value={id}>
-              {label}
-            </option>
-          ))}
-        </select>
+        {(id) => (
+          <select
+            id={id}
+            value={draft.relation}
+            onChange={({ currentTarget: { value } }) =>
+              ask(completed({ relation: value, subject: "", other: "" }, opened.value))
+            }
+          >
+            {relations.map(({ id, label }) => (
+              <option key={id} value={id}>
+                {label}
+              </option>
+            ))}
+          </select>
+        )}
       </Field>
       <Field label="Subject" wide>
-        <input
-          value={draft.subject}
-          list="subjects"
-          maxLength={LONGEST_SUBJECT}
-          autocomplete="off"
-          spellcheck={false}
-          onInput={({ currentTarget: { value } }) => setDraft({ ...draft, subject: value })}
-        />
+        {(id) => (
+          <input
+            id={id}
+            value={draft.subject}
+            list="subjects"
+            maxLength={LONGEST_SUBJECT}
+            autocomplete="off"
+            spellcheck={false}
+            onInput={({ currentTarget: { value } }) => setDraft({ ...draft, subject: value })}
+          />
+        )}
       </Field>
       <Field label="Another, for comparison" wide>
-        <input
-          value={draft.other}
-          list="subjects"
-          maxLength={LONGEST_SUBJECT}
-          autocomplete="off"
-          spellcheck={false}
-          onInput={({ currentTarget: { value } }) => setDraft({ ...draft, other: value })}
-        />
+        {(id) => (
+          <input
+            id={id}
+            value={draft.other}
+            list="subjects"
+            maxLength={LONGEST_SUBJECT}
+            autocomplete="off"
+            spellcheck={false}
+            onInput={({ currentTarget: { value } }) => setDraft({ ...draft, other: value })}
+          />
+        )}
       </Field>
       <datalist id="subjects">
         {relation?.facts.map(({ subject }) => (
@@ -103,7 +114,7 @@ function Questions({ page, state }: Props) {
         ))}
       </datalist>
       <div class="buttons">
-        <button class="main" disabled={draft.subject.trim() === ""}>
+        <button type="submit" class="main" disabled={draft.subject.trim() === ""}>
           Ask
         </button>
         <button type="button" onClick={() => ask(drawn(opened.value))}>
@@ -120,14 +131,20 @@ function drawn({ relations }: Opened): Question {
   const any = <T,>(list: readonly T[]): T => list[Math.floor(Math.random() * list.length)];
   const relation = any(relations);
   const [one, two] = [any(relation.facts).subject, any(relation.facts).subject];
-  return completed({ relation: relation.id, subject: one, other: one === two ? "" : two }, { relations });
+  return completed(
+    { relation: relation.id, subject: one, other: one === two ? "" : two },
+    { relations },
+  );
 }
 
 function Share({ page }: { readonly page: Page }) {
   const [said, say] = useState("Copy link");
   const copy = async () => {
     const link = new URL(page.address, location.href).href;
-    const done = await navigator.clipboard?.writeText(link).then(() => true, () => false);
+    const done = await navigator.clipboard?.writeText(link).then(
+      () => true,
+      () => false,
+    );
     say(done ? "Copied" : "It is in the address bar");
     setTimeout(() => say("Copy link"), 2500);
   };
@@ -154,7 +171,12 @@ function Answered({ page, state, written }: Props & { readonly written: Written 
         </h2>
         <p class="verdict">{verdict(written)}</p>
         <div class="columns">
-          <Column title={question.subject} words={own} right={object} note="The prompt was written for this subject." />
+          <Column
+            title={question.subject}
+            words={own}
+            right={object}
+            note="The prompt was written for this subject."
+          />
           <Column
             title="None"
             words={none}
@@ -222,32 +244,32 @@ function Rivals({ page, state, written }: Props & { readonly written: Written })
     <section class="band rivals" aria-labelledby="rivals">
       <h2 id="rivals">The same fact, asked in other ways</h2>
       <div class="scroll">
-      <table>
-        <thead>
-          <tr>
-            <th scope="col">Method</th>
-            <th scope="col">Its prompt</th>
-            <th scope="col">Answer</th>
-            <th scope="col">About “None”</th>
-          </tr>
-        </thead>
-        <tbody>
-          <tr class="self">
-            <th scope="row">PromptGen</th>
-            <Cells answers={written} subject={written.question.subject} object={written.object} />
-          </tr>
-          {opened.value.rivals.map((rival) => (
-            <RivalRow
-              key={rival.key}
-              rival={rival}
-              found={rivals[rival.key]}
-              subject={question.subject}
-              object={written.object}
-              ask={() => page.askRival(rival.key)}
-            />
-          ))}
-        </tbody>
-      </table>
+        <table>
+          <thead>
+            <tr>
+              <th scope="col">Method</th>
+              <th scope="col">Its prompt</th>
+              <th scope="col">Answer</th>
+              <th scope="col">About “None”</th>
+            </tr>
+          </thead>
+          <tbody>
+            <tr class="self">
+              <th scope="row">PromptGen</th>
+              <Cells answers={written} subject={written.question.subject} object={written.object} />
+            </tr>
+            {opened.value.rivals.map((rival) => (
+              <RivalRow
+                key={rival.key}
+                rival={rival}
+                found={rivals[rival.key]}
+                subject={question.subject}
+                object={written.object}
+                ask={() => page.askRival(rival.key)}
+              />
+            ))}
+          </tbody>
+        </table>
       </div>
     </section>
   );
@@ -277,7 +299,11 @@ function RivalRow({
         <td colSpan={3} class="pending">
           {found?.kind === "error" ? found.error : found?.kind === "waiting" ? "…" : undefined}
           {found === undefined && rival.bytes > LIGHT ? (
-            <button type="button" onClick={ask} aria-label={`Ask ${rival.row} too, ${bytes(rival.bytes)}`}>
+            <button
+              type="button"
+              onClick={ask}
+              aria-label={`Ask ${rival.row} too, ${bytes(rival.bytes)}`}
+            >
               Ask it too ({bytes(rival.bytes)})
             </button>
           ) : undefined}
@@ -300,7 +326,11 @@ function Cells({
   return (
     <>
       <td class="prompt">
-        {isAsking ? <Sentence prompt={prompt} subject={subject} /> : <span class="note">asks nothing: the most frequent object</span>}
+        {isAsking ? (
+          <Sentence prompt={prompt} subject={subject} />
+        ) : (
+          <span class="note">asks nothing: the most frequent object</span>
+        )}
       </td>
       <td class="reader">
         <Best words={own} object={object} />
@@ -312,7 +342,13 @@ function Cells({
   );
 }
 
-function Best({ words: [best], object }: { readonly words: readonly Weighed[]; readonly object: string | undefined }) {
+function Best({
+  words: [best],
+  object,
+}: {
+  readonly words: readonly Weighed[];
+  readonly object: string | undefined;
+}) {
   if (!best) return null;
   return (
     <>

@@ -43,7 +43,9 @@ function useWidth() {
   useEffect(() => {
     const element = ref.current;
     if (!element) return undefined;
-    const observer = new ResizeObserver(([{ contentRect }]) => setWidth(Math.max(200, contentRect.width)));
+    const observer = new ResizeObserver(([{ contentRect }]) =>
+      setWidth(Math.max(200, contentRect.width)),
+    );
     observer.observe(element);
     return () => observer.disconnect();
   }, []);
@@ -71,7 +73,9 @@ export function Chart({
 }) {
   const { ref, width } = useWidth();
   const drawn = curves.map((curve) => ({ ...curve, points: thinned(curve.points) }));
-  const values = drawn.flatMap(({ points }) => points.map(([, value]) => value)).filter(Number.isFinite);
+  const values = drawn
+    .flatMap(({ points }) => points.map(([, value]) => value))
+    .filter(Number.isFinite);
   const low = Math.min(range[0], ...values);
   const high = Math.max(range[1], ...values);
   const end = Math.max(last, 1, ...drawn.map(({ points }) => points.at(-1)?.[0] ?? 0));
@@ -81,7 +85,9 @@ export function Chart({
   const path = (points: Curve["points"]) =>
     points
       .filter(([, value]) => Number.isFinite(value))
-      .map(([step, value], i) => `${i === 0 ? "M" : "L"}${x(step).toFixed(1)} ${y(value).toFixed(1)}`)
+      .map(
+        ([step, value], i) => `${i === 0 ? "M" : "L"}${x(step).toFixed(1)} ${y(value).toFixed(1)}`,
+      )
       .join("");
   const said = curves
     .map(({ name, points }) => {
@@ -98,14 +104,22 @@ export function Chart({
             <li key={name} class={ink}>
               {name}{" "}
               <span class="share">
-                {points.length === 0 ? "" : `${(points.at(-1)?.[1] ?? 0).toFixed(unit === "" ? 2 : 0)}${unit}`}
+                {points.length === 0
+                  ? ""
+                  : `${(points.at(-1)?.[1] ?? 0).toFixed(unit === "" ? 2 : 0)}${unit}`}
               </span>
             </li>
           ))}
         </ul>
       </figcaption>
       <div ref={ref}>
-        <svg width={width} height={HEIGHT} viewBox={`0 0 ${width} ${HEIGHT}`} role="img" aria-label={`${title}: ${said}`}>
+        <svg
+          width={width}
+          height={HEIGHT}
+          viewBox={`0 0 ${width} ${HEIGHT}`}
+          role="img"
+          aria-label={`${title}: ${said}`}
+        >
           {ticks(low, high).map((tick) => (
             <g key={tick} class="tick">
               <line x1={MARGIN.left} x2={width - MARGIN.right} y1={y(tick)} y2={y(tick)} />
@@ -123,7 +137,9 @@ export function Chart({
             <g key={name} class={`curve ${ink}`}>
               <path d={path(points)} />
               {(dots ? points : points.slice(-1)).map(([step, value]) =>
-                Number.isFinite(value) ? <circle key={step} cx={x(step)} cy={y(value)} r={dots ? 2.5 : 3.5} /> : undefined,
+                Number.isFinite(value) ? (
+                  <circle key={step} cx={x(step)} cy={y(value)} r={dots ? 2.5 : 3.5} />
+                ) : undefined,
               )}
             </g>
           ))}

@@ -13,7 +13,8 @@ capital\tPeru\tLima
 capital\tKenya\tNairobi
 capital\tNorway\tOslo`;
 
-const sentence = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+const sentence = (error: unknown): string =>
+  error instanceof Error ? error.message : String(error);
 
 /** The third view. */
 export function Own({ page, state }: Props) {
@@ -59,8 +60,8 @@ export function Own({ page, state }: Props) {
       <div class="lead">
         <h1>Your facts, your models.</h1>
         <p>
-          Facts stay on this machine. A model from the Hub is fetched from huggingface.co and from nowhere
-          else, after its size was said here.
+          Facts stay on this machine. A model from the Hub is fetched from huggingface.co and from
+          nowhere else, after its size was said here.
         </p>
       </div>
       <ol class="steps">
@@ -72,14 +73,30 @@ export function Own({ page, state }: Props) {
         <li>
           <h2>Models</h2>
           <div class="columns">
-            <Model title="Who writes" ink="writer" example="facebook/bart-base" source={generator} set={source(setGenerator)} />
-            <Model title="Who answers" ink="reader" example="google-bert/bert-base-cased" source={reader} set={source(setReader)} />
+            <Model
+              title="Who writes"
+              ink="writer"
+              example="facebook/bart-base"
+              source={generator}
+              set={source(setGenerator)}
+            />
+            <Model
+              title="Who answers"
+              ink="reader"
+              example="google-bert/bert-base-cased"
+              source={reader}
+              set={source(setReader)}
+            />
           </div>
         </li>
         <li>
           <h2>What it takes</h2>
           <div class="buttons">
-            <button type="button" disabled={!canAsk || cost.kind === "waiting"} onClick={() => request("cost", setCost)}>
+            <button
+              type="button"
+              disabled={!canAsk || cost.kind === "waiting"}
+              onClick={() => request("cost", setCost)}
+            >
               {cost.kind === "waiting" ? "Working it out …" : "Work it out"}
             </button>
           </div>
@@ -91,7 +108,12 @@ export function Own({ page, state }: Props) {
                   Train with these
                 </button>
               ) : (
-                <button type="button" class="main" disabled={ready.kind === "waiting"} onClick={() => request("prepare", setReady)}>
+                <button
+                  type="button"
+                  class="main"
+                  disabled={ready.kind === "waiting"}
+                  onClick={() => request("prepare", setReady)}
+                >
                   {ready.kind === "waiting" ? "Fetching and reading …" : "Fetch and open"}
                 </button>
               )}
@@ -114,7 +136,13 @@ export function Own({ page, state }: Props) {
   );
 }
 
-function FactsField({ facts, change }: { readonly facts: OwnFacts; change(facts: OwnFacts): void }) {
+function FactsField({
+  facts,
+  change,
+}: {
+  readonly facts: OwnFacts;
+  change(facts: OwnFacts): void;
+}) {
   const [over, setOver] = useState(false);
   const take = async (list: FileList | null | undefined) => {
     const [file] = list ?? [];
@@ -146,15 +174,25 @@ function FactsField({ facts, change }: { readonly facts: OwnFacts; change(facts:
       <div class="buttons">
         <label class="file">
           Choose a file
-          <input type="file" accept=".csv,.tsv,.txt,.jsonl,.json" onChange={({ currentTarget }) => take(currentTarget.files)} />
+          <input
+            type="file"
+            accept=".csv,.tsv,.txt,.jsonl,.json"
+            onChange={({ currentTarget }) => take(currentTarget.files)}
+          />
         </label>
       </div>
       <Field label="Template, for facts without one: [X] the subject, [Y] the object" wide>
-        <input value={facts.template} onInput={({ currentTarget: { value } }) => change({ ...facts, template: value })} />
+        {(id) => (
+          <input
+            id={id}
+            value={facts.template}
+            onInput={({ currentTarget: { value } }) => change({ ...facts, template: value })}
+          />
+        )}
       </Field>
       <p class="note">
-        A line a fact: subject and object, or relation, subject and object, divided by tabs or commas; or JSON
-        lines with "subject", "object" and, as you like, "relation" and "template".
+        A line a fact: subject and object, or relation, subject and object, divided by tabs or
+        commas; or JSON lines with "subject", "object" and, as you like, "relation" and "template".
       </p>
     </div>
   );
@@ -173,7 +211,8 @@ function FactsRead({ read }: { readonly read: Loaded<FactsShown> }) {
   return (
     <div role="status">
       <p>
-        {facts} {facts === 1 ? "fact" : "facts"} in {relations.length} {relations.length === 1 ? "relation" : "relations"}.
+        {facts} {facts === 1 ? "fact" : "facts"} in {relations.length}{" "}
+        {relations.length === 1 ? "relation" : "relations"}.
       </p>
       {problems.length === 0 ? undefined : (
         <ul class="problems">
@@ -184,28 +223,28 @@ function FactsRead({ read }: { readonly read: Loaded<FactsShown> }) {
       )}
       {relations.length === 0 ? undefined : (
         <div class="scroll">
-        <table>
-          <thead>
-            <tr>
-              <th scope="col">Relation</th>
-              <th scope="col">Template</th>
-              <th scope="col">to train</th>
-              <th scope="col">dev</th>
-              <th scope="col">test</th>
-            </tr>
-          </thead>
-          <tbody>
-            {relations.map(({ id, template, train, dev, test }) => (
-              <tr key={id}>
-                <th scope="row">{id}</th>
-                <td class="prompt">{template}</td>
-                <td>{train}</td>
-                <td>{dev}</td>
-                <td>{test}</td>
+          <table>
+            <thead>
+              <tr>
+                <th scope="col">Relation</th>
+                <th scope="col">Template</th>
+                <th scope="col">to train</th>
+                <th scope="col">dev</th>
+                <th scope="col">test</th>
               </tr>
-            ))}
-          </tbody>
-        </table>
+            </thead>
+            <tbody>
+              {relations.map(({ id, template, train, dev, test }) => (
+                <tr key={id}>
+                  <th scope="row">{id}</th>
+                  <td class="prompt">{template}</td>
+                  <td>{train}</td>
+                  <td>{dev}</td>
+                  <td>{test}</td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
         </div>
       )}
     </div>
@@ -239,26 +278,40 @@ function Model({
       <legend>{title}</legend>
       {choices.map(([from, label]) => (
         <label key={from} class="choice">
-          <input type="radio" name={title} checked={source.from === from} onChange={() => choose(from)} /> {label}
+          <input
+            type="radio"
+            name={title}
+            checked={source.from === from}
+            onChange={() => choose(from)}
+          />{" "}
+          {label}
         </label>
       ))}
       {source.from === "hub" ? (
         <Field label="Name on the Hub" wide>
-          <input
-            value={source.name}
-            spellcheck={false}
-            autocapitalize="off"
-            onInput={({ currentTarget: { value } }) => set({ from: "hub", name: value })}
-          />
+          {(id) => (
+            <input
+              id={id}
+              value={source.name}
+              spellcheck={false}
+              autocapitalize="off"
+              onInput={({ currentTarget: { value } }) => set({ from: "hub", name: value })}
+            />
+          )}
         </Field>
       ) : undefined}
       {source.from === "files" ? (
         <Field label="config.json, tokenizer.json, model.safetensors" wide>
-          <input
-            type="file"
-            multiple
-            onChange={({ currentTarget: { files } }) => set({ from: "files", files: [...(files ?? [])] })}
-          />
+          {(id) => (
+            <input
+              id={id}
+              type="file"
+              multiple
+              onChange={({ currentTarget: { files } }) =>
+                set({ from: "files", files: [...(files ?? [])] })
+              }
+            />
+          )}
         </Field>
       ) : undefined}
     </fieldset>
@@ -295,12 +348,18 @@ function Costs({ cost }: { readonly cost: Loaded<Cost> }) {
         <div>
           <dt>time</dt>
           <dd>
-            about {duration(seconds)} <small>{steps} steps at {gigaflops.toFixed(0)} GFLOP/s, measured here</small>
+            about {duration(seconds)}{" "}
+            <small>
+              {steps} steps at {gigaflops.toFixed(0)} GFLOP/s, measured here
+            </small>
           </dd>
         </div>
       </dl>
       {memory > limit ? (
-        <p class="trouble">That is more than a page can have. Choose smaller models, or train on the command line: npx promptgen train --help</p>
+        <p class="trouble">
+          That is more than a page can have. Choose smaller models, or train on the command line:
+          npx promptgen train --help
+        </p>
       ) : undefined}
       {remarks.map((remark) => (
         <p key={remark} class="note">

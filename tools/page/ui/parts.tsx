@@ -1,7 +1,8 @@
 /** Small pieces that several views are made of. */
 import type { ComponentChildren } from "preact";
+import { useId } from "preact/hooks";
 import type { Weighed } from "../protocol.ts";
-import { percent, type Piece, pieces, prompts } from "../words.ts";
+import { type Piece, percent, pieces, prompts } from "../words.ts";
 
 /** A list of answers, each with a bar as long as it is probable. */
 export function Bars({
@@ -60,7 +61,6 @@ export function Sentence({
           {one.weight === "" ? undefined : <small>{one.weight}</small>}
           {pieces(one.prompt, subject).map((piece, i) => {
             const bit = <Bit piece={piece} mask={mask} />;
-            // biome-ignore lint/suspicious/noArrayIndexKey: a word is known by its place
             return <span key={i}>{changed?.[i] ? <mark>{bit}</mark> : bit} </span>;
           })}
         </span>
@@ -76,13 +76,15 @@ export function Field({
   wide = false,
 }: {
   readonly label: string;
-  readonly children: ComponentChildren;
+  /** Makes the control, which has the id. */
+  readonly children: (id: string) => ComponentChildren;
   readonly wide?: boolean;
 }) {
+  const id = useId();
   return (
-    <label class={wide ? "field wide" : "field"}>
-      <span>{label}</span>
-      {children}
-    </label>
+    <div class={wide ? "field wide" : "field"}>
+      <label for={id}>{label}</label>
+      {children(id)}
+    </div>
   );
 }

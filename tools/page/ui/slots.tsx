@@ -70,7 +70,10 @@ function Written_({ slot, most }: { readonly slot: Slot; readonly most: number }
               </li>
             ))}
           </ul>
-          <span class="entropy" title={`entropy ${slot.entropy.toFixed(2)} of at most ${most.toFixed(2)} nats`}>
+          <span
+            class="entropy"
+            title={`entropy ${slot.entropy.toFixed(2)} of at most ${most.toFixed(2)} nats`}
+          >
             <span aria-hidden="true" class="open" style={{ "--open": `${slot.entropy / most}` }} />
             {slot.entropy.toFixed(2)}
           </span>
@@ -93,7 +96,6 @@ export function Slots({ written }: { readonly written: Written }) {
   const { shown, playing, play, show } = useWriting(written);
   const done = shown >= slots.length;
   const item = (slot: Slot, i: number) =>
-    // biome-ignore lint/suspicious/noArrayIndexKey: a slot is known by its place
     i < shown ? <Written_ key={i} slot={slot} most={most} /> : <Empty key={i} />;
   const stopped = (part: readonly Slot[]): readonly Slot[] => {
     const end = part.findIndex(({ stops }) => stops);
@@ -113,7 +115,9 @@ export function Slots({ written }: { readonly written: Written }) {
         {first.map(item)}
         <li class={done ? "slot answer there" : "slot answer"}>
           <span class="word">{done ? own[0]?.word : "[MASK]"}</span>
-          <span class="gloss">{done ? `BERT, ${percent(own[0]?.probability ?? 0)}` : "BERT’s place"}</span>
+          <span class="gloss">
+            {done ? `BERT, ${percent(own[0]?.probability ?? 0)}` : "BERT’s place"}
+          </span>
         </li>
         {second.map((slot, i) => item(slot, before + i))}
       </ol>
@@ -133,7 +137,8 @@ export function Slots({ written }: { readonly written: Written }) {
           />
         </label>
         <p class="note">
-          {mean.length} of {slots.length} slots used; mean entropy {entropy.toFixed(2)} nats of at most {most.toFixed(1)}
+          {mean.length} of {slots.length} slots used; mean entropy {entropy.toFixed(2)} nats of at
+          most {most.toFixed(1)}
         </p>
       </div>
     </div>

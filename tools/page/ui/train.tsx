@@ -17,9 +17,9 @@ export function Train({ page, state }: Props) {
       <div class="lead">
         <h1>Watch the writer learn what to ask.</h1>
         <p>
-          <em class="writer">BART</em> is trained through <em class="reader">BERT</em>, whose weights stay as
-          they are: a prompt is good when it makes the right answer probable, and bad when it would have
-          got that answer about nobody.
+          <em class="writer">BART</em> is trained through <em class="reader">BERT</em>, whose
+          weights stay as they are: a prompt is good when it makes the right answer probable, and
+          bad when it would have got that answer about nobody.
         </p>
       </div>
       <Controls page={page} state={state} />
@@ -55,7 +55,12 @@ function Controls({ page, state }: Props) {
     <section class="controls" aria-label="Training">
       <div class="buttons">
         {isRunning ? (
-          <button type="button" class="main" disabled={stand !== "running"} onClick={() => page.pause()}>
+          <button
+            type="button"
+            class="main"
+            disabled={stand !== "running"}
+            onClick={() => page.pause()}
+          >
             {stand === "pausing" ? "Pausing …" : stand === "starting" ? "Starting …" : "Pause"}
           </button>
         ) : (
@@ -68,10 +73,18 @@ function Controls({ page, state }: Props) {
             {isNew ? (stand === "none" ? "Train" : "Train again") : "Go on"}
           </button>
         )}
-        <button type="button" disabled={!isOpen || stand !== "paused"} onClick={() => page.resume(true)}>
+        <button
+          type="button"
+          disabled={!isOpen || stand !== "paused"}
+          onClick={() => page.resume(true)}
+        >
           One step
         </button>
-        <button type="button" disabled={!isOpen || isRunning || stand === "none"} onClick={() => page.forget()}>
+        <button
+          type="button"
+          disabled={!isOpen || isRunning || stand === "none"}
+          onClick={() => page.forget()}
+        >
           Start over
         </button>
       </div>
@@ -111,13 +124,18 @@ function Controls({ page, state }: Props) {
 
 /** How far it is, in a line. */
 function standLine(training: TrainingShown | undefined, progress: State["progress"]): string {
-  if (!training || training.state === "none") return "240 steps, about a minute on two cores. What is learned is kept in this browser.";
+  if (!training || training.state === "none")
+    return "240 steps, about a minute on two cores. What is learned is kept in this browser.";
   const { step, steps, left, best, state, kept } = training;
   const parts = [steps === 0 ? `step ${step}` : `step ${step} of ${steps}`];
   if (state === "running" && left !== undefined) parts.push(`${duration(left)} left`);
-  if (progress !== undefined && state !== "paused") parts.push(`asking ${progress.what} ${progress.done} of ${progress.all}`);
+  if (progress !== undefined && state !== "paused")
+    parts.push(`asking ${progress.what} ${progress.done} of ${progress.all}`);
   if (best !== undefined) parts.push(`best ${best.accuracy.toFixed(1)} % at step ${best.step}`);
-  if (state === "paused") parts.push(kept ? "kept in this browser: come back any time" : "not kept: this browser allows no files");
+  if (state === "paused")
+    parts.push(
+      kept ? "kept in this browser: come back any time" : "not kept: this browser allows no files",
+    );
   return parts.join(" · ");
 }
 
@@ -148,8 +166,8 @@ function Alpha({ page, state }: Props) {
         />
       </label>
       <p class="note" id="alpha-note">
-        How much an answer is punished that needs no subject: loss = −log P(object | subject) + alpha · log
-        P(object | None).
+        How much an answer is punished that needs no subject: loss = −log P(object | subject) +
+        alpha · log P(object | None).
       </p>
     </div>
   );
@@ -199,11 +217,12 @@ function Prompts({ state }: { readonly state: State }) {
   const { step, rows } = state.prompts;
   return (
     <section class="band prompts" aria-labelledby="prompts">
-      <h2 id="prompts">
-        What it writes{rows.length === 0 ? "" : `, at step ${step}`}
-      </h2>
+      <h2 id="prompts">What it writes{rows.length === 0 ? "" : `, at step ${step}`}</h2>
       {rows.length === 0 ? (
-        <p class="note">Prompts of five facts that it does not learn from appear here; words that changed are marked.</p>
+        <p class="note">
+          Prompts of five facts that it does not learn from appear here; words that changed are
+          marked.
+        </p>
       ) : (
         <ul class="watched">
           {rows.map((row) => (
@@ -219,7 +238,12 @@ function Watched({ row }: { readonly row: WatchedPrompt }) {
   const { prompt, before, subject, object, answer, none, right } = row;
   return (
     <li>
-      <Sentence prompt={prompt} subject={subject} mask={answer.word} changed={changedWords(before, prompt)} />
+      <Sentence
+        prompt={prompt}
+        subject={subject}
+        mask={answer.word}
+        changed={changedWords(before, prompt)}
+      />
       <p class="note">
         <span class={right ? "tick" : "cross"}>{right ? "right" : `wrong, it is ${object}`}</span>
         {` · ${answer.word} ${percent(answer.probability)} · about nobody: ${none.word} ${percent(none.probability)}`}

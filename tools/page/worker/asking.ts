@@ -13,8 +13,8 @@ import {
   NOBODY,
   OWN,
 } from "../../../promptgen/measure.ts";
-import { PromptGenPrompter } from "../../../promptgen/methods/promptgen/prompter.ts";
 import type { Batch, Prompter } from "../../../promptgen/methods/method.ts";
+import { PromptGenPrompter } from "../../../promptgen/methods/promptgen/prompter.ts";
 import type { Answers, Question, Slot, Weighed, Written } from "../protocol.ts";
 
 /** Answers to a question that are shown. */
@@ -26,11 +26,15 @@ const WORDS = 6;
 export function itemOf({ relations }: Benchmark, { relation: id, subject }: Question): Item {
   const relation = relations.find((one) => one.id === id);
   if (!relation) throw new Error(`[ask] there is no relation ${id}; choose one of the list`);
-  if (subject.trim() === "") throw new Error("[ask] the subject is empty; name what is asked about");
+  if (subject.trim() === "")
+    throw new Error("[ask] the subject is empty; name what is asked about");
   const odd = unprintable(subject);
   if (odd !== undefined) throw new Error(`[ask] the subject has ${odd}; write it without`);
   // without a known object any word of the relation holds its place, and its rank is not told
-  return { relation, fact: { subject, object: objectOf(relation, subject) ?? relation.train[0].object } };
+  return {
+    relation,
+    fact: { subject, object: objectOf(relation, subject) ?? relation.train[0].object },
+  };
 }
 
 /** What the facts say of a subject. */
@@ -48,7 +52,9 @@ export class Asker {
   readonly #examiners = new Map<string, Examiner>();
   #other = "";
   readonly #another: Filler = { name: "other", of: () => this.#other };
-  readonly #slots: ((batch: Batch) => Promise<{ distributions: ArrayLike<number>; live: ArrayLike<number> }>) | undefined;
+  readonly #slots:
+    | ((batch: Batch) => Promise<{ distributions: ArrayLike<number>; live: ArrayLike<number> }>)
+    | undefined;
 
   constructor(device: Device, benchmark: Benchmark, prompter: Prompter) {
     this.#device = device;
@@ -56,7 +62,7 @@ export class Asker {
     this.#prompter = prompter;
     if (!(prompter instanceof PromptGenPrompter)) return;
     const run = compile(device, (batch: Batch) => {
-      const { slots } = prompter.predict(batch);
+      const { slots } = this.#prompter.predict(batch);
       if (!slots) throw new Error("[ask] PromptGen's prediction has no slots");
       return { distributions: slots.distributions, live: slots.live };
     });
@@ -76,7 +82,8 @@ export class Asker {
   /** As `answers`, with the slots of the prompt and what it makes of another subject. For PromptGen alone. */
   async written(question: Question): Promise<Written> {
     const prompter = this.#prompter;
-    if (!(prompter instanceof PromptGenPrompter)) throw new Error("[ask] only PromptGen writes slots");
+    if (!(prompter instanceof PromptGenPrompter))
+      throw new Error("[ask] only PromptGen writes slots");
     const begun = performance.now();
     const item = itemOf(this.#benchmark, question);
     const { relation } = item;
@@ -130,7 +137,9 @@ export class Asker {
       const own = Array.from({ length: size }, (_, c) => distributions[slot * size + c]);
       const order = own.map((_, c) => c).sort((a, b) => own[b] - own[a]);
       return {
-        words: order.slice(0, WORDS).map((c) => ({ word: c === end ? "" : words[c], probability: own[c] })),
+        words: order
+          .slice(0, WORDS)
+          .map((c) => ({ word: c === end ? "" : words[c], probability: own[c] })),
         entropy: own.reduce((sum, p) => sum - (p > 0 ? p * Math.log(p) : 0), 0),
         live: live[slot] === 1,
         stops: order[0] === end,
@@ -142,6 +151,9 @@ export class Asker {
     const { tokenizer } = this.#benchmark;
     return found
       .filter(({ probability }) => probability >= 0)
-      .map(({ id, probability }) => ({ word: tokenizer.word(id) ?? tokenizer.token(id), probability }));
+      .map(({ id, probability }) => ({
+        word: tokenizer.word(id) ?? tokenizer.token(id),
+        probability,
+      }));
   }
 }

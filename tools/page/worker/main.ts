@@ -1,13 +1,29 @@
 /** The worker of the page: everything that computes. It answers the requests of protocol.ts, one after the other where they ask a model. */
 import "../node/globals.ts";
-import { openDevice } from "../../../engine/open.ts";
 import type { Device } from "../../../engine/device.ts";
+import { openDevice } from "../../../engine/open.ts";
 import { type Benchmark, loadBenchmark } from "../../../promptgen/benchmark.ts";
 import { methodOf } from "../../../promptgen/methods/index.ts";
-import { bestPrompter, prepareOn, runOptions, savedPrompter, sourcesOf } from "../../../promptgen/run.ts";
+import {
+  bestPrompter,
+  prepareOn,
+  runOptions,
+  savedPrompter,
+  sourcesOf,
+} from "../../../promptgen/run.ts";
 import { RunFolder } from "../../../promptgen/training/run-folder.ts";
 import { disk } from "../node/disk.ts";
-import type { Kind, Opened, PageEvent, RelationShown, Reply, Request, Requests, TrainingShown, TrainSettings } from "../protocol.ts";
+import type {
+  Kind,
+  Opened,
+  PageEvent,
+  RelationShown,
+  Reply,
+  Request,
+  Requests,
+  TrainingShown,
+  TrainSettings,
+} from "../protocol.ts";
 import { Asker } from "./asking.ts";
 import { Kept } from "./kept.ts";
 import { Own } from "./own.ts";
@@ -36,6 +52,15 @@ const opened = (): Promise<Session> => {
   throw new Error("[page] nothing is open yet; reload the page");
 };
 
+/** Fetches what training starts from, once. */
+const fetchStart = (): Promise<unknown> => {
+  start ??= fetchPack("start.pack").catch((error) => {
+    start = undefined; // asked again, it is fetched again
+    throw error;
+  });
+  return start;
+};
+
 /** What the browser keeps; undefined where it keeps nothing. */
 const keeping = (): Promise<Kept | undefined> => {
   kept ??= Kept.open(RUNS).catch(() => undefined);
@@ -43,7 +68,11 @@ const keeping = (): Promise<Kept | undefined> => {
 };
 
 /** The prompter of a packed run, ready to be asked. */
-async function askerOf(device: Device, benchmark: Benchmark, { key, options }: PackedRun): Promise<Asker> {
+async function askerOf(
+  device: Device,
+  benchmark: Benchmark,
+  { key, options }: PackedRun,
+): Promise<Asker> {
   const folder = new RunFolder(`/packed/${key}`);
   const full = runOptions(options);
   const saved = savedPrompter(methodOf(full.method), folder);
@@ -59,16 +88,16 @@ async function openSession(name: "auto" | "cpu"): Promise<Session> {
   const [first] = runs;
   const benchmark = await loadBenchmark(await sourcesOf(runOptions(first.options)));
   const asker = await askerOf(device, benchmark, first);
-  return { device, benchmark, runs, asker, own: new Own(device, emit) };
+  return { device, benchmark, runs, asker, own: new Own(device, emit, fetchStart) };
 }
 
 /** The training that an earlier visit has left, or none. */
 async function trainingOf(settings: TrainSettings): Promise<Training> {
   const { device, benchmark, own } = await opened();
   const keeper = await keeping();
-  if (settings.kind === "own") return new Training(device, await own.run(settings), "own", keeper, emit);
-  start ??= fetchPack("start.pack");
-  await start;
+  if (settings.kind === "own")
+    return new Training(device, await own.run(settings), "own", keeper, emit);
+  await fetchStart();
   const options = runOptions({ alpha: settings.alpha, seed: settings.seed }, true);
   return new Training(device, await prepareOn(benchmark, options), "world", keeper, emit);
 }
@@ -98,7 +127,9 @@ const NOTHING: TrainingShown = {
 
 const shownTraining = (): TrainingShown => training?.shown ?? NOTHING;
 
-const handlers: { readonly [K in Kind]: (take: Requests[K]["take"]) => Promise<Requests[K]["give"]> } = {
+const handlers: {
+  readonly [K in Kind]: (take: Requests[K]["take"]) => Promise<Requests[K]["give"]>;
+} = {
   async open({ device }): Promise<Opened> {
     const begun = performance.now();
     session ??= openSession(device);
@@ -127,8 +158,7 @@ const handlers: { readonly [K in Kind]: (take: Requests[K]["take"]) => Promise<R
     const run = runs.find((one) => one.key === key);
     if (!run) throw new Error(`[page] there is no method ${key}; reload the page`);
     const known =
-      rivals.get(key) ??
-      fetchPack(run.file).then(() => askerOf(device, benchmark, run));
+      rivals.get(key) ?? fetchPack(run.file).then(() => askerOf(device, benchmark, run));
     rivals.set(key, known);
     known.catch(() => rivals.delete(key)); // asked again, it is fetched again
     return (await known).answers(question);
@@ -142,7 +172,13 @@ const handlers: { readonly [K in Kind]: (take: Requests[K]["take"]) => Promise<R
     }
     return {
       shown: shownTraining(),
-      series: training?.series ?? { steps: [], object: [], none: [], entropy: [], topProbability: [] },
+      series: training?.series ?? {
+        steps: [],
+        object: [],
+        none: [],
+        entropy: [],
+        topProbability: [],
+      },
       evaluations: training?.evaluations ?? [],
     };
   },
@@ -186,7 +222,15 @@ const handlers: { readonly [K in Kind]: (take: Requests[K]["take"]) => Promise<R
   },
 };
 
-function shownRelation({ id, label, template, type, train, dev, test }: Benchmark["relations"][number]): RelationShown {
+function shownRelation({
+  id,
+  label,
+  template,
+  type,
+  train,
+  dev,
+  test,
+}: Benchmark["relations"][number]): RelationShown {
   const facts = Object.entries({ test, dev, train }).flatMap(([split, own]) =>
     own.map(({ subject, object }) => ({ subject, object, split })),
   );

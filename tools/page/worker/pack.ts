@@ -28,7 +28,10 @@ export function packed(
   head: Omit<PackHead, "files">,
   files: readonly { readonly path: string; readonly bytes: Uint8Array }[],
 ): Uint8Array<ArrayBuffer> {
-  const described = { ...head, files: files.map(({ path, bytes }) => ({ path, bytes: bytes.length })) };
+  const described = {
+    ...head,
+    files: files.map(({ path, bytes }) => ({ path, bytes: bytes.length })),
+  };
   const text = new TextEncoder().encode(JSON.stringify(described));
   const size = files.reduce((sum, { bytes }) => sum + bytes.length, 4 + text.length);
   const whole = new Uint8Array(size);
@@ -44,7 +47,8 @@ export function packed(
 
 /** Puts the files of a pack on the disk. @throws one sentence for a pack that is not whole */
 export function unpack(bytes: Uint8Array<ArrayBuffer>, name: string): PackHead {
-  const length = bytes.length < 4 ? 0 : new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true);
+  const length =
+    bytes.length < 4 ? 0 : new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true);
   let head: PackHead;
   try {
     head = JSON.parse(new TextDecoder().decode(bytes.subarray(4, 4 + length)));
@@ -69,10 +73,13 @@ export async function fetchPack(name: string): Promise<PackHead> {
     throw new Error(`[page] ${name} cannot be fetched; check the connection and reload`, { cause });
   });
   if (!response.ok) {
-    throw new Error(`[page] ${name} cannot be fetched (the server answered ${response.status}); reload`);
+    throw new Error(
+      `[page] ${name} cannot be fetched (the server answered ${response.status}); reload`,
+    );
   }
   return unpack(new Uint8Array(await response.arrayBuffer()), name);
 }
 
 /** The page's folder: workers stand in its assets/. */
-const baseOf = (href: string): URL => new URL(href.includes("/assets/") ? "../packs/" : "./packs/", href);
+const baseOf = (href: string): URL =>
+  new URL(href.includes("/assets/") ? "../packs/" : "./packs/", href);

@@ -7,7 +7,13 @@ import type { Device } from "../../../engine/device.ts";
 import type { Item } from "../../../promptgen/benchmark.ts";
 import { itemsOf } from "../../../promptgen/benchmark.ts";
 import { bucketsOf, Examiner } from "../../../promptgen/measure.ts";
-import { examinerOf, flatOptions, type Prepared, type RunOptions, trainRun } from "../../../promptgen/run.ts";
+import {
+  examinerOf,
+  flatOptions,
+  type Prepared,
+  type RunOptions,
+  trainRun,
+} from "../../../promptgen/run.ts";
 import type { StepReport } from "../../../promptgen/training/loop.ts";
 import { secondsLeft } from "../../../promptgen/training/pace.ts";
 import { type LogRow, RunFolder } from "../../../promptgen/training/run-folder.ts";
@@ -116,7 +122,7 @@ export class Training {
       seed: this.#run.options.seed,
       left: this.#left,
       best: this.#best,
-      kept: this.#kept !== undefined && this.#kept.problem === "",
+      kept: this.kind === "world" && this.#kept !== undefined && this.#kept.problem === "",
       message: this.#message || (this.#kept?.problem ?? ""),
     };
   }
@@ -149,7 +155,13 @@ export class Training {
   }
 
   /** Begins anew, or goes on; with `once` for one step. Answers at once. */
-  go({ once = false, alpha = this.#alpha }: { readonly once?: boolean; readonly alpha?: number } = {}): void {
+  go({
+    once = false,
+    alpha = this.#alpha,
+  }: {
+    readonly once?: boolean;
+    readonly alpha?: number;
+  } = {}): void {
     if (this.#running || this.#state === "done") return;
     const control = new AbortController();
     this.#running = control;
@@ -196,8 +208,7 @@ export class Training {
           if (once) control.abort();
         },
         onEvaluation: (row) => this.#evaluated(row),
-        onAsked: (done, all) =>
-          this.#emit({ event: "progress", what: "dev facts", done, all }),
+        onAsked: (done, all) => this.#emit({ event: "progress", what: "dev facts", done, all }),
       });
       this.#step = outcome.step;
       this.#steps = outcome.steps;
@@ -272,7 +283,15 @@ export class Training {
         }));
         const { relation, fact } = item;
         const { subject, object } = fact;
-        return { relation: relation.id, subject, object, prompt, answer, none, right: answers[0].right };
+        return {
+          relation: relation.id,
+          subject,
+          object,
+          prompt,
+          answer,
+          none,
+          right: answers[0].right,
+        };
       });
       this.#emit({ event: "prompts", step, prompts });
     } catch {
@@ -286,7 +305,9 @@ export class Training {
 /** In a run's folder: from which step on another alpha holds, a line each. */
 const ALPHAS = "alpha.jsonl";
 
-export const folderOf = (kind: TrainingKind): RunFolder => new RunFolder(`${RUNS}/${kind}`);
+/** The run's folder; only that of the embedded world is kept, for a visitor's own models are not. */
+export const folderOf = (kind: TrainingKind): RunFolder =>
+  new RunFolder(kind === "world" ? `${RUNS}/world` : "/own/run");
 
 /** The alpha that a kept run goes on with; undefined where it never changed. */
 export function lastAlpha(kind: TrainingKind): number | undefined {
@@ -317,4 +338,7 @@ function bestOf(rows: readonly LogRow[]): { step: number; accuracy: number } | u
 
 /** Some of a list, from all of it. */
 const spread = <T>(list: readonly T[], count: number): T[] =>
-  Array.from({ length: Math.min(count, list.length) }, (_, i) => list[Math.floor((i * list.length) / count)]);
+  Array.from(
+    { length: Math.min(count, list.length) },
+    (_, i) => list[Math.floor((i * list.length) / count)],
+  );
