@@ -55,6 +55,9 @@ function packageSources(): Plugin {
   };
 }
 
+/** Modules of Node are imported at once by some and late by others: here that makes no difference. */
+const CHECKS = { ineffectiveDynamicImport: false } as const;
+
 /** Builds the page into a folder, which is emptied before. */
 export async function bundle(out: string): Promise<void> {
   const plugins = () => [nodeModules(), packageSources()];
@@ -65,14 +68,14 @@ export async function bundle(out: string): Promise<void> {
     logLevel: "warn",
     plugins: plugins(),
     oxc: { jsx: { runtime: "automatic", importSource: "preact" } },
-    worker: { format: "es", plugins },
+    worker: { format: "es", plugins, rolldownOptions: { checks: CHECKS } },
     build: {
       outDir: out,
       emptyOutDir: true,
       target: "esnext",
       assetsInlineLimit: 0,
       modulePreload: false,
-      rolldownOptions: { input: { index: join(PAGE, "index.html") } },
+      rolldownOptions: { input: { index: join(PAGE, "index.html") }, checks: CHECKS },
     },
   });
 }

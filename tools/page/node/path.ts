@@ -19,7 +19,7 @@ export function resolve(...parts: readonly string[]): string {
 }
 
 export function dirname(path: string): string {
-  const at = path.replace(/\/+$/, "").lastIndexOf("/");
+  const at = path.replace(/(.)\/+$/, "$1").lastIndexOf("/");
   if (at < 0) return ".";
   return at === 0 ? "/" : path.slice(0, at);
 }

@@ -1,7 +1,7 @@
 /** `node:util`, `node:os`, `node:url` and `node:timers/promises`: the few functions that the page's code uses of each. */
 import { normalized } from "./disk.ts";
 
-type Callback<T> = (error: unknown, value: T) => void;
+type Callback<T> = (error: unknown, value?: T) => void;
 
 export const promisify =
   <A extends unknown[], T>(call: (...args: [...A, Callback<T>]) => void) =>
@@ -9,7 +9,7 @@ export const promisify =
     new Promise((resolve, reject) => {
       call(...args, (error, value) => {
         if (error) reject(error);
-        else resolve(value);
+        else resolve(value as T);
       });
     });
 
