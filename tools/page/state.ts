@@ -30,8 +30,6 @@ export type State = {
   readonly opened: Loaded<Opened>;
   readonly question: Question;
   readonly written: Loaded<Written>;
-  /** Seconds from the opening of the page to its first answer. */
-  readonly first: number | undefined;
   readonly rivals: Readonly<Record<string, Loaded<Answers>>>;
   readonly training: TrainingShown | undefined;
   readonly alpha: number;
@@ -69,7 +67,6 @@ export class Page {
       opened: WAITING,
       question: questionOf(address),
       written: WAITING,
-      first: undefined,
       rivals: {},
       training: undefined,
       alpha: address.alpha ?? 0.3,
@@ -115,7 +112,7 @@ export class Page {
       const opened = await this.client.ask("open", { device: this.#device ?? "auto" });
       this.set({ opened: { kind: "there", value: opened } });
       await this.ask(completed(this.#state.question, opened));
-      this.set({ first: performance.now() / 1000 });
+      performance.mark("first answer");
       await this.#askLightRivals();
       await this.remember();
     } catch (error) {

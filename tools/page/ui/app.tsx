@@ -73,7 +73,9 @@ export function App({ page }: { readonly page: Page }) {
             </a>
           ))}
         </nav>
-        <p class="device">{deviceLine(state)}</p>
+        <p class="device" title={opened.kind === "there" ? opened.value.device : undefined}>
+          {deviceLine(state)}
+        </p>
       </header>
       {trouble === "" ? undefined : (
         <p class="trouble" role="alert">
