@@ -148,7 +148,7 @@ test("what links and facts hold is text", async () => {
     device: "cpu",
   });
   const { page, said, context } = await visit(browser, `${server.url}#ask?${query}`);
-  await answered(page);
+  await page.locator(".rivals td.reader").nth(3).waitFor();
   assert.is(await page.locator(".slot.given .word").innerText(), evil);
   assert.is(await page.locator("main img, main b:not(.subject, .reader b)").count(), 0);
   await page.getByRole("link", { name: "Bring your own" }).click();

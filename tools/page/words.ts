@@ -43,6 +43,10 @@ export function pieces(prompt: string, subject: string): Piece[] {
   });
 }
 
+/** Whether a prompt has its own answer among its words. */
+export const namesAnswer = (prompt: string, answer: string): boolean =>
+  prompt.split(" ").includes(answer);
+
 /** One prompt, or those of an ensemble with their weights. */
 export function prompts(prompt: string): { readonly weight: string; readonly prompt: string }[] {
   return prompt.split(" | ").map((text) => {

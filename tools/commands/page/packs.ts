@@ -1,7 +1,7 @@
 /** The packs of the page: the embedded world with the run that answers, what training starts from, and a pack for each other run. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { methodOf } from "../../../promptgen/methods/index.ts";
+import { METHODS, methodOf } from "../../../promptgen/methods/index.ts";
 import {
   flatOptions,
   type RunOptions,
@@ -127,7 +127,8 @@ export async function writePacks(runs: readonly Source[], folder: string): Promi
   mkdirSync(folder, { recursive: true });
   const chosen = await bestSeeds(runs);
   const first = answering(chosen);
-  const others = chosen.filter((run) => run !== first);
+  const place = ({ options }: Source) => METHODS.findIndex(({ name }) => name === options.method);
+  const others = chosen.filter((run) => run !== first).sort((a, b) => place(a) - place(b));
   const described = [first, ...others].map((run, i) => {
     const key = `run-${i}`;
     const files = prompterFiles(run, key);

@@ -3,7 +3,7 @@ import { useEffect, useState } from "preact/hooks";
 import { LONGEST_SUBJECT } from "../address.ts";
 import type { Answers, Opened, Question, Rival, Weighed, Written } from "../protocol.ts";
 import { completed, LIGHT, type Loaded, type Page, type State } from "../state.ts";
-import { bytes, percent } from "../words.ts";
+import { bytes, namesAnswer, percent } from "../words.ts";
 import { Bars, Field, Sentence } from "./parts.tsx";
 import { Slots } from "./slots.tsx";
 
@@ -161,7 +161,10 @@ function Answered({ page, state, written }: Props & { readonly written: Written 
     <>
       <section class="band writes" aria-labelledby="writes">
         <h2 id="writes">
-          <span class="writer">BART writes</span>
+          <span class="writer">BART writes</span>{" "}
+          <small>
+            below each word what else it might have written, and the entropy of that choice
+          </small>
         </h2>
         <Slots written={written} />
       </section>
@@ -199,7 +202,7 @@ function Answered({ page, state, written }: Props & { readonly written: Written 
 }
 
 /** What the answers mean. */
-function verdict({ question, own, none, object }: Written): string {
+function verdict({ question, prompt, own, none, object }: Written): string {
   const [answer] = own;
   const said = `“${answer.word}”`;
   const judged =
@@ -211,7 +214,9 @@ function verdict({ question, own, none, object }: Written): string {
   const leak =
     none[0].word === answer.word
       ? "It says the same about nobody: this prompt gives its answer away."
-      : `About nobody it would say “${none[0].word}”: the answer comes from knowing ${question.subject}.`;
+      : namesAnswer(prompt, answer.word)
+        ? `About nobody it would say “${none[0].word}”, though the prompt itself names “${answer.word}”: it is BART that knew.`
+        : `About nobody it would say “${none[0].word}”: the answer comes from knowing ${question.subject}.`;
   return `${judged} ${leak}`;
 }
 
@@ -355,7 +360,7 @@ function Best({
       <b>{best.word}</b> <span class="share">{percent(best.probability)}</span>
       {object === undefined ? undefined : (
         <span class={best.word === object ? "tick" : "cross"}>
-          {best.word === object ? " right" : " wrong"}
+          {best.word === object ? " · right" : " · wrong"}
         </span>
       )}
     </>

@@ -3,9 +3,12 @@ import { useState } from "preact/hooks";
 import { ALPHA, SEED } from "../address.ts";
 import type { TrainingShown } from "../protocol.ts";
 import type { Page, State, WatchedPrompt } from "../state.ts";
-import { changedWords, duration, percent } from "../words.ts";
+import { changedWords, duration, namesAnswer, percent } from "../words.ts";
 import { Chart, type Curve } from "./chart.tsx";
 import { Sentence } from "./parts.tsx";
+
+/** Steps of a training in the embedded world. */
+const WORLD_STEPS = 240;
 
 type Props = { readonly page: Page; readonly state: State };
 
@@ -125,7 +128,7 @@ function Controls({ page, state }: Props) {
 /** How far it is, in a line. */
 function standLine(training: TrainingShown | undefined, progress: State["progress"]): string {
   if (!training || training.state === "none")
-    return "240 steps, about a minute on two cores. What is learned is kept in this browser.";
+    return `${WORLD_STEPS} steps, about a minute on two cores. What is learned is kept in this browser.`;
   const { step, steps, left, best, state, kept } = training;
   const parts = [steps === 0 ? `step ${step}` : `step ${step} of ${steps}`];
   if (state === "running" && left !== undefined) parts.push(`${duration(left)} left`);
@@ -146,25 +149,24 @@ function Alpha({ page, state }: Props) {
   const isBusy = training?.state === "starting" || training?.state === "pausing";
   return (
     <div class="alpha">
-      <label>
-        <span>
-          alpha <output>{shown.toFixed(2)}</output>
-        </span>
-        <input
-          type="range"
-          min={ALPHA.least}
-          max={ALPHA.most}
-          step={0.05}
-          value={shown}
-          disabled={isBusy}
-          aria-describedby="alpha-note"
-          onInput={({ currentTarget: { value } }) => setDraft(Number(value))}
-          onChange={({ currentTarget: { value } }) => {
-            setDraft(undefined);
-            page.setAlpha(Number(value));
-          }}
-        />
+      <label for="alpha">
+        alpha <output for="alpha">{shown.toFixed(2)}</output>
       </label>
+      <input
+        id="alpha"
+        type="range"
+        min={ALPHA.least}
+        max={ALPHA.most}
+        step={0.05}
+        value={shown}
+        disabled={isBusy}
+        aria-describedby="alpha-note"
+        onInput={({ currentTarget: { value } }) => setDraft(Number(value))}
+        onChange={({ currentTarget: { value } }) => {
+          setDraft(undefined);
+          page.setAlpha(Number(value));
+        }}
+      />
       <p class="note" id="alpha-note">
         How much an answer is punished that needs no subject: loss = −log P(object | subject) +
         alpha · log P(object | None).
@@ -174,7 +176,7 @@ function Alpha({ page, state }: Props) {
 }
 
 function Curves({ state: { series, evaluations, training } }: { readonly state: State }) {
-  const last = training?.steps ?? 0;
+  const last = training?.steps || WORLD_STEPS;
   const of = (column: readonly number[]): Curve["points"] =>
     column.map((value, i) => [series.steps[i], value] as const);
   const rows = (name: "devAccuracy" | "devNone"): Curve["points"] =>
@@ -246,6 +248,7 @@ function Watched({ row }: { readonly row: WatchedPrompt }) {
       />
       <p class="note">
         <span class={right ? "tick" : "cross"}>{right ? "right" : `wrong, it is ${object}`}</span>
+        {namesAnswer(prompt, answer.word) ? " · the prompt names its answer" : ""}
         {` · ${answer.word} ${percent(answer.probability)} · about nobody: ${none.word} ${percent(none.probability)}`}
       </p>
     </li>
