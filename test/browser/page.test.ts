@@ -314,6 +314,14 @@ test("a step at a time, with another alpha, and what was kept can be forgotten",
   await page.getByRole("button", { name: "Go on" }).waitFor();
   assert.is(await stepOf(page), stood + 1);
   assert.is(await page.locator(".alpha output").innerText(), "0.35");
+  // a second page of the browser trains for itself and leaves alone what is kept
+  const second = await context.newPage();
+  await second.goto(`${server.url}#train?alpha=0.3&seed=2&device=cpu`);
+  await second.locator(".controls .main:enabled").click();
+  await until(second, 1);
+  await second.getByRole("button", { name: "Pause" }).click();
+  await second.getByText("not kept").waitFor();
+  await second.close();
   await page.getByRole("button", { name: "Start over" }).click();
   await page.getByRole("button", { name: "Train", exact: true }).waitFor();
   await page.reload();

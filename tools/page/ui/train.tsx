@@ -137,7 +137,9 @@ function standLine(training: TrainingShown | undefined, progress: State["progres
   if (best !== undefined) parts.push(`best ${best.accuracy.toFixed(1)} % at step ${best.step}`);
   if (state === "paused")
     parts.push(
-      kept ? "kept in this browser: come back any time" : "not kept: this browser allows no files",
+      kept
+        ? "kept in this browser: come back any time"
+        : "not kept, for another page of it trains or it allows no files",
     );
   return parts.join(" · ");
 }

@@ -6,6 +6,20 @@ import { disk } from "../node/disk.ts";
 
 type Root = FileSystemDirectoryHandle;
 
+/** Milliseconds that a page which was just closed has to let go. */
+const PATIENCE = 3000;
+
+/** Takes a lock that this worker has until it ends. @throws where another page has it */
+function taken(name: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const have = () => {
+      resolve();
+      return new Promise<never>(() => undefined);
+    };
+    navigator.locks.request(name, { signal: AbortSignal.timeout(PATIENCE) }, have).catch(reject);
+  });
+}
+
 /** A folder of the disk that survives the page. */
 export class Kept {
   readonly #folder: string;
@@ -22,10 +36,11 @@ export class Kept {
   }
 
   /**
-   * Reads what was kept onto the disk, and keeps what is written from then on.
-   * @throws where the browser has no such file system, as in a private window of some
+   * Reads what was kept onto the disk, and keeps what is written from then on. One page of a browser does at a time.
+   * @throws where another page does, and where the browser has no such file system, as in a private window of some
    */
   static async open(folder: string): Promise<Kept> {
+    await taken(`promptgen ${folder}`);
     const root = await navigator.storage.getDirectory();
     const kept = new Kept(folder, root);
     await kept.#read(root, "");

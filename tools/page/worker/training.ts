@@ -183,7 +183,6 @@ export class Training {
     this.#tell();
     this.#running?.abort();
     await this.#ended;
-    await this.#kept?.settled();
   }
 
   async #train(control: AbortController, once: boolean): Promise<void> {
@@ -210,6 +209,7 @@ export class Training {
         onEvaluation: (row) => this.#evaluated(row),
         onAsked: (done, all) => this.#emit({ event: "progress", what: "dev facts", done, all }),
       });
+      await this.#kept?.settled(); // who reads that it is paused may close the page
       this.#step = outcome.step;
       this.#steps = outcome.steps;
       this.#state = outcome.finished ? "done" : "paused";
