@@ -90,7 +90,7 @@ export function App({ page }: { readonly page: Page }) {
       <footer>
         <p>
           After Zhang et al.,{" "}
-          <cite>Promptgen: Automatically Generate Prompts using Generative Models</cite>, Findings
+          <cite>PromptGen: Automatically Generate Prompts using Generative Models</cite>, Findings
           of NAACL 2022. Everything is computed on this machine; nothing that you type leaves it.
           The models here are tiny and know a small world of a thousand facts.
         </p>
