@@ -24,22 +24,31 @@ const QUESTION = `#ask?relation=P36&subject=${SUBJECT}&other=${OTHER}&device=cpu
 const MOST_BYTES = 8e6;
 
 let browser: Browser;
-let site: Site;
+let site: Site | undefined;
 const servers: Served[] = [];
 const served = async (isolated: boolean): Promise<Served> => {
-  const server = await serve(site.folder, isolated);
+  const server = await serve(builtSite().folder, isolated);
   servers.push(server);
   return server;
 };
 
-test.before(async () => {
-  site = await buildSite();
-  browser = await openBrowser();
-});
-test.after(async () => {
-  await browser?.close();
-  for (const server of servers) server.close();
-});
+const builtSite = (): Site => {
+  if (site) return site;
+  throw new Error("the page is not built");
+};
+
+/** Builds the page for a suite, and lets go of what it opened. */
+const around = (own: typeof test): void => {
+  own.before(async () => {
+    site ??= await buildSite();
+    browser = await openBrowser();
+  });
+  own.after(async () => {
+    await browser.close();
+    for (const server of servers.splice(0)) server.close();
+  });
+};
+around(test);
 
 type Asked = {
   readonly prompt: string;
@@ -48,7 +57,9 @@ type Asked = {
 };
 
 const asked = (run: string, subject: string): Asked =>
-  JSON.parse(command("ask", site.run(run), "--relation", "P36", "--subject", subject, "--json"));
+  JSON.parse(
+    command("ask", builtSite().run(run), "--relation", "P36", "--subject", subject, "--json"),
+  );
 
 /** Texts of the elements that a selector finds, in order. */
 const texts = (page: Page, selector: string): Promise<string[]> =>
@@ -214,8 +225,10 @@ async function stepOf(page: Page): Promise<number> {
   return Number(step);
 }
 
-async function until(page: Page, step: number): Promise<void> {
-  while ((await stepOf(page)) < step) {
+/** Waits for a step. @param least that it never stands below */
+async function until(page: Page, step: number, least = 0): Promise<void> {
+  for (let now = 0; now < step; now = await stepOf(page)) {
+    assert.ok(now === 0 || now >= least, `it went back to step ${now}`);
     assert.is(await page.locator(".trouble").count(), 0);
     await page.waitForTimeout(100);
   }
@@ -270,7 +283,7 @@ test("40 steps have the losses of Node, with a reload in the middle, and the mai
   assert.ok((stood >= 10 && stood % 10 === 0) || stood >= 14, `it stands at step ${stood}`);
   assert.is(Number(await page.locator(".chart circle").count()) > 3, true);
   await more.click();
-  await until(page, STEPS);
+  await until(page, STEPS, stood);
   await page.getByRole("button", { name: "Pause" }).click();
   await more.waitFor();
   const there = await keptSteps(page);
@@ -289,6 +302,23 @@ test("40 steps have the losses of Node, with a reload in the middle, and the mai
     assert.ok(b.every(Number.isFinite), name);
     assert.equal(a, b, `${name} in the page and in Node`);
   }
+});
+
+const webgpu = suite("page of promptgen on gpu:software");
+around(webgpu);
+
+webgpu("the prompt on WebGPU is that of the CPU", async () => {
+  const want = asked("promptgen", SUBJECT);
+  const server = await served(false);
+  const link = QUESTION.replace("device=cpu", "device=gpu:software");
+  const { page, said, context } = await visit(browser, server.url + link);
+  await answered(page);
+  assert.match(String(await page.locator(".device").getAttribute("title")), /^WebGPU on /);
+  assert.is(await prompt(page), want.prompt);
+  const [[word]] = want.answers;
+  assert.is(await page.locator(".slot.answer .word").innerText(), word);
+  assert.equal(said, []);
+  await context.close();
 });
 
 test("a step at a time, with another alpha, and what was kept can be forgotten", async () => {
@@ -314,6 +344,10 @@ test("a step at a time, with another alpha, and what was kept can be forgotten",
   await page.getByRole("button", { name: "Go on" }).waitFor();
   assert.is(await stepOf(page), stood + 1);
   assert.is(await page.locator(".alpha output").innerText(), "0.35");
+  await page.getByRole("link", { name: "Ask" }).click();
+  await page.getByRole("button", { name: "Ask PromptGen, trained here too" }).click();
+  await page.locator(".rivals tr", { hasText: "trained here" }).locator(".tick, .cross").waitFor();
+  await page.getByRole("link", { name: "Train" }).click();
   // a second page of the browser trains for itself and leaves alone what is kept
   const second = await context.newPage();
   await second.goto(`${server.url}#train?alpha=0.3&seed=2&device=cpu`);
@@ -427,3 +461,4 @@ test("isolation comes with the second visit, where the server sends no headers f
 });
 
 if (testsRunOn("cpu")) test.run();
+if (testsRunOn("gpu:software")) webgpu.run();

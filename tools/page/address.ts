@@ -6,6 +6,10 @@
 export const VIEWS = ["ask", "train", "own"] as const;
 export type View = (typeof VIEWS)[number];
 
+/** Devices that a link may name. */
+export const DEVICES = ["cpu", "gpu", "gpu:software"] as const;
+export type NamedDevice = (typeof DEVICES)[number];
+
 /** What a link says; what it leaves out is the page's own choice. */
 export type Address = {
   readonly view: View;
@@ -14,8 +18,8 @@ export type Address = {
   readonly other?: string;
   readonly alpha?: number;
   readonly seed?: number;
-  /** `cpu` keeps the page from a GPU. */
-  readonly device?: "cpu";
+  /** Where the page computes, if it is not to choose: `cpu` keeps it from a GPU. */
+  readonly device?: NamedDevice;
 };
 
 /** Characters that a subject of a link may have. */
@@ -51,6 +55,7 @@ export function readAddress(hash: string): Address {
   const other = textOf(given.get("other"));
   const alpha = numberOf(given.get("alpha"), ALPHA.least, ALPHA.most);
   const seed = numberOf(given.get("seed"), SEED.least, SEED.most);
+  const device = DEVICES.find((name) => name === given.get("device"));
   return {
     view: VIEWS.find((view) => view === name) ?? "ask",
     ...(relation !== null && /^[A-Za-z]\w{0,30}$/.test(relation) ? { relation } : {}),
@@ -58,7 +63,7 @@ export function readAddress(hash: string): Address {
     ...(other === undefined ? {} : { other }),
     ...(alpha === undefined ? {} : { alpha }),
     ...(seed === undefined || !Number.isInteger(seed) ? {} : { seed }),
-    ...(given.get("device") === "cpu" ? { device: "cpu" as const } : {}),
+    ...(device === undefined ? {} : { device }),
   };
 }
 

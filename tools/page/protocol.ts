@@ -2,6 +2,7 @@
  * What the page and its worker say to each other. The page asks, the worker answers each request once; events come on their own.
  * Everything is plain data: probabilities are 0 to 1, entropies in nats, times in seconds, sizes in bytes.
  */
+import type { NamedDevice } from "./address.ts";
 
 /** A word with its probability. */
 export type Weighed = { readonly word: string; readonly probability: number };
@@ -57,6 +58,9 @@ export type Rival = {
   readonly summary: string;
   readonly bytes: number;
 };
+
+/** The key of the prompter that is trained in the page. */
+export const TRAINED_HERE = "here";
 
 /** A relation with the subjects that its facts are about. */
 export type RelationShown = {
@@ -183,7 +187,7 @@ export type Cost = {
 
 /** Requests, what they take and what they are answered with. */
 export type Requests = {
-  open: { take: { readonly device: "auto" | "cpu" }; give: Opened };
+  open: { take: { readonly device: NamedDevice | "auto" }; give: Opened };
   ask: { take: Question; give: Written };
   /** One other method on the same question. */
   rival: { take: { readonly key: string; readonly question: Question }; give: Answers };

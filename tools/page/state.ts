@@ -1,5 +1,5 @@
 /** What the page shows, in one place: set by what the worker says and by what the visitor does. Knows no element of the page. */
-import { type Address, readAddress, type View, writeAddress } from "./address.ts";
+import { type Address, type NamedDevice, readAddress, type View, writeAddress } from "./address.ts";
 import type { Client } from "./client.ts";
 import type {
   Answers,
@@ -55,7 +55,7 @@ const messageOf = (error: unknown): string =>
 export class Page {
   readonly client: Client;
   readonly #listeners = new Set<() => void>();
-  readonly #device: "cpu" | undefined;
+  readonly #device: NamedDevice | undefined;
   #state: State;
 
   constructor(client: Client, hash: string) {
@@ -78,6 +78,11 @@ export class Page {
       lost: "",
     };
     client.listen((event) => this.#hear(event));
+  }
+
+  /** Whether the link keeps the page from a GPU. */
+  get onCPU(): boolean {
+    return this.#device === "cpu";
   }
 
   get state(): State {

@@ -80,6 +80,12 @@ export function App({ page }: { readonly page: Page }) {
       {trouble === "" ? undefined : (
         <p class="trouble" role="alert">
           {trouble}
+          {opened.kind === "error" && !page.onCPU ? (
+            <>
+              {" "}
+              <a href="?#ask?device=cpu">Try it on the CPU</a>
+            </>
+          ) : undefined}
         </p>
       )}
       <main id="main" tabIndex={-1} ref={heading}>

@@ -1,7 +1,15 @@
 /** Ask: a subject and a relation; the prompt that is written for them, what the reader answers, and how other methods ask. */
 import { useEffect, useState } from "preact/hooks";
 import { LONGEST_SUBJECT } from "../address.ts";
-import type { Answers, Opened, Question, Rival, Weighed, Written } from "../protocol.ts";
+import {
+  type Answers,
+  type Opened,
+  type Question,
+  type Rival,
+  TRAINED_HERE,
+  type Weighed,
+  type Written,
+} from "../protocol.ts";
 import { completed, LIGHT, type Loaded, type Page, type State } from "../state.ts";
 import { bytes, namesAnswer, percent } from "../words.ts";
 import { Bars, Field, Sentence } from "./parts.tsx";
@@ -243,7 +251,7 @@ function Column({
 }
 
 function Rivals({ page, state, written }: Props & { readonly written: Written }) {
-  const { opened, rivals, question } = state;
+  const { opened, rivals, question, training } = state;
   if (opened.kind !== "there" || opened.value.rivals.length === 0) return null;
   return (
     <section class="band rivals" aria-labelledby="rivals">
@@ -263,6 +271,20 @@ function Rivals({ page, state, written }: Props & { readonly written: Written })
               <th scope="row">PromptGen</th>
               <Cells answers={written} subject={written.question.subject} object={written.object} />
             </tr>
+            {training?.kind === "world" && training.step > 0 ? (
+              <RivalRow
+                rival={{
+                  key: TRAINED_HERE,
+                  row: "PromptGen, trained here",
+                  summary: `as it is at step ${training.step}`,
+                  bytes: 0,
+                }}
+                found={rivals[TRAINED_HERE]}
+                subject={question.subject}
+                object={written.object}
+                ask={() => page.askRival(TRAINED_HERE)}
+              />
+            ) : undefined}
             {opened.value.rivals.map((rival) => (
               <RivalRow
                 key={rival.key}
@@ -293,6 +315,7 @@ function RivalRow({
   readonly object: string | undefined;
   ask(): void;
 }) {
+  const size = rival.bytes === 0 ? "" : ` (${bytes(rival.bytes)})`;
   return (
     <tr>
       <th scope="row" title={rival.summary}>
@@ -303,13 +326,9 @@ function RivalRow({
       ) : (
         <td colSpan={3} class="pending">
           {found?.kind === "error" ? found.error : found?.kind === "waiting" ? "…" : undefined}
-          {found === undefined && rival.bytes > LIGHT ? (
-            <button
-              type="button"
-              onClick={ask}
-              aria-label={`Ask ${rival.row} too, ${bytes(rival.bytes)}`}
-            >
-              Ask it too ({bytes(rival.bytes)})
+          {found === undefined && (rival.bytes > LIGHT || rival.key === TRAINED_HERE) ? (
+            <button type="button" onClick={ask} aria-label={`Ask ${rival.row} too${size}`}>
+              Ask it too{size}
             </button>
           ) : undefined}
         </td>

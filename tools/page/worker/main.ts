@@ -13,16 +13,17 @@ import {
 } from "../../../promptgen/run.ts";
 import { RunFolder } from "../../../promptgen/training/run-folder.ts";
 import { disk } from "../node/disk.ts";
-import type {
-  Kind,
-  Opened,
-  PageEvent,
-  RelationShown,
-  Reply,
-  Request,
-  Requests,
-  TrainingShown,
-  TrainSettings,
+import {
+  type Kind,
+  type Opened,
+  type PageEvent,
+  type RelationShown,
+  type Reply,
+  type Request,
+  type Requests,
+  TRAINED_HERE,
+  type TrainingShown,
+  type TrainSettings,
 } from "../protocol.ts";
 import { Asker } from "./asking.ts";
 import { Kept } from "./kept.ts";
@@ -80,7 +81,7 @@ async function askerOf(
   return new Asker(device, benchmark, await bestPrompter(run, device, folder));
 }
 
-async function openSession(name: "auto" | "cpu"): Promise<Session> {
+async function openSession(name: Requests["open"]["take"]["device"]): Promise<Session> {
   const [{ runs = [] }, device] = await Promise.all([
     fetchPack("first.pack"),
     openDevice({ device: name }),
@@ -155,6 +156,10 @@ const handlers: {
 
   async rival({ key, question }) {
     const { device, benchmark, runs } = await opened();
+    if (key === TRAINED_HERE) {
+      if (!training) throw new Error("[page] nothing was trained here yet; see Train");
+      return training.answers(question);
+    }
     const run = runs.find((one) => one.key === key);
     if (!run) throw new Error(`[page] there is no method ${key}; reload the page`);
     const known =

@@ -20,14 +20,17 @@ import { type LogRow, RunFolder } from "../../../promptgen/training/run-folder.t
 import { readSteps } from "../../../promptgen/training/steps.ts";
 import { disk } from "../node/disk.ts";
 import type {
+  Answers,
   EvaluationRow,
   PageEvent,
   PromptShown,
+  Question,
   Series,
   TrainingKind,
   TrainingShown,
   TrainingState,
 } from "../protocol.ts";
+import { Asker } from "./asking.ts";
 import type { Kept } from "./kept.ts";
 
 /** The folder of the disk that the browser keeps. */
@@ -79,6 +82,7 @@ export class Training {
   #new = NO_STEPS;
   #told = 0;
   #looking = false;
+  #asker: Asker | undefined;
 
   constructor(
     device: Device,
@@ -145,6 +149,12 @@ export class Training {
     return this.#rows().map(rowOf);
   }
 
+  /** What the prompter, as it is between two steps, makes of a question. */
+  answers(question: Question): Promise<Answers> {
+    this.#asker ??= new Asker(this.#device, this.#run.benchmark, this.#run.prompter);
+    return this.#asker.answers(question);
+  }
+
   /** Reads where a kept run stands. */
   async look(): Promise<void> {
     const stand = this.#folder.hasStarted() ? await this.#folder.stand() : undefined;
@@ -152,6 +162,13 @@ export class Training {
     this.#step = stand.step;
     this.#steps = stand.steps;
     this.#state = stand.step < stand.steps ? "paused" : "done";
+    await this.#restoreBest(); // going on brings the last ones
+  }
+
+  /** Gives the prompter the best weights so far, if there are some. */
+  async #restoreBest(): Promise<void> {
+    const { best } = this.#folder;
+    if (disk.kind(best) === "folder") await this.#run.prompter.restore(this.#device, best);
   }
 
   /** Begins anew, or goes on; with `once` for one step. Answers at once. */
@@ -213,7 +230,9 @@ export class Training {
       this.#step = outcome.step;
       this.#steps = outcome.steps;
       this.#state = outcome.finished ? "done" : "paused";
-      if (outcome.finished) await this.#lookAtPrompts();
+      if (!outcome.finished) return;
+      await this.#restoreBest();
+      await this.#lookAtPrompts();
     } catch (error) {
       this.#state = "failed";
       this.#message = error instanceof Error ? error.message : String(error);
