@@ -24,6 +24,8 @@ import {
 import { check, fail } from "./errors.ts";
 import { type Checkpoint, readCheckpoint } from "./formats/checkpoint.ts";
 import type { Json } from "./formats/json.ts";
+import type { ModelSource } from "./hub/open.ts";
+import type { HubOptions } from "./hub/settings.ts";
 import type { Names } from "./names.ts";
 import {
   ACTIVATIONS,
@@ -350,9 +352,13 @@ export class BartForConditionalGeneration implements Seq2Seq {
     );
   }
 
-  /** The model of a directory with config.json and weights. */
-  static async load(directory: string, storage: Storage = "f32") {
-    return BartForConditionalGeneration.from(await readCheckpoint(directory), storage);
+  /** The model of a directory, name or address, or of given files; as `loadMaskedLM`. */
+  static async load(
+    source: ModelSource,
+    storage: Storage = "f32",
+    options?: HubOptions,
+  ): Promise<BartForConditionalGeneration> {
+    return BartForConditionalGeneration.from(await readCheckpoint(source, options), storage);
   }
 
   /** An untrained model: matrices normal with the config's init_std. */

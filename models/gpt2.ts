@@ -23,6 +23,8 @@ import {
 import { check, fail } from "./errors.ts";
 import { type Checkpoint, readCheckpoint } from "./formats/checkpoint.ts";
 import type { Json } from "./formats/json.ts";
+import type { ModelSource } from "./hub/open.ts";
+import type { HubOptions } from "./hub/settings.ts";
 import type { Names } from "./names.ts";
 import {
   ACTIVATIONS,
@@ -227,9 +229,13 @@ export class GPT2LMHeadModel {
     return new GPT2LMHeadModel(w, checkpoint.config, `${checkpoint.where}/config.json`);
   }
 
-  /** The model of a directory with config.json and weights. */
-  static async load(directory: string, storage: Storage = "f32"): Promise<GPT2LMHeadModel> {
-    return GPT2LMHeadModel.from(await readCheckpoint(directory), storage);
+  /** The model of a directory, name or address, or of given files; as `loadMaskedLM`. */
+  static async load(
+    source: ModelSource,
+    storage: Storage = "f32",
+    options?: HubOptions,
+  ): Promise<GPT2LMHeadModel> {
+    return GPT2LMHeadModel.from(await readCheckpoint(source, options), storage);
   }
 
   /** An untrained model: matrices normal with the config's initializer_range. */

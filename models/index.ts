@@ -1,12 +1,14 @@
 /**
- * BERT and its kin, BART, T5 and GPT-2, their weights and tokenizers, from directories or the Hugging Face Hub.
+ * BERT and its kin, BART, T5 and GPT-2, their weights and tokenizers, from directories, the Hugging Face Hub,
+ * addresses, or files that a visitor of a page gives.
  *
  * Who imports whom; nothing imports what stands below it:
  *
  *     errors.ts            nothing
  *     formats/             errors
- *     tokenizer/           formats
- *     hub/                 formats, tokenizer (which files there are)
+ *     hub/                 formats: where files are, which there are, how they are fetched
+ *     tokenizer/           formats, hub
+ *     formats/checkpoint   formats, hub
  *     config nn init       formats (JSON), the engine
  *     names                nothing
  *     weights save         formats, nn, init, names
@@ -32,6 +34,7 @@ export { type ElectraConfig, ElectraForMaskedLM, electraConfig } from "./electra
 export type { EncoderConfig } from "./encoder.ts";
 export { ModelError } from "./errors.ts";
 export { type Checkpoint, readCheckpoint } from "./formats/checkpoint.ts";
+export type { Place } from "./formats/place.ts";
 export {
   type FileTensor,
   openSafetensors,
@@ -65,7 +68,8 @@ export {
 } from "./gpt2.ts";
 export { HubError } from "./hub/errors.ts";
 export type { ModelPart } from "./hub/files.ts";
-export { resolveModel } from "./hub/resolve.ts";
+export { type ModelSource, openModel } from "./hub/open.ts";
+export { forgetModel, resolveModel } from "./hub/resolve.ts";
 export type { HubOptions, HubProgress } from "./hub/settings.ts";
 export { MaskedLM, type MaskedLMBase, type MaskedLMClass } from "./masked-lm.ts";
 export {

@@ -5,6 +5,8 @@
 import type { Tensor } from "../engine/tensor.ts";
 import { type Checkpoint, readCheckpoint } from "./formats/checkpoint.ts";
 import type { Json } from "./formats/json.ts";
+import type { ModelSource } from "./hub/open.ts";
+import type { HubOptions } from "./hub/settings.ts";
 import type { Names } from "./names.ts";
 import type { Embedding, ForwardOptions, TextInput } from "./nn.ts";
 import { type ModelWeights, type Storage, Weights } from "./weights.ts";
@@ -49,13 +51,14 @@ export abstract class MaskedLM {
     return loaded(this, checkpoint, storage);
   }
 
-  /** The model of a directory with config.json and weights. */
+  /** The model of a directory, name or address, or of given files; as `loadMaskedLM`. */
   static async load<M extends MaskedLM>(
     this: MaskedLMClass<M>,
-    directory: string,
+    source: ModelSource,
     storage?: Storage,
+    options?: HubOptions,
   ): Promise<M> {
-    return loaded(this, await readCheckpoint(directory), storage);
+    return loaded(this, await readCheckpoint(source, options), storage);
   }
 
   /** An untrained model: matrices normal with the config's initializer_range. */

@@ -11,6 +11,8 @@ import { ModelError } from "./errors.ts";
 import { type Checkpoint, readCheckpoint } from "./formats/checkpoint.ts";
 import type { Json } from "./formats/json.ts";
 import { GPT2LMHeadModel } from "./gpt2.ts";
+import type { ModelSource } from "./hub/open.ts";
+import type { HubOptions } from "./hub/settings.ts";
 import type { MaskedLM } from "./masked-lm.ts";
 import { ModernBertForMaskedLM } from "./modernbert.ts";
 import { type Names, WRAPPED } from "./names.ts";
@@ -129,27 +131,39 @@ export const maskedLM = (checkpoint: Checkpoint, storage?: Storage): MaskedLM =>
 export const randomMaskedLM = (checkpoint: Checkpoint, seed: number, storage?: Storage): MaskedLM =>
   classOf(MASKED_LMS, checkpoint).random(checkpoint.config, seed, storage);
 
-/** The masked LM of a directory with config.json and weights; as `maskedLM`. */
-export const loadMaskedLM = async (directory: string, storage?: Storage): Promise<MaskedLM> =>
-  maskedLM(await readCheckpoint(directory), storage);
+/**
+ * The masked LM of a directory (Node), of a name on the Hub, of the address of a folder, or of files that a visitor gives.
+ *
+ * @param options of what is fetched: revision, progress, token, cache
+ * @throws as `maskedLM` and `readCheckpoint`
+ */
+export const loadMaskedLM = async (
+  source: ModelSource,
+  storage?: Storage,
+  options?: HubOptions,
+): Promise<MaskedLM> => maskedLM(await readCheckpoint(source, options), storage);
 
 /** The encoder-decoder of a checkpoint; as `maskedLM`. */
 export const seq2Seq = (checkpoint: Checkpoint, storage?: Storage): Seq2Seq =>
   classOf(SEQ2SEQS, checkpoint).from(checkpoint, storage);
 
-/** The encoder-decoder of a directory with config.json and weights; as `maskedLM`. */
-export const loadSeq2Seq = async (directory: string, storage?: Storage): Promise<Seq2Seq> =>
-  seq2Seq(await readCheckpoint(directory), storage);
+/** The encoder-decoder of a source; as `loadMaskedLM`. */
+export const loadSeq2Seq = async (
+  source: ModelSource,
+  storage?: Storage,
+  options?: HubOptions,
+): Promise<Seq2Seq> => seq2Seq(await readCheckpoint(source, options), storage);
 
 /** The causal LM of a checkpoint; as `maskedLM`. */
 export const causalLM = (checkpoint: Checkpoint, storage?: Storage): GPT2LMHeadModel =>
   classOf(CAUSAL_LMS, checkpoint).from(checkpoint, storage);
 
-/** The causal LM of a directory with config.json and weights; as `maskedLM`. */
+/** The causal LM of a source; as `loadMaskedLM`. */
 export const loadCausalLM = async (
-  directory: string,
+  source: ModelSource,
   storage?: Storage,
-): Promise<GPT2LMHeadModel> => causalLM(await readCheckpoint(directory), storage);
+  options?: HubOptions,
+): Promise<GPT2LMHeadModel> => causalLM(await readCheckpoint(source, options), storage);
 
 /** The masked or causal LM of a checkpoint, whichever it is; as `maskedLM`. */
 export const languageModel = (

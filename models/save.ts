@@ -9,7 +9,7 @@ import { encodeFloat16 } from "./formats/floats.ts";
 import type { Json } from "./formats/json.ts";
 import { STREAMED, streamSafetensors } from "./formats/safetensors.ts";
 import { withSeal, writeSealed } from "./formats/seal.ts";
-import { tokenizerFiles } from "./tokenizer/files.ts";
+import { tokenizerFiles } from "./hub/files.ts";
 import type { ModelWeights } from "./weights.ts";
 
 /**

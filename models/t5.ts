@@ -40,6 +40,8 @@ import {
 import { fail } from "./errors.ts";
 import { type Checkpoint, readCheckpoint } from "./formats/checkpoint.ts";
 import type { Json } from "./formats/json.ts";
+import type { ModelSource } from "./hub/open.ts";
+import type { HubOptions } from "./hub/settings.ts";
 import type { Names } from "./names.ts";
 import {
   drop,
@@ -584,9 +586,13 @@ export class T5ForConditionalGeneration implements Seq2Seq {
     return new T5ForConditionalGeneration(w, checkpoint.config, `${checkpoint.where}/config.json`);
   }
 
-  /** The model of a directory with config.json and weights. */
-  static async load(directory: string, storage: Storage = "f32") {
-    return T5ForConditionalGeneration.from(await readCheckpoint(directory), storage);
+  /** The model of a directory, name or address, or of given files; as `loadMaskedLM`. */
+  static async load(
+    source: ModelSource,
+    storage: Storage = "f32",
+    options?: HubOptions,
+  ): Promise<T5ForConditionalGeneration> {
+    return T5ForConditionalGeneration.from(await readCheckpoint(source, options), storage);
   }
 
   /** An untrained model: tables of words normal with the config's initializer_factor, matrices by their sizes. */

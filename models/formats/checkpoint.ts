@@ -6,15 +6,17 @@
  */
 
 import { failAbout, ModelError } from "../errors.ts";
+import { INDEX, MODEL_CONFIG, type ModelPart, TEXT_LIMIT, WEIGHTS } from "../hub/files.ts";
+import { type ModelSource, openModel } from "../hub/open.ts";
+import type { HubOptions } from "../hub/settings.ts";
 import { type Json, parseObject } from "./json.ts";
+import type { Place } from "./place.ts";
 import type { FileTensor, TensorEntry } from "./safetensors.ts";
 import { type OpenedWeights, openFile, openShards } from "./shards.ts";
-import { pathSource } from "./source.ts";
-import { readText } from "./text.ts";
 
 /** A model's configuration and tensors. */
 export type Checkpoint = {
-  /** The directory, or what to call it in errors. */
+  /** The directory or address, or what to call it in errors. */
   readonly where: string;
   readonly config: Json;
   /** By the names that the files give them: in memory (as `parseSafetensors` gives them), or in files. */
@@ -23,50 +25,41 @@ export type Checkpoint = {
   readonly files?: ReadonlyMap<string, string>;
 };
 
-/** How the name of a list of shards ends. */
-export const INDEX = ".index.json";
-const JSON_LIMIT = 64 * 2 ** 20; // bytes
-
-/** Where weights may be, in the order in which transformers looks for them; the first that is there is taken. */
-export const WEIGHTS: readonly string[] = [
-  "model.safetensors",
-  "model.safetensors.index.json",
-  "pytorch_model.bin",
-  "pytorch_model.bin.index.json",
-];
+const READ: readonly ModelPart[] = ["config", "weights"];
 
 /**
- * Reads config.json and the headers of a directory's weights: model.safetensors, else its shards, else pytorch_model.bin,
- * else its shards.
+ * Reads config.json and the headers of a model's weights: model.safetensors, else its shards, else pytorch_model.bin,
+ * else its shards. A model that is named or has an address is fetched into the cache before, as far as it is not there.
  *
- * @throws one sentence for files that are not there or not what their names say; `[safetensors] ...`, `[pytorch] ...`
+ * @param options of what is fetched
+ * @throws one sentence for files that are not there or not what their names say; `[safetensors] ...`, `[pytorch] ...`,
+ *   `[hub] ...`, `[files] ...`
  */
-export async function readCheckpoint(directory: string): Promise<Checkpoint> {
-  const { stat } = await import("node:fs/promises");
-  const { join } = await import("node:path");
-  const config = await readConfig(directory);
+export async function readCheckpoint(
+  source: ModelSource,
+  options: HubOptions = {},
+): Promise<Checkpoint> {
+  const place = await openModel(source, { parts: READ, ...options });
+  const config = await readConfig(place);
   for (const name of WEIGHTS) {
-    const file = join(directory, name);
-    const found = await stat(file).catch(() => undefined);
-    if (!found) continue;
-    const { tensors, files } = await openWeights(file);
-    return { where: directory, config, tensors, files };
+    if (!(await place.has(name))) continue;
+    const { tensors, files } = await openWeights(place, name);
+    return { where: place.where, config, tensors, files };
   }
   throw new ModelError(
-    `[weights] ${directory} holds none of ${WEIGHTS.join(", ")}; name a directory that holds one of them`,
+    `[weights] ${place.where} holds none of ${WEIGHTS.join(", ")}; name a directory that holds one of them`,
   );
 }
 
 /**
- * The config.json of a directory.
+ * The config.json of a place.
  *
  * @throws `[config] ...` where it is not there, no regular file, or no JSON object in UTF-8
  */
-export async function readConfig(directory: string): Promise<Json> {
-  const { join } = await import("node:path");
-  const path = join(directory, "config.json");
+export async function readConfig(place: Place): Promise<Json> {
+  const path = place.path(MODEL_CONFIG);
   const remedy = "name a directory that holds config.json and model.safetensors";
-  const text = await readText(path, failAbout("config", path), remedy, JSON_LIMIT);
+  const text = await place.text(MODEL_CONFIG, failAbout("config", path), remedy, TEXT_LIMIT);
   return parseObject(text, "config", path);
 }
 
@@ -76,9 +69,10 @@ export async function readConfig(directory: string): Promise<Json> {
  *
  * @throws one sentence for a file that is not there or not what its name says
  */
-export async function openWeights(path: string): Promise<OpenedWeights> {
-  if (!path.endsWith(INDEX)) return openFile(await pathSource(path), path);
-  const { dirname, join } = await import("node:path");
-  const text = await readText(path, failAbout("weights", path), "name a readable file", JSON_LIMIT);
-  return openShards(text, path, (file) => pathSource(join(dirname(path), file)));
+export async function openWeights(place: Place, name: string): Promise<OpenedWeights> {
+  const path = place.path(name);
+  if (!name.endsWith(INDEX)) return openFile(await place.open(name), path);
+  const fail = failAbout("weights", path);
+  const text = await place.text(name, fail, "name a readable file", TEXT_LIMIT);
+  return openShards(text, path, (file) => place.open(file));
 }

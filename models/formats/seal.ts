@@ -3,9 +3,9 @@
  * covers tensors, their names and shapes, and the other metadata. It is put in when all bytes are written (Node only).
  */
 import { ModelError } from "../errors.ts";
+import { pathSource } from "./disk.ts";
 import { type Patch, writeWhole } from "./files.ts";
 import { openSafetensors } from "./safetensors.ts";
-import { pathSource } from "./source.ts";
 
 const KEY = "sha256";
 const ZEROS = "0".repeat(64);

@@ -1,125 +1,113 @@
 /**
- * The cache that Python's huggingface_hub uses too:
+ * The cache of one model, on a disk in the layout that Python's huggingface_hub has:
  *
  *     models--OWNER--NAME/blobs/ETAG                     contents, named by their checksum
  *     models--OWNER--NAME/snapshots/COMMIT/FILE          links: ../../blobs/ETAG
  *     models--OWNER--NAME/refs/REVISION                  the commit of a branch or tag
  *
- * A blob under its final name is whole and has been checked: it is written as ETAG.incomplete, goes
- * on from there after a break, and is renamed at the end. Links and refs are renamed into place too.
+ * A blob under its final name is whole and has been checked: it is written beside it, goes on from there after a break, and gets
+ * its name at the end. Links and refs appear in one step too.
  */
-import { createHash, type Hash, randomUUID } from "node:crypto";
-import {
-  copyFile,
-  type FileHandle,
-  mkdir,
-  open,
-  readdir,
-  readFile,
-  rename,
-  rm,
-  stat,
-  symlink,
-  writeFile,
-} from "node:fs/promises";
-import { hostname } from "node:os";
-import { dirname, join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
+import type { Place } from "../formats/place.ts";
 import { HubError } from "./errors.ts";
-import type { HubFile, HubRepository, HubSettings } from "./http.ts";
+import type { Hash, Host } from "./host.ts";
+import type { RemoteFile, Repository } from "./request.ts";
+import type { Partial, Store } from "./store.ts";
 
 const COMMIT = /^[0-9a-f]{40}$/;
-const POLL = 200; // ms between looks at another process's lock
-const FOREIGN_LOCK = 3_600_000; // ms after which another machine's lock counts as left over
 
 type Bytes = (arrived: number) => void;
 
-function codeOf(error: unknown): unknown {
-  return Object(error).code;
-}
+/** The part of a cache that belongs to one model. */
+export class ModelCache {
+  readonly #store: Store;
+  readonly #folder: string;
+  /** What to call the model in errors, where its place on a disk does not say it. */
+  readonly #where: string;
 
-/** The size of a file in bytes, undefined where there is none. Follows links. */
-async function fileSize(path: string): Promise<number | undefined> {
-  const found = await stat(path).catch(() => undefined);
-  return found?.isFile() ? found.size : undefined;
-}
-
-/** Puts a file or link in place in one step: nobody ever sees half of it. */
-async function place(path: string, make: (path: string) => Promise<unknown>): Promise<void> {
-  const temporary = `${path}.${randomUUID().slice(0, 8)}.tmp`;
-  try {
-    await make(temporary);
-    await rename(temporary, path);
-  } catch (error) {
-    await rm(temporary, { force: true });
-    throw error;
-  }
-}
-
-/** The part of a cache that belongs to one model repository. */
-export class HubCache {
-  readonly folder: string;
-  readonly #locks: string;
-  readonly #links: boolean;
-
-  /**
-   * @param root what HF_HUB_CACHE names
-   * @param name `owner/name`, checked
-   * @param links false to copy blobs into snapshots (HF_HUB_DISABLE_SYMLINKS)
-   */
-  constructor(root: string, name: string, links: boolean) {
-    const part = `models--${name.replaceAll("/", "--")}`;
-    this.folder = join(root, part);
-    this.#locks = join(root, ".locks", part);
-    this.#links = links;
+  /** @param folder its name in the store */
+  constructor(store: Store, folder: string, where: string) {
+    this.#store = store;
+    this.#folder = folder;
+    this.#where = where;
   }
 
-  /** Where the files of a commit stand. */
+  /** What to call it, and on a disk its path. */
+  get folder(): string {
+    return this.#store.shown(this.#folder);
+  }
+
+  #snapshot(commit: string): string {
+    return `${this.#folder}/snapshots/${commit}`;
+  }
+
+  /** Where the files of a commit stand: a directory on a disk. */
   snapshot(commit: string): string {
-    return join(this.folder, "snapshots", commit);
+    return this.#store.shown(this.#snapshot(commit));
+  }
+
+  /** The files of a commit. */
+  place(commit: string): Place {
+    return this.#store.place(this.#snapshot(commit), this.#where);
   }
 
   /** The names of a commit's files, those whose blob is there. */
   async names(commit: string): Promise<Set<string>> {
-    const folder = this.snapshot(commit);
-    const names = await readdir(folder).catch(() => []);
-    const sizes = await Promise.all(names.map((name) => fileSize(join(folder, name))));
+    const folder = this.#snapshot(commit);
+    const names = await this.#store.names(folder);
+    const sizes = await Promise.all(names.map((name) => this.#store.size(`${folder}/${name}`)));
     return new Set(names.filter((_, i) => sizes[i] !== undefined));
-  }
-
-  /** Text of a commit's file. */
-  text(commit: string, name: string): Promise<string> {
-    return readFile(join(this.snapshot(commit), name), "utf8");
   }
 
   /** The commit that a revision named when it was last asked for. */
   async commit(revision: string): Promise<string | undefined> {
     if (COMMIT.test(revision)) return revision;
-    const text = await readFile(join(this.folder, "refs", revision), "utf8").catch(() => "");
+    const text = (await this.#store.note(`${this.#folder}/refs/${revision}`)) ?? "";
     return COMMIT.test(text.trim()) ? text.trim() : undefined;
   }
 
   /** Notes the commit of a revision. */
   async remember(revision: string, commit: string): Promise<void> {
     if (revision === commit || (await this.commit(revision)) === commit) return;
-    const path = join(this.folder, "refs", revision);
-    await mkdir(dirname(path), { recursive: true });
-    await place(path, (temporary) => writeFile(temporary, commit));
+    await this.#store.writeNote(`${this.#folder}/refs/${revision}`, commit);
   }
 
   /** Makes a blob that is there appear as a file of a commit. */
-  async link(commit: string, file: HubFile): Promise<void> {
-    const path = join(this.snapshot(commit), file.path);
-    if ((await fileSize(path)) === file.size) return;
-    await mkdir(dirname(path), { recursive: true });
-    const copy = (temporary: string) => copyFile(join(this.folder, "blobs", file.etag), temporary);
-    if (!this.#links) return place(path, copy);
-    await place(path, (temporary) =>
-      symlink(join("..", "..", "blobs", file.etag), temporary),
-    ).catch((error) => {
-      if (codeOf(error) !== "EPERM" && codeOf(error) !== "ENOSYS") throw error;
-      return place(path, copy); // Windows without the right to make links
-    });
+  async link(commit: string, file: RemoteFile): Promise<void> {
+    const path = `${this.#snapshot(commit)}/${file.path}`;
+    if ((await this.#store.size(path)) === file.size) return;
+    await this.#store.link(path, this.#blob(file));
+  }
+
+  #blob({ etag }: RemoteFile): string {
+    return `${this.#folder}/blobs/${etag}`;
+  }
+
+  /** Removes all commits but one, and the blobs that only they have. */
+  async keepOnly(commit: string, files: Iterable<RemoteFile>): Promise<void> {
+    const blobs = new Set(Array.from(files, ({ etag }) => etag));
+    for (const name of await this.#store.names(`${this.#folder}/snapshots`)) {
+      if (name !== commit) await this.#store.remove(this.#snapshot(name));
+    }
+    for (const name of await this.#store.names(`${this.#folder}/blobs`)) {
+      const [etag] = name.split("."); // of what is not whole, or in parts, too
+      if (!blobs.has(etag)) await this.#store.remove(`${this.#folder}/blobs/${name}`);
+    }
+  }
+
+  /** Removes all that is kept of the model. */
+  remove(): Promise<void> {
+    return this.#store.remove(this.#folder);
+  }
+
+  /** Refuses in one sentence what will not fit, before anything is fetched. */
+  async checkRoom(files: readonly RemoteFile[]): Promise<void> {
+    let bytes = 0;
+    for (const file of files) {
+      if ((await this.#store.size(this.#blob(file))) !== file.size) bytes += file.size;
+    }
+    const lacking = bytes === 0 ? undefined : await this.#store.room(bytes);
+    if (lacking !== undefined) throw new HubError("refused", `${this.#where} ${lacking}`);
   }
 
   /**
@@ -129,188 +117,140 @@ export class HubCache {
    * @throws HubError for what does not match the size or checksum of the listing; nothing is kept
    */
   async fetch(
-    repository: HubRepository,
-    settings: HubSettings,
+    repository: Repository,
     commit: string,
-    file: HubFile,
+    file: RemoteFile,
     arrived: Bytes,
   ): Promise<void> {
-    const blob = join(this.folder, "blobs", file.etag);
-    if ((await fileSize(blob)) === file.size) return arrived(file.size);
-    await mkdir(dirname(blob), { recursive: true });
-    const release = await this.#lock(file, settings);
+    const store = this.#store;
+    const blob = this.#blob(file);
+    if ((await store.size(blob)) === file.size) return arrived(file.size);
+    const { signal, notice } = repository.requests.settings;
+    const release = await store.lock(blob, { signal, notice, what: file.path });
     try {
-      if ((await fileSize(blob)) === file.size) return arrived(file.size);
-      const partial = `${blob}.incomplete`;
-      await download(repository, settings, commit, file, partial, arrived);
-      await rename(partial, blob);
+      if ((await store.size(blob)) === file.size) return arrived(file.size);
+      const partial = await store.partial(blob);
+      try {
+        await new Download(repository, commit, file, partial, arrived).run();
+        await partial.finish();
+      } finally {
+        await partial.close();
+      }
     } finally {
       await release();
     }
   }
-
-  /**
-   * Waits until no other process writes the file's blob. The checksum is what keeps the cache right;
-   * the lock only saves two processes from spoiling each other's part.
-   */
-  async #lock(file: HubFile, { signal, notice }: HubSettings): Promise<() => Promise<void>> {
-    const path = join(this.#locks, `${file.etag}.incomplete.lock`);
-    await mkdir(dirname(path), { recursive: true });
-    const mine = JSON.stringify({ pid: process.pid, host: hostname(), id: randomUUID() });
-    for (let told = false; ; ) {
-      try {
-        await writeFile(path, mine, { flag: "wx" });
-        return async () => {
-          if ((await readFile(path, "utf8").catch(() => "")) === mine) await rm(path);
-        };
-      } catch (error) {
-        if (codeOf(error) !== "EEXIST") throw error;
-      }
-      const theirs = await readFile(path, "utf8").catch(() => "");
-      if (await leftOver(path, theirs)) {
-        if ((await readFile(path, "utf8").catch(() => "")) === theirs)
-          await rm(path, { force: true });
-        continue;
-      }
-      if (!told)
-        notice(
-          `[hub] ${file.path} is being downloaded by another process: waiting for it (if there is none, delete ${path})`,
-        );
-      told = true;
-      await sleep(POLL, undefined, signal && { signal }).catch(() => signal?.throwIfAborted());
-    }
-  }
 }
 
-/** Whether the process that wrote a lock has ended without removing it. */
-async function leftOver(path: string, lock: string): Promise<boolean> {
-  let owner: { pid?: unknown; host?: unknown } = {};
-  try {
-    owner = Object(JSON.parse(lock));
-  } catch {
-    // being written, or damaged: judged by its age
-  }
-  if (owner.host === hostname() && typeof owner.pid === "number") {
-    try {
-      process.kill(owner.pid, 0);
-      return false;
-    } catch (error) {
-      return codeOf(error) === "ESRCH";
-    }
-  }
-  const age = Date.now() - (await stat(path).catch(() => ({ mtimeMs: 0 }))).mtimeMs;
-  return age > (owner.host === undefined ? 10 * POLL : FOREIGN_LOCK);
+/** What checks a blob by its name: git hashes a header before the contents. Undefined for a name that is no checksum. */
+function checksum({ etag, size }: RemoteFile, host: Host): Hash | undefined {
+  if (etag.length === 64) return host.hash("sha256");
+  if (etag.length !== 40) return undefined;
+  const hash = host.hash("sha1");
+  hash.update(new TextEncoder().encode(`blob ${size}\0`));
+  return hash;
 }
 
-/** What checks a blob by its name: git hashes a header before the contents. */
-function checksum({ etag, size }: HubFile): Hash {
-  return etag.length === 64 ? createHash("sha256") : createHash("sha1").update(`blob ${size}\0`);
-}
+/** Fills a partial blob until it is the whole file; forgets what came where that is wrong. */
+class Download {
+  readonly #repository: Repository;
+  readonly #commit: string;
+  readonly #file: RemoteFile;
+  readonly #partial: Partial;
+  readonly #arrived: Bytes;
+  readonly #what: string;
+  #at = 0;
+  #hash: Hash | undefined;
 
-/** A blob that is being written, and the checksum of what is there. */
-class PartialBlob {
-  at = 0;
-  #hash: Hash;
-  readonly #file: HubFile;
-  readonly #handle: FileHandle;
-
-  constructor(file: HubFile, handle: FileHandle) {
+  constructor(
+    repository: Repository,
+    commit: string,
+    file: RemoteFile,
+    partial: Partial,
+    arrived: Bytes,
+  ) {
+    this.#repository = repository;
+    this.#commit = commit;
     this.#file = file;
-    this.#handle = handle;
-    this.#hash = checksum(file);
+    this.#partial = partial;
+    this.#arrived = arrived;
+    this.#what = `${file.path} of ${repository.name}`;
+    this.#hash = this.#newHash();
   }
 
-  /** Goes on after what an earlier run has left. */
-  async resume(): Promise<void> {
-    const { size } = await this.#handle.stat();
-    if (size > this.#file.size) return this.restart();
-    const buffer = new Uint8Array(1 << 20);
-    while (this.at < size) {
-      const { bytesRead } = await this.#handle.read(buffer, 0, buffer.length, this.at);
-      if (bytesRead === 0) break;
-      this.#hash.update(buffer.subarray(0, bytesRead));
-      this.at += bytesRead;
-    }
+  #newHash(): Hash | undefined {
+    return checksum(this.#file, this.#repository.requests.settings.host);
   }
 
-  async restart(): Promise<void> {
-    await this.#handle.truncate(0);
-    this.#hash = checksum(this.#file);
-    this.at = 0;
-  }
-
-  async append(chunk: Uint8Array): Promise<void> {
-    for (let done = 0; done < chunk.length; ) {
-      const left = chunk.length - done;
-      done += (await this.#handle.write(chunk, done, left, this.at + done)).bytesWritten;
-    }
-    this.#hash.update(chunk);
-    this.at += chunk.length;
-  }
-
-  /** The checksum of a whole file; ends the writing. */
-  async finish(): Promise<string> {
-    await this.#handle.sync();
-    return this.#hash.digest("hex");
-  }
-}
-
-/** Fills `path` until it is the whole file; deletes it where what came is wrong. */
-async function download(
-  repository: HubRepository,
-  settings: HubSettings,
-  commit: string,
-  file: HubFile,
-  path: string,
-  arrived: Bytes,
-): Promise<void> {
-  const what = `${file.path} of ${repository.name}`;
-  const handle = await open(path, "r+").catch((error) => {
-    if (codeOf(error) !== "ENOENT") throw error;
-    return open(path, "wx+");
-  });
-  const partial = new PartialBlob(file, handle);
-  try {
-    await partial.resume();
-    const attempt = async () => {
-      arrived(partial.at);
-      if (partial.at === file.size) return;
-      for await (const { at, chunk } of repository.bytes(commit, file, partial.at)) {
-        if (at === 0 && partial.at > 0) await partial.restart(); // the server knows no ranges
-        if (partial.at + chunk.length > file.size) {
-          await partial.restart();
-          throw new HubError(
-            "refused",
-            `the server sends more than the ${file.size} bytes of ${what}: what has come was deleted, try again later`,
-          );
-        }
-        await partial.append(chunk);
-        arrived(partial.at);
-      }
-      if (partial.at < file.size) {
-        throw new HubError(
-          "unreachable",
-          `the server ended ${what} after ${partial.at} of ${file.size} bytes: try again later`,
-          { retry: true },
-        );
-      }
-    };
-    for (let old = partial.at > 0; ; old = false) {
-      await repository.persist(attempt, () => partial.at);
-      const found = await partial.finish();
-      if (found === file.etag) return;
-      const kind = file.etag.length === 64 ? "sha256" : "git sha1";
-      const wrong = `${what} has the ${kind} ${found} where the Hub lists ${file.etag}`;
-      await partial.restart();
+  /** @throws HubError; what came is kept where it may go on, and forgotten where it is wrong */
+  async run(): Promise<void> {
+    const { requests } = this.#repository;
+    await this.#resume();
+    for (let old = this.#at > 0; ; old = false) {
+      await requests.persist(
+        () => this.#attempt(),
+        () => this.#at,
+      );
+      const wrong = this.#wrong();
+      if (wrong === undefined) return;
+      await this.#restart();
       if (!old) {
         throw new HubError("refused", `${wrong}: it was deleted, try again later`);
       }
-      settings.notice(`[hub] ${wrong}: the part of an earlier run was bad, starting again`);
+      requests.settings.notice(
+        `[hub] ${wrong}: the part of an earlier run was bad, starting again`,
+      );
     }
-  } catch (error) {
-    if (partial.at === 0) await rm(path, { force: true });
-    throw error;
-  } finally {
-    await handle.close();
+  }
+
+  /** Goes on after what an earlier run has left. */
+  async #resume(): Promise<void> {
+    if (this.#partial.size > this.#file.size) return this.#restart();
+    for await (const bytes of this.#partial.left()) {
+      this.#hash?.update(bytes);
+      this.#at += bytes.length;
+    }
+  }
+
+  async #restart(): Promise<void> {
+    await this.#partial.restart();
+    this.#hash = this.#newHash();
+    this.#at = 0;
+  }
+
+  async #attempt(): Promise<void> {
+    const { size } = this.#file;
+    this.#arrived(this.#at);
+    if (this.#at === size) return;
+    for await (const { at, chunk } of this.#repository.bytes(this.#commit, this.#file, this.#at)) {
+      if (at === 0 && this.#at > 0) await this.#restart(); // the server knows no ranges
+      if (this.#at + chunk.length > size) {
+        await this.#restart();
+        throw new HubError(
+          "refused",
+          `the server sends more than the ${size} bytes of ${this.#what}: what has come was deleted, try again later`,
+        );
+      }
+      await this.#partial.append(chunk);
+      this.#hash?.update(chunk);
+      this.#at += chunk.length;
+      this.#arrived(this.#at);
+    }
+    if (this.#at < size) {
+      throw new HubError(
+        "unreachable",
+        `the server ended ${this.#what} after ${this.#at} of ${size} bytes: try again later`,
+        { retry: true },
+      );
+    }
+  }
+
+  /** What is wrong with a whole file. */
+  #wrong(): string | undefined {
+    const { etag } = this.#file;
+    const found = this.#hash?.digest() ?? etag;
+    if (found === etag) return undefined;
+    const kind = etag.length === 64 ? "sha256" : "git sha1";
+    return `${this.#what} has the ${kind} ${found} where the Hub lists ${etag}`;
   }
 }

@@ -1,14 +1,15 @@
 /**
  * What a download goes by: options over the environment over defaults.
  *
- * Environment, as Python reads it: HF_HOME, HF_HUB_CACHE, HF_TOKEN, HF_TOKEN_PATH, HF_ENDPOINT, HF_HUB_OFFLINE,
+ * Environment, as Python reads it (a page has none): HF_HOME, HF_HUB_CACHE, HF_TOKEN, HF_TOKEN_PATH, HF_ENDPOINT, HF_HUB_OFFLINE,
  * HF_HUB_DISABLE_SYMLINKS, HF_HUB_DISABLE_IMPLICIT_TOKEN, HF_HUB_ETAG_TIMEOUT, HF_HUB_DOWNLOAD_TIMEOUT and the older
  * spellings of these.
  * Source: https://huggingface.co/docs/huggingface_hub/package_reference/environment_variables.
  */
 import { ModelError } from "../errors.ts";
 import type { ModelPart } from "./files.ts";
-import type { HubSettings } from "./http.ts";
+import { type Environment, thisHost } from "./host.ts";
+import type { RequestSettings } from "./request.ts";
 
 /** How far a download is, in bytes; what was in the cache counts as done. */
 export type HubProgress = {
@@ -25,6 +26,7 @@ export type HubOptions = {
   revision?: string | undefined;
   /** All parts by default. */
   parts?: readonly ModelPart[] | undefined;
+  /** A folder; in a page the name of one in its private file system. */
   cacheDir?: string | undefined;
   endpoint?: string | undefined;
   /** `false` sends none. */
@@ -46,46 +48,32 @@ export type HubOptions = {
   /** The longest time that a server may ask to wait before a retry; 60 s by default. */
   longestWait?: number | undefined;
   /** `process.env` by default. */
-  environment?: Readonly<Record<string, string | undefined>> | undefined;
+  environment?: Environment | undefined;
 };
-
-type Environment = Readonly<Record<string, string | undefined>>;
 
 function isTrue(value: string | undefined): boolean {
   return ["1", "ON", "YES", "TRUE"].includes((value ?? "").toUpperCase());
 }
 
-/** A path of the environment: `~` and `$NAME` mean what they mean in a shell. */
-function expand(path: string, environment: Environment, home: string): string {
-  return path
-    .replace(/^~(?=$|[/\\])/, home)
-    .replace(/\$(?:(\w+)|\{(\w+)\})/g, (all, a, b) => environment[a ?? b] ?? all);
-}
-
-export type Setup = HubSettings & {
-  cacheDir: string;
-  offline: boolean;
-  links: boolean;
+export type Setup = RequestSettings & {
+  readonly cacheDir: string;
+  readonly addressDir: string;
+  readonly offline: boolean;
+  readonly links: boolean;
+  readonly onProgress: HubOptions["onProgress"];
 };
 
 /** Options over the environment over defaults. */
 export async function setUp(options: HubOptions): Promise<Setup> {
-  const { readFile } = await import("node:fs/promises");
-  const { homedir } = await import("node:os");
-  const { join } = await import("node:path");
-  const environment = options.environment ?? process.env;
-  const home = environment.HOME || homedir();
-  const path = (...names: string[]) => {
-    const value = names.map((name) => environment[name]).find(Boolean);
-    return value === undefined ? undefined : expand(value, environment, home);
-  };
+  const host = await thisHost();
+  const { words } = host;
+  const environment = options.environment ?? host.environment;
+  const defaults = host.defaults(environment);
   const seconds = (name: string) => {
     const value = Number(environment[name] || 10);
     if (value > 0) return value * 1000;
     throw new ModelError(`[hub] ${name} is '${environment[name]}': set it to a number of seconds`);
   };
-  const hubHome =
-    path("HF_HOME") ?? join(path("XDG_CACHE_HOME") ?? join(home, ".cache"), "huggingface");
   const endpoint = (
     options.endpoint ??
     (environment.HF_ENDPOINT || "https://huggingface.co")
@@ -93,31 +81,27 @@ export async function setUp(options: HubOptions): Promise<Setup> {
   const address = URL.parse(endpoint);
   if (address && (address.username || address.password || /[?#]/.test(endpoint))) {
     throw new ModelError(
-      "[hub] HF_ENDPOINT holds a user, a '?' or a '#': set it to an address as https://huggingface.co, and HF_TOKEN to a token",
+      `[hub] ${words.endpoint} holds a user, a '?' or a '#': set it to an address as https://huggingface.co, and ${words.token} to a token`,
     );
   }
   if (!/^https?:$/.test(address?.protocol ?? "")) {
     throw new ModelError(
-      `[hub] HF_ENDPOINT is '${endpoint}': set it to an address as https://huggingface.co`,
+      `[hub] ${words.endpoint} is '${endpoint}': set it to an address as https://huggingface.co`,
     );
   }
-  let token = options.token || undefined;
-  if (options.token === undefined && !isTrue(environment.HF_HUB_DISABLE_IMPLICIT_TOKEN)) {
-    const file = path("HF_TOKEN_PATH") ?? join(hubHome, "token");
-    token = environment.HF_TOKEN || environment.HUGGING_FACE_HUB_TOKEN;
-    token ||= await readFile(file, "utf8").catch(() => undefined);
-  }
-  token = token?.trim() || undefined;
+  const given = options.token === undefined ? await defaults.token() : options.token || undefined;
+  const token = given?.trim() || undefined;
   if (token !== undefined && !/^[\x21-\x7e]+$/.test(token)) {
     throw new ModelError(
-      "[hub] the token holds blanks or characters beyond ASCII: set HF_TOKEN anew",
+      `[hub] the token holds blanks or characters beyond ASCII: set ${words.token} anew`,
     );
   }
   return {
+    host,
     endpoint,
     token,
-    cacheDir:
-      options.cacheDir ?? path("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE") ?? join(hubHome, "hub"),
+    cacheDir: options.cacheDir ?? defaults.cacheDir,
+    addressDir: options.cacheDir ?? defaults.addressDir,
     offline:
       options.offline ?? isTrue(environment.HF_HUB_OFFLINE || environment.TRANSFORMERS_OFFLINE),
     links: !isTrue(environment.HF_HUB_DISABLE_SYMLINKS),
@@ -128,5 +112,6 @@ export async function setUp(options: HubOptions): Promise<Setup> {
     longestWait: options.longestWait ?? 60_000,
     signal: options.signal,
     notice: options.onNotice ?? (() => {}),
+    onProgress: options.onProgress,
   };
 }

@@ -4,6 +4,7 @@
  */
 import { ModelError } from "../errors.ts";
 import { isObject, type Json, parseObject } from "../formats/json.ts";
+import { ADDED, FILE_NAMES, OLDER, SETS_IN_WORDS, WHOLE } from "../hub/files.ts";
 import type { AddedToken } from "./exact.ts";
 import { modelPart } from "./models.ts";
 import { type Part, refuse } from "./parts.ts";
@@ -19,37 +20,6 @@ export type Kind = "wordpiece" | "bpe" | "unigram" | "wordlevel";
 
 /** Kinds that the older files may be of. */
 type OlderKind = "wordpiece" | "bpe";
-
-/** Sets of files that each hold a whole tokenizer, in the order in which they are looked for. */
-const WHOLE = "tokenizer.json";
-const OLDER = { wordpiece: ["vocab.txt"], bpe: ["vocab.json", "merges.txt"] } as const;
-const SETS = [[WHOLE], OLDER.wordpiece, OLDER.bpe] as const;
-
-/** What is read beside them, where it is there. */
-const ADDED = "added_tokens.json";
-const SETTINGS = ["tokenizer_config.json", "special_tokens_map.json", ADDED] as const;
-
-/** What may say which kind of tokenizer the older files are of; it is the model's. */
-const MODEL_CONFIG = "config.json";
-
-/** Every file that is read, where it is there. */
-export const FILE_NAMES = [...SETS.flat(), ...SETTINGS, MODEL_CONFIG];
-
-const SETS_IN_WORDS = SETS.map((set) => set.join(" with "));
-
-/** What makes a tokenizer, in words: one of these. */
-export const TOKENIZER_FILES = new Intl.ListFormat("en", { type: "disjunction" }).format(
-  SETS_IN_WORDS,
-);
-
-/**
- * Which files of a folder make its tokenizer: the settings, then the first set that is whole. Undefined where there is no
- * whole set.
- */
-export function tokenizerFiles(names: ReadonlySet<string>): string[] | undefined {
-  const found = SETS.find((set) => set.every((name) => names.has(name)));
-  return found && [...SETTINGS.filter((name) => names.has(name)), ...found];
-}
 
 /** Contents of a tokenizer's files, by file name; absent files are left out. */
 export type TokenizerFiles = { [name in (typeof FILE_NAMES)[number]]?: string | undefined };

@@ -5,18 +5,13 @@
  */
 
 import { failAbout, ModelError } from "../errors.ts";
-import { readText } from "../formats/text.ts";
+import { FILE_NAMES, MODEL_CONFIG, type ModelPart, TEXT_LIMIT } from "../hub/files.ts";
+import { type ModelSource, openModel } from "../hub/open.ts";
+import type { HubOptions } from "../hub/settings.ts";
 import { fromByteCharacters, toByteCharacters } from "./bytes.ts";
 import { type Decoder, decoder } from "./decoders.ts";
 import { splitter } from "./exact.ts";
-import {
-  type Description,
-  describe,
-  FILE_NAMES,
-  type Kind,
-  type Role,
-  type TokenizerFiles,
-} from "./files.ts";
+import { type Description, describe, type Kind, type Role, type TokenizerFiles } from "./files.ts";
 import { type Model, model } from "./models.ts";
 import { type Normalizer, normalizer } from "./normalizers.ts";
 import { type PreTokenizer, preTokenizer } from "./pre-tokenizers.ts";
@@ -263,24 +258,29 @@ function stepsOf(entry: unknown): Readonly<Record<string, unknown>>[] {
   return Array.isArray(inside) ? inside.flatMap(stepsOf) : [step];
 }
 
+const READ: readonly ModelPart[] = ["tokenizer"];
+
 /**
- * Reads the tokenizer of a checkpoint directory. Throws when the directory holds no tokenizer, a
- * file is not what its name says, or a special token is missing.
+ * Reads the tokenizer of a model; one that is named or has an address is fetched into the cache before, as far as it is not there.
+ *
+ * @param options of what is fetched
+ * @throws one sentence where there is no tokenizer, a file is not what its name says, or a special token is missing
  */
-export async function loadTokenizer(directory: string): Promise<Tokenizer> {
-  const { existsSync } = await import("node:fs");
-  const { join } = await import("node:path");
+export async function loadTokenizer(
+  source: ModelSource,
+  options: HubOptions = {},
+): Promise<Tokenizer> {
+  const place = await openModel(source, { parts: READ, ...options });
   const files: TokenizerFiles = {};
   for (const name of FILE_NAMES) {
-    const path = join(directory, name);
-    if (!existsSync(path)) continue;
-    const fail = failAbout(name === "config.json" ? "config" : "tokenizer", path);
-    files[name] = await readText(path, fail, "make it a readable file");
+    if (!(await place.has(name))) continue;
+    const fail = failAbout(name === MODEL_CONFIG ? "config" : "tokenizer", place.path(name));
+    files[name] = await place.text(name, fail, "make it a readable file", TEXT_LIMIT);
   }
-  return createTokenizer(files, directory);
+  return createTokenizer(files, place.where);
 }
 
-/** The tokenizer of file contents that are already in memory (a page has no directories). */
+/** The tokenizer of file contents that are already in memory. */
 export function createTokenizer(files: TokenizerFiles, where = "these files"): Tokenizer {
   return new Tokenizer(describe(files, where));
 }

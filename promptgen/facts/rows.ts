@@ -1,6 +1,6 @@
 /** Text files of facts, templates and words: lines and JSON lines, with messages that name the file and the line. */
 import { printable, printableJson } from "../../models/errors.ts";
-import { readText } from "../../models/formats/text.ts";
+import { readText } from "../../models/formats/disk.ts";
 
 /** One line of a file: its string fields and where it stands (from 1). */
 export type Row<Field extends string> = {

@@ -11,7 +11,7 @@ import { existsSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { printable, printableJson } from "../../models/errors.ts";
-import { readText } from "../../models/formats/text.ts";
+import { readText } from "../../models/formats/disk.ts";
 import { listed } from "../facts/left-out.ts";
 import { type Row, readRows, unprintable } from "../facts/rows.ts";
 import type { RankedFact, RankedRelation } from "./statements.ts";

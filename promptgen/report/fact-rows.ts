@@ -4,8 +4,8 @@
  */
 import { join } from "node:path";
 import { printable, printableJson } from "../../models/errors.ts";
+import { readText } from "../../models/formats/disk.ts";
 import { writeWhole } from "../../models/formats/files.ts";
-import { readText } from "../../models/formats/text.ts";
 import type { Scores } from "../scores.ts";
 import { type Cell, printTable, type Table } from "./table.ts";
 

@@ -10,7 +10,7 @@
  *
  * where None is PromptGen asked with "None" for the subject.
  */
-import { readText } from "../../models/formats/text.ts";
+import { readText } from "../../models/formats/disk.ts";
 import type { Split } from "../facts/facts.ts";
 import { type LeftOutCounts, SPLITS } from "../facts/left-out.ts";
 import type { Score, Scores } from "../scores.ts";

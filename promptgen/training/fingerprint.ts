@@ -3,7 +3,7 @@ import { createHash, type Hash } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Checkpoint } from "../../models/formats/checkpoint.ts";
-import { tokenizerFiles } from "../../models/tokenizer/files.ts";
+import { tokenizerFiles } from "../../models/hub/files.ts";
 
 const PIECE = 8 * 2 ** 20; // bytes
 

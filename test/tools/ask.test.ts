@@ -4,7 +4,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { suite } from "uvu";
 import { openSafetensors, readFloat32 } from "../../models/formats/safetensors.ts";
-import { pathSource } from "../../models/formats/source.ts";
+import { pathSource } from "../../models/formats/disk.ts";
 import { type FactRow, readFactRows } from "../../promptgen/report/fact-rows.ts";
 import { readResults } from "../../promptgen/report/results.ts";
 import { embeddedWorld } from "../../promptgen/world/world.ts";

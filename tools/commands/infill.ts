@@ -2,8 +2,8 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { failAbout } from "../../models/errors.ts";
+import { readText } from "../../models/formats/disk.ts";
 import { type Json, parseObject } from "../../models/formats/json.ts";
-import { readText } from "../../models/formats/text.ts";
 import {
   type GenerationConfig,
   generationConfig,

@@ -3,10 +3,10 @@ import { existsSync, statSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { openWeights, readConfig } from "../../models/formats/checkpoint.ts";
+import { directoryPlace } from "../../models/formats/disk.ts";
 import type { Json } from "../../models/formats/json.ts";
-import { chooseFiles } from "../../models/hub/files.ts";
+import { chooseFiles, tokenizerFiles } from "../../models/hub/files.ts";
 import { rowsRemark } from "../../models/rows.ts";
-import { tokenizerFiles } from "../../models/tokenizer/files.ts";
 import { loadTokenizer } from "../../models/tokenizer/tokenizer.ts";
 import { printTable } from "../../promptgen/report/table.ts";
 import { type Loading, loadingOf, type Row } from "../lib/assignment.ts";
@@ -40,7 +40,9 @@ async function weightsOf(target: string, revision: string | undefined): Promise<
 
 /** The config.json beside a file of weights, where there is one. */
 const configBeside = async (path: string): Promise<Json | undefined> =>
-  existsSync(join(dirname(path), "config.json")) ? readConfig(dirname(path)) : undefined;
+  existsSync(join(dirname(path), "config.json"))
+    ? readConfig(directoryPlace(dirname(path)))
+    : undefined;
 
 /** What is to be said of the tokenizer beside a file of weights, where there is one. */
 async function tokenizerRemarks(path: string, config: Json | undefined): Promise<string[]> {
@@ -150,7 +152,7 @@ async function main({ values, positionals }: Line<keyof typeof REVISION_OPTION>)
     throw new UsageError(`[${TOOL}] name one file, directory or model; see --help`);
   }
   const path = await weightsOf(target, values.revision);
-  const { tensors, metadata } = await openWeights(path);
+  const { tensors, metadata } = await openWeights(directoryPlace(dirname(path)), basename(path));
   const config = await configBeside(path);
   const { rows, loading: own } = loadingOf(dirname(path), config, tensors);
   const beside = typeof own === "string" ? [] : await tokenizerRemarks(path, config);

@@ -1,7 +1,7 @@
 /** `--config FILE`: options by their names, in YAML, of which JSON is a part. What is wrong in it is said with its line. */
 import { existsSync } from "node:fs";
 import { dirname, resolve } from "node:path";
-import { readText } from "../../models/formats/text.ts";
+import { readText } from "../../models/formats/disk.ts";
 import { chooseAmong } from "../../promptgen/methods/options.ts";
 import { type Place, parseYaml } from "../../promptgen/yaml-file.ts";
 import { type Given, type OptionSpec, UsageError } from "./cli.ts";

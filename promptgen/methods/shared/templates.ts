@@ -2,8 +2,8 @@
 import { join } from "node:path";
 import type { Device } from "../../../engine/device.ts";
 import { type Tensor, tensor } from "../../../engine/tensor.ts";
+import { readText } from "../../../models/formats/disk.ts";
 import { writeWhole } from "../../../models/formats/files.ts";
-import { readText } from "../../../models/formats/text.ts";
 import type { Benchmark, Item } from "../../benchmark.ts";
 import { checkTemplate, fill, filledIn } from "../../facts/templates.ts";
 import { filledUp, rightPadded } from "../../training/padding.ts";

@@ -13,10 +13,10 @@ import {
   type Tensor,
   type TypedArray,
 } from "../../../engine/tensor.ts";
+import { pathSource } from "../../../models/formats/disk.ts";
 import { decode } from "../../../models/formats/floats.ts";
 import { openSafetensors, readFloat32 } from "../../../models/formats/safetensors.ts";
 import { withSeal, writeSealed } from "../../../models/formats/seal.ts";
-import { pathSource } from "../../../models/formats/source.ts";
 import type { Training as Dropout } from "../../../models/nn.ts";
 import { streamTensors } from "../../../models/save.ts";
 import type { Benchmark } from "../../benchmark.ts";

@@ -4,7 +4,7 @@ import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
 import type { Readable } from "node:stream";
 import { createGunzip } from "node:zlib";
-import { specialKind } from "../../../models/formats/text.ts";
+import { specialKind } from "../../../models/formats/disk.ts";
 
 /** Bytes of a piece, but for one line that is longer. */
 export const PIECE = 2 ** 18;

@@ -22,7 +22,8 @@ import * as assert from "uvu/assert";
 import { read } from "../../../engine/compile.ts";
 import { stateOp, type Tensor } from "../../../engine/tensor.ts";
 import { BertForMaskedLM } from "../../../models/bert.ts";
-import { type Checkpoint, readCheckpoint, WEIGHTS } from "../../../models/formats/checkpoint.ts";
+import { type Checkpoint, readCheckpoint } from "../../../models/formats/checkpoint.ts";
+import { pathSource } from "../../../models/formats/disk.ts";
 import { encodeBfloat16, encodeFloat16 } from "../../../models/formats/floats.ts";
 import {
   type FileTensor,
@@ -32,7 +33,7 @@ import {
   tensorEntry,
   toFloat32,
 } from "../../../models/formats/safetensors.ts";
-import { pathSource } from "../../../models/formats/source.ts";
+import { WEIGHTS } from "../../../models/hub/files.ts";
 import { loadMaskedLM } from "../../../models/registry.ts";
 import { checkpointFingerprint } from "../../../promptgen/training/fingerprint.ts";
 import { onDevices } from "../../devices.ts";

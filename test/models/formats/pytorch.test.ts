@@ -11,10 +11,11 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { pathSource } from "../../../models/formats/disk.ts";
 import { readPytorch } from "../../../models/formats/pytorch.ts";
 import { parseSafetensors } from "../../../models/formats/safetensors.ts";
 import { openShards } from "../../../models/formats/shards.ts";
-import { type ByteSource, bytesSource, pathSource } from "../../../models/formats/source.ts";
+import { type ByteSource, bytesSource } from "../../../models/formats/source.ts";
 import {
   allOf,
   bytesOf,

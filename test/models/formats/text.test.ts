@@ -6,9 +6,10 @@ import { join } from "node:path";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { failAbout } from "../../../models/errors.ts";
+import { readText } from "../../../models/formats/disk.ts";
 import { parseObject } from "../../../models/formats/json.ts";
 import { shardFiles } from "../../../models/formats/shards.ts";
-import { decodeText, readText } from "../../../models/formats/text.ts";
+import { decodeText } from "../../../models/formats/text.ts";
 
 const home = mkdtempSync(join(tmpdir(), "text-"));
 process.on("exit", () => rmSync(home, { recursive: true, force: true }));

@@ -270,7 +270,7 @@ const failing: [
 
 /** A page of a list whose next page is itself, by another name. */
 function endless(...[request, response]: Parameters<Fault>): boolean {
-  const url = `${hub.url}${request.url}&${hub.seen.length}`;
+  const url = `${hub.url}${request.url?.split("?")[0]}?${hub.seen.length}`;
   response.writeHead(200, { "content-type": "application/json", link: `<${url}>; rel="next"` });
   response.end("[]");
   return true;

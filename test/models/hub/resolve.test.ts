@@ -95,7 +95,7 @@ test("parts: a tokenizer or the weights alone; the rest comes later", async () =
     options(hub, root, { parts: ["tokenizer"] }),
   );
   const names = () => [...tree(directory).keys()].sort();
-  assert.equal(names(), ["merges.txt", "vocab.json"]);
+  assert.equal(names(), ["config.json", "merges.txt", "vocab.json"]); // it says of which kind
   await resolveModel("tiny/pickled", options(hub, root, { parts: ["config", "weights"] }));
   assert.equal(names(), ["config.json", "merges.txt", "pytorch_model.bin", "vocab.json"]);
   sound(hub, root);

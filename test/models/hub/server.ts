@@ -1,11 +1,13 @@
 /**
  * A Hub on this machine: the part of the Hugging Face Hub's HTTP interface that clients use to read
- * models. hub-faults.ts has ways to misbehave.
+ * models. faults.ts has ways to misbehave.
  *
  * Large files (.safetensors, .bin) are LFS files: `resolve` redirects to a second server, as the Hub
- * does to its storage, where a token must not arrive. Small files come from the Hub itself.
+ * does to its storage, where a token must not arrive. Small files come from the Hub itself. The second server also has each
+ * model's main files as a folder, `folder(NAME)`, as any server of files would: no list of them, no more headers for pages of
+ * other origins than it must, and no answer to a page that asks whether it may ask.
  *
- *     node test/models/hub-server.ts        # serves MODELS until it is ended, and prints its address
+ *     node test/models/hub/server.ts        # serves MODELS until it is ended, and prints its address
  */
 import { createHash } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
@@ -156,6 +158,10 @@ export const MODELS: Readonly<Record<string, Model>> = {
   },
 };
 
+/** Headers that the Hub lets pages of other origins see. */
+const EXPOSED =
+  "X-Repo-Commit,X-Request-Id,X-Error-Code,X-Error-Message,ETag,Link,Accept-Ranges,Content-Range,X-Linked-Size,X-Linked-ETag";
+
 class Problem extends Error {
   readonly status: number;
   readonly code: string;
@@ -176,6 +182,10 @@ export class HubServer {
   readonly moved: Record<string, string> = { "old-name": "tiny/whole" };
   /** Entries in one page of a listing. */
   pageSize = 1000;
+  /** Whether pages of other origins may read answers. */
+  open = true;
+  /** What the server of folders says of a file's version. */
+  version: "etag" | "last-modified" | "none" = "etag";
   readonly #servers: Server[];
 
   private constructor(models: Readonly<Record<string, Model>>) {
@@ -197,6 +207,11 @@ export class HubServer {
     return this.#address(0);
   }
 
+  /** The address of a folder with the files of a model's main branch. */
+  folder(name: string): string {
+    return `${this.#address(1)}/folders/${name}`;
+  }
+
   #address(i: number): string {
     return `http://127.0.0.1:${(this.#servers[i].address() as AddressInfo).port}`;
   }
@@ -211,6 +226,8 @@ export class HubServer {
     this.seen.length = 0;
     this.faults.length = 0;
     this.pageSize = 1000;
+    this.open = true;
+    this.version = "etag";
   }
 
   async close(): Promise<void> {
@@ -226,8 +243,13 @@ export class HubServer {
     const token = authorization?.replace(/^Bearer /, "");
     const method = request.method ?? "GET";
     this.seen.push({ method, path: url.pathname, range, token, storage });
+    if (this.open) {
+      response.setHeader("access-control-allow-origin", "*");
+      if (!storage) response.setHeader("access-control-expose-headers", EXPOSED);
+    }
     try {
-      if (storage) this.#file(request, response, url.pathname.slice(1), true);
+      if (method === "OPTIONS") this.#options(response, storage);
+      else if (storage) this.#stored(request, response, decodeURIComponent(url.pathname.slice(1)));
       else this.#hub(request, response, url, token);
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
@@ -238,6 +260,19 @@ export class HubServer {
       });
       response.end(JSON.stringify({ error: error.message }));
     }
+  }
+
+  /** A page asks whether it may send a token. */
+  #options(response: ServerResponse, storage: boolean): void {
+    if (!storage) response.setHeader("access-control-allow-headers", "authorization");
+    response.writeHead(storage ? 405 : 204).end();
+  }
+
+  #stored(request: IncomingMessage, response: ServerResponse, path: string): void {
+    const [, name, file] = /^folders\/((?:[\w.-]+\/)?[\w.-]+)\/([^/]+)$/.exec(path) ?? [];
+    const model = this.models[name ?? ""];
+    if (model === undefined) this.#file(request, response, path, true);
+    else this.#file(request, response, `${name}/${model.refs.main}/${file}`, true);
   }
 
   #hub(
@@ -328,9 +363,14 @@ export class HubServer {
     const start = Number(first ?? 0);
     const end = last ? Math.min(Number(last) + 1, bytes.length) : bytes.length;
     if (this.#fault(request, response, { bytes, start })) return;
+    const versions = {
+      etag: { etag: `"${storage ? `v-${gitSha1(bytes).slice(0, 9)}` : gitSha1(bytes)}"` },
+      "last-modified": { "last-modified": new Date(bytes.length * 1e6).toUTCString() },
+      none: {},
+    };
     const headers = {
       "content-type": storage ? "application/octet-stream" : "text/plain; charset=utf-8",
-      etag: `"${storage ? "of-the-storage" : gitSha1(bytes)}"`,
+      ...versions[this.version],
       "accept-ranges": "bytes",
       "content-length": end - start,
     };
@@ -346,8 +386,9 @@ export class HubServer {
     const path = new URL(request.url ?? "/", this.url).pathname;
     const found = this.faults.find((each) => each.path.test(path) && each.used < each.times);
     if (!found) return false;
-    found.used++;
-    return found.fault(request, response, body);
+    const struck = found.fault(request, response, body);
+    if (struck) found.used++;
+    return struck;
   }
 }
 

@@ -4,7 +4,8 @@ import { readFileSync } from "node:fs";
 import { gunzipSync } from "node:zlib";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { type TokenizerFiles, tokenizerFiles } from "../../../models/tokenizer/files.ts";
+import { tokenizerFiles } from "../../../models/hub/files.ts";
+import type { TokenizerFiles } from "../../../models/tokenizer/files.ts";
 import { createTokenizer } from "../../../models/tokenizer/tokenizer.ts";
 import { goldenPath } from "./golden.ts";
 

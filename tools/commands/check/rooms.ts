@@ -98,17 +98,22 @@ export const ROOMS: Readonly<Record<string, readonly Room[]>> = {
   models: [
     { name: "errors", paths: ["models/errors.ts"], may: [] },
     { name: "formats", paths: ["models/formats/"], may: ["errors"] },
-    { name: "tokenizer", paths: ["models/tokenizer/"], may: ["formats", "errors"] },
-    { name: "hub", paths: ["models/hub/"], may: ["formats", "tokenizer", "errors"] },
+    { name: "hub", paths: ["models/hub/"], may: ["formats", "errors"] },
+    {
+      name: "checkpoint",
+      paths: ["models/formats/checkpoint.ts"],
+      may: ["formats", "hub", "errors"],
+    },
+    { name: "tokenizer", paths: ["models/tokenizer/"], may: ["formats", "hub", "errors"] },
     {
       name: "architectures",
       paths: ["models/"],
-      may: ["formats", "hub", "tokenizer", "errors"],
+      may: ["checkpoint", "formats", "hub", "tokenizer", "errors"],
     },
     {
       name: "generation",
       paths: ["models/generation/"],
-      may: ["architectures", "formats", "hub", "tokenizer", "errors"],
+      may: ["architectures", "checkpoint", "formats", "hub", "tokenizer", "errors"],
     },
     { name: "index", paths: ["models/index.ts"], may: "all" },
   ],

@@ -2,12 +2,12 @@
 import { readFileSync } from "node:fs";
 import type { DeviceOptions } from "../../../engine/device.ts";
 import { type Tensor, type TypedArray, tensor } from "../../../engine/tensor.ts";
+import { pathSource } from "../../../models/formats/disk.ts";
 import {
   type FileTensor,
   openSafetensors,
   readFloat32,
 } from "../../../models/formats/safetensors.ts";
-import { pathSource } from "../../../models/formats/source.ts";
 import { assemble, type Example } from "../../../promptgen/methods/promptgen/batch.ts";
 import type { Classes, Generator } from "../../../promptgen/methods/promptgen/generator.ts";
 import type { TrainingBatch } from "../../../promptgen/methods/promptgen/index.ts";
