@@ -12,11 +12,13 @@ import { RunFolder } from "../../promptgen/training/run-folder.ts";
 import { readSteps, STEPS_FILE, type StepTable } from "../../promptgen/training/steps.ts";
 import { percent } from "../../tools/page/words.ts";
 import { testsRunOn } from "../devices.ts";
+import { COMMITS, HubServer, type Model } from "../models/hub/server.ts";
 import { openBrowser } from "../page.ts";
 import { buildSite, command, type Served, type Site, serve, visit } from "./site.ts";
 
 const test = suite("page of promptgen");
 
+const WORLD = join(import.meta.dirname, "../../promptgen/world");
 const SUBJECT = "Egypt";
 const OTHER = "Peru";
 const QUESTION = `#ask?relation=P36&subject=${SUBJECT}&other=${OTHER}&device=cpu`;
@@ -410,8 +412,7 @@ for (const colorScheme of ["light", "dark"] as const) {
 test("own facts and models from this machine are priced, then trained on", async () => {
   const server = await served(true);
   const { page, said, asked: whom, context } = await visit(browser, `${server.url}#own?device=cpu`);
-  const world = join(import.meta.dirname, "../../promptgen/world");
-  const facts = readFileSync(join(world, "autoprompt_data/P36/train.jsonl"), "utf8")
+  const facts = readFileSync(join(WORLD, "autoprompt_data/P36/train.jsonl"), "utf8")
     .trim()
     .split("\n")
     .slice(0, 20);
@@ -427,7 +428,7 @@ test("own facts and models from this machine are priced, then trained on", async
     const files = ["config.json", "tokenizer.json", "model.safetensors"];
     await group
       .locator("input[type=file]")
-      .setInputFiles(files.map((file) => join(world, model, file)));
+      .setInputFiles(files.map((file) => join(WORLD, model, file)));
   }
   await page.getByRole("button", { name: "Work it out" }).click();
   const cost = page.locator(".costs dd");
@@ -445,6 +446,75 @@ test("own facts and models from this machine are priced, then trained on", async
   );
   assert.equal(said, []);
   await context.close();
+});
+
+/** The embedded world's models as a Hub has them. */
+async function hubOfWorld(): Promise<HubServer> {
+  const model = (name: string): Model => {
+    const files = ["config.json", "tokenizer.json", "model.safetensors"].map(
+      (file) => [file, readFileSync(join(WORLD, name, file))] as const,
+    );
+    return { commits: { [COMMITS[0]]: Object.fromEntries(files) }, refs: { main: COMMITS[0] } };
+  };
+  return HubServer.start({ "tiny/bart": model("bart"), "tiny/bert": model("bert") });
+}
+
+test("models of the Hub are priced, fetched once, and known again when the Hub is away", async () => {
+  const hub = await hubOfWorld();
+  const server = await served(true);
+  const { page, asked: whom, context } = await visit(browser, `${server.url}#own?device=cpu`);
+  let isThere = true;
+  await context.route("https://huggingface.co/**", async (route) => {
+    if (!isThere) return route.abort();
+    const { pathname, search } = new URL(route.request().url());
+    const { range } = route.request().headers();
+    const answer = await fetch(`${hub.url}${pathname}${search}`, {
+      headers: range === undefined ? {} : { range },
+    });
+    const body = Buffer.from(await answer.arrayBuffer());
+    return route.fulfill({
+      status: answer.status,
+      headers: Object.fromEntries(answer.headers),
+      body,
+    });
+  });
+  const bring = async (generator: string, reader: string) => {
+    const lines = Array.from({ length: 9 }, (_, i) => `S${i}\t${["Lima", "Oslo", "Cairo"][i % 3]}`);
+    await page.locator("textarea").fill(lines.join("\n"));
+    for (const [group, name] of [
+      ["Who writes", generator],
+      ["Who answers", reader],
+    ]) {
+      const own = page.getByRole("group", { name: group });
+      await own.getByLabel("from the Hub").check();
+      await own.getByLabel("Name on the Hub").fill(name);
+    }
+    await page.getByRole("button", { name: "Work it out" }).click();
+    await page.locator(".costs, .steps .trouble").waitFor();
+  };
+  await bring("tiny/none", "tiny/bert");
+  assert.match(await page.locator(".steps .trouble").innerText(), /tiny\/none/);
+  await bring("../x", "tiny/bert");
+  assert.match(
+    await page.locator(".steps .trouble").innerText(),
+    /"\.\.\/x" is no name on the Hub/,
+  );
+  await bring("tiny/bart", "tiny/bert");
+  const first = page.locator(".costs dd").first();
+  assert.is(await first.innerText(), "2.9 MB");
+  await page.getByRole("button", { name: "Fetch and open" }).click();
+  await page.getByRole("button", { name: "Train with these" }).waitFor();
+  isThere = false;
+  await page.reload();
+  await bring("tiny/bart", "tiny/bert");
+  assert.is(await first.innerText(), "nothing");
+  await page.getByRole("button", { name: "Fetch and open" }).click();
+  await page.getByRole("button", { name: "Train with these" }).click();
+  await until(page, 1);
+  const others = whom.filter((url) => !url.startsWith(server.url) && !url.startsWith("blob:"));
+  assert.ok(others.length > 0 && others.every((url) => url.startsWith("https://huggingface.co/")));
+  await context.close();
+  await hub.close();
 });
 
 test("isolation comes with the second visit, where the server sends no headers for it", async () => {

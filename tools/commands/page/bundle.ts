@@ -23,7 +23,12 @@ function nodeModules(): Plugin {
   return {
     name: "node-modules-of-the-page",
     enforce: "pre",
-    resolveId(id) {
+    resolveId(id, importer = "") {
+      // folders of the worker's disk come before what a page knows of models
+      if (importer === join(ROOT, "models/hub/host.ts")) {
+        if (id === "./page.ts") return join(PAGE, "node/host.ts");
+        if (id === "./node.ts") return join(PAGE, "node/empty.ts");
+      }
       const [, name] = /^(?:node:|#node\/)(.+)$/.exec(id) ?? [];
       if (name === undefined) return id === "webgpu" ? join(PAGE, "node/empty.ts") : undefined;
       return join(PAGE, "node", `${files[name] ?? "empty"}.ts`);

@@ -14,7 +14,7 @@ import type {
   TrainSettings,
 } from "../protocol.ts";
 import { secondsOf, speedOf, workOfRun } from "./cost.ts";
-import { describe, fetchModel } from "./models.ts";
+import { describe, fetchModel, type Model } from "./models.ts";
 
 const FACTS = "/own/facts";
 
@@ -90,7 +90,11 @@ export class Own {
 
   async #models(
     { generator, reader }: Wanted,
-    take: (source: ModelSource, folder: string, what: string) => Promise<Model>,
+    take: (
+      source: Exclude<ModelSource, { from: "world" }>,
+      folder: string,
+      what: string,
+    ) => Promise<Model>,
   ): Promise<readonly [Model, Model]> {
     if (generator.from === "world") await this.#start();
     const one =
@@ -129,8 +133,6 @@ export class Own {
     };
   }
 }
-
-type Model = { readonly folder: string; readonly bytes: number };
 
 const WORLD_BERT: Model = { folder: "/world/bert", bytes: 0 };
 const WORLD_BART: Model = { folder: "/world/bart", bytes: 0 };
