@@ -229,9 +229,11 @@ async function stepOf(page: Page): Promise<number> {
 
 /** Waits for a step. @param least that it never stands below */
 async function until(page: Page, step: number, least = 0): Promise<void> {
+  const patience = performance.now() + 300_000;
   for (let now = 0; now < step; now = await stepOf(page)) {
     assert.ok(now === 0 || now >= least, `it went back to step ${now}`);
     assert.is(await page.locator(".trouble").count(), 0);
+    assert.ok(performance.now() < patience, `it stays at step ${now}, before ${step}`);
     await page.waitForTimeout(100);
   }
 }
