@@ -50,7 +50,7 @@ function useWriting(written: Written): {
 }
 
 /** A slot that is written: the word, its probability, the others, the entropy. */
-function Written_({ slot, most }: { readonly slot: Slot; readonly most: number }) {
+function Word({ slot, most }: { readonly slot: Slot; readonly most: number }) {
   const [best, ...others] = slot.words;
   const name = slot.stops ? "stop" : best.word;
   const state = slot.live ? "" : slot.stops ? " stop" : " dead";
@@ -96,7 +96,7 @@ export function Slots({ written }: { readonly written: Written }) {
   const { shown, playing, play, show } = useWriting(written);
   const done = shown >= slots.length;
   const item = (slot: Slot, i: number) =>
-    i < shown ? <Written_ key={i} slot={slot} most={most} /> : <Empty key={i} />;
+    i < shown ? <Word key={i} slot={slot} most={most} /> : <Empty key={i} />;
   const stopped = (part: readonly Slot[]): readonly Slot[] => {
     const end = part.findIndex(({ stops }) => stops);
     return end < 0 ? part : part.slice(0, end + 1);
