@@ -450,6 +450,27 @@ test("own facts and models from this machine are priced, then trained on", async
   await context.close();
 });
 
+test("what a visit has left and cannot be read is let go, and the page goes on", async () => {
+  const server = await served(true);
+  const { page, said, context } = await visit(browser, `${server.url}icon.svg`);
+  await page.evaluate(`(async () => {
+    const folder = await (await navigator.storage.getDirectory()).getDirectoryHandle("world", { create: true });
+    for (const name of ["run.json", "last.safetensors"]) {
+      const stream = await (await folder.getFileHandle(name, { create: true })).createWritable();
+      await stream.write("{ broken");
+      await stream.close();
+    }
+  })()`);
+  await page.goto(`${server.url}#train?device=cpu`);
+  await page.getByText("was let go").waitFor();
+  await page.getByRole("button", { name: "Train", exact: true }).waitFor();
+  await page.reload();
+  await page.locator(".controls .main:enabled").waitFor();
+  assert.is(await page.getByText("was let go").count(), 0);
+  assert.equal(said, []);
+  await context.close();
+});
+
 /** The embedded world's models as a Hub has them. */
 async function hubOfWorld(): Promise<HubServer> {
   const model = (name: string): Model => {

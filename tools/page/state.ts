@@ -116,10 +116,12 @@ export class Page {
     try {
       const opened = await this.client.ask("open", { device: this.#device ?? "auto" });
       this.set({ opened: { kind: "there", value: opened } });
-      await this.ask(completed(this.#state.question, opened));
+      const question = completed(this.#state.question, opened);
+      if (this.#state.view === "train") await this.remember(); // what is looked at comes first
+      await this.ask(question);
       performance.mark("first answer");
       await this.#askLightRivals();
-      await this.remember();
+      if (!this.#state.training) await this.remember();
     } catch (error) {
       this.set({ opened: { kind: "error", error: messageOf(error) } });
     }

@@ -116,9 +116,9 @@ function Controls({ page, state }: Props) {
         />
         <p class="note">{standLine(training, progress)}</p>
       </div>
-      {stand === "failed" ? (
+      {training && training.message !== "" ? (
         <p class="trouble" role="alert">
-          {training?.message}
+          {training.message}
         </p>
       ) : undefined}
     </section>

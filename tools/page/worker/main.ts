@@ -33,8 +33,11 @@ import { folderOf, lastAlpha, RUNS, Training } from "./training.ts";
 
 const emit = (event: PageEvent): void => self.postMessage(event);
 
+type DeviceName = Requests["open"]["take"]["device"];
+
 /** Everything that is opened once. */
 type Session = {
+  readonly name: DeviceName;
   readonly device: Device;
   readonly benchmark: Benchmark;
   readonly runs: readonly PackedRun[];
@@ -81,7 +84,7 @@ async function askerOf(
   return new Asker(device, benchmark, await bestPrompter(run, device, folder));
 }
 
-async function openSession(name: Requests["open"]["take"]["device"]): Promise<Session> {
+async function openSession(name: DeviceName): Promise<Session> {
   const [{ runs = [] }, device] = await Promise.all([
     fetchPack("first.pack"),
     openDevice({ device: name }),
@@ -89,18 +92,26 @@ async function openSession(name: Requests["open"]["take"]["device"]): Promise<Se
   const [first] = runs;
   const benchmark = await loadBenchmark(await sourcesOf(runOptions(first.options)));
   const asker = await askerOf(device, benchmark, first);
-  return { device, benchmark, runs, asker, own: new Own(device, emit, fetchStart) };
+  return { name, device, benchmark, runs, asker, own: new Own(device, emit, fetchStart) };
 }
 
-/** The training that an earlier visit has left, or none. */
-async function trainingOf(settings: TrainSettings): Promise<Training> {
-  const { device, benchmark, own } = await opened();
+/** A training with these settings, on a device of its own: what it took is given back when another one takes its place. */
+async function trainingOf({ kind, alpha, seed }: TrainSettings): Promise<Training> {
+  const { name, benchmark, own } = await opened();
   const keeper = await keeping();
-  if (settings.kind === "own")
-    return new Training(device, await own.run(settings), "own", keeper, emit);
-  await fetchStart();
-  const options = runOptions({ alpha: settings.alpha, seed: settings.seed }, true);
-  return new Training(device, await prepareOn(benchmark, options), "world", keeper, emit);
+  if (kind === "world") await fetchStart();
+  const run =
+    kind === "own"
+      ? await own.run({ kind, alpha, seed })
+      : await prepareOn(benchmark, runOptions({ alpha, seed }, true));
+  return new Training(await openDevice({ device: name }), run, kind, keeper, emit);
+}
+
+/** Ends the training that is there, if one is. */
+async function endTraining(): Promise<void> {
+  const ended = training;
+  training = undefined;
+  await ended?.end();
 }
 
 /** The settings of a kept run; undefined where there is none. */
@@ -170,13 +181,20 @@ const handlers: {
   },
 
   async trained() {
-    const settings = training ? undefined : await keptSettings();
-    if (settings) {
-      training = await trainingOf(settings);
-      await training.look();
+    let message = "";
+    try {
+      const settings = training ? undefined : await keptSettings();
+      if (settings) {
+        training = await trainingOf(settings);
+        await training.look();
+      }
+    } catch (error) {
+      message = `What an earlier visit has left cannot be read and was let go: ${sentence(error)}`;
+      await endTraining();
+      disk.remove(folderOf("world").path);
     }
     return {
-      shown: shownTraining(),
+      shown: Object.assign({}, shownTraining(), message === "" ? {} : { message }),
       series: training?.series ?? {
         steps: [],
         object: [],
@@ -189,7 +207,7 @@ const handlers: {
   },
 
   async start(settings) {
-    await training?.pause();
+    await endTraining();
     await keeping();
     disk.remove(folderOf(settings.kind).path);
     training = await trainingOf(settings);
@@ -208,9 +226,9 @@ const handlers: {
   },
 
   async forget() {
-    await training?.pause();
-    disk.remove(folderOf(training?.kind ?? "world").path);
-    training = undefined;
+    const kind = training?.kind ?? "world";
+    await endTraining();
+    disk.remove(folderOf(kind).path);
     await (await keeping())?.settled();
     return NOTHING;
   },
@@ -242,6 +260,9 @@ function shownRelation({
   return { id, label, template, type, facts };
 }
 
+const sentence = (error: unknown): string =>
+  error instanceof Error ? error.message : String(error);
+
 /** Requests that ask a model wait for each other; those that steer do not. */
 let turn: Promise<unknown> = Promise.resolve();
 const STEERING: ReadonlySet<Kind> = new Set(["pause", "resume"]);
@@ -256,7 +277,7 @@ async function answer(request: Request): Promise<void> {
   try {
     reply = { id, give: await result };
   } catch (error) {
-    reply = { id, error: error instanceof Error ? error.message : String(error) };
+    reply = { id, error: sentence(error) };
   }
   self.postMessage(reply);
 }
@@ -265,5 +286,5 @@ self.onmessage = ({ data }: MessageEvent<Request>) => {
   answer(data);
 };
 self.onunhandledrejection = ({ reason }: PromiseRejectionEvent) => {
-  emit({ event: "lost", error: reason instanceof Error ? reason.message : String(reason) });
+  emit({ event: "lost", error: sentence(reason) });
 };

@@ -202,6 +202,12 @@ export class Training {
     await this.#ended;
   }
 
+  /** Stops it for good and gives back what it took of the machine. */
+  async end(): Promise<void> {
+    await this.pause();
+    this.#device.destroy();
+  }
+
   async #train(control: AbortController, once: boolean): Promise<void> {
     const { options } = this.#run;
     const run: Prepared = {
