@@ -2,8 +2,8 @@
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { openSafetensors } from "../../models/formats/safetensors.ts";
 import { pathSource } from "../../models/formats/disk.ts";
+import { openSafetensors } from "../../models/formats/safetensors.ts";
 import type { Written } from "../../promptgen/report/page/curves.ts";
 import type { PageRow, PageRun, RunCost } from "../../promptgen/report/page/page.ts";
 import type { RelationRow } from "../../promptgen/report/relations.ts";

@@ -60,8 +60,8 @@ function packageSources(): Plugin {
   };
 }
 
-/** Modules of Node are imported at once by some and late by others: here that makes no difference. */
-const CHECKS = { ineffectiveDynamicImport: false } as const;
+/** What needs no word: modules of Node are imported at once by some and late by others, and a slow machine is slow. */
+const CHECKS = { ineffectiveDynamicImport: false, bundlerTimings: false } as const;
 
 /** Builds the page into a folder, which is emptied before. */
 export async function bundle(out: string): Promise<void> {
