@@ -1,5 +1,6 @@
 /** Bring your own: facts, a writer and a reader; what they take is said before it is spent. */
 import { useState } from "preact/hooks";
+import { LONGEST_TEXT } from "../facts-text.ts";
 import type { Cost, FactsShown, ModelSource, OwnFacts } from "../protocol.ts";
 import type { Loaded, Page, State } from "../state.ts";
 import { NONE, WAITING } from "../state.ts";
@@ -9,10 +10,27 @@ import { Field } from "./parts.tsx";
 
 type Props = { readonly page: Page; readonly state: State };
 
-const EXAMPLE = `relation\tsubject\tobject
-capital\tPeru\tLima
-capital\tKenya\tNairobi
-capital\tNorway\tOslo`;
+const PLACEHOLDER = `relation, subject, object
+capital, Peru, Lima
+capital, Kenya, Nairobi
+capital, Norway, Oslo`;
+
+/** Relations of the embedded world that make an example, and facts of each. */
+const EXAMPLE = ["P36", "P38"];
+const EXAMPLE_FACTS = 30;
+
+/** Facts of the embedded world, as a visitor would write them. */
+function exampleOf({ opened }: State): string {
+  const relations = opened.kind === "there" ? opened.value.relations : [];
+  const lines = relations
+    .filter(({ id }) => EXAMPLE.includes(id))
+    .flatMap(({ label, template, facts }) =>
+      facts
+        .slice(0, EXAMPLE_FACTS)
+        .map(({ subject, object }) => [label, template, subject, object].join("\t")),
+    );
+  return ["relation\ttemplate\tsubject\tobject", ...lines].join("\n");
+}
 
 const sentence = (error: unknown): string =>
   error instanceof Error ? error.message : String(error);
@@ -68,7 +86,7 @@ export function Own({ page, state }: Props) {
       <ol class="steps">
         <li>
           <h2>Facts</h2>
-          <FactsField facts={facts} change={change} />
+          <FactsField facts={facts} change={change} example={exampleOf(state)} />
           <FactsRead read={read} />
         </li>
         <li>
@@ -140,14 +158,17 @@ export function Own({ page, state }: Props) {
 function FactsField({
   facts,
   change,
+  example,
 }: {
   readonly facts: OwnFacts;
   change(facts: OwnFacts): void;
+  readonly example: string;
 }) {
   const [over, setOver] = useState(false);
   const take = async (list: FileList | null | undefined) => {
     const [file] = list ?? [];
-    if (file) change({ ...facts, text: await file.text() });
+    // one character more than may be, so that what is too long is told
+    if (file) change({ ...facts, text: await file.slice(0, LONGEST_TEXT + 1).text() });
   };
   return (
     <div class="facts">
@@ -157,7 +178,7 @@ function FactsField({
           class={over ? "over" : undefined}
           rows={8}
           value={facts.text}
-          placeholder={EXAMPLE}
+          placeholder={PLACEHOLDER}
           spellcheck={false}
           onInput={({ currentTarget: { value } }) => change({ ...facts, text: value })}
           onDragOver={(event) => {
@@ -173,6 +194,9 @@ function FactsField({
         />
       </label>
       <div class="buttons">
+        <button type="button" onClick={() => change({ ...facts, text: example })}>
+          Put in an example
+        </button>
         <label class="file">
           Choose a file
           <input
