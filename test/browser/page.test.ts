@@ -130,6 +130,27 @@ for (const isolated of [true, false]) {
   });
 }
 
+test("the prompt is written word by word, again when it is wished, and as far as it is wished", async () => {
+  const server = await served(true);
+  const motion = { reducedMotion: "no-preference" } as const;
+  const { page, context } = await visit(browser, server.url + QUESTION, motion);
+  await page.locator(".slot.empty").first().waitFor();
+  assert.is(await page.locator(".slot.answer .word").innerText(), "[MASK]");
+  await page.locator(".slot.answer.there").waitFor();
+  assert.is(await page.locator(".slot.empty").count(), 0);
+  const all = await page.locator(".slot").count();
+  await page.getByRole("button", { name: "Write it again" }).click();
+  await page.locator(".slot.empty").first().waitFor();
+  await page.locator(".slot.answer.there").waitFor();
+  await page.getByLabel("Words written").focus();
+  await page.keyboard.press("Home");
+  assert.is(await page.locator(".slot.empty").count(), all - 2); // but the subject and the mask
+  await page.keyboard.press("ArrowRight");
+  await page.keyboard.press("ArrowRight");
+  assert.is(await page.locator(".slot:not(.given, .answer, .empty)").count(), 2);
+  await context.close();
+});
+
 test("a link holds the state: another visitor sees the same", async () => {
   const server = await served(true);
   const one = await visit(browser, `${server.url}#ask?device=cpu`);
