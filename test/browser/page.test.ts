@@ -169,6 +169,12 @@ test("a link holds the state: another visitor sees the same", async () => {
     await texts(two.page, ".answers .column"),
     await texts(one.page, ".answers .column"),
   );
+  // views are places to come back to
+  await two.page.getByRole("link", { name: "Train" }).click();
+  assert.match(await two.page.title(), /^Train · /);
+  await two.page.goBack();
+  await two.page.locator(".answers h3", { hasText: "Japan" }).waitFor();
+  assert.is(two.page.url(), link);
   await Promise.all([one.context.close(), two.context.close()]);
 });
 

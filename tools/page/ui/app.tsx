@@ -12,6 +12,8 @@ const VIEWS: readonly (readonly [View, string])[] = [
   ["own", "Bring your own"],
 ];
 
+const LABELS: ReadonlyMap<View, string> = new Map(VIEWS);
+
 /** The state of the page; the component is drawn again when it changes, at most once a frame. */
 function usePage(page: Page): State {
   const [state, set] = useState(page.state);
@@ -40,6 +42,7 @@ export function App({ page }: { readonly page: Page }) {
   const heading = useRef<HTMLElement>(null);
   const shown = useRef(view);
   useEffect(() => {
+    document.title = `${LABELS.get(view)} · PromptGen, word by word`;
     if (shown.current === view) return;
     shown.current = view;
     heading.current?.focus(); // who hears the page is told where it went
@@ -63,6 +66,7 @@ export function App({ page }: { readonly page: Page }) {
               aria-current={name === view ? "page" : undefined}
               onClick={(event) => {
                 event.preventDefault();
+                if (name !== view) history.pushState(null, "", `#${name}`);
                 page.set({ view: name });
               }}
             >

@@ -75,7 +75,8 @@ export class Kept {
         await this.#mirror(path);
         this.problem = "";
       } catch (error) {
-        this.problem = error instanceof Error ? error.message : String(error);
+        const why = error instanceof Error ? error.message : String(error);
+        this.problem = `This browser does not keep what is learned (${why}); it is lost when the page is closed.`;
       }
     }
   }
