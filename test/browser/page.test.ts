@@ -1,20 +1,17 @@
 /** The page in Chromium: what it answers and learns is what the command line does; what it costs, keeps and lets nobody do. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Browser, Page } from "playwright-core";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { openDevice } from "../../engine/open.ts";
-import { prepare, runOptions, trainRun } from "../../promptgen/run.ts";
-import { RunFolder } from "../../promptgen/training/run-folder.ts";
-import { readSteps, STEPS_FILE, type StepTable } from "../../promptgen/training/steps.ts";
+import type { StepTable } from "../../promptgen/training/steps.ts";
 import { percent } from "../../tools/page/words.ts";
 import { testsRunOn } from "../devices.ts";
 import { COMMITS, HubServer, type Model } from "../models/hub/server.ts";
 import { openBrowser } from "../page.ts";
 import { buildSite, command, type Served, type Site, serve, visit } from "./site.ts";
+import { keptSteps, longestTask, stepsHere } from "./trained.ts";
 
 const test = suite("page of promptgen");
 
@@ -214,41 +211,6 @@ test("what links and facts hold is text", async () => {
   await context.close();
 });
 
-/** The record of the steps that the browser keeps, as Node reads it. */
-async function keptSteps(page: Page): Promise<StepTable | undefined> {
-  const bytes = (await page.evaluate(`(async () => {
-    let folder = await navigator.storage.getDirectory();
-    folder = await folder.getDirectoryHandle("world");
-    const file = await (await folder.getFileHandle("${STEPS_FILE}")).getFile();
-    return [...new Uint8Array(await file.arrayBuffer())];
-  })()`)) as number[];
-  const home = mkdtempSync(join(tmpdir(), "promptgen-steps-"));
-  writeFileSync(join(home, STEPS_FILE), Uint8Array.from(bytes));
-  const table = readSteps(home);
-  rmSync(home, { recursive: true });
-  return table;
-}
-
-/** The first steps of the same training in Node. */
-async function stepsHere(count: number): Promise<{ table: StepTable | undefined; build: string }> {
-  const home = mkdtempSync(join(tmpdir(), "promptgen-here-"));
-  const device = await openDevice({ device: "cpu" });
-  const run = await prepare(runOptions({ alpha: 0.3, seed: 1 }, true));
-  const control = new AbortController();
-  await trainRun(run, {
-    device,
-    folder: new RunFolder(home),
-    signal: control.signal,
-    onStep: ({ step }) => {
-      if (step === count) control.abort();
-    },
-  });
-  const table = readSteps(home);
-  device.destroy();
-  rmSync(home, { recursive: true });
-  return { table, build: device.description };
-}
-
 /** Steps that the page has taken, by its own words. */
 async function stepOf(page: Page): Promise<number> {
   const [, step = "0"] = /step (\d+)/.exec(await page.locator(".stand .note").innerText()) ?? [];
@@ -264,29 +226,6 @@ async function until(page: Page, step: number, least = 0): Promise<void> {
     assert.ok(performance.now() < patience, `it stays at step ${now}, before ${step}`);
     await page.waitForTimeout(100);
   }
-}
-
-/** Processor time of the longest task of the page's main thread in a trace, in milliseconds. */
-function longestTask(trace: Buffer): { readonly longest: number; readonly tasks: number } {
-  const { traceEvents } = JSON.parse(trace.toString()) as {
-    readonly traceEvents: readonly {
-      readonly name: string;
-      readonly pid: number;
-      readonly tid: number;
-      readonly tdur?: number;
-      readonly args: { readonly name?: string };
-    }[];
-  };
-  const main = new Set(
-    traceEvents
-      .filter(({ name, args }) => name === "thread_name" && args.name === "CrRendererMain")
-      .map(({ pid, tid }) => `${pid} ${tid}`),
-  );
-  const tasks = traceEvents.filter(
-    ({ name, pid, tid }) => name.endsWith("RunTask") && main.has(`${pid} ${tid}`),
-  );
-  const longest = tasks.reduce((most, { tdur = 0 }) => Math.max(most, tdur / 1000), 0);
-  return { longest, tasks: tasks.length };
 }
 
 const STEPS = 40;
