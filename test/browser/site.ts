@@ -9,6 +9,7 @@ import { extname, join, normalize } from "node:path";
 import type { Browser, BrowserContext, BrowserContextOptions, Page } from "playwright-core";
 import { writePage } from "../../tools/commands/page.ts";
 import { output } from "../../tools/lib/cli.ts";
+import { openBrowser } from "../page.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
 const TYPES: Readonly<Record<string, string>> = {
@@ -39,11 +40,11 @@ export type Site = {
 };
 
 /** Trains PromptGen for a short time, and Manual, and builds the page with them. */
-export async function buildSite(): Promise<Site> {
+async function buildSite(): Promise<Site> {
   const home = mkdtempSync(join(tmpdir(), "promptgen-site-"));
   process.on("exit", () => rmSync(home, { recursive: true, force: true }));
   const run = (name: string) => join(home, "study", name);
-  command("train", "--world", "--epochs", "1", "--seed", "3", "--out", run("promptgen"));
+  command("train", "--world", "--max-steps", "2", "--seed", "3", "--out", run("promptgen"));
   command("train", "--world", "--method", "template", "--out", run("template"));
   const folder = join(home, "site");
   output.quiet = true;
@@ -97,8 +98,7 @@ export type Visit = {
   readonly asked: string[];
 };
 
-/** Opens an address for a new visitor. */
-export async function visit(
+async function visit(
   browser: Browser,
   url: string,
   options: BrowserContextOptions = {},
@@ -117,3 +117,49 @@ export async function visit(
   await page.goto(url);
   return { context, page, said, asked };
 }
+
+/** What a suite of the page has while it runs. */
+export class Visitors {
+  #site: Site | undefined;
+  #browser: Browser | undefined;
+  readonly #servers: Served[] = [];
+
+  /** Builds the page before the suites, and lets go of everything after each. */
+  around(...suites: readonly Suite[]): void {
+    for (const own of suites) {
+      own.before(async () => {
+        this.#site ??= await buildSite();
+        this.#browser = await openBrowser();
+      });
+      own.after(async () => {
+        await this.#browser?.close();
+        for (const server of this.#servers.splice(0)) server.close();
+      });
+    }
+  }
+
+  get site(): Site {
+    if (this.#site) return this.#site;
+    throw new Error("the page is not built");
+  }
+
+  get browser(): Browser {
+    if (this.#browser) return this.#browser;
+    throw new Error("the browser is not open");
+  }
+
+  /** A server of the page; a browser keeps its files apart from those of others. @param isolated as of `serve` */
+  async served(isolated: boolean): Promise<Served> {
+    const server = await serve(this.site.folder, isolated);
+    this.#servers.push(server);
+    return server;
+  }
+
+  /** Opens an address for a new visitor. */
+  visit(url: string, options: BrowserContextOptions = {}): Promise<Visit> {
+    return visit(this.browser, url, options);
+  }
+}
+
+type Hook = () => Promise<void>;
+type Suite = { before(hook: Hook): void; after(hook: Hook): void };
