@@ -9,27 +9,32 @@ import { TestAsker } from "./test-facts.ts";
 
 /** Bytes of training, of asking the dev facts and of asking the test facts together, in the widest batches. */
 export async function memoryOf(run: Prepared): Promise<number> {
+  const { step, asking } = await runPlans(run);
+  return bytesOnCPU([...step, ...asking]);
+}
+
+/** The plans of a training step and those that ask dev and test facts, in the widest batches. */
+export async function runPlans(
+  run: Prepared,
+): Promise<{ readonly step: readonly Plan[]; readonly asking: readonly Plan[] }> {
   const { method, prompter, benchmark, options } = run;
   const buckets = run.buckets.slice(-1);
   const relations = method.scope === "all" ? benchmark.relations : benchmark.relations.slice(0, 1);
   // a step in several batches has a plan for each of them, and one that takes the step
   const stepPlans = Number(options.own.accumulate ?? 1) > 1 ? 2 : 1;
-  const plans = [
-    ...(await firstPlans(
-      (device) =>
-        method.train(prompter, {
-          device,
-          relations,
-          options: options.own,
-          seed: options.seed,
-          buckets,
-          evaluate: async () => ({ score: 0, figures: {} }),
-        }),
-      stepPlans,
-    )),
-    ...(await askingPlans({ ...run, benchmark: { ...benchmark, relations } })),
-  ];
-  return bytesOnCPU(plans);
+  const step = await firstPlans(
+    (device) =>
+      method.train(prompter, {
+        device,
+        relations,
+        options: options.own,
+        seed: options.seed,
+        buckets,
+        evaluate: async () => ({ score: 0, figures: {} }),
+      }),
+    stepPlans,
+  );
+  return { step, asking: await askingPlans({ ...run, benchmark: { ...benchmark, relations } }) };
 }
 
 /** Bytes of asking the test facts with each of several runs' prompters, whose weights all stay. */

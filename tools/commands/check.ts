@@ -43,7 +43,7 @@ function read(root: string, folder: string, ending: RegExp): Source[] {
 
 /** Every source file under `root`. */
 export const readSources = (root: string): Source[] =>
-  Object.keys(FOLDERS).flatMap((folder) => read(root, folder, /\.(?:ts|wgsl)$/));
+  Object.keys(FOLDERS).flatMap((folder) => read(root, folder, /\.(?:tsx?|wgsl)$/));
 
 /** One line for a folder or a room: what it is made of and where its arrows go. */
 function line(

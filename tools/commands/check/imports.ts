@@ -41,9 +41,12 @@ const targetOf = (path: string, specifier: string): string =>
     .split(sep)
     .join("/");
 
+/** With elements or without. */
+export const isTypeScript = (path: string): boolean => /\.tsx?$/.test(path);
+
 /** The imports within the project, with their targets as paths from the root. */
 const ownImports = ({ path, text }: Source): { target: string; type: boolean }[] =>
-  (path.endsWith(".ts") ? imports(text) : [])
+  (isTypeScript(path) ? imports(text) : [])
     .filter(({ specifier }) => specifier.startsWith("."))
     .map(({ specifier, type }) => ({ target: targetOf(path, specifier), type }));
 
@@ -114,7 +117,7 @@ export function importGraph(
     const { path } = source;
     const folder = folderOf(path);
     const room = roomOf(path, table);
-    if (path.endsWith(".ts") && room === undefined) {
+    if (isTypeScript(path) && room === undefined) {
       problems.push(
         `[check] ${path} stands in no room; give it one in tools/commands/check/rooms.ts`,
       );

@@ -1,5 +1,5 @@
 /** Rules that concern one file at a time: its header, its dialect, its tests; and how long it is. */
-import type { Source } from "./imports.ts";
+import { isTypeScript, type Source } from "./imports.ts";
 
 /** Number of lines that hold code: neither blank nor within a comment. */
 export function codeLines(text: string): number {
@@ -60,7 +60,7 @@ type DialectRule = {
 /** What a linter does not hold: Biome has the rules for `type`, `@ts-expect-error` and `console` (biome.json). */
 const DIALECT: readonly DialectRule[] = [
   {
-    where: (path) => path.endsWith(".ts"),
+    where: isTypeScript,
     pattern: /\.\.\.\{/,
     say: "spreads an object literal; write its fields out",
   },

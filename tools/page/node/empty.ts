@@ -1,0 +1,2 @@
+/** What a page has nothing of. */
+export default {};
