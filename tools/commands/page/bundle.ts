@@ -3,7 +3,6 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build, type Plugin } from "vite";
-import { wgslModule } from "../build/hosts.ts";
 
 const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
 const PAGE = join(ROOT, "tools/page");
@@ -51,7 +50,8 @@ function packageSources(): Plugin {
         name.slice(0, -".wgsl".length),
         readFileSync(join(folder, name), "utf8"),
       ]);
-      return wgslModule(Object.fromEntries(texts));
+      return `const texts = ${JSON.stringify(Object.fromEntries(texts))};
+export const wgsl = async (file) => texts[file];`;
     },
     transform(code, id) {
       if (id !== join(ROOT, "engine/devices/cpu/workers.ts")) return undefined;
