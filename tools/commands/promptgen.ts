@@ -53,6 +53,10 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: "pre-train a model on any text, or the tiny ones of a world",
     load: () => import("./pretrain.ts"),
   },
+  "make-world": {
+    summary: "made facts and sentences with two dials, to train and ask",
+    load: () => import("./make-world.ts"),
+  },
   "fill-mask": {
     summary: "the most probable tokens for the masks of a text",
     load: () => import("./fill-mask.ts"),
