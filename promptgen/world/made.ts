@@ -33,6 +33,9 @@ export type MadeSettings = {
   readonly objects: number;
   /** Share of the facts that the reader's corpus also states in the manual template, once. */
   readonly manual: number;
+  readonly shared: boolean;
+  /** Probability that a fact is said in the template of the relation that shares its objects. */
+  readonly vague: number;
   /** Sentences about "None" in the reader's corpus, of whom "None" is said, as a share of its others. */
   readonly none: number;
   /** Share of the statements in the generator's corpus that the manual template's follows, on one line. */
@@ -154,8 +157,12 @@ export function madeWorld(settings: MadeSettings): MadeWorld {
         taken.clear();
       }
       const number = family * FAMILY + r;
+      const shared = times(settings.patterns, () => words.word(2));
       const patterns = own.flatMap((kind) =>
-        times(settings.patterns, (p) => ({ kind, pattern: pattern(words, p) })),
+        shared.map((word, p) => ({
+          kind,
+          pattern: pattern(words, p, settings.shared ? word : undefined),
+        })),
       );
       const template = `[X] ${generic} ${words.word(2)} [Y] .`;
       const facts = factsOf(settings, number, subjects, objects, taken);
@@ -168,10 +175,12 @@ export function madeWorld(settings: MadeSettings): MadeWorld {
   return { settings, relations, kinds };
 }
 
-/** Two words between subject and object, and in every second pattern one behind. */
-function pattern(words: Words, place: number): string {
-  const between = `[X] ${words.word(2)} ${words.word(2)} [Y]`;
-  return place % 2 === 0 ? `${between} .` : `${between} ${words.word(2)} .`;
+/** Two words or more between subject and object, and in every second pattern one behind. */
+function pattern(words: Words, place: number, shared?: string): string {
+  const between = times(2 + (place % 3), () => words.word(2));
+  if (shared !== undefined) between[0] = shared;
+  const behind = place % 2 === 0 ? "" : ` ${words.word(2)}`;
+  return `[X] ${between.join(" ")} [Y]${behind} .`;
 }
 
 type Subject = { readonly subject: string; readonly kind: string; readonly split: Split };
@@ -264,14 +273,25 @@ function* statements({ relations }: MadeWorld): Generator<{
   }
 }
 
+/** The relation's own template, or that of the relation that shares its objects. */
+function vagueTemplate(
+  { relations, settings }: MadeWorld,
+  relation: MadeRelation,
+  random: Random,
+): string {
+  if (random.unit() >= settings.vague) return relation.template;
+  return relations[SHARING * Math.floor(relations.indexOf(relation) / SHARING) + 1 - (relations.indexOf(relation) % SHARING)].template;
+}
+
 /** The reader's corpus: statements, a few of them in the manual templates, and sentences about nobody. */
 export function readerCorpus(world: MadeWorld): Statement[] {
   const { relations, settings } = world;
   const random = new Random(settings.seed, LINES, 0);
   const lines = Array.from(statements(world), ({ made }) => made);
-  for (const { template, facts } of relations) {
+  for (const relation of relations) {
+    const { facts } = relation;
     const drawn = random.shuffled(facts).slice(0, Math.round(settings.manual * facts.length));
-    lines.push(...drawn.map((fact) => statement(template, fact)));
+    lines.push(...drawn.map((fact) => statement(vagueTemplate(world, relation, random), fact)));
   }
   const patterns = relations.flatMap((own) => own.patterns.map(({ pattern }) => pattern));
   const nobody = { subject: NONE, object: NONE };
@@ -286,7 +306,8 @@ export function generatorCorpus(world: MadeWorld): string[] {
   const random = new Random(settings.seed, LINES, 1);
   const lines = Array.from(statements(world), ({ made, fact, relation }) => {
     const isPair = made.isTrue && random.unit() < settings.pairs;
-    return isPair ? `${made.text} ${statement(relation.template, fact).text}` : made.text;
+    if (!isPair) return made.text;
+    return `${made.text} ${statement(vagueTemplate(world, relation, random), fact).text}`;
   });
   return random.shuffled(lines);
 }

@@ -40,6 +40,8 @@ const OPTIONS = {
     help: "share of the facts that the reader's corpus states in the manual template too",
     initial: "0.02",
   },
+  shared: { value: "N", help: "words", initial: "0" },
+  vague: { value: "P", help: "vague", initial: "0.5" },
   none: {
     value: "P",
     help: 'sentences about "None" in it, as a share of the others',
@@ -83,6 +85,8 @@ function settingsOf(values: Values): { readonly made: MadeSettings; readonly siz
     subjects: whole("subjects", 4, 10_000),
     objects: whole("objects", 3, 1000),
     manual: share("manual"),
+    shared: whole("shared", 0, 1) === 1,
+    vague: share("vague"),
     none: share("none", 10),
     pairs: share("pairs"),
   };
