@@ -16,11 +16,9 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { chooseAmong, type Options } from "./methods/options.ts";
+import { type Gate, holds, type Setting } from "./report/dose.ts";
 import { parseStudy, type Study, titleOfRow } from "./study.ts";
 import { parseYaml } from "./yaml-file.ts";
-
-/** What sets a part apart: numbers or words by name. */
-export type Setting = Readonly<Record<string, number | string>>;
 
 /** A command that makes what the runs of a part need. */
 export type Step = {
@@ -41,16 +39,6 @@ export type StudyPart = {
   readonly folder: string;
   readonly steps: readonly Step[];
   readonly study: Study;
-};
-
-/** A figure that a row must reach, in per cent over all relations. */
-export type Gate = {
-  /** Its title. */
-  readonly row: string;
-  readonly least: number;
-  readonly most: number;
-  /** In the parts whose settings have these values. */
-  readonly where: Setting;
 };
 
 export type StudyFile = {
@@ -199,7 +187,3 @@ function gatesOf(given: unknown, parts: readonly StudyPart[], fail: Fail): Gate[
     return { row, least: Number(least), most: Number(most), where: asked };
   });
 }
-
-/** Whether a part of this setting is one that a gate is for. */
-export const holds = (where: Setting, setting: Setting): boolean =>
-  Object.entries(where).every(([name, value]) => setting[name] === value);

@@ -12,7 +12,7 @@ import { METHODS } from "../../promptgen/methods/index.ts";
 import type { Options } from "../../promptgen/methods/options.ts";
 import { flatOptions, SHARED_OPTIONS } from "../../promptgen/run.ts";
 import { readRun } from "../../promptgen/run-file.ts";
-import type { Study, Task } from "../../promptgen/study.ts";
+import { type Study, type Task, titleOfRow } from "../../promptgen/study.ts";
 import { parseStudyFile, type StudyFile, type StudyPart } from "../../promptgen/study-parts.ts";
 import { FolderTakenError, takeFolder } from "../../promptgen/training/lock.ts";
 import { RunFolder, sameConfiguration } from "../../promptgen/training/run-folder.ts";
@@ -47,6 +47,7 @@ import {
 } from "../lib/slurm.ts";
 import { jobsThatFit } from "../lib/study-memory.ts";
 import { estimate, Following, type Planned, type Stand } from "../lib/study-progress.ts";
+import { writeDose } from "../lib/study-dose.ts";
 import { writePlan, writeReport } from "../lib/study-report.ts";
 import { commandsOf, deviceWords, makeAll, standOfStep } from "../lib/study-steps.ts";
 import { servePage } from "../lib/watch.ts";
@@ -73,6 +74,7 @@ const OWN = {
   },
   relations: { value: "IDS", help: "relations to use, as in P36,P17", initial: "the file's" },
   prepare: { help: "makes what the study prepares, and runs nothing" },
+  gates: { help: "runs the rows alone that have gates in the file, and prints whether these hold" },
   tensorboard: { help: "writes event files for TensorBoard into the runs' folders too" },
   ...WATCH_OPTION,
   ...DEVICE_OPTIONS,
@@ -356,6 +358,22 @@ async function readStudy(path: string, over: Options, out: string | undefined): 
 const homeOf = (name: string, out: string | undefined): string =>
   resolve(out ?? join("runs", name));
 
+/** The study with those rows alone that have gates. */
+function gatesOnly(file: StudyFile): StudyFile {
+  const titles = new Set(file.gates.map(({ row }) => row));
+  if (titles.size === 0) {
+    throw new UsageError(`[${TOOL}] the study has no gates; leave --gates out, or write some`);
+  }
+  const parts = file.parts.map((part) => ({
+    ...part,
+    study: {
+      name: part.study.name,
+      rows: part.study.rows.filter((row) => titles.has(titleOfRow(row))),
+    },
+  }));
+  return { ...file, parts };
+}
+
 /** What all parts of a study are run with. */
 type How = {
   readonly given: Given;
@@ -457,6 +475,7 @@ async function runPart(part: StudyPart, out: string, how: How): Promise<Ended> {
       );
     }
   }
+  if ("gates" in given) return "done";
   await writePlan(out, study, how.command);
   // where a cluster's jobs are submitted from there may be no GPU
   const { device: where, adapter: _, ...rest } = given;
@@ -479,6 +498,7 @@ async function main({ values: given, positionals }: Line): Promise<number> {
   };
   const file = await readStudy(path, over, given.out);
   const home = homeOf(file.name, given.out);
+  const wanted = "gates" in given ? gatesOnly(file) : file;
   const jobs = numberOf(TOOL, "jobs", given.jobs ?? "1", { least: 1, most: 64, whole: true });
   checkDevice(TOOL, given);
   const place = placeOf(given);
@@ -490,11 +510,11 @@ async function main({ values: given, positionals }: Line): Promise<number> {
   const how = { given, place, directives, jobs, command };
   const folders = file.parts.map(({ folder }) => join(home, folder));
   if ("dry-run" in given) {
-    for (const [i, part] of file.parts.entries()) await tellPart(part, folders[i], how);
+    for (const [i, part] of wanted.parts.entries()) await tellPart(part, folders[i], how);
     return 0;
   }
   const ended: Ended[] = [];
-  for (const [i, part] of file.parts.entries()) {
+  for (const [i, part] of wanted.parts.entries()) {
     const one = await runPart(part, folders[i], how);
     ended.push(one);
     if (one !== "stopped") continue;
@@ -505,6 +525,8 @@ async function main({ values: given, positionals }: Line): Promise<number> {
     );
     return exitCodeOf(reason);
   }
+  const isWhole = ended.every((one) => one === "done");
+  if (isWhole && (file.gates.length > 0 || file.parts.length > 1)) await writeDose(home, wanted);
   return 0;
 }
 
