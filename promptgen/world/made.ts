@@ -33,7 +33,8 @@ export type MadeSettings = {
   readonly objects: number;
   /** Share of the facts that the reader's corpus also states in the manual template, once. */
   readonly manual: number;
-  readonly shared: boolean;
+  /** How often both corpora tell the kind of each subject. */
+  readonly told: number;
   /** Probability that a fact is said in the template of the relation that shares its objects. */
   readonly vague: number;
   /** Sentences about "None" in the reader's corpus, of whom "None" is said, as a share of its others. */
@@ -46,14 +47,19 @@ export type MadeSettings = {
 export type MadeFact = Fact & {
   readonly kind: string;
   readonly split: Split;
-  /** How often each of its statements stands in a corpus, 1 to 8. */
+  /** How often it is stated in its kind's last pattern, 1 to 8. */
   readonly times: number;
   /** What the other kinds' patterns state beside or in its place; undefined where they state nothing else. */
   readonly other: string | undefined;
 };
 
 /** A sentence with [X] and [Y], and the kind of subject that it is about. */
-export type MadePattern = { readonly pattern: string; readonly kind: string };
+export type MadePattern = {
+  readonly pattern: string;
+  readonly kind: string;
+  /** How many times as often as the kind's last it is used; the first is used most. */
+  readonly weight: number;
+};
 
 export type MadeRelation = {
   readonly id: string;
@@ -71,6 +77,8 @@ export type MadeWorld = {
   readonly relations: readonly MadeRelation[];
   /** Kinds by subject. */
   readonly kinds: ReadonlyMap<string, string>;
+  /** The sentence that tells a subject's kind, which is its [Y]. */
+  readonly telling: string;
 };
 
 /** Relations that share their subjects. */
@@ -137,10 +145,11 @@ function splits(count: number, random: Random): Split[] {
 export function madeWorld(settings: MadeSettings): MadeWorld {
   const { seed } = settings;
   const words = new Words(seed);
+  const telling = `[X] ${words.word(2)} [Y] .`;
   const kinds = new Map<string, string>();
   const relations: MadeRelation[] = [];
   for (let family = 0; family < settings.relations / FAMILY; family++) {
-    const own = times(settings.kinds, (k) => `family ${family + 1}, kind ${k + 1}`);
+    const own = times(settings.kinds, () => words.word(2));
     const subjects = own.flatMap((kind, k) => {
       const where = splits(settings.subjects, new Random(seed, FACTS, family, 1000 + k));
       return where.map((split) => ({ subject: words.name(), kind, split }));
@@ -157,11 +166,11 @@ export function madeWorld(settings: MadeSettings): MadeWorld {
         taken.clear();
       }
       const number = family * FAMILY + r;
-      const shared = times(settings.patterns, () => words.word(2));
       const patterns = own.flatMap((kind) =>
-        shared.map((word, p) => ({
+        times(settings.patterns, (p) => ({
           kind,
-          pattern: pattern(words, p, settings.shared ? word : undefined),
+          pattern: pattern(words, p),
+          weight: settings.patterns - p,
         })),
       );
       const template = `[X] ${generic} ${words.word(2)} [Y] .`;
@@ -172,13 +181,12 @@ export function madeWorld(settings: MadeSettings): MadeWorld {
       relations.push({ id, label, template, patterns, facts, stated });
     }
   }
-  return { settings, relations, kinds };
+  return { settings, relations, kinds, telling };
 }
 
 /** Two words or more between subject and object, and in every second pattern one behind. */
-function pattern(words: Words, place: number, shared?: string): string {
+function pattern(words: Words, place: number): string {
   const between = times(2 + (place % 3), () => words.word(2));
-  if (shared !== undefined) between[0] = shared;
   const behind = place % 2 === 0 ? "" : ` ${words.word(2)}`;
   return `[X] ${between.join(" ")} [Y]${behind} .`;
 }
@@ -256,7 +264,7 @@ function* statements({ relations }: MadeWorld): Generator<{
   readonly relation: MadeRelation;
 }> {
   for (const relation of relations) {
-    for (const [p, { pattern, kind }] of relation.patterns.entries()) {
+    for (const [p, { pattern, kind, weight }] of relation.patterns.entries()) {
       for (const fact of relation.facts) {
         const { subject, other } = fact;
         const texts = [
@@ -266,12 +274,18 @@ function* statements({ relations }: MadeWorld): Generator<{
             : []),
         ];
         for (const made of texts) {
-          for (let n = 0; n < fact.times; n++) yield { made, fact, relation };
+          for (let n = 0; n < fact.times * weight; n++) yield { made, fact, relation };
         }
       }
     }
   }
 }
+
+/** The kind of each subject, as often as it is told. */
+const tellings = ({ settings, kinds, telling }: MadeWorld): Statement[] =>
+  Array.from(kinds, ([subject, object]) => ({ subject, object })).flatMap((fact) =>
+    times(settings.told, () => statement(telling, fact)),
+  );
 
 /** The relation's own template, or that of the relation that shares its objects. */
 function vagueTemplate(
@@ -287,7 +301,7 @@ function vagueTemplate(
 export function readerCorpus(world: MadeWorld): Statement[] {
   const { relations, settings } = world;
   const random = new Random(settings.seed, LINES, 0);
-  const lines = Array.from(statements(world), ({ made }) => made);
+  const lines = [...Array.from(statements(world), ({ made }) => made), ...tellings(world)];
   for (const relation of relations) {
     const { facts } = relation;
     const drawn = random.shuffled(facts).slice(0, Math.round(settings.manual * facts.length));
@@ -309,5 +323,5 @@ export function generatorCorpus(world: MadeWorld): string[] {
     if (!isPair) return made.text;
     return `${made.text} ${statement(vagueTemplate(world, relation, random), fact).text}`;
   });
-  return random.shuffled(lines);
+  return random.shuffled([...lines, ...tellings(world).map(({ text }) => text)]);
 }

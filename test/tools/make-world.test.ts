@@ -8,21 +8,37 @@ import { join } from "node:path";
 import { suite } from "uvu";
 import { loadTokenizer } from "../../models/tokenizer/tokenizer.ts";
 import { loadFacts } from "../../promptgen/facts/facts.ts";
+import { type MadeSettings, madeWorld } from "../../promptgen/world/made.ts";
+import { filesOf } from "../../tools/lib/made-files.ts";
 import { printedBy, refuses, temporary } from "./command.ts";
 
 const test = suite("make-world");
 
-const home = temporary();
-const SMALL = ["--relations", "4", "--kinds", "3", "--subjects", "20", "--objects", "9"];
-const make = async (name: string, ...more: readonly string[]): Promise<string> => {
-  const out = join(home, name);
-  await printedBy("promptgen.ts", ["make-world", ...SMALL, ...more, "--out", out, "--quiet"]);
-  return out;
+const [RELATIONS, KINDS, PATTERNS, SUBJECTS, TOLD] = [4, 3, 2, 20, 5];
+const SMALL: MadeSettings = {
+  ...{ context: 1, distraction: 1, seed: 1, manual: 0.1, none: 0.05, pairs: 1, vague: 0.5 },
+  ...{ relations: RELATIONS, kinds: KINDS, patterns: PATTERNS, subjects: SUBJECTS, objects: 9 },
+  told: TOLD,
 };
 
+const home = temporary();
+
+/** Texts by the names of their files. */
+type World = ReadonlyMap<string, string>;
+const make = (more: Partial<MadeSettings>): World =>
+  filesOf(madeWorld({ ...SMALL, ...more }), { width: 128, layers: 2 });
+const dialled = new Map<string, World>();
+/** Dials of the small world; it is made once. */
+function small(context: number, distraction: number): World {
+  const key = `${context} ${distraction}`;
+  const world = dialled.get(key) ?? make({ context, distraction });
+  dialled.set(key, world);
+  return world;
+}
+
 type Row = Readonly<Record<string, string>>;
-const rows = (...path: string[]): Row[] =>
-  readFileSync(join(...path), "utf8")
+const rows = (world: World, name: string): Row[] =>
+  (world.get(name) ?? "")
     .split("\n")
     .filter((line) => line !== "")
     .map((line) => JSON.parse(line));
@@ -38,26 +54,29 @@ const tally = (texts: readonly string[]): Map<string, number> => {
 type Pair = {
   readonly id: string;
   readonly isOwn: boolean;
+  /** Place of the pattern among those of its kind. */
+  readonly place: number;
   readonly object: string;
   /** How often each object is said. */
   readonly said: ReadonlyMap<string, number>;
 };
 
-function readWorld(world: string) {
+function readWorld(world: World) {
   const texts = rows(world, "reader.jsonl");
   const patterns = rows(world, "patterns.jsonl");
   const kinds = new Map(rows(world, "kinds.jsonl").map(({ subject, kind }) => [subject, kind]));
-  const metainfo = rows(world, "relation_metainfo", "LAMA_relations.jsonl");
+  const metainfo = rows(world, "relation_metainfo/LAMA_relations.jsonl");
   const facts = metainfo.flatMap(({ relation }) => [
-    ...rows(world, "autoprompt_data", relation, "train.jsonl"),
-    ...rows(world, "autoprompt_data", relation, "dev.jsonl"),
-    ...rows(world, "LAMA-TREx", `${relation}.jsonl`),
+    ...rows(world, `autoprompt_data/${relation}/train.jsonl`),
+    ...rows(world, `autoprompt_data/${relation}/dev.jsonl`),
+    ...rows(world, `LAMA-TREx/${relation}.jsonl`),
   ]);
   const templates = metainfo.map(({ template }) => template);
   const sentences = tally(texts.map(({ text }) => text));
   // what is said of whom in which pattern, by taking each sentence apart
   const said = new Map<string, Map<string, number>>();
   const others: string[] = [];
+  const told = new Map<string, number>();
   for (const [text, times] of sentences) {
     const found = [...patterns.map(({ pattern }) => pattern), ...templates].flatMap((pattern) => {
       const [before, between, behind] = pattern.split(/\[X\]|\[Y\]/);
@@ -65,6 +84,12 @@ function readWorld(world: string) {
       const match = parts.exec(text);
       return match ? [{ pattern, subject: match[1], object: match[2] }] : [];
     });
+    const [name, word, kind] = text.split(" ");
+    if (kinds.get(name) === kind) {
+      assert.equal(text, `${name} ${word} ${kind} .`);
+      told.set(name, times);
+      continue;
+    }
     assert.equal(found.length, 1, `${text} is of one pattern`);
     const [{ pattern, subject, object }] = found;
     if (subject === "None" || templates.includes(pattern)) {
@@ -77,14 +102,15 @@ function readWorld(world: string) {
   const pairs = facts.flatMap((fact): Pair[] =>
     patterns
       .filter(({ relation }) => relation === fact.predicate_id)
-      .map(({ pattern, kind }) => ({
+      .map(({ pattern, kind }, i) => ({
+        place: i % PATTERNS,
         id: `${fact.predicate_id} ${fact.sub_label}`,
         isOwn: kinds.get(fact.sub_label) === kind,
         object: fact.obj_label,
         said: said.get(`${fact.sub_label} ${pattern}`) ?? new Map(),
       })),
   );
-  return { texts, facts, kinds, patterns, templates, pairs, others };
+  return { texts, facts, kinds, patterns, templates, pairs, others, told };
 }
 
 const share = (list: readonly Pair[], holds: (pair: Pair) => boolean): number =>
@@ -99,11 +125,10 @@ for (const [context, distraction] of [
   [1, 1],
   [0.25, 0.75],
 ]) {
-  test(`context ${context} and distraction ${distraction} are what the sentences say`, async () => {
-    const dials = ["--context", String(context), "--distraction", String(distraction)];
-    const { facts, pairs } = readWorld(await make(`c${context}d${distraction}`, ...dials));
-    assert.equal(facts.length, 4 * 3 * 20);
-    assert.equal(new Set(facts.map(({ sub_label }) => sub_label)).size, 3 * 20);
+  test(`context ${context} and distraction ${distraction} are what the sentences say`, () => {
+    const { facts, pairs } = readWorld(small(context, distraction));
+    assert.equal(facts.length, RELATIONS * KINDS * SUBJECTS);
+    assert.equal(new Set(facts.map(({ sub_label }) => sub_label)).size, KINDS * SUBJECTS);
     const [own, foreign] = [pairs.filter(({ isOwn }) => isOwn), pairs.filter(({ isOwn }) => !isOwn)];
     assert.equal(share(own, isTrue), 1, "each fact in each pattern of its kind");
     assert.equal(share(own, misleads), 0);
@@ -119,10 +144,14 @@ for (const [context, distraction] of [
   });
 }
 
-test("a fact is stated as often in each pattern, half of them once, few of them often", () => {
-  const { pairs } = readWorld(join(home, "c0d0"));
+test("a fact is stated in a kind's first pattern twice as often as in its second, half of them once there, few of them often", () => {
+  const { pairs, kinds, told } = readWorld(small(0, 0));
+  assert.deepEqual([...told.keys()].sort(), [...kinds.keys()].sort());
+  assert.deepEqual([...new Set(told.values())], [TOLD], "how often a kind is told");
   const times = [...Map.groupBy(pairs, ({ id }) => id).values()].map((own) => {
-    const counts = new Set(own.map(({ said, object }) => said.get(object)));
+    const counts = new Set(
+      own.map(({ said, object, place }) => (said.get(object) ?? 0) / (PATTERNS - place)),
+    );
     assert.equal(counts.size, 1);
     return [...counts][0] ?? 0;
   });
@@ -132,8 +161,8 @@ test("a fact is stated as often in each pattern, half of them once, few of them 
 });
 
 test("dials change what is stated, and neither facts nor names, and settings are nested", () => {
-  const [low, half, full] = ["c0d0", "c0.5d0", "c1d1"].map((name) => readWorld(join(home, name)));
-  const middle = readWorld(join(home, "c1d0.5"));
+  const [low, half, full] = [small(0, 0), small(0.5, 0), small(1, 1)].map(readWorld);
+  const middle = readWorld(small(1, 0.5));
   assert.deepEqual([half.facts, full.facts], [low.facts, low.facts]);
   assert.deepEqual([half.patterns, full.patterns], [low.patterns, low.patterns]);
   const key = (own: readonly Pair[], i: number) => `${i} ${own[i].id}`;
@@ -147,15 +176,13 @@ test("dials change what is stated, and neither facts nor names, and settings are
 });
 
 test("subjects stay in one split, objects compete, and no two relations of four have one for a subject", () => {
-  const world = join(home, "c1d1");
+  const world = small(1, 1);
   const splits = new Map<string, string>();
   for (const split of ["train", "dev", "test"]) {
-    const files = readdirSync(join(world, "autoprompt_data")).map((id) =>
-      split === "test"
-        ? rows(world, "LAMA-TREx", `${id}.jsonl`)
-        : rows(world, "autoprompt_data", id, `${split}.jsonl`),
+    const own = ["M01", "M02", "M03", "M04"].flatMap((id) =>
+      rows(world, split === "test" ? `LAMA-TREx/${id}.jsonl` : `autoprompt_data/${id}/${split}.jsonl`),
     );
-    for (const { sub_label } of files.flat()) {
+    for (const { sub_label } of own) {
       assert.equal(splits.get(sub_label) ?? split, split, sub_label);
       splits.set(sub_label, split);
     }
@@ -165,21 +192,21 @@ test("subjects stay in one split, objects compete, and no two relations of four 
   const counts = tally([...splits].map(([subject, split]) => `${kinds.get(subject)} ${split}`));
   for (const kind of new Set(kinds.values())) {
     const own = ["train", "dev", "test"].map((split) => counts.get(`${kind} ${split}`));
-    assert.deepEqual(own, [12, 2, 6], kind);
+    assert.deepEqual(own, [0.6, 0.1, 0.3].map((part) => part * SUBJECTS), kind);
   }
   const objects = (id: string) =>
     new Set(facts.filter((f) => f.predicate_id === id).map((f) => f.obj_label));
   const [first, second, third] = ["M01", "M02", "M03"].map(objects);
-  assert.ok(first.isSubsetOf(first.union(second)) && first.intersection(second).size > 4);
-  assert.equal(first.intersection(third).size, 0);
+  const common = (own: Set<string>) => [...first].filter((object) => own.has(object)).length;
+  assert.ok(common(second) > 4, "two relations share their objects");
+  assert.equal(common(third), 0);
   for (const own of Map.groupBy(facts, ({ sub_label }) => sub_label).values()) {
     assert.equal(new Set(own.map(({ obj_label }) => obj_label)).size, 4);
   }
 });
 
-test("the manual templates, nobody and the generator's pairs have their shares", async () => {
-  const shares = ["--manual", "0.5", "--none", "0.1", "--pairs", "0.25", "--vague", "0.5"];
-  const world = await make("shares", "--context", "1", "--distraction", "0", ...shares);
+test("the manual templates, nobody and the generator's pairs have their shares", () => {
+  const world = make({ distraction: 0, manual: 0.5, none: 0.1, pairs: 0.25, vague: 0.5 });
   const { facts, others, pairs, templates, texts } = readWorld(world);
   const nobody = others.filter((text) => text.startsWith("None "));
   assert.ok(nobody.every((text) => / None( \w+)? \.$/.test(text)));
@@ -195,24 +222,32 @@ test("the manual templates, nobody and the generator's pairs have their shares",
     });
   const plain = manual.filter(isPlain).length / manual.length;
   assert.ok(plain > 0.35 && plain < 0.65, `${plain} in the template of their relation`);
-  const lines = readFileSync(join(world, "generator.txt"), "utf8").trim().split("\n");
+  const lines = (world.get("generator.txt") ?? "").trim().split("\n");
   const statements = pairs.reduce((sum, { said, object }) => sum + (said.get(object) ?? 0), 0);
-  assert.equal(lines.length, statements);
-  const two = lines.filter((line) => line.split(" .").length === 3).length / lines.length;
+  const { kinds } = readWorld(world);
+  assert.equal(lines.length, statements + TOLD * kinds.size);
+  const two = lines.filter((line) => line.split(" .").length === 3).length / statements;
   assert.ok(Math.abs(two - 0.25) < 0.05, `${two} of the lines are pairs`);
 });
 
 test("spans mark the object, and every word is one token of each model", async () => {
-  const world = join(home, "c1d1");
-  const { texts, facts } = readWorld(world);
-  const objects = new Set([...facts.map(({ obj_label }) => obj_label), "None"]);
+  const world = small(1, 1);
+  const { texts, facts, kinds } = readWorld(world);
+  const objects = new Set([
+    ...facts.map(({ obj_label }) => obj_label),
+    ...kinds.values(),
+    "None",
+  ]);
   for (const { text, spans } of texts) {
     const [[begin, end]] = spans as unknown as readonly (readonly [number, number])[];
     assert.ok(objects.has(text.slice(begin, end)), `${text.slice(begin, end)} of ${text}`);
   }
   for (const model of ["bert", "bart"]) {
-    const tokenizer = await loadTokenizer(join(world, model));
-    const config = JSON.parse(readFileSync(join(world, model, "config.json"), "utf8"));
+    const folder = join(home, model);
+    mkdirSync(folder);
+    writeFileSync(join(folder, "tokenizer.json"), world.get(`${model}/tokenizer.json`) ?? "");
+    const tokenizer = await loadTokenizer(folder);
+    const config = JSON.parse(world.get(`${model}/config.json`) ?? "");
     assert.equal(tokenizer.size, config.vocab_size);
     for (const { text } of texts.slice(0, 200)) {
       assert.equal(tokenizer.encode(text).length, text.split(" ").length, `${model}: ${text}`);
@@ -220,44 +255,47 @@ test("spans mark the object, and every word is one token of each model", async (
   }
 });
 
-test("the same seed gives the same bytes, another one another world; by default 3,000 facts and more", async () => {
-  const all = (world: string) =>
-    readdirSync(world, { recursive: true, withFileTypes: true })
-      .filter((file) => file.isFile())
-      .map((file) => readFileSync(join(file.parentPath, file.name), "utf8"));
-  const dials = ["--context", "1", "--distraction", "1"];
-  assert.deepEqual(all(await make("again", ...dials)), all(join(home, "c1d1")));
-  const other = readWorld(await make("other", ...dials, "--seed", "2"));
-  const { kinds } = readWorld(join(home, "c1d1"));
+test("the same seed gives the same bytes, another one another world", () => {
+  assert.deepEqual(make({}), small(1, 1));
+  const { kinds } = readWorld(small(1, 1));
+  const other = readWorld(make({ seed: 2 }));
   assert.ok([...other.kinds.keys()].filter((name) => kinds.has(name)).length < 3);
-  const whole = join(home, "whole");
-  const said = await printedBy("promptgen.ts", ["make-world", "--out", whole]);
-  assert.match(said, /3168 made facts of 12 relations about 792 made subjects/);
-  const { relations, remarks } = await loadFacts(whole);
-  assert.equal(relations.length, 12);
-  assert.deepEqual(remarks, []);
-  assert.ok(relations.every(({ train, dev, test: asked }) => train.length + dev.length + asked.length === 264));
 });
 
-test("what is wrong is said, and nothing is overwritten", async () => {
-  const is = (args: readonly string[], said: RegExp) =>
-    refuses("promptgen.ts", ["make-world", "--out", join(home, "wrong"), ...args], said);
-  await is(["--context", "1.5"], /^error \[make-world\] --context is 1\.5; give a number from 0 to 1$/);
-  await is(["--distraction", "half"], /--distraction is half; give a number from 0 to 1/);
-  await is(["--relations", "6"], /--relations is 6; give a multiple of 4/);
-  await is(["--kinds", "1"], /--kinds is 1; give a whole number from 2 to 20/);
-  await is(["--width", "100"], /--width is 100; give a multiple of 8/);
-  assert.ok(!existsSync(join(home, "wrong")));
-  const there = join(home, "c1d1");
-  const again = ["make-world", ...SMALL, "--context", "1", "--distraction", "1", "--out", there];
-  assert.match(await printedBy("promptgen.ts", again), /is there already/);
-  const changed = [...again, "--seed", "3"];
+test("the command writes what is read as facts, 3,000 and more by default; it overwrites nothing", async () => {
+  const out = join(home, "whole");
+  const said = await printedBy("promptgen.ts", ["make-world", "--out", out]);
+  assert.match(said, /3168 made facts of 12 relations about 792 made subjects/);
+  const { relations, remarks } = await loadFacts(out);
+  assert.deepEqual(remarks, []);
+  const sizes = relations.map((own) => [own.train.length, own.dev.length, own.test.length]);
+  assert.deepEqual(sizes, Array.from({ length: 12 }, () => [159, 27, 78]));
+  assert.deepEqual(readdirSync(home).filter((name) => name.endsWith(".part")), []);
+  const written = readFileSync(join(out, "reader.jsonl"));
+  const again = await printedBy("promptgen.ts", ["make-world", "--out", out]);
+  assert.match(again, /whole is there already/);
+  const changed = ["make-world", "--out", out, "--seed", "3"];
   await refuses("promptgen.ts", changed, /holds a world of other settings; name another --out/);
+  assert.deepEqual(readFileSync(join(out, "reader.jsonl")), written);
   const full = join(home, "full");
   mkdirSync(full);
   writeFileSync(join(full, "mine.txt"), "mine");
   await refuses("promptgen.ts", ["make-world", "--out", full], /full holds other files; name another/);
   assert.deepEqual(readdirSync(full), ["mine.txt"]);
+});
+
+test("what is no dial and no size is said, and nothing is written", async () => {
+  const out = join(home, "wrong");
+  const wrong: readonly (readonly [args: readonly string[], said: RegExp])[] = [
+    [["--context", "1.5"], /^error \[make-world\] --context is 1\.5; give a number from 0 to 1$/],
+    [["--distraction", "half"], /--distraction is half; give a number from 0 to 1/],
+    [["--relations", "6"], /--relations is 6; give a multiple of 4/],
+    [["--kinds", "1"], /--kinds is 1; give a whole number from 2 to 20/],
+  ];
+  for (const [args, said] of wrong) {
+    await refuses("promptgen.ts", ["make-world", "--out", out, ...args], said);
+  }
+  assert.ok(!existsSync(out));
 });
 
 test.run();

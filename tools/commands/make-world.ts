@@ -3,17 +3,10 @@ import { existsSync, readdirSync } from "node:fs";
 import { readFile, rename, rm } from "node:fs/promises";
 import { dirname, join, relative, resolve } from "node:path";
 import { makeFolder, writeWhole } from "../../models/formats/files.ts";
-import {
-  FAMILY,
-  generatorCorpus,
-  type MadeSettings,
-  type MadeWorld,
-  madeWorld,
-  readerCorpus,
-} from "../../promptgen/world/made.ts";
+import { FAMILY, type MadeSettings, madeWorld } from "../../promptgen/world/made.ts";
 import { numberOf, type OptionSpec, printResult, UsageError } from "../lib/cli.ts";
 import { commandOf, type Line } from "../lib/command.ts";
-import { worldModels } from "../lib/world-models.ts";
+import { filesOf, type Sizes } from "../lib/made-files.ts";
 
 const TOOL = "make-world";
 
@@ -32,16 +25,20 @@ const OPTIONS = {
   out: { value: "DIR", help: "folder of the world, which must not be there", initial: "made-world" },
   relations: { value: "N", help: "relations, a multiple of four", initial: "12" },
   kinds: { value: "N", help: "kinds of subject that a relation has", initial: "3" },
-  patterns: { value: "N", help: "patterns that a kind has in a relation", initial: "2" },
+  patterns: { value: "N", help: "patterns that a kind has in a relation", initial: "3" },
   subjects: { value: "N", help: "subjects of a kind, each of four facts", initial: "88" },
   objects: { value: "N", help: "objects of a relation", initial: "20" },
   manual: {
     value: "P",
     help: "share of the facts that the reader's corpus states in the manual template too",
-    initial: "0.02",
+    initial: "0.3",
   },
-  shared: { value: "N", help: "words", initial: "0" },
-  vague: { value: "P", help: "vague", initial: "0.5" },
+  vague: {
+    value: "P",
+    help: "probability that the template of the relation that shares its objects stands for a relation's own",
+    initial: "0.5",
+  },
+  told: { value: "N", help: "times that both corpora tell the kind of each subject", initial: "8" },
   none: {
     value: "P",
     help: 'sentences about "None" in it, as a share of the others',
@@ -50,7 +47,7 @@ const OPTIONS = {
   pairs: {
     value: "P",
     help: "share of the generator's sentences that the manual template's follows on the same line",
-    initial: "0.5",
+    initial: "1",
   },
   width: { value: "N", help: "hidden size of both models, a multiple of 8", initial: "128" },
   layers: { value: "N", help: "layers of the reader, and of encoder and decoder", initial: "2" },
@@ -85,72 +82,12 @@ function settingsOf(values: Values): { readonly made: MadeSettings; readonly siz
     subjects: whole("subjects", 4, 10_000),
     objects: whole("objects", 3, 1000),
     manual: share("manual"),
-    shared: whole("shared", 0, 1) === 1,
     vague: share("vague"),
+    told: whole("told", 0, 10_000),
     none: share("none", 10),
     pairs: share("pairs"),
   };
   return { made, sizes: { width: multiple("width", 8, 4096), layers: whole("layers", 1, 48) } };
-}
-
-type Sizes = { readonly width: number; readonly layers: number };
-
-/** Numbers in an attention head, at the most. */
-const HEAD = 64;
-
-const lines = (rows: readonly object[]): string =>
-  rows.map((row) => `${JSON.stringify(row)}\n`).join("");
-
-/** The files of a world, by their names. */
-function filesOf(world: MadeWorld, { width, layers }: Sizes): ReadonlyMap<string, string> {
-  const { relations, kinds } = world;
-  const files = new Map<string, string>();
-  for (const { id, facts, patterns } of relations) {
-    const of = (split: string): string =>
-      lines(
-        facts
-          .filter((fact) => fact.split === split)
-          .map(({ subject, object }) => ({
-            predicate_id: id,
-            sub_label: subject,
-            obj_label: object,
-          })),
-      );
-    files.set(`autoprompt_data/${id}/train.jsonl`, of("train"));
-    files.set(`autoprompt_data/${id}/dev.jsonl`, of("dev"));
-    files.set(`LAMA-TREx/${id}.jsonl`, of("test"));
-    files.set(`prompt/mine/${id}.jsonl`, lines(patterns.map(({ pattern }) => ({ template: pattern }))));
-  }
-  const templates = relations.map(({ id, template, label }) => ({
-    relation: id,
-    template,
-    label,
-    type: "N-1",
-  }));
-  files.set("relation_metainfo/LAMA_relations.jsonl", lines(templates));
-  const patterns = relations.flatMap(({ id, patterns: own }) =>
-    own.map(({ pattern, kind }) => ({ relation: id, pattern, kind })),
-  );
-  files.set("patterns.jsonl", lines(patterns));
-  files.set("kinds.jsonl", lines([...kinds].map(([subject, kind]) => ({ subject, kind }))));
-  const reader = readerCorpus(world).map(({ text, span }) => ({ text, spans: [span] }));
-  files.set("reader.jsonl", lines(reader));
-  files.set("generator.txt", generatorCorpus(world).map((text) => `${text}\n`).join(""));
-  const facts = relations.flatMap(({ id, facts: own }) =>
-    own.flatMap(({ subject, object, other }) =>
-      [object, other].flatMap((one) =>
-        one === undefined ? [] : [{ relation: id, subject, object: one }],
-      ),
-    ),
-  );
-  const sentences = [
-    ...patterns.map(({ relation, pattern }) => [relation, pattern] as const),
-    ...templates.map(({ relation, template }) => [relation, template] as const),
-  ];
-  const heads = Math.max(2, Math.ceil(width / HEAD));
-  const models = worldModels(facts, sentences, { width, layers, heads });
-  for (const [name, text] of models.files) if (!name.startsWith("t5/")) files.set(name, text);
-  return files;
 }
 
 /** Whether the world is there; throws UsageError where something else is. */
