@@ -104,9 +104,13 @@ function settingsOf(given: unknown, fail: Fail): Setting[] {
     }
     for (const [name, value] of Object.entries(one)) {
       if (!NAME.test(name) || name === HERE) {
-        fail(["settings", i, name], "is no name of a value; write small letters, digits and dashes");
+        fail(
+          ["settings", i, name],
+          "is no name of a value; write small letters, digits and dashes",
+        );
       }
-      const isPlain = typeof value === "number" || (typeof value === "string" && /^[\w.-]+$/.test(value));
+      const isPlain =
+        typeof value === "number" || (typeof value === "string" && /^[\w.-]+$/.test(value));
       if (!isPlain) fail(["settings", i, name], "is no number and no word; write one of both");
     }
     const [first] = given;
@@ -135,7 +139,10 @@ function stepsOf(given: unknown, setting: Setting, home: string, fail: Fail): St
   for (const [name, line] of Object.entries(given)) {
     const keys = ["prepare", name];
     if (!NAME.test(name) || name === HERE || Object.hasOwn(setting, name)) {
-      fail(keys, "is no name of a step, or that of a setting; write small letters, digits and dashes");
+      fail(
+        keys,
+        "is no name of a step, or that of a setting; write small letters, digits and dashes",
+      );
     }
     if (typeof line !== "string" || line.trim() === "") {
       fail(keys, "is no command; write one of promptgen's with its options");
@@ -151,7 +158,10 @@ function stepsOf(given: unknown, setting: Setting, home: string, fail: Fail): St
       word.replace(/\{([^{}]*)\}/g, (_, key: string) => {
         if (Object.hasOwn(setting, key)) return String(setting[key]);
         if (key === HERE || places.has(key)) return place(key);
-        return fail(keys, `has {${key}}, which stands for nothing here; ${chooseAmong(known, key)}`);
+        return fail(
+          keys,
+          `has {${key}}, which stands for nothing here; ${chooseAmong(known, key)}`,
+        );
       });
     if (!words.some((word) => word.includes(`{${HERE}}`))) {
       fail(keys, "does not say where it writes; give {here} to it, as in --out {here}");

@@ -114,7 +114,9 @@ export const ownPatterns: Method = {
   async open(benchmark: Benchmark, _options, saved?: string) {
     const own = saved === undefined ? await readOwn(benchmark.data) : await readSaved(saved);
     if (saved !== undefined) return new OwnPatternPrompter(benchmark, own);
-    for (const { relation, fact } of SPLITS.flatMap((split) => itemsOf(benchmark.relations, split))) {
+    for (const { relation, fact } of SPLITS.flatMap((split) =>
+      itemsOf(benchmark.relations, split),
+    )) {
       ownPattern(own, relation.id, fact.subject);
     }
     return new OwnPatternPrompter(benchmark, own);

@@ -140,10 +140,7 @@ export type GateResult = {
 };
 
 /** Each gate in each setting that it is for. */
-export const gateResults = (
-  gates: readonly Gate[],
-  points: readonly DosePoint[],
-): GateResult[] =>
+export const gateResults = (gates: readonly Gate[], points: readonly DosePoint[]): GateResult[] =>
   gates.flatMap((gate) =>
     points
       .filter(({ row, setting }) => row === gate.row && holds(gate.where, setting))

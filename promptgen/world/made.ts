@@ -10,8 +10,8 @@
  * what is stated at a higher context is stated at each lower one, what distracts at a lower distraction does so at each higher one.
  */
 import { NONE } from "../benchmark.ts";
-import { filledIn } from "../facts/templates.ts";
 import type { Fact, Split } from "../facts/facts.ts";
+import { filledIn } from "../facts/templates.ts";
 import { Random } from "../training/random.ts";
 
 /** What decides a world, each byte of it. */
@@ -132,11 +132,16 @@ function weighted(weights: readonly number[], random: Random): number {
 }
 
 /** How often facts are stated falls as a power law: a half once, an eighth four times or more. */
-const OFTEN = times(MOST_TIMES, (i) => (i + 1) ** -1.5 - (i + 2 > MOST_TIMES ? 0 : (i + 2) ** -1.5));
+const OFTEN = times(
+  MOST_TIMES,
+  (i) => (i + 1) ** -1.5 - (i + 2 > MOST_TIMES ? 0 : (i + 2) ** -1.5),
+);
 
 /** Which split each of `count` subjects is in, at least one in each. */
 function splits(count: number, random: Random): Split[] {
-  const [test, dev] = [SHARES.test, SHARES.dev].map((share) => Math.max(1, Math.round(share * count)));
+  const [test, dev] = [SHARES.test, SHARES.dev].map((share) =>
+    Math.max(1, Math.round(share * count)),
+  );
   const all = times(count, (i): Split => (i < test ? "test" : i < test + dev ? "dev" : "train"));
   return random.shuffled(all);
 }
@@ -294,7 +299,11 @@ function vagueTemplate(
   random: Random,
 ): string {
   if (random.unit() >= settings.vague) return relation.template;
-  return relations[SHARING * Math.floor(relations.indexOf(relation) / SHARING) + 1 - (relations.indexOf(relation) % SHARING)].template;
+  return relations[
+    SHARING * Math.floor(relations.indexOf(relation) / SHARING) +
+      1 -
+      (relations.indexOf(relation) % SHARING)
+  ].template;
 }
 
 /** The reader's corpus: statements, a few of them in the manual templates, and sentences about nobody. */

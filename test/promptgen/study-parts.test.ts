@@ -118,7 +118,10 @@ const rows = "rows:\n  - { method: majority }";
 const MISTAKES: readonly (readonly [text: string, said: RegExp])[] = [
   [`name: a\nsettings: 3\n${rows}`, /s\.yaml:2 settings is no list of settings; write 1 to 200/],
   [`name: a\nsettings: []\n${rows}`, /s\.yaml:2 settings is no list of settings/],
-  [`name: a\nsettings:\n  - 1\n${rows}`, /s\.yaml:3 settings\[0\] is no setting; write NAME: value/],
+  [
+    `name: a\nsettings:\n  - 1\n${rows}`,
+    /s\.yaml:3 settings\[0\] is no setting; write NAME: value/,
+  ],
   [`name: a\nsettings:\n  - { here: 1 }\n${rows}`, /settings\[0\]\.here is no name of a value/],
   [`name: a\nsettings:\n  - { a: "../b" }\n${rows}`, /settings\[0\]\.a is no number and no word/],
   [

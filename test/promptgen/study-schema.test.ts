@@ -24,7 +24,10 @@ test("each study in tools/studies is one, and names the schema", () => {
     const path = resolve(STUDIES, name);
     const text = readFileSync(path, "utf8");
     const { parts } = parseStudyFile(text, path, {}, () => "/study");
-    assert.ok(parts.every(({ study }) => study.rows.length > 0), name);
+    assert.ok(
+      parts.every(({ study }) => study.rows.length > 0),
+      name,
+    );
     const named = /\$schema"?\s*[:=]\s*"?([^\s"]+)/.exec(text)?.[1];
     assert.ok(named && existsSync(resolve(STUDIES, named)), `${name} names ${named}`);
   }

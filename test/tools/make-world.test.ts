@@ -16,8 +16,18 @@ const test = suite("make-world");
 
 const [RELATIONS, KINDS, PATTERNS, SUBJECTS, TOLD] = [4, 3, 2, 20, 5];
 const SMALL: MadeSettings = {
-  ...{ context: 1, distraction: 1, seed: 1, manual: 0.1, none: 0.05, pairs: 1, vague: 0.5 },
-  ...{ relations: RELATIONS, kinds: KINDS, patterns: PATTERNS, subjects: SUBJECTS, objects: 9 },
+  context: 1,
+  distraction: 1,
+  seed: 1,
+  relations: RELATIONS,
+  kinds: KINDS,
+  patterns: PATTERNS,
+  subjects: SUBJECTS,
+  objects: 9,
+  manual: 0.1,
+  none: 0.05,
+  pairs: 1,
+  vague: 0.5,
   told: TOLD,
 };
 
@@ -116,7 +126,8 @@ function readWorld(world: World) {
 const share = (list: readonly Pair[], holds: (pair: Pair) => boolean): number =>
   list.filter(holds).length / list.length;
 const isTrue = ({ said, object }: Pair): boolean => said.has(object);
-const misleads = ({ said, object }: Pair): boolean => [...said.keys()].some((one) => one !== object);
+const misleads = ({ said, object }: Pair): boolean =>
+  [...said.keys()].some((one) => one !== object);
 
 for (const [context, distraction] of [
   [0, 0],
@@ -129,7 +140,10 @@ for (const [context, distraction] of [
     const { facts, pairs } = readWorld(small(context, distraction));
     assert.equal(facts.length, RELATIONS * KINDS * SUBJECTS);
     assert.equal(new Set(facts.map(({ sub_label }) => sub_label)).size, KINDS * SUBJECTS);
-    const [own, foreign] = [pairs.filter(({ isOwn }) => isOwn), pairs.filter(({ isOwn }) => !isOwn)];
+    const [own, foreign] = [
+      pairs.filter(({ isOwn }) => isOwn),
+      pairs.filter(({ isOwn }) => !isOwn),
+    ];
     assert.equal(share(own, isTrue), 1, "each fact in each pattern of its kind");
     assert.equal(share(own, misleads), 0);
     assert.ok(Math.abs(share(foreign, isTrue) - (1 - context)) < 0.01, "context");
@@ -137,7 +151,9 @@ for (const [context, distraction] of [
     assert.ok(Math.abs(misled.size / facts.length - distraction) < 0.01, "distraction");
     // all of the others' patterns mislead about such a fact, with one object
     for (const own of Map.groupBy(foreign, ({ id }) => id).values()) {
-      const objects = own.flatMap(({ said, object }) => [...said.keys()].filter((o) => o !== object));
+      const objects = own.flatMap(({ said, object }) =>
+        [...said.keys()].filter((o) => o !== object),
+      );
       assert.equal(new Set(objects).size, objects.length === 0 ? 0 : 1);
       assert.ok(objects.length === 0 || objects.length === own.length);
     }
@@ -180,7 +196,10 @@ test("subjects stay in one split, objects compete, and no two relations of four 
   const splits = new Map<string, string>();
   for (const split of ["train", "dev", "test"]) {
     const own = ["M01", "M02", "M03", "M04"].flatMap((id) =>
-      rows(world, split === "test" ? `LAMA-TREx/${id}.jsonl` : `autoprompt_data/${id}/${split}.jsonl`),
+      rows(
+        world,
+        split === "test" ? `LAMA-TREx/${id}.jsonl` : `autoprompt_data/${id}/${split}.jsonl`,
+      ),
     );
     for (const { sub_label } of own) {
       assert.equal(splits.get(sub_label) ?? split, split, sub_label);
@@ -192,7 +211,11 @@ test("subjects stay in one split, objects compete, and no two relations of four 
   const counts = tally([...splits].map(([subject, split]) => `${kinds.get(subject)} ${split}`));
   for (const kind of new Set(kinds.values())) {
     const own = ["train", "dev", "test"].map((split) => counts.get(`${kind} ${split}`));
-    assert.deepEqual(own, [0.6, 0.1, 0.3].map((part) => part * SUBJECTS), kind);
+    assert.deepEqual(
+      own,
+      [0.6, 0.1, 0.3].map((part) => part * SUBJECTS),
+      kind,
+    );
   }
   const objects = (id: string) =>
     new Set(facts.filter((f) => f.predicate_id === id).map((f) => f.obj_label));
@@ -233,11 +256,7 @@ test("the manual templates, nobody and the generator's pairs have their shares",
 test("spans mark the object, and every word is one token of each model", async () => {
   const world = small(1, 1);
   const { texts, facts, kinds } = readWorld(world);
-  const objects = new Set([
-    ...facts.map(({ obj_label }) => obj_label),
-    ...kinds.values(),
-    "None",
-  ]);
+  const objects = new Set([...facts.map(({ obj_label }) => obj_label), ...kinds.values(), "None"]);
   for (const { text, spans } of texts) {
     const [[begin, end]] = spans as unknown as readonly (readonly [number, number])[];
     assert.ok(objects.has(text.slice(begin, end)), `${text.slice(begin, end)} of ${text}`);
@@ -269,8 +288,14 @@ test("the command writes what is read as facts, 3,000 and more by default; it ov
   const { relations, remarks } = await loadFacts(out);
   assert.deepEqual(remarks, []);
   const sizes = relations.map((own) => [own.train.length, own.dev.length, own.test.length]);
-  assert.deepEqual(sizes, Array.from({ length: 12 }, () => [159, 27, 78]));
-  assert.deepEqual(readdirSync(home).filter((name) => name.endsWith(".part")), []);
+  assert.deepEqual(
+    sizes,
+    Array.from({ length: 12 }, () => [159, 27, 78]),
+  );
+  assert.deepEqual(
+    readdirSync(home).filter((name) => name.endsWith(".part")),
+    [],
+  );
   const written = readFileSync(join(out, "reader.jsonl"));
   const again = await printedBy("promptgen.ts", ["make-world", "--out", out]);
   assert.match(again, /whole is there already/);
@@ -280,7 +305,11 @@ test("the command writes what is read as facts, 3,000 and more by default; it ov
   const full = join(home, "full");
   mkdirSync(full);
   writeFileSync(join(full, "mine.txt"), "mine");
-  await refuses("promptgen.ts", ["make-world", "--out", full], /full holds other files; name another/);
+  await refuses(
+    "promptgen.ts",
+    ["make-world", "--out", full],
+    /full holds other files; name another/,
+  );
   assert.deepEqual(readdirSync(full), ["mine.txt"]);
 });
 

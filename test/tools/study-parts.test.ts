@@ -48,7 +48,7 @@ test("gates first, then from corpus to report; typed again nothing is made twice
   const before = times();
   const said = await printedBy("study.ts", [file, "--out", whole, ...common]);
   assert.deepEqual(times(), before);
-  assert.match(said, /dose and response[^]* 1 +Own pattern /);
+  assert.match(said, /dose and response[\s\S]* 1 +Own pattern /);
   assert.match(said, /prepared in \d+ s/);
   for (const name of ["dose.csv", "dose.md", "dose.txt", "dose.svg", "context-1/report.html"]) {
     assert.ok(existsSync(join(whole, name)), name);
@@ -86,8 +86,7 @@ test("a step that is killed goes on, and ends in the same bits", async () => {
   );
   await printedBy("study.ts", [file, "--out", out, "--prepare", ...common]);
   assert.ok(!existsSync(join(out, "context-0", "majority-seed1")), "nothing is run");
-  const weights = (of: string) =>
-    record(madeIn(of, 0, "reader")).files["final/model.safetensors"];
+  const weights = (of: string) => record(madeIn(of, 0, "reader")).files["final/model.safetensors"];
   assert.equal(weights(out), weights(whole));
 });
 
@@ -97,15 +96,23 @@ test("what a step says wrong is told before anything is made", async () => {
     refuses("study.ts", [fileOf("wrong", { prepare }), "--out", out], said);
   await is(
     { world: world.replace("make", "bake"), reader },
-    /prepare\.world begins with bake-world, which is no command; did you mean make-world\?/,
+    /prepare\.world begins with bake-world, which makes nothing; did you mean make-world\?/,
   );
   await is({ world: `${world} --contxt 1`, reader }, /Unknown option '--contxt'/);
   assert.ok(!existsSync(out));
   const failing = { world: world.replace("--kinds 2", "--kinds 1"), reader };
   const cause = /context-0 world failed: error \[make-world\] --kinds is 1; .* tries it again/;
-  await refuses("study.ts", [fileOf("failing", { prepare: failing }), "--out", out, "--quiet"], cause);
+  await refuses(
+    "study.ts",
+    [fileOf("failing", { prepare: failing }), "--out", out, "--quiet"],
+    cause,
+  );
   const none = fileOf("none", { gates: undefined });
-  await refuses("study.ts", [none, "--out", out, "--gates"], /the study has no gates; leave --gates out/);
+  await refuses(
+    "study.ts",
+    [none, "--out", out, "--gates"],
+    /the study has no gates; leave --gates out/,
+  );
 });
 
 test.run();

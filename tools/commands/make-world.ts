@@ -22,7 +22,11 @@ const OPTIONS = {
     initial: "1",
   },
   seed: { value: "N", help: "decides facts, names, sentences and their order", initial: "1" },
-  out: { value: "DIR", help: "folder of the world, which must not be there", initial: "made-world" },
+  out: {
+    value: "DIR",
+    help: "folder of the world, which must not be there",
+    initial: "made-world",
+  },
   relations: { value: "N", help: "relations, a multiple of four", initial: "12" },
   kinds: { value: "N", help: "kinds of subject that a relation has", initial: "3" },
   patterns: { value: "N", help: "patterns that a kind has in a relation", initial: "3" },
@@ -142,7 +146,10 @@ export const command = commandOf({
   about:
     "Writes a made world: facts, names and sentences from a seed, in which subjects of several kinds are written about in different ways, as far as two dials say. Nothing in it is about anything.",
   examples: [
-    ["--context 1 --distraction 1 --out made/c1-d1", "each kind has its own patterns, and those of others mislead"],
+    [
+      "--context 1 --distraction 1 --out made/c1-d1",
+      "each kind has its own patterns, and those of others mislead",
+    ],
     [
       "--context 0 --distraction 0 --out made/c0-d0",
       "every fact is stated in all patterns; where facts and names are the same as above",

@@ -45,9 +45,9 @@ import {
   standsOnSlurm,
   submit,
 } from "../lib/slurm.ts";
+import { writeDose } from "../lib/study-dose.ts";
 import { jobsThatFit } from "../lib/study-memory.ts";
 import { estimate, Following, type Planned, type Stand } from "../lib/study-progress.ts";
-import { writeDose } from "../lib/study-dose.ts";
 import { writePlan, writeReport } from "../lib/study-report.ts";
 import { commandsOf, deviceWords, makeAll, standOfStep } from "../lib/study-steps.ts";
 import { servePage } from "../lib/watch.ts";
@@ -386,7 +386,11 @@ type How = {
 /** A part of a study has ended, or another ends it: on Slurm, or when the command is typed again. */
 type Ended = "done" | "elsewhere" | "stopped";
 
-async function planOf({ study, steps }: StudyPart, out: string, isDry: boolean): Promise<Planned[]> {
+async function planOf(
+  { study, steps }: StudyPart,
+  out: string,
+  isDry: boolean,
+): Promise<Planned[]> {
   for (const step of steps) standOfStep(step);
   const plan: Planned[] = [];
   for (const task of study.rows.flatMap((row) => row.tasks)) {

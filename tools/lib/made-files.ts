@@ -32,7 +32,10 @@ export function filesOf(world: MadeWorld, { width, layers }: Sizes): ReadonlyMap
     files.set(`autoprompt_data/${id}/train.jsonl`, of("train"));
     files.set(`autoprompt_data/${id}/dev.jsonl`, of("dev"));
     files.set(`LAMA-TREx/${id}.jsonl`, of("test"));
-    files.set(`prompt/mine/${id}.jsonl`, lines(patterns.map(({ pattern }) => ({ template: pattern }))));
+    files.set(
+      `prompt/mine/${id}.jsonl`,
+      lines(patterns.map(({ pattern }) => ({ template: pattern }))),
+    );
   }
   const templates = relations.map(({ id, template, label }) => ({
     relation: id,
@@ -48,7 +51,12 @@ export function filesOf(world: MadeWorld, { width, layers }: Sizes): ReadonlyMap
   files.set("kinds.jsonl", lines([...kinds].map(([subject, kind]) => ({ subject, kind }))));
   const reader = readerCorpus(world).map(({ text, span }) => ({ text, spans: [span] }));
   files.set("reader.jsonl", lines(reader));
-  files.set("generator.txt", generatorCorpus(world).map((text) => `${text}\n`).join(""));
+  files.set(
+    "generator.txt",
+    generatorCorpus(world)
+      .map((text) => `${text}\n`)
+      .join(""),
+  );
   const facts = [
     ...relations.flatMap(({ id, facts: own }) =>
       own.flatMap(({ subject, object, other }) =>

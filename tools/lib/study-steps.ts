@@ -54,20 +54,26 @@ export function standOfStep(step: Step): StepStand {
 /** Seconds that a step took in the process that ended it; undefined where it has not ended. */
 export const secondsOfStep = (step: Step): number | undefined => madeBy(step)?.seconds;
 
+/** The commands that a step may be: those that make facts or models. */
+const COMMANDS: Readonly<Record<string, () => Promise<{ readonly command: Command }>>> = {
+  "make-world": () => import("../commands/make-world.ts"),
+  pretrain: () => import("../commands/pretrain.ts"),
+  tokenizers: () => import("../commands/tokenizers.ts"),
+};
+
 /**
  * The steps' commands, by their names.
  * @throws UsageError for a step whose command there is not, or whose options it does not have
  */
 export async function commandsOf(steps: readonly Step[]): Promise<ReadonlyMap<string, Command>> {
-  const { COMMANDS } = await import("../commands/promptgen.ts");
   const found = new Map<string, Command>();
   for (const { name, command, arguments: words } of steps) {
     if (!Object.hasOwn(COMMANDS, command)) {
       throw new UsageError(
-        `[${TOOL}] prepare.${name} begins with ${command}, which is no command; ${chooseAmong(Object.keys(COMMANDS), command)}`,
+        `[${TOOL}] prepare.${name} begins with ${command}, which makes nothing; ${chooseAmong(Object.keys(COMMANDS), command)}`,
       );
     }
-    const own = found.get(command) ?? (await COMMANDS[command].load()).command;
+    const own = found.get(command) ?? (await COMMANDS[command]()).command;
     readLine(own, words);
     found.set(command, own);
   }

@@ -12,7 +12,11 @@ const PIECES = 100;
 const POSITIONS = 128;
 
 /** What the models are like: hidden size, layers of an encoder or a decoder, attention heads. */
-export type WorldSizes = { readonly width: number; readonly layers: number; readonly heads: number };
+export type WorldSizes = {
+  readonly width: number;
+  readonly layers: number;
+  readonly heads: number;
+};
 
 const SIZES: WorldSizes = { width: 128, layers: 2, heads: 2 };
 
@@ -337,7 +341,8 @@ export function worldModels(
   const size = (tokenizer: object): number =>
     Object.keys((tokenizer as { model: { vocab: object } }).model.vocab).length;
   const sizes = { bert: size(bert), bart: size(bart), t5: size(t5) };
-  const json = (value: object, indent: number): string => `${JSON.stringify(value, null, indent)}\n`;
+  const json = (value: object, indent: number): string =>
+    `${JSON.stringify(value, null, indent)}\n`;
   const files = new Map([
     ["bert/tokenizer.json", json(bert, 1)],
     ["bert/config.json", json(bertConfig(sizes.bert, like), 2)],

@@ -65,9 +65,7 @@ const points = dosePoints(parts, "Best (alpha 0.3)");
 const of = (row: string, context: number, distraction: number) =>
   points.find(
     (one) =>
-      one.row === row &&
-      one.setting.context === context &&
-      one.setting.distraction === distraction,
+      one.row === row && one.setting.context === context && one.setting.distraction === distraction,
   );
 
 test("a row in a setting: mean over relations and seeds, interval, None, what the best is above it", () => {
@@ -93,7 +91,12 @@ test("gates hold or are missed in the settings that they are for", () => {
   ];
   const found = gateResults(gates, points);
   assert.deepEqual(
-    found.map(({ gate, setting, value, isHeld }) => [gate.row, ...Object.values(setting), value, isHeld]),
+    found.map(({ gate, setting, value, isHeld }) => [
+      gate.row,
+      ...Object.values(setting),
+      value,
+      isHeld,
+    ]),
     [
       ["Manual", 1, 0, 50, true],
       ["Manual", 0, 0, 25, false],
@@ -127,7 +130,11 @@ test("the table has a line for each row and setting, the picture a point", () =>
   const text = printTable(doseTable(points, "Best (alpha 0.3)"));
   const line = text.split("\n").find((one) => / 1 +0 +Vectors /.test(` ${one}`));
   assert.match(line ?? text, /62\.5 ± 17\.7 .*\+37\.5 .* 12$/);
-  assert.equal(text.split("\n").filter((one) => /Manual|Vectors|Best \(alpha 0\.3\) {2}/.test(one)).length >= 9, true);
+  assert.equal(
+    text.split("\n").filter((one) => /Manual|Vectors|Best \(alpha 0\.3\) {2}/.test(one)).length >=
+      9,
+    true,
+  );
   const rows = ["Vectors", "Best (alpha 0.3)"];
   const svg = dosePicture("a & b", dosePanels(points), rows);
   assert.ok(svg.includes("a &amp; b"));
@@ -141,7 +148,10 @@ test("the table has a line for each row and setting, the picture a point", () =>
     const heights = new Set(dots.map((dot) => Number(dot.getAttribute("cy"))));
     assert.ok(Math.min(...heights) < 10 && heights.size > 1);
   }
-  assert.match(document.querySelector("svg")?.getAttribute("aria-label") ?? "", /Vectors 62\.5 at context 1/);
+  assert.match(
+    document.querySelector("svg")?.getAttribute("aria-label") ?? "",
+    /Vectors 62\.5 at context 1/,
+  );
 });
 
 test.run();
