@@ -189,6 +189,9 @@ test("dials change what is stated, and neither facts nor names, and settings are
   assert.ok(isWithin(which(full, isTrue), which(half, isTrue)), "context 1 within 0.5");
   assert.ok(isWithin(which(half, isTrue), which(low, isTrue)), "context 0.5 within 0");
   assert.ok(isWithin(which(middle, misleads), which(full, misleads)), "distraction 0.5 within 1");
+  middle.pairs.forEach((pair, i) => {
+    if (misleads(pair)) assert.deepEqual(pair.said, full.pairs[i].said, "to the same object");
+  });
 });
 
 test("subjects stay in one split, objects compete, and no two relations of four have one for a subject", () => {
