@@ -80,7 +80,7 @@ const OTHERS: Readonly<Record<string, string>> = {
 const SHELLS = { bash: bashCompletion, zsh: zshCompletion };
 
 export const help = (): string => `${wrapped(
-  "Ways of asking a frozen masked LM for facts, with prompts that a BART writes or that others found: trained, measured, compared.",
+  "Ways of asking a frozen masked LM for facts, by prompts that are written, searched or learnt.",
 )}
 
   npx promptgen train --world  # PromptGen on the embedded world, in a minute without a GPU
