@@ -42,6 +42,42 @@ const SEEDS: Schema = {
   ],
 };
 
+const SETTING: Schema = {
+  type: "object",
+  minProperties: 1,
+  propertyNames: { pattern: "^[a-z][a-z0-9-]*$" },
+  additionalProperties: { type: ["number", "string"] },
+};
+
+const SHARE: Schema = { type: "number", minimum: 0, maximum: 100 };
+
+/** What a study of several parts has beside its rows. */
+const PARTS: Schema = {
+  settings: {
+    type: "array",
+    minItems: 1,
+    items: SETTING,
+    description: "the rows are run for each, with its values for {NAME}",
+  },
+  prepare: {
+    type: "object",
+    minProperties: 1,
+    additionalProperties: { type: "string", minLength: 1 },
+    description:
+      "commands of promptgen that make facts and models first, in this order; {here} is the step's own folder, {NAME} that of another step or a value of the setting",
+  },
+  gates: {
+    type: "array",
+    description: "what a row's accuracy must be in the settings that have the other values",
+    items: {
+      type: "object",
+      required: ["row"],
+      properties: { row: text("title of a row"), least: SHARE, most: SHARE },
+      additionalProperties: { type: ["number", "string"] },
+    },
+  },
+};
+
 /** Of draft 7, which editors know best. */
 export function studySchema(): Schema {
   const { seed: _, ...table } = SHARED_OPTIONS;
@@ -81,6 +117,7 @@ export function studySchema(): Schema {
       world: { type: "boolean", description: "take what suits the embedded world" },
       seeds: { $ref: "#/definitions/seeds" },
       against: text("title of the row that the others are tested against"),
+      ...PARTS,
       options: {
         type: "object",
         description: "of every row whose method has them",

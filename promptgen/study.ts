@@ -9,7 +9,8 @@
  *       - { method: majority, seeds: [1] }
  *       - { method: promptgen, alpha: [0, 0.3] } # a list makes a row of each value
  *
- * It becomes a list of tasks, each a run in a folder of its own. Nothing here runs one.
+ * It becomes a list of tasks, each a run in a folder of its own. Nothing here runs one. Of several settings each is a study of its
+ * own: study-parts.ts.
  */
 import { existsSync } from "node:fs";
 import { basename, dirname, resolve } from "node:path";
@@ -49,7 +50,18 @@ export type Study = {
   readonly rows: readonly StudyRow[];
 };
 
-const KEYS = ["name", "about", "world", "seeds", "against", "options", "rows"];
+const KEYS = [
+  "name",
+  "about",
+  "world",
+  "seeds",
+  "against",
+  "options",
+  "rows",
+  "settings",
+  "prepare",
+  "gates",
+];
 const ROW_KEYS = ["method", "name", "seeds"];
 /** Options of every method's rows; seeds choose the seed. */
 const optionNames = [...Object.keys(SHARED_OPTIONS).filter((name) => name !== "seed"), "relations"];
@@ -62,13 +74,27 @@ const LONGEST_NAME = 100;
 
 type Json = Readonly<Record<string, unknown>>;
 
+/** What stands for {NAME} in options and rows. */
+export type Standing = {
+  readonly values: ReadonlyMap<string, string | number>;
+  /** Folders among them, which need not be there yet. */
+  readonly made: readonly string[];
+};
+
+const NOTHING: Standing = { values: new Map(), made: [] };
+
 /**
- * Reads a study.
+ * Reads a study, or one part of it.
  * @param path of the file, which mistakes name; folders in it count from where it stands, if they are there
  * @param over options that count in place of those of the file, in every row whose method has them
  * @throws one sentence with file, line and key
  */
-export function parseStudy(text: string, path: string, over: Options = {}): Study {
+export function parseStudy(
+  text: string,
+  path: string,
+  over: Options = {},
+  standing: Standing = NOTHING,
+): Study {
   const { values: file, fail } = parseYaml("study", text, path, {
     empty: "write name and rows",
     long: "name the file of a study, with a list of values in place of many rows",
@@ -77,7 +103,8 @@ export function parseStudy(text: string, path: string, over: Options = {}): Stud
     if (key !== "$schema" && !KEYS.includes(key))
       fail([key], `is not known here; ${chooseAmong(KEYS, key)}`);
   }
-  const { name, about, world = false, seeds = [1], against, options = {}, rows } = file;
+  const { name, about, world = false, seeds = [1], against } = file;
+  const { options = {}, rows } = filledIn(file, standing.values, fail);
   if (typeof name !== "string" || !/^\w[\w.-]*$/.test(name)) {
     fail(["name"], "is no name of a folder; write letters, digits, points and dashes");
   }
@@ -152,7 +179,7 @@ export function parseStudy(text: string, path: string, over: Options = {}): Stud
         fail(at(key), `is ${shownAs(value)}; write a number or a text, or a list of them`);
       }
       for (const one of values) {
-        const problem = problemOfKind(methods[i], key, one, path);
+        const problem = problemOfKind(methods[i], key, one, path, standing.made);
         if (problem !== undefined) fail(at(key), `is ${shownAs(one)}; ${problem}`);
       }
     }
@@ -227,6 +254,37 @@ export function parseStudy(text: string, path: string, over: Options = {}): Stud
   return study;
 }
 
+/** Options and rows with their values for {NAME}: a text that is nothing else becomes the value itself. */
+function filledIn(
+  { options, rows }: Json,
+  values: Standing["values"],
+  fail: (keys: readonly (string | number)[], what: string) => never,
+): { readonly options?: unknown; readonly rows?: unknown } {
+  const of = (value: unknown, keys: readonly (string | number)[]): unknown => {
+    if (Array.isArray(value)) return value.map((one, i) => of(one, [...keys, i]));
+    if (isJson(value)) {
+      return Object.fromEntries(
+        Object.entries(value).map(([key, one]) => [key, of(one, [...keys, key])]),
+      );
+    }
+    if (typeof value !== "string") return value;
+    const found = (name: string): string | number =>
+      values.get(name) ??
+      fail(
+        keys,
+        `has {${name}}, which is neither a setting nor a step; ${values.size === 0 ? "write settings or prepare" : chooseAmong([...values.keys()], name)}`,
+      );
+    const [, whole] = /^\{([^{}]*)\}$/.exec(value) ?? [];
+    if (whole !== undefined) return found(whole);
+    return value.replace(/\{([^{}]*)\}/g, (_, name: string) => String(found(name)));
+  };
+  const filled = { options: of(options, ["options"]), rows: of(rows, ["rows"]) };
+  return {
+    ...(filled.options === undefined ? {} : { options: filled.options }),
+    ...(filled.rows === undefined ? {} : { rows: filled.rows }),
+  };
+}
+
 /** What cannot be a model's name. */
 const PATH = /^\.{0,2}\//;
 
@@ -245,6 +303,7 @@ function problemOfKind(
   key: string,
   value: OptionValue,
   path: string,
+  made: readonly string[],
 ): string | undefined {
   if (key === "relations") {
     const isList = typeof value === "string" && value.split(",").every((id) => id.trim() !== "");
@@ -263,6 +322,7 @@ function problemOfKind(
   const isPath = PATH.test(value);
   if (value === "") return problemOf(option, value);
   if (option.kind === "model" && !isPath) return undefined;
+  if (made.some((folder) => value === folder || value.startsWith(`${folder}/`))) return undefined;
   const homes = isPath ? [dirname(resolve(path)), "."] : ["."];
   return homes.some((home) => existsSync(resolve(home, value)))
     ? undefined
@@ -371,7 +431,7 @@ function rowsOf(made: readonly Made[]): StudyRow[] {
 }
 
 /** As the tables name it. */
-function titleOfRow({ name, tasks }: StudyRow): string {
+export function titleOfRow({ name, tasks }: StudyRow): string {
   const { alpha } = tasks[0].options.own;
   return titleOf({ name, ...(typeof alpha === "number" ? { alpha } : {}) });
 }

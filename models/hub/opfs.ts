@@ -225,25 +225,27 @@ class OpfsPartial implements Partial {
 
 /** Waits for the tab that has the lock; a tab that ends gives it back. */
 async function lock(name: string, { signal, notice, what }: Waiting): Promise<() => Promise<void>> {
-  const held = Promise.withResolvers<void>();
-  const taken = Promise.withResolvers<boolean>();
-  const hold = (got: Lock | null) => {
-    taken.resolve(got !== null);
-    return got === null ? undefined : held.promise;
-  };
-  const release = async () => held.resolve();
-  navigator.locks.request(name, { ifAvailable: true }, hold).catch(taken.reject);
-  if (await taken.promise) return release;
+  let letGo = (): void => undefined;
+  const held = new Promise<void>((resolve) => {
+    letGo = resolve;
+  });
+  const release = async () => letGo();
+  const taken = await new Promise<boolean>((resolve, reject) => {
+    const hold = (got: Lock | null) => {
+      resolve(got !== null);
+      return got === null ? undefined : held;
+    };
+    navigator.locks.request(name, { ifAvailable: true }, hold).catch(reject);
+  });
+  if (taken) return release;
   notice(`[hub] ${what} is being downloaded by another tab: waiting for it`);
-  const waited = Promise.withResolvers<void>();
-  const options = signal ? { signal } : {};
-  navigator.locks
-    .request(name, options, () => {
-      waited.resolve();
-      return held.promise;
-    })
-    .catch(waited.reject);
-  await waited.promise;
+  await new Promise<void>((resolve, reject) => {
+    const hold = () => {
+      resolve();
+      return held;
+    };
+    navigator.locks.request(name, signal ? { signal } : {}, hold).catch(reject);
+  });
   return release;
 }
 

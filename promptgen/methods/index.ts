@@ -10,6 +10,7 @@ import { majority } from "./majority.ts";
 import type { Method } from "./method.ts";
 import { chooseAmong } from "./options.ts";
 import { optiprompt } from "./optiprompt.ts";
+import { ownPatterns } from "./own-pattern.ts";
 import { promptgen } from "./promptgen/index.ts";
 import { template } from "./template.ts";
 
@@ -26,6 +27,7 @@ export const METHODS: readonly Method[] = [
   idpg,
   instancePrompt,
   fineTune,
+  ownPatterns,
 ];
 
 /** The method of a name. Throws one sentence for a name that is none. */

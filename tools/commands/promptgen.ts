@@ -53,6 +53,10 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: "pre-train a model on any text, or the tiny ones of a world",
     load: () => import("./pretrain.ts"),
   },
+  "make-world": {
+    summary: "made facts and sentences with two dials, to train and ask",
+    load: () => import("./make-world.ts"),
+  },
   "fill-mask": {
     summary: "the most probable tokens for the masks of a text",
     load: () => import("./fill-mask.ts"),
@@ -76,7 +80,7 @@ const OTHERS: Readonly<Record<string, string>> = {
 const SHELLS = { bash: bashCompletion, zsh: zshCompletion };
 
 export const help = (): string => `${wrapped(
-  "Ways of asking a frozen masked LM for facts, with prompts that a BART writes or that others found: trained, measured, compared.",
+  "Ways of asking a frozen masked LM for facts, by prompts that are written, searched or learnt.",
 )}
 
   npx promptgen train --world  # PromptGen on the embedded world, in a minute without a GPU

@@ -11,9 +11,11 @@ import { makeFolder } from "../../models/formats/files.ts";
 import { FolderTakenError, takeFolder } from "../../models/training/lock.ts";
 import { RunFolder, sameConfiguration } from "../../models/training/run-folder.ts";
 import { METHODS } from "../../promptgen/methods/index.ts";
+import type { Options } from "../../promptgen/methods/options.ts";
 import { flatOptions, SHARED_OPTIONS } from "../../promptgen/run.ts";
 import { readRun } from "../../promptgen/run-file.ts";
-import { parseStudy, type Study, type Task } from "../../promptgen/study.ts";
+import { type Study, type Task, titleOfRow } from "../../promptgen/study.ts";
+import { parseStudyFile, type StudyFile, type StudyPart } from "../../promptgen/study-parts.ts";
 import {
   checkDevice,
   choiceOf,
@@ -43,9 +45,11 @@ import {
   standsOnSlurm,
   submit,
 } from "../lib/slurm.ts";
+import { writeDose } from "../lib/study-dose.ts";
 import { jobsThatFit } from "../lib/study-memory.ts";
 import { estimate, Following, type Planned, type Stand } from "../lib/study-progress.ts";
 import { writePlan, writeReport } from "../lib/study-report.ts";
+import { commandsOf, deviceWords, makeAll, standOfStep } from "../lib/study-steps.ts";
 import { servePage } from "../lib/watch.ts";
 
 const TOOL = "study";
@@ -69,6 +73,8 @@ const OWN = {
     help: "lists the runs, how each stands and how long the rest will take, and runs none",
   },
   relations: { value: "IDS", help: "relations to use, as in P36,P17", initial: "the file's" },
+  prepare: { help: "makes what the study prepares, and runs nothing" },
+  gates: { help: "runs the rows alone that have gates in the file, and prints whether these hold" },
   tensorboard: { help: "writes event files for TensorBoard into the runs' folders too" },
   ...WATCH_OPTION,
   ...DEVICE_OPTIONS,
@@ -343,56 +349,116 @@ async function sendAll(
   return false;
 }
 
-async function readStudy(path: string, over: Parameters<typeof parseStudy>[2]): Promise<Study> {
+async function readStudy(path: string, over: Options, out: string | undefined): Promise<StudyFile> {
   const fail = (what: string, cause?: unknown): never => {
     throw new UsageError(`[${TOOL}] ${path} ${what}`, { cause });
   };
-  return parseStudy(await readText(path, fail, "name the file of a study"), path, over);
+  const text = await readText(path, fail, "name the file of a study");
+  return parseStudyFile(text, path, over, (name) => homeOf(name, out));
 }
 
-async function main({ values: given, positionals }: Line): Promise<number> {
-  if (positionals.length !== 1) {
-    throw new UsageError(
-      `[${TOOL}] name one study, as in npx promptgen study tools/studies/world.json`,
-    );
+const homeOf = (name: string, out: string | undefined): string =>
+  resolve(out ?? join("runs", name));
+
+/** The study with those rows alone that have gates. */
+function gatesOnly(file: StudyFile): StudyFile {
+  const titles = new Set(file.gates.map(({ row }) => row));
+  if (titles.size === 0) {
+    throw new UsageError(`[${TOOL}] the study has no gates; leave --gates out, or write some`);
   }
-  const [path] = positionals;
-  const over = {
-    ...checkedOptions(TOOL, TABLE, given),
-    ...checkedRelations(TOOL, given.relations),
-  };
-  const study = await readStudy(path, over);
-  const out = resolve(given.out ?? join("runs", study.name));
-  const wanted = numberOf(TOOL, "jobs", given.jobs ?? "1", { least: 1, most: 64, whole: true });
-  checkDevice(TOOL, given);
-  const place = placeOf(given);
-  const directives = directivesOf(TOOL, given);
-  // rather than in each run
-  if (place === "here" && given.adapter !== undefined) await adapterNamed(given.adapter);
-  const tasks = study.rows.flatMap((row) => row.tasks);
-  const own = tasks.map((task): SlurmTask => ({ name: task.name, options: optionsOfTask(task) }));
-  // one of these commands at a time, or two would run or submit the same
-  const isDry = "dry-run" in given;
-  if (!isDry) await takeStudy(out);
-  const onSlurm =
-    place === "slurm"
-      ? await standsOnSlurm(TOOL, { name: study.name, out, tasks: own })
-      : new Map();
+  const parts = file.parts.map((part) => ({
+    ...part,
+    study: {
+      name: part.study.name,
+      rows: part.study.rows.filter((row) => titles.has(titleOfRow(row))),
+    },
+  }));
+  return { ...file, parts };
+}
+
+/** What all parts of a study are run with. */
+type How = {
+  readonly given: Given;
+  readonly place: (typeof PLACES)[number];
+  readonly directives: readonly string[];
+  readonly jobs: number;
+  readonly command: string;
+};
+
+/** A part of a study has ended, or another ends it: on Slurm, or when the command is typed again. */
+type Ended = "done" | "elsewhere" | "stopped";
+
+async function planOf(
+  { study, steps }: StudyPart,
+  out: string,
+  isDry: boolean,
+): Promise<Planned[]> {
+  for (const step of steps) standOfStep(step);
   const plan: Planned[] = [];
-  for (const task of tasks) {
+  for (const task of study.rows.flatMap((row) => row.tasks)) {
     const folder = new RunFolder(join(out, task.name));
     const stand = await standOf(folder, task);
     if (stand === "done" && !isDry) await tidied(folder);
     plan.push({ task, folder, stand });
   }
-  if ("dry-run" in given) {
-    const { runs, lines } = await standsOf(plan, out, onSlurm);
-    const estimated = estimate(study, plan);
-    printResult({ study: study.name, runs, estimated }, () => [...lines, estimated].join("\n"));
-    return 0;
+  return plan;
+}
+
+const slurmStands = async (
+  { study }: StudyPart,
+  out: string,
+  place: How["place"],
+): Promise<Stands> => {
+  if (place !== "slurm") return new Map();
+  const tasks = study.rows
+    .flatMap((row) => row.tasks)
+    .map((task): SlurmTask => ({ name: task.name, options: optionsOfTask(task) }));
+  return standsOnSlurm(TOOL, { name: study.name, out, tasks });
+};
+
+/** Says how a part stands, and runs nothing. */
+async function tellPart(part: StudyPart, out: string, { place }: How): Promise<void> {
+  const onSlurm = await slurmStands(part, out, place);
+  const plan = await planOf(part, out, true);
+  const steps = part.steps.map((step) => ({ name: step.name, stand: standOfStep(step) }));
+  const { runs, lines } = await standsOf(plan, out, onSlurm);
+  const estimated = estimate(part.study, plan);
+  const { name } = part.study;
+  const own = part.folder === "" ? {} : { part: part.folder };
+  const made = steps.length === 0 ? {} : { prepare: steps };
+  printResult({ study: name, ...own, ...made, runs, estimated }, () =>
+    [
+      ...(part.folder === "" ? [] : [`${part.folder}:`]),
+      ...steps.map((step) => `${step.stand.padEnd(8)}prepare ${step.name}`),
+      ...lines,
+      estimated,
+    ].join("\n"),
+  );
+}
+
+/** Makes what a part's runs need, runs them, and writes its tables. */
+async function runPart(part: StudyPart, out: string, how: How): Promise<Ended> {
+  const { study, steps } = part;
+  const { given, place, jobs: wanted } = how;
+  // one of these commands at a time, or two would run or submit the same
+  await takeStudy(out);
+  const onSlurm = await slurmStands(part, out, place);
+  const plan = await planOf(part, out, false);
+  if (place === "slurm" && steps.some((step) => standOfStep(step) !== "done")) {
+    throw new UsageError(
+      `[${TOOL}] what the study prepares in ${out} is not there; run it with --prepare first, on a node that may compute`,
+    );
   }
+  const made = await makeAll(steps, {
+    device: deviceWords(given),
+    logs: join(out, "logs"),
+    title: part.folder,
+  });
+  if (!made) return "stopped";
+  if ("prepare" in given) return "elsewhere";
   if (place === "slurm") {
-    if (!(await sendAll(study, plan, { out, given, directives, onSlurm }))) return 0;
+    const { directives } = how;
+    if (!(await sendAll(study, plan, { out, given, directives, onSlurm }))) return "elsewhere";
   } else {
     const { jobs, sentence } =
       wanted === 1 || given.device?.startsWith("gpu")
@@ -407,14 +473,7 @@ async function main({ values: given, positionals }: Line): Promise<number> {
       note(`follow it at ${url}`);
     }
     const failed = await runAll(plan, { out, jobs, more, following });
-    if (!failed) {
-      const { reason } = onSignals();
-      printResult(
-        { study: study.name, stopped: reason },
-        () => "stopped, saved; the same command goes on",
-      );
-      return exitCodeOf(reason);
-    }
+    if (!failed) return "stopped";
     for (const what of failed) complain(`${what}\n`);
     if (failed.length > 0) {
       throw new Error(
@@ -422,12 +481,58 @@ async function main({ values: given, positionals }: Line): Promise<number> {
       );
     }
   }
-  const command = ["npx promptgen study", ...wordsBehind(process.argv)].join(" ");
-  await writePlan(out, study, command);
+  if ("gates" in given) return "done";
+  await writePlan(out, study, how.command);
   // where a cluster's jobs are submitted from there may be no GPU
   const { device: where, adapter: _, ...rest } = given;
   const device = await deviceOf(TOOL, place === "here" || where === "cpu" ? given : rest);
-  await writeReport(out, { study, command }, device);
+  await writeReport(out, { study, command: how.command }, device);
+  device.destroy();
+  return "done";
+}
+
+async function main({ values: given, positionals }: Line): Promise<number> {
+  if (positionals.length !== 1) {
+    throw new UsageError(
+      `[${TOOL}] name one study, as in npx promptgen study tools/studies/world.json`,
+    );
+  }
+  const [path] = positionals;
+  const over = {
+    ...checkedOptions(TOOL, TABLE, given),
+    ...checkedRelations(TOOL, given.relations),
+  };
+  const file = await readStudy(path, over, given.out);
+  const home = homeOf(file.name, given.out);
+  const wanted = "gates" in given ? gatesOnly(file) : file;
+  const jobs = numberOf(TOOL, "jobs", given.jobs ?? "1", { least: 1, most: 64, whole: true });
+  checkDevice(TOOL, given);
+  const place = placeOf(given);
+  const directives = directivesOf(TOOL, given);
+  // rather than in each run
+  if (place === "here" && given.adapter !== undefined) await adapterNamed(given.adapter);
+  await commandsOf(file.parts.flatMap(({ steps }) => steps));
+  const command = ["npx promptgen study", ...wordsBehind(process.argv)].join(" ");
+  const how = { given, place, directives, jobs, command };
+  const folders = file.parts.map(({ folder }) => join(home, folder));
+  if ("dry-run" in given) {
+    for (const [i, part] of wanted.parts.entries()) await tellPart(part, folders[i], how);
+    return 0;
+  }
+  const ended: Ended[] = [];
+  for (const [i, part] of wanted.parts.entries()) {
+    const one = await runPart(part, folders[i], how);
+    ended.push(one);
+    if (one !== "stopped") continue;
+    const { reason } = onSignals();
+    printResult(
+      { study: file.name, stopped: reason },
+      () => "stopped, saved; the same command goes on",
+    );
+    return exitCodeOf(reason);
+  }
+  const isWhole = ended.every((one) => one === "done");
+  if (isWhole && (file.gates.length > 0 || file.parts.length > 1)) await writeDose(home, wanted);
   return 0;
 }
 

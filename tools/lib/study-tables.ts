@@ -27,6 +27,13 @@ export async function tablesOf(
   benchmark: Benchmark,
   device: Device,
 ): Promise<StudyTables> {
+  const rows = await rowsOf(study, out);
+  const tables = await rowTables(device, benchmark, rows, study.against);
+  return { relations: relationRows(benchmark.relations), rows, tables };
+}
+
+/** What the runs of a study have answered, in its order. */
+export async function rowsOf(study: Study, out: string): Promise<Row[]> {
   const rows: Row[] = [];
   for (const { name, tasks } of study.rows) {
     const runs: RowRun[] = [];
@@ -37,8 +44,7 @@ export async function tablesOf(
     const { alpha } = tasks[0].options.own;
     rows.push({ name, ...(typeof alpha === "number" ? { alpha } : {}), runs });
   }
-  const tables = await rowTables(device, benchmark, rows, study.against);
-  return { relations: relationRows(benchmark.relations), rows, tables };
+  return rows;
 }
 
 /** The options that say how a run was trained; models and folders are what a row is about. */

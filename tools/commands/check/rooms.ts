@@ -84,6 +84,7 @@ export const ROOMS: Readonly<Record<string, readonly Room[]>> = {
         "run-file",
         "extension",
         "study",
+        "study-parts",
         "study-schema",
         "memory",
         "probe",

@@ -2,6 +2,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { RunFolder } from "../../../models/training/run-folder.ts";
+import { groupBy } from "../../../promptgen/facts/group-by.ts";
 import { METHODS, methodOf } from "../../../promptgen/methods/index.ts";
 import {
   flatOptions,
@@ -64,7 +65,7 @@ export async function bestSeeds(runs: readonly Source[]): Promise<Source[]> {
       return { run, accuracy: Number(best?.devAccuracy ?? 0), none: Number(best?.devNone ?? 0) };
     }),
   );
-  const groups = Map.groupBy(scored, ({ run }) => {
+  const groups = groupBy(scored, ({ run }) => {
     const { seed: _, ...rest } = flatOptions(run.options);
     return JSON.stringify(rest);
   });
