@@ -92,9 +92,10 @@ export function asGradientOf<T>(node: Node, make: () => T): T {
   }
 }
 
-/** The package's own folders, where no line is the user's. */
+/** The package's own folders, where no line is the user's; bundlers would take `new URL` for files to be copied. */
+const HERE = import.meta.url;
 const OWN = ["engine/", "models/", "promptgen/"].map(
-  (name) => new URL(`../${name}`, import.meta.url).href,
+  (name) => HERE.slice(0, HERE.lastIndexOf("/engine/") + 1) + name,
 );
 
 /** The innermost line outside the package that asks for an op, and that of the model in between, if there is one. */
