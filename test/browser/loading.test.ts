@@ -7,7 +7,7 @@ import { join } from "node:path";
 import type { Page } from "playwright-core";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { build } from "../../tools/commands/build.ts";
+import { buildIfNeeded } from "../../tools/commands/build.ts";
 import { testsRunOn } from "../devices.ts";
 import {
   corrupts,
@@ -32,7 +32,7 @@ import {
 } from "../models/parity.ts";
 import { openPage } from "../page.ts";
 
-build();
+buildIfNeeded();
 
 /** The files of a folder that a model is read from. */
 const folder = (...names: string[]): Files =>

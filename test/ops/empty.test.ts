@@ -19,10 +19,10 @@ const { add, sub, mul, div, maximum, minimum } = engine;
 const { greater, less, greaterEqual, lessEqual, equal, notEqual } = engine;
 const arithmetic = { add, sub, mul, div, maximum, minimum };
 const comparisons = { greater, less, greaterEqual, lessEqual, equal, notEqual };
-const { abs, exp, gelu, geluTanh, log, neg, reciprocal, relu } = engine;
-const { rsqrt, sigmoid, silu, sqrt, square, tanh } = engine;
-const first = { abs, exp, gelu, geluTanh, log, neg, reciprocal, relu };
-const rest = { rsqrt, sigmoid, silu, sqrt, square, tanh };
+const { abs, cos, exp, gelu, geluTanh, log, neg, reciprocal, relu } = engine;
+const { rsqrt, sigmoid, silu, sin, sqrt, square, tanh } = engine;
+const first = { abs, cos, exp, gelu, geluTanh, log, neg, reciprocal, relu };
+const rest = { rsqrt, sigmoid, silu, sin, sqrt, square, tanh };
 const heads = { heads: 2, scale: 1 };
 
 const table: Record<string, (() => unknown)[]> = {
@@ -113,6 +113,7 @@ const table: Record<string, (() => unknown)[]> = {
   transpose: [() => engine.transpose(empty(3, 0), 0, 1)],
   reshape: [() => engine.reshape(empty(0, 3), [0]), () => engine.reshape(empty(0), [-1, 0])],
   slice: [() => engine.slice(empty(0, 3), 1, 0, 2), () => engine.slice(ones([3]), 0, 1, 1)],
+  logSoftmax: [() => engine.logSoftmax(empty(0, 3)), () => engine.logSoftmax(empty(3, 0))],
   softmax: [() => engine.softmax(empty(0, 3)), () => engine.softmax(empty(3, 0))],
   stopGradient: [() => engine.stopGradient(empty(0))],
 };
@@ -140,6 +141,7 @@ const OTHERS = [
     "EngineError",
     "GradientAccumulator",
     "NoDeviceError",
+    "NonFiniteError",
     "OutOfMemoryError",
     "SGD",
   ],
@@ -149,10 +151,14 @@ const OTHERS = [
     "activations",
     "assign",
     "compile",
+    "constantSchedule",
     "cosineSchedule",
+    "customOp",
+    "deviceNames",
     "grad",
     "linearSchedule",
     "numel",
+    "opcheck",
     "openDevice",
   ],
   ...["kaimingUniform", "normal", "uniform", "xavierUniform"],
