@@ -266,6 +266,8 @@ function statement(pattern: string, { subject, object }: Fact, isTrue = true): S
 /** Statements with what they are about, each as often as it is made. */
 function* statements({ relations }: MadeWorld): Generator<{
   readonly made: Statement;
+  /** How many times it was there before. */
+  readonly n: number;
   readonly fact: MadeFact;
   readonly relation: MadeRelation;
 }> {
@@ -280,7 +282,7 @@ function* statements({ relations }: MadeWorld): Generator<{
             : []),
         ];
         for (const made of texts) {
-          for (let n = 0; n < fact.times * weight; n++) yield { made, fact, relation };
+          for (let n = 0; n < fact.times * weight; n++) yield { made, n, fact, relation };
         }
       }
     }
@@ -324,14 +326,17 @@ export function readerCorpus(world: MadeWorld): Statement[] {
   return random.shuffled(lines);
 }
 
-/** The generator's corpus: the same statements, some of those that are true followed by the manual template's. */
+/**
+ * The generator's corpus: the same statements, some of those that are true followed by the manual template's. What misleads stands
+ * there once: were it as frequent as what is true, a subject alone would say nothing about the patterns of its kind.
+ */
 export function generatorCorpus(world: MadeWorld): string[] {
   const { settings } = world;
   const random = new Random(settings.seed, LINES, 1);
-  const lines = Array.from(statements(world), ({ made, fact, relation }) => {
-    const isPair = made.isTrue && random.unit() < settings.pairs;
-    if (!isPair) return made.text;
-    return `${made.text} ${statement(vagueTemplate(world, relation, random), fact).text}`;
+  const lines = Array.from(statements(world)).flatMap(({ made, n, fact, relation }) => {
+    if (!made.isTrue) return n === 0 ? [made.text] : [];
+    if (random.unit() >= settings.pairs) return [made.text];
+    return [`${made.text} ${statement(vagueTemplate(world, relation, random), fact).text}`];
   });
   return random.shuffled([...lines, ...tellings(world).map(({ text }) => text)]);
 }

@@ -64,6 +64,8 @@ const tally = (texts: readonly string[]): Map<string, number> => {
 type Pair = {
   readonly id: string;
   readonly isOwn: boolean;
+  readonly subject: string;
+  readonly pattern: string;
   /** Place of the pattern among those of its kind. */
   readonly place: number;
   readonly object: string;
@@ -114,6 +116,8 @@ function readWorld(world: World) {
       .filter(({ relation }) => relation === fact.predicate_id)
       .map(({ pattern, kind }, i) => ({
         place: i % PATTERNS,
+        subject: fact.sub_label,
+        pattern,
         id: `${fact.predicate_id} ${fact.sub_label}`,
         isOwn: kinds.get(fact.sub_label) === kind,
         object: fact.obj_label,
@@ -254,6 +258,23 @@ test("the manual templates, nobody and the generator's pairs have their shares",
   assert.equal(lines.length, statements + TOLD * kinds.size);
   const two = lines.filter((line) => line.split(" .").length === 3).length / statements;
   assert.ok(Math.abs(two - 0.25) < 0.05, `${two} of the lines are pairs`);
+});
+
+test("the generator reads what is true as often as the reader, and what misleads once", () => {
+  const world = small(1, 1);
+  const { pairs } = readWorld(world);
+  const counts = tally(
+    (world.get("generator.txt") ?? "")
+      .trim()
+      .split("\n")
+      .map((line) => line.split(" .")[0]),
+  );
+  for (const { said, object, pattern, subject } of pairs) {
+    for (const [one, times] of said) {
+      const text = pattern.replace("[X]", subject).replace("[Y]", one).split(" .")[0];
+      assert.equal(counts.get(text), one === object ? times : 1, text);
+    }
+  }
 });
 
 test("spans mark the object, and every word is one token of each model", async () => {
