@@ -66,7 +66,7 @@ export {
 } from "./electra.ts";
 export type { Encoder, EncoderConfig, MaskedLMHead } from "./encoder.ts";
 export { type EncoderBase, EncoderModel, type EncoderModelClass } from "./encoder-model.ts";
-export { ModelError } from "./errors.ts";
+export { type Fail, ModelError } from "./errors.ts";
 export { type Checkpoint, readCheckpoint } from "./formats/checkpoint.ts";
 export type { Json } from "./formats/json.ts";
 export type { Place } from "./formats/place.ts";
@@ -108,10 +108,11 @@ export {
 export type { HubFailure } from "./hub/errors.ts";
 export { HubError } from "./hub/errors.ts";
 export { FILE_NAMES as TOKENIZER_FILE_NAMES, type ModelPart } from "./hub/files.ts";
+export type { Environment } from "./hub/host.ts";
 export { type ModelSource, openModel } from "./hub/open.ts";
 export { forgetModel, resolveModel } from "./hub/resolve.ts";
 export type { HubOptions, HubProgress } from "./hub/settings.ts";
-export { type Adaptive, Lora, type LoraOptions, loadLora, lora } from "./lora.ts";
+export { type Adaptive, Lora, type LoraOptions, type LoraPart, loadLora, lora } from "./lora.ts";
 export { MaskedLM } from "./masked-lm.ts";
 export type { Base as ModernBertModel } from "./modernbert.ts";
 export {
@@ -120,7 +121,7 @@ export {
   modernBertConfig,
 } from "./modernbert.ts";
 export type { Names } from "./names.ts";
-export type { Embedding, LayerNorm, Linear, RMSNorm } from "./nn.ts";
+export type { Adaptable, Adapter, Embedding, LayerNorm, Linear, RMSNorm } from "./nn.ts";
 export { type ForwardOptions, gatherRows, type TextInput, type Training } from "./nn.ts";
 export {
   causalLM,
@@ -134,6 +135,7 @@ export {
   sequenceClassifier,
 } from "./registry.ts";
 export {
+  type RobertaClassifier,
   RobertaForMaskedLM,
   RobertaForSequenceClassification,
   type RobertaLM,
@@ -144,8 +146,10 @@ export { type Saveable, type SaveOptions, saveCheckpoint, streamTensors } from "
 export type { DecoderCache, KeyValue, Seq2Seq } from "./seq2seq.ts";
 export {
   type ClassificationHead,
+  type ClassifierDropout,
   type FreshOptions,
   SequenceClassifier,
+  type SequenceClassifierClass,
 } from "./sequence-classifier.ts";
 export type { T5Decoder, T5Encoder } from "./t5.ts";
 export { type T5Config, T5ForConditionalGeneration, t5Config } from "./t5.ts";
@@ -174,6 +178,7 @@ export {
 } from "./training/loop.ts";
 export { Random } from "./training/random.ts";
 export type { JsonObject, LogRow } from "./training/run-folder.ts";
+export type { Shape as ScheduleShape } from "./training/schedule.ts";
 export {
   type ModelWeights,
   type Storage,

@@ -41,7 +41,11 @@ const WEIGHTS = "adapter_model.safetensors";
 const CONFIG = "adapter_config.json";
 
 /** One adapted layer. */
-type Part = { readonly name: string; readonly layer: Adaptable; readonly adapter: Adapter };
+export type LoraPart = {
+  readonly name: string;
+  readonly layer: Adaptable;
+  readonly adapter: Adapter;
+};
 
 /** The adapters of one model: what is trained, saved and merged. */
 export class Lora {
@@ -49,13 +53,13 @@ export class Lora {
   readonly parameters: readonly Tensor[];
   /** Weight decay shrinks factors, and of the layers that are trained whole what it shrinks in the model. */
   readonly decays: (name: string) => boolean;
-  readonly #parts: readonly Part[];
+  readonly #parts: readonly LoraPart[];
   readonly #config: Json;
 
   /** Use `lora` or `loadLora`. */
   constructor(
     model: Adaptive,
-    parts: readonly Part[],
+    parts: readonly LoraPart[],
     whole: ReadonlyMap<string, Tensor>,
     config: Json,
   ) {
@@ -283,7 +287,7 @@ export async function loadLora(directory: string, device: Device, model: Adaptiv
     left.has(`${PREFIX}${name}.lora_A.weight`),
   );
   checkFree(found);
-  const parts: Part[] = [];
+  const parts: LoraPart[] = [];
   for (const [name, layer] of found) {
     const [inputs, outputs] = sizesOf(layer);
     const factor = async (which: "A" | "B", shape: readonly number[]) => {

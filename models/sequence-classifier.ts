@@ -15,15 +15,15 @@ import { drop, type ForwardOptions, type Linear, type TextInput } from "./nn.ts"
 import { Weights } from "./weights.ts";
 
 /** How often values are dropped while training, ahead of the first matrix and behind it. */
-type Rates = { readonly ahead?: number; readonly behind?: number };
+export type ClassifierDropout = { readonly ahead?: number; readonly behind?: number };
 
 /** From the hidden state of a text's first token to the logits of the labels: two matrices with an activation between them. */
 export class ClassificationHead {
   readonly dense: Linear;
   readonly out: Linear;
   readonly #activation: Activation;
-  readonly #rates: Rates;
-  constructor(dense: Linear, activation: Activation, out: Linear, rates: Rates) {
+  readonly #rates: ClassifierDropout;
+  constructor(dense: Linear, activation: Activation, out: Linear, rates: ClassifierDropout) {
     this.dense = dense;
     this.out = out;
     this.#activation = activation;

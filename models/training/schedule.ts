@@ -2,11 +2,13 @@
 import { constantSchedule, cosineSchedule, linearSchedule } from "../../engine/optim.ts";
 
 /** What the rate does behind the warm-up, in the words of transformers. */
-const SHAPES = {
+export type Shape = "linear" | "cosine" | "constant";
+
+const SHAPES: Readonly<Record<Shape, typeof linearSchedule>> = {
   linear: linearSchedule,
   cosine: cosineSchedule,
   constant: constantSchedule,
-} as const;
+};
 
 export type ScheduleSettings = {
   readonly epochs: number;
@@ -17,7 +19,7 @@ export type ScheduleSettings = {
   /** Share of the steps in which the rate rises from 0. */
   readonly warmup: number;
   /** Behind it: falls to 0 in a line, in half a cosine, or stays. Default linear. */
-  readonly schedule?: keyof typeof SHAPES;
+  readonly schedule?: Shape;
   /** Evaluations of each epoch, beside that before the first step. */
   readonly evaluationsPerEpoch: number;
   /** Steps between two evaluations, in place of `evaluationsPerEpoch`; the last step is evaluated too. 0, the default: none. */
