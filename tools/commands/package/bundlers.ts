@@ -82,8 +82,6 @@ export const BUNDLERS: Readonly<Record<string, Bundler>> = {
     command: [
       ...["esbuild", "page.js", "job.js", worker, "--bundle", "--splitting", "--format=esm"],
       ...["--outdir=out", "--entry-names=[name]"],
-      // it does not read the field `browser` of a package with `exports`
-      "--alias:@huggingface/hub=./node_modules/@huggingface/hub/dist/browser/index.mjs",
     ],
     copies: beside,
     out: "out",
