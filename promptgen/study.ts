@@ -260,6 +260,7 @@ function filledIn(
   values: Standing["values"],
   fail: (keys: readonly (string | number)[], what: string) => never,
 ): { readonly options?: unknown; readonly rows?: unknown } {
+  if (values.size === 0) return { options, rows }; // braces are text then
   const of = (value: unknown, keys: readonly (string | number)[]): unknown => {
     if (Array.isArray(value)) return value.map((one, i) => of(one, [...keys, i]));
     if (isJson(value)) {
@@ -272,7 +273,7 @@ function filledIn(
       values.get(name) ??
       fail(
         keys,
-        `has {${name}}, which is neither a setting nor a step; ${values.size === 0 ? "write settings or prepare" : chooseAmong([...values.keys()], name)}`,
+        `has {${name}}, which is neither a setting nor a step; ${chooseAmong([...values.keys()], name)}`,
       );
     const [, whole] = /^\{([^{}]*)\}$/.exec(value) ?? [];
     if (whole !== undefined) return found(whole);

@@ -154,7 +154,7 @@ const MISTAKES: readonly (readonly [text: string, said: RegExp])[] = [
   ],
   [
     "name: a\nrows:\n  - { method: majority, data: '{world}' }",
-    /rows\[0\]\.data has \{world\}, which is neither a setting nor a step; write settings or prepare/,
+    /rows\[0\]\.data is "\{world\}"; which is not there; name a folder that is/,
   ],
   [
     `name: a\ngates:\n  - { row: Manual, least: 3 }\n${rows}`,
