@@ -7,6 +7,7 @@ import {
   roomOf,
   type Table,
 } from "../../tools/commands/check/imports.ts";
+import { linkProblems } from "../../tools/commands/check/links.ts";
 import {
   codeLines,
   dialectProblems,
@@ -35,6 +36,31 @@ const table: Table = {
   },
   exceptions: [],
 };
+
+test("links name files and headings that are there", () => {
+  const page = `[a](other.md) [b](other.md#two-words) [c](#here) [d](../README.md) [e](https://x.y/z)
+# Here
+[f](gone.md) [g](other.md#gone) [h](#gone) <img src="no.png">
+\`[i](gone.md)\`
+\`\`\`sh
+[j](gone.md)
+# gone
+\`\`\`
+`;
+  const other = "## Two words\n```\n# Gone\n```\n";
+  const there = new Set(["docs/page.md", "docs/other.md", "README.md"]);
+  assert.equal(
+    linkProblems([file("docs/page.md", page), file("docs/other.md", other)], (path) =>
+      there.has(path),
+    ),
+    [
+      "[check] docs/page.md links to gone.md, which is not there",
+      "[check] docs/page.md links to other.md#gone, but docs/other.md has no such heading",
+      "[check] docs/page.md links to #gone, but docs/page.md has no such heading",
+      "[check] docs/page.md links to no.png, which is not there",
+    ],
+  );
+});
 
 test("finds every kind of import, and none in comments or strings", () => {
   const text = `

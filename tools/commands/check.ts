@@ -6,6 +6,7 @@
  * - A source file begins with a comment that says what it is.
  * - Dialect: no object literal is spread, no folder of one machine is named. Biome holds the rest.
  * - No test is skipped or run alone.
+ * - Links of Markdown files name files and headings that are there: check/links.ts.
  * - The kernels' sources say what kernels/manifest.ts says: check/kernels.ts.
  *
  * The longest files are only told: how long one may be depends on what it says.
@@ -22,6 +23,7 @@ import {
   type Source,
 } from "./check/imports.ts";
 import { kernelProblems } from "./check/kernels.ts";
+import { linkProblems } from "./check/links.ts";
 import { EXCEPTIONS, FOLDERS, ROOMS } from "./check/rooms.ts";
 import {
   codeLines,
@@ -89,6 +91,7 @@ function main(): void {
     ...dialectProblems([...sources, ...others]),
     ...skipProblems(sources),
     ...kernelProblems(sources),
+    ...linkProblems(others, (path) => existsSync(resolve(root, path))),
   );
   console.log(drawing(sources, arrows).join("\n"));
   const long = longest(sources).map(({ path, lines }) => `${path} ${lines}`);
