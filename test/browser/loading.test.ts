@@ -447,7 +447,7 @@ test("a Hub that misbehaves gets one sentence, and leaves no half file", async (
     const given = text({ endpoint: hub.url, ...limits });
     const load = `pg.api.loadMaskedLM("tiny/bert", "f32", pg.options(${given}))`;
     const message: string = await inPage(page, `pg.message(${load})`);
-    assert.match(message, words, what);
+    assert.match(message, words, `${what}: ${message}`);
     assert.match(message, /^\[hub\] [^\n]{20,450}$/, what);
     const left = Object.keys(await filesOf(page)).filter((name) => name.includes("tiny--bert"));
     const half = left.filter((name) => name.includes(".parts/"));

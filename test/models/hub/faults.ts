@@ -13,7 +13,10 @@ function head(response: ServerResponse, { bytes, start }: Body, length?: number)
 export function dies(count: number): Fault {
   return (_, response, body) => {
     head(response, body, body.bytes.length - body.start);
-    response.write(body.bytes.subarray(body.start, body.start + count), () => response.destroy());
+    // a reset that comes with the bytes may take them away from the reader
+    response.write(body.bytes.subarray(body.start, body.start + count), () => {
+      setTimeout(() => response.destroy(), 150);
+    });
     return true;
   };
 }
