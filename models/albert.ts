@@ -20,7 +20,6 @@ import {
   ClassificationHead,
   classifierNames,
   dropoutOf,
-  labelsOf,
   SequenceClassifier,
 } from "./sequence-classifier.ts";
 import type { ModelWeights, Weights } from "./weights.ts";
@@ -135,7 +134,7 @@ export class AlbertForMaskedLM extends MaskedLM {
 }
 
 /** ALBERT that says which label a text, or a pair of texts, has. */
-export class AlbertForSequenceClassification extends SequenceClassifier {
+export class AlbertForSequenceClassification extends SequenceClassifier<AlbertConfig> {
   static readonly fields = albertConfig;
   /** Files of masked LMs may lack the pooler. */
   static readonly beside = ["albert.pooler."];
@@ -145,27 +144,23 @@ export class AlbertForSequenceClassification extends SequenceClassifier {
     return classifierNames("AlbertForSequenceClassification", BASE, SPELLINGS, BUFFERS);
   }
 
-  readonly config: AlbertConfig;
-  readonly json: Json;
-  readonly weights: ModelWeights;
-  readonly base: Encoder;
-  readonly head: ClassificationHead;
-  readonly labels: readonly string[];
-
   /** Throws `[weights] ...` where the weights do not fit the config. */
   constructor(w: Weights, json: Json, where?: string) {
-    super();
-    const c = albertConfig(json, where);
-    const { hidden_size: h } = c;
-    this.config = c;
-    this.json = json;
-    this.labels = labelsOf(json, where);
-    this.base = albertEncoder(w.at("albert"), c);
-    const pooler = w.at("albert").linear("pooler", h, h);
-    const out = w.linear("classifier", h, this.labels.length);
-    const behind = dropoutOf(json, "classifier_dropout_prob", 0.1, where);
-    this.head = new ClassificationHead(pooler, "tanh", out, { behind });
-    for (const remark of configRemarks(json, where)) w.remark(remark);
-    this.weights = w.finish("AlbertForSequenceClassification");
+    const config = albertConfig(json, where);
+    const { hidden_size: h } = config;
+    super({
+      model: "AlbertForSequenceClassification",
+      config,
+      json,
+      where,
+      weights: w,
+      base: albertEncoder(w.at("albert"), config),
+      head: (labels) => {
+        const pooler = w.at("albert").linear("pooler", h, h);
+        const out = w.linear("classifier", h, labels);
+        const behind = dropoutOf(json, "classifier_dropout_prob", 0.1, where);
+        return new ClassificationHead(pooler, "tanh", out, { behind });
+      },
+    });
   }
 }

@@ -20,7 +20,6 @@ import {
   ClassificationHead,
   classifierNames,
   dropoutOf,
-  labelsOf,
   SequenceClassifier,
 } from "./sequence-classifier.ts";
 import type { ModelWeights, Weights } from "./weights.ts";
@@ -104,7 +103,7 @@ export class BertForMaskedLM extends MaskedLM {
 }
 
 /** BERT that says which label a text, or a pair of texts, has. */
-export class BertForSequenceClassification extends SequenceClassifier {
+export class BertForSequenceClassification extends SequenceClassifier<EncoderConfig> {
   static readonly fields = bertConfig;
   /** Files of masked LMs may lack the pooler. */
   static readonly beside = ["bert.pooler."];
@@ -116,27 +115,23 @@ export class BertForSequenceClassification extends SequenceClassifier {
     return classifierNames("BertForSequenceClassification", base, spellings, buffers);
   }
 
-  readonly config: EncoderConfig;
-  readonly json: Json;
-  readonly weights: ModelWeights;
-  readonly base: Encoder;
-  readonly head: ClassificationHead;
-  readonly labels: readonly string[];
-
   /** Throws `[weights] ...` where the weights do not fit the config. */
   constructor(w: Weights, json: Json, where?: string) {
-    super();
-    const c = bertConfig(json, where);
-    const { hidden_size: h } = c;
-    this.config = c;
-    this.json = json;
-    this.labels = labelsOf(json, where);
-    this.base = bertEncoder(w.at("bert"), c);
-    const pooler = w.at("bert.pooler").linear("dense", h, h);
-    const out = w.linear("classifier", h, this.labels.length);
-    const rate = dropoutOf(json, "classifier_dropout", c.hidden_dropout_prob, where);
-    this.head = new ClassificationHead(pooler, "tanh", out, { behind: rate });
-    for (const remark of configRemarks(json, where)) w.remark(remark);
-    this.weights = w.finish("BertForSequenceClassification");
+    const config = bertConfig(json, where);
+    const { hidden_size: h } = config;
+    super({
+      model: "BertForSequenceClassification",
+      config,
+      json,
+      where,
+      weights: w,
+      base: bertEncoder(w.at("bert"), config),
+      head: (labels) => {
+        const pooler = w.at("bert.pooler").linear("dense", h, h);
+        const out = w.linear("classifier", h, labels);
+        const behind = dropoutOf(json, "classifier_dropout", config.hidden_dropout_prob, where);
+        return new ClassificationHead(pooler, "tanh", out, { behind });
+      },
+    });
   }
 }

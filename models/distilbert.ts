@@ -23,7 +23,6 @@ import {
   ClassificationHead,
   classifierNames,
   dropoutOf,
-  labelsOf,
   SequenceClassifier,
 } from "./sequence-classifier.ts";
 import type { ModelWeights, Weights } from "./weights.ts";
@@ -148,7 +147,7 @@ export class DistilBertForMaskedLM extends MaskedLM {
 }
 
 /** DistilBERT that says which label a text, or a pair of texts, has. */
-export class DistilBertForSequenceClassification extends SequenceClassifier {
+export class DistilBertForSequenceClassification extends SequenceClassifier<DistilBertConfig> {
   static readonly fields = distilBertConfig;
   static readonly beside = ["pre_classifier."];
 
@@ -158,26 +157,22 @@ export class DistilBertForSequenceClassification extends SequenceClassifier {
     return { ...names, parts: [...names.parts, "pre_classifier"] };
   }
 
-  readonly config: DistilBertConfig;
-  readonly json: Json;
-  readonly weights: ModelWeights;
-  readonly base: Encoder;
-  readonly head: ClassificationHead;
-  readonly labels: readonly string[];
-
   /** Throws `[weights] ...` where the weights do not fit the config. */
   constructor(w: Weights, json: Json, where?: string) {
-    super();
-    const c = distilBertConfig(json, where);
-    this.config = c;
-    this.json = json;
-    this.labels = labelsOf(json, where);
-    this.base = distilBertEncoder(w.at("distilbert"), c);
-    const dense = w.linear("pre_classifier", c.dim, c.dim);
-    const out = w.linear("classifier", c.dim, this.labels.length);
-    const behind = dropoutOf(json, "seq_classif_dropout", 0.2, where);
-    this.head = new ClassificationHead(dense, "relu", out, { behind });
-    for (const remark of configRemarks(json, where)) w.remark(remark);
-    this.weights = w.finish("DistilBertForSequenceClassification");
+    const config = distilBertConfig(json, where);
+    super({
+      model: "DistilBertForSequenceClassification",
+      config,
+      json,
+      where,
+      weights: w,
+      base: distilBertEncoder(w.at("distilbert"), config),
+      head: (labels) => {
+        const dense = w.linear("pre_classifier", config.dim, config.dim);
+        const out = w.linear("classifier", config.dim, labels);
+        const behind = dropoutOf(json, "seq_classif_dropout", 0.2, where);
+        return new ClassificationHead(dense, "relu", out, { behind });
+      },
+    });
   }
 }

@@ -9,13 +9,7 @@ import type { Json } from "./formats/json.ts";
 import { MaskedLM } from "./masked-lm.ts";
 import type { Names } from "./names.ts";
 import { Linear } from "./nn.ts";
-import {
-  ClassificationHead,
-  classifierNames,
-  dropoutOf,
-  labelsOf,
-  SequenceClassifier,
-} from "./sequence-classifier.ts";
+import { classifierNames, denseHead, SequenceClassifier } from "./sequence-classifier.ts";
 import type { ModelWeights, Weights } from "./weights.ts";
 
 /** The fields of config.json that the model reads. */
@@ -89,7 +83,7 @@ export class ElectraForMaskedLM extends MaskedLM {
 }
 
 /** ELECTRA, its discriminator as a rule, that says which label a text, or a pair of texts, has. */
-export class ElectraForSequenceClassification extends SequenceClassifier {
+export class ElectraForSequenceClassification extends SequenceClassifier<ElectraConfig> {
   static readonly fields = electraConfig;
 
   static names({ config, where }: Checkpoint): Names {
@@ -97,29 +91,18 @@ export class ElectraForSequenceClassification extends SequenceClassifier {
     return classifierNames("ElectraForSequenceClassification", BASE, SPELLINGS, UNREAD);
   }
 
-  readonly config: ElectraConfig;
-  readonly json: Json;
-  readonly weights: ModelWeights;
-  readonly base: Encoder;
-  readonly head: ClassificationHead;
-  readonly labels: readonly string[];
-
   /** Throws `[weights] ...` where the weights do not fit the config. */
   constructor(w: Weights, json: Json, where?: string) {
-    super();
-    const c = electraConfig(json, where);
-    const { hidden_size: h } = c;
-    const head = w.at("classifier");
-    this.config = c;
-    this.json = json;
-    this.labels = labelsOf(json, where);
-    this.base = electraEncoder(w.at("electra"), c);
-    const rate = dropoutOf(json, "classifier_dropout", c.hidden_dropout_prob, where);
-    const dense = head.linear("dense", h, h);
-    const out = head.linear("out_proj", h, this.labels.length);
-    // gelu whatever hidden_act is, as upstream
-    this.head = new ClassificationHead(dense, "gelu", out, { ahead: rate, behind: rate });
-    for (const remark of configRemarks(json, where)) w.remark(remark);
-    this.weights = w.finish("ElectraForSequenceClassification");
+    const config = electraConfig(json, where);
+    super({
+      model: "ElectraForSequenceClassification",
+      config,
+      json,
+      where,
+      weights: w,
+      base: electraEncoder(w.at("electra"), config),
+      // gelu whatever hidden_act is, as upstream
+      head: (labels) => denseHead(w, json, config, { labels, activation: "gelu", where }),
+    });
   }
 }

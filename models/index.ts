@@ -147,6 +147,7 @@ export type { DecoderCache, KeyValue, Seq2Seq } from "./seq2seq.ts";
 export {
   type ClassificationHead,
   type ClassifierDropout,
+  type ClassifierParts,
   type FreshOptions,
   SequenceClassifier,
   type SequenceClassifierClass,

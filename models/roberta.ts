@@ -18,13 +18,7 @@ import type { Json } from "./formats/json.ts";
 import { MaskedLM } from "./masked-lm.ts";
 import type { Names } from "./names.ts";
 import { Linear, runningSum, type TextInput } from "./nn.ts";
-import {
-  ClassificationHead,
-  classifierNames,
-  dropoutOf,
-  labelsOf,
-  SequenceClassifier,
-} from "./sequence-classifier.ts";
+import { classifierNames, denseHead, SequenceClassifier } from "./sequence-classifier.ts";
 import type { ModelWeights, Weights } from "./weights.ts";
 
 /** Throws `[config] ...` with every missing or wrong field. */
@@ -125,29 +119,18 @@ export function classifierNamesOf(model: string, config: EncoderConfig): Names {
 }
 
 /** RoBERTa's classifier, for models that have its tensors. */
-export abstract class RobertaClassifier extends SequenceClassifier {
-  readonly config: EncoderConfig;
-  readonly json: Json;
-  readonly weights: ModelWeights;
-  readonly base: Encoder;
-  readonly head: ClassificationHead;
-  readonly labels: readonly string[];
-
+export abstract class RobertaClassifier extends SequenceClassifier<EncoderConfig> {
   /** @param model the class with the head, as upstream calls it */
-  constructor(model: string, w: Weights, c: EncoderConfig, json: Json, where?: string) {
-    super();
-    const { hidden_size: h } = c;
-    const head = w.at("classifier");
-    this.config = c;
-    this.json = json;
-    this.labels = labelsOf(json, where);
-    this.base = robertaEncoder(w.at("roberta"), c);
-    const rate = dropoutOf(json, "classifier_dropout", c.hidden_dropout_prob, where);
-    const dense = head.linear("dense", h, h);
-    const out = head.linear("out_proj", h, this.labels.length);
-    this.head = new ClassificationHead(dense, "tanh", out, { ahead: rate, behind: rate });
-    for (const remark of configRemarks(json, where)) w.remark(remark);
-    this.weights = w.finish(model);
+  constructor(model: string, w: Weights, config: EncoderConfig, json: Json, where?: string) {
+    super({
+      model,
+      config,
+      json,
+      where,
+      weights: w,
+      base: robertaEncoder(w.at("roberta"), config),
+      head: (labels) => denseHead(w, json, config, { labels, activation: "tanh", where }),
+    });
   }
 }
 

@@ -5,14 +5,14 @@
 import type { Activation } from "../engine/ops/elementwise.ts";
 import { reshape } from "../engine/ops/shape.ts";
 import type { Tensor } from "../engine/tensor.ts";
-import { configError, count, readFields, real } from "./config.ts";
+import { configError, configRemarks, count, readFields, real } from "./config.ts";
 import { type EncoderBase, EncoderModel, type EncoderModelClass } from "./encoder-model.ts";
 import { ModelError } from "./errors.ts";
 import type { Checkpoint } from "./formats/checkpoint.ts";
 import { isObject, type Json } from "./formats/json.ts";
 import type { Names } from "./names.ts";
 import { drop, type ForwardOptions, type Linear, type TextInput } from "./nn.ts";
-import { Weights } from "./weights.ts";
+import { type ModelWeights, Weights } from "./weights.ts";
 
 /** How often values are dropped while training, ahead of the first matrix and behind it. */
 export type ClassifierDropout = { readonly ahead?: number; readonly behind?: number };
@@ -39,7 +39,7 @@ export class ClassificationHead {
 }
 
 /** The labels of config.json in the order of the logits: `id2label`, or as many as `num_labels`, 2, says. Throws `[config] ...`. */
-export function labelsOf(json: Json, where = "config.json"): readonly string[] {
+function labelsOf(json: Json, where = "config.json"): readonly string[] {
   const { id2label } = json;
   const { num_labels: number } = readFields(json, { num_labels: count(1, { absent: 2 }) }, where);
   if (id2label === undefined || id2label === null) {
@@ -62,6 +62,27 @@ export function dropoutOf(
   where = "config.json",
 ): number {
   return readFields(json, { [field]: real(0, 1, { absent }) }, where)[field];
+}
+
+/** The head `classifier.dense`, `classifier.out_proj` of RoBERTa and ELECTRA, with one rate ahead of both matrices. */
+export function denseHead(
+  w: Weights,
+  json: Json,
+  {
+    hidden_size: h,
+    hidden_dropout_prob,
+  }: { readonly hidden_size: number; readonly hidden_dropout_prob: number },
+  options: {
+    readonly labels: number;
+    readonly activation: Activation;
+    readonly where: string | undefined;
+  },
+): ClassificationHead {
+  const rate = dropoutOf(json, "classifier_dropout", hidden_dropout_prob, options.where);
+  const head = w.at("classifier");
+  const dense = head.linear("dense", h, h);
+  const out = head.linear("out_proj", h, options.labels);
+  return new ClassificationHead(dense, options.activation, out, { ahead: rate, behind: rate });
 }
 
 /** The names of a checkpoint of a classifier over an encoder. */
@@ -115,12 +136,43 @@ function withLabels(json: Json, labels: FreshOptions["labels"], model: string): 
   };
 }
 
+/** What an architecture gives its classifier. */
+export type ClassifierParts<C> = {
+  /** The class with the head, as upstream calls it. */
+  readonly model: string;
+  readonly config: C;
+  readonly json: Json;
+  /** Of config.json, for errors. */
+  readonly where: string | undefined;
+  readonly weights: Weights;
+  readonly base: EncoderBase;
+  /** @param labels how many there are */
+  head(labels: number): ClassificationHead;
+};
+
 /** A classifier: it says which label a text has. */
-export abstract class SequenceClassifier extends EncoderModel {
-  abstract override readonly base: EncoderBase;
-  abstract readonly head: ClassificationHead;
+export abstract class SequenceClassifier<
+  C extends EncoderModel["config"] = EncoderModel["config"],
+> extends EncoderModel {
+  readonly config: C;
+  readonly json: Json;
+  readonly weights: ModelWeights;
+  readonly base: EncoderBase;
+  readonly head: ClassificationHead;
   /** In the order of the logits. */
-  abstract readonly labels: readonly string[];
+  readonly labels: readonly string[];
+
+  /** Throws `[weights] ...` where the weights do not fit the config. */
+  constructor({ model, config, json, where, weights, base, head }: ClassifierParts<C>) {
+    super();
+    this.config = config;
+    this.json = json;
+    this.labels = labelsOf(json, where);
+    this.base = base;
+    this.head = head(this.labels.length);
+    for (const remark of configRemarks(json, where)) weights.remark(remark);
+    this.weights = weights.finish(model);
+  }
 
   /**
    * A classifier to be trained, over the encoder of any checkpoint of the architecture, whatever its head: a head of its own begins

@@ -3,6 +3,8 @@
  *
  *     node test/browser/screenshot.ts STUDY/report.html FOLDER [--full]     a study's page, as FOLDER/report-WIDTH-SCHEME.png
  *     node test/browser/screenshot.ts .page/site FOLDER [--full]            each view of the page of PromptGen, Train at step 60
+ *
+ * Those in docs/images/ have 128 colours, so that the package stays small.
  */
 import { mkdirSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";

@@ -7,7 +7,7 @@ import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { note, printResult, UsageError } from "../lib/cli.ts";
 import { commandOf, type Line } from "../lib/command.ts";
-import { type WorldFact, worldModels } from "../lib/world-models.ts";
+import { tinyModelFiles, type WorldFact } from "../lib/tiny-models.ts";
 
 const TOOL = "tokenizers";
 
@@ -56,7 +56,7 @@ async function main({ positionals }: Line): Promise<number> {
     ...jsonLines(join(world, "patterns.jsonl")).map((row) => [row.relation, row.pattern] as const),
     ...jsonLines(metainfo).map((row) => [row.relation, row.template] as const),
   ];
-  const { files, words, sizes } = worldModels(facts, templates);
+  const { files, words, sizes } = tinyModelFiles(facts, templates);
   const written: string[] = [];
   for (const [name, text] of files) {
     const path = join(world, name);

@@ -1,6 +1,6 @@
 /** The files of a made world, in the layouts that train and pretrain read. */
 import { generatorCorpus, type MadeWorld, readerCorpus } from "../../promptgen/world/made.ts";
-import { worldModels } from "./world-models.ts";
+import { tinyModelFiles } from "./tiny-models.ts";
 
 /** Hidden size and layers of both models. */
 export type Sizes = { readonly width: number; readonly layers: number };
@@ -73,7 +73,7 @@ export function filesOf(world: MadeWorld, { width, layers }: Sizes): ReadonlyMap
     ...templates.map(({ relation, template }) => [relation, template] as const),
   ];
   const heads = Math.max(2, Math.ceil(width / HEAD));
-  const models = worldModels(facts, sentences, { width, layers, heads });
+  const models = tinyModelFiles(facts, sentences, { width, layers, heads });
   for (const [name, text] of models.files) if (!name.startsWith("t5/")) files.set(name, text);
   return files;
 }

@@ -304,18 +304,18 @@ function t5Config(vocabulary: number, { width, layers, heads }: WorldSizes): obj
   };
 }
 /** Files by name, and how many words and tokens there are. */
-export type WorldModels = {
+export type TinyModelFiles = {
   readonly files: ReadonlyMap<string, string>;
   readonly words: number;
   readonly sizes: { readonly bert: number; readonly bart: number; readonly t5: number };
 };
 
 /** @param templates sentences with [X] and [Y], each with its relation: all that a fact is stated or asked with */
-export function worldModels(
+export function tinyModelFiles(
   facts: readonly WorldFact[],
   templates: readonly (readonly [relation: string, template: string])[],
   like: WorldSizes = SIZES,
-): WorldModels {
+): TinyModelFiles {
   const words = new Set(["None"]);
   const openers = new Set(["None"]); // words that open a text have no space before them
   const inner = new Set<string>(); // words that stand behind another one without a space
