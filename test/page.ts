@@ -1,7 +1,8 @@
 /** Serves the built package to a Chromium page. */
 import { join } from "node:path";
 import type { Page } from "playwright-core";
-import { openBrowser, serveFolder } from "../tools/lib/browser.ts";
+import { openBrowser } from "../tools/lib/browser.ts";
+import { serveFolder } from "../tools/lib/serve.ts";
 
 const imports = {
   "@huggingface/tokenizers": "/node_modules/@huggingface/tokenizers/dist/tokenizers.mjs",

@@ -12,7 +12,7 @@ import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
 import type { Page } from "playwright-core";
 import { openBrowser } from "../../tools/lib/browser.ts";
-import { serve } from "./site.ts";
+import { serveFolder } from "../../tools/lib/serve.ts";
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -69,7 +69,7 @@ const views = (url: string): View[] => [
 ];
 
 mkdirSync(folder, { recursive: true });
-const server = statSync(source).isDirectory() ? await serve(source, true) : undefined;
+const server = statSync(source).isDirectory() ? await serveFolder(source, true) : undefined;
 const browser = await openBrowser();
 for (const { name, url, ready } of server ? views(server.url) : [report()]) {
   for (const colorScheme of ["light", "dark"] as const) {

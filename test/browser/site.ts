@@ -1,29 +1,15 @@
-/** The page built with small runs, a server of its files that counts what it sends, and a visitor. */
+/** The page built with small runs, servers of its files, and a visitor. */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
-import { readFile } from "node:fs/promises";
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
-import { extname, join, normalize } from "node:path";
+import { join } from "node:path";
 import type { Browser, BrowserContext, BrowserContextOptions, Page } from "playwright-core";
 import { writePage } from "../../tools/commands/page.ts";
 import { openBrowser } from "../../tools/lib/browser.ts";
 import { output } from "../../tools/lib/cli.ts";
+import { type ServedFolder, serveFolder } from "../../tools/lib/serve.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
-const TYPES: Readonly<Record<string, string>> = {
-  ".html": "text/html",
-  ".js": "text/javascript",
-  ".css": "text/css",
-  ".svg": "image/svg+xml",
-  ".wasm": "application/wasm",
-};
-const ISOLATION = {
-  "cross-origin-opener-policy": "same-origin",
-  "cross-origin-embedder-policy": "require-corp",
-};
-
 /** Runs a program of tools/ on the CPU; gives what it printed. Throws what it says where it fails. */
 export function command(tool: string, ...args: readonly string[]): string {
   const line = [join(ROOT, "tools", `${tool}.ts`), ...args, "--device", "cpu"];
@@ -50,42 +36,6 @@ async function buildSite(): Promise<Site> {
   output.quiet = true;
   await writePage(folder, join(home, "study"));
   return { folder, run };
-}
-
-/** A server of a folder's files. */
-export type Served = {
-  readonly url: string;
-  /** Bytes of files that were sent so far. */
-  sent(): number;
-  close(): void;
-};
-
-/** @param isolated sends the headers of cross-origin isolation */
-export async function serve(folder: string, isolated: boolean): Promise<Served> {
-  let sent = 0;
-  const server = createServer(async (request, response) => {
-    if (isolated) response.setHeaders(new Map(Object.entries(ISOLATION)));
-    const path = normalize(new URL(request.url ?? "/", "http://localhost").pathname);
-    const name = path === "/" ? "index.html" : path;
-    try {
-      const body = await readFile(join(folder, name));
-      sent += body.length;
-      response.setHeader("content-type", TYPES[extname(name)] ?? "application/octet-stream");
-      response.end(body);
-    } catch {
-      response.statusCode = 404;
-      response.end();
-    }
-  });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`,
-    sent: () => sent,
-    close: () => {
-      server.close();
-      server.closeAllConnections();
-    },
-  };
 }
 
 /** A visitor with a browser profile of its own. */
@@ -122,7 +72,7 @@ async function visit(
 export class Visitors {
   #site: Site | undefined;
   #browser: Browser | undefined;
-  readonly #servers: Served[] = [];
+  readonly #servers: ServedFolder[] = [];
 
   /** Builds the page before the suites, and lets go of everything after each. */
   around(...suites: readonly Suite[]): void {
@@ -149,8 +99,8 @@ export class Visitors {
   }
 
   /** A server of the page; a browser keeps its files apart from those of others. @param isolated as of `serve` */
-  async served(isolated: boolean): Promise<Served> {
-    const server = await serve(this.site.folder, isolated);
+  async served(isolated: boolean): Promise<ServedFolder> {
+    const server = await serveFolder(this.site.folder, isolated);
     this.#servers.push(server);
     return server;
   }

@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 import { preview } from "vite";
 import { note, numberOf, type OptionSpec, say, UsageError } from "../lib/cli.ts";
 import { commandOf, type Line, runCommand } from "../lib/command.ts";
+import { ISOLATION } from "../lib/serve.ts";
 import { bundle } from "./page/bundle.ts";
 import { runsOf, writePacks } from "./page/packs.ts";
 import { trainRuns } from "./page/runs.ts";
@@ -52,11 +53,6 @@ async function main({ values, positionals }: Line<keyof typeof OPTIONS>): Promis
   await new Promise<void>((done) => server.httpServer.once("close", done));
   return 0;
 }
-
-const ISOLATION = {
-  "cross-origin-opener-policy": "same-origin",
-  "cross-origin-embedder-policy": "require-corp",
-};
 
 /**
  * Writes the page.

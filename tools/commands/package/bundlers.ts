@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { cpSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
-import { ISOLATION, type Served, serveFolder } from "../../lib/browser.ts";
+import { ISOLATION, type Served, serveFolder } from "../../lib/serve.ts";
 import { ENVIRONMENT, ROOT, run } from "./fresh.ts";
 
 export type Bundler = {
