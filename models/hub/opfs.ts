@@ -266,7 +266,9 @@ export async function opfsStore(root: string): Promise<Store> {
     await (await storage.getDirectory()).getDirectoryHandle(root, { create: true }),
   );
   const isBlob = (path: string) => path.split("/")[1] === "blobs";
-  const blobOf = async (path: string) => (isBlob(path) ? path : await files.text(path));
+  // while another tab writes a link, its file is there and empty
+  const blobOf = async (path: string) =>
+    isBlob(path) ? path : (await files.text(path)) || undefined;
   const parts = async (path: string) => {
     const blob = await blobOf(path);
     return blob === undefined ? undefined : wholeParts(files, blob);

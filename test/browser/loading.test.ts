@@ -572,6 +572,32 @@ test("what the browser has thrown away is fetched again, or told while it is in 
   assert.is(fetched().length, 1);
 });
 
+test("links that another tab is about to write are no faults", async () => {
+  const page = pageOf("plain");
+  await ask(page, "bert", text("tiny/bert"), { endpoint: hub.url });
+  const links = Object.keys(await filesOf(page)).filter((path) =>
+    /tiny--bert\/snapshots\//.test(path),
+  );
+  assert.is(links.length, 2, `${links}`); // config.json and the weights
+  await inPage(
+    page,
+    `(async () => {
+      for (const path of ${text(links)}) {
+        const names = path.split("/");
+        let folder = await navigator.storage.getDirectory();
+        for (const name of names.slice(0, -1)) folder = await folder.getDirectoryHandle(name);
+        await (await (await folder.getFileHandle(names.at(-1))).createWritable()).close();
+      }
+    })()`,
+  );
+  const emptied = await filesOf(page);
+  const sizes = links.map((path) => emptied[path]);
+  assert.equal(sizes, [0, 0]);
+  hub.reset();
+  await same("bert", await ask(page, "bert", text("tiny/bert"), { endpoint: hub.url }));
+  assert.is(fetched().length, 0); // the blobs are there
+});
+
 test.after(async () => {
   for (const { close } of opened.values()) await close();
   await hub.close();
