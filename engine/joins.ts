@@ -22,7 +22,7 @@ export type Planned = { readonly op: string; readonly launch: Launch | Join };
 /** Where a tensor lies: bytes `offset` on of what `root` is called. */
 export type Place = { readonly root: Tensor; readonly offset: number };
 
-type Context = {
+export type Context = {
   readonly rules: JoinRules;
   place(t: Tensor): Place;
   /** Whether somebody wants what is in a memory after the last launch. */
@@ -37,7 +37,7 @@ const MOST_SQUARED = 7;
 /** Launches over which one is moved at most. */
 const REACH = 64;
 
-type LaunchOf<K extends Launch["kernel"]> = Extract<Launch, { readonly kernel: K }>;
+export type LaunchOf<K extends Launch["kernel"]> = Extract<Launch, { readonly kernel: K }>;
 
 /** What a launch reads before it writes, and what it writes. */
 export const readsOf = (launch: Launch | Join): Tensor[] =>

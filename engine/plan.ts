@@ -8,6 +8,7 @@ import {
 } from "../kernels/manifest.ts";
 import { check, fail } from "./errors.ts";
 import { type JoinRules, type Planned, readsOf, withJoins, writesOf } from "./joins.ts";
+import { withSharedSteps } from "./key-gradients.ts";
 import {
   ALIGNMENT,
   type CustomLaunch,
@@ -237,11 +238,27 @@ class Planner {
     const results = this.#outputs.map((t) => this.#saved.get(t) ?? t);
     if (joins) {
       const kept = new Set(results.map((t) => this.#aliases.resolve(t).root));
-      this.#launches = withJoins(this.#launches, {
+      const context = {
         rules: joins,
-        place: (t) => this.#aliases.resolve(t),
-        kept: (root) => kept.has(root),
-      });
+        place: (t: Tensor) => this.#aliases.resolve(t),
+        kept: (root: Tensor) => kept.has(root),
+        window: (root: Tensor, offset: number, spec: TensorSpec) => {
+          const window = apply1(tempOp, [], { spec });
+          this.#aliases.set(window, root, offset);
+          return window;
+        },
+        stack: (parts: readonly Tensor[]) => {
+          const bytes = parts.reduce((sum, t) => sum + t.bytes, 0);
+          const made = apply1(tempOp, [], { spec: { shape: [bytes / 4], dtype: "f32" } });
+          let at = 0;
+          for (const t of parts) {
+            this.#aliases.set(this.#aliases.resolve(t).root, made, at);
+            at += t.bytes;
+          }
+          return made;
+        },
+      };
+      this.#launches = withJoins(withSharedSteps(this.#launches, context), context);
     }
     return this.#allocate(results);
   }

@@ -475,6 +475,29 @@ export const manifest = {
     inouts: ["dk", "dv"],
     flops: (p) => attended(p, 2, 0), // ds q, w do
   }),
+  attention_dkv_steps: kernel({
+    params: {
+      steps: "u32",
+      keys: "u32",
+      grow: "u32",
+      first: "u32",
+      count: "u32",
+      heads: "u32",
+      pairs: "u32",
+      chunks: "u32",
+      kBatch: "u32",
+      kRow: "u32",
+    },
+    selectors: { ACCUMULATE_K: "flag", ACCUMULATE_V: "flag" },
+    inputs: ["q", "dout", "weights"],
+    inouts: ["dk", "dv"],
+    flops: ({ pairs, steps, count, chunks }) =>
+      attended({ pairs, queries: steps, keys: count, chunks }, 2, 0),
+    only: {
+      device: "webgpu",
+      why: "gradients of keys that many steps share need not go to memory and back for each; the CPU's caches hold them",
+    },
+  }),
 
   // training
   adamw: kernel({

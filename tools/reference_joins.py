@@ -2,6 +2,8 @@
 
 Every kind of join of engine/joins.ts occurs in it, forward or backward: three products of one x, a product with
 LayerNorm, GELU's slope, a sum of products with a residual and LayerNorm's gradient, many sums of columns and of squares.
+`decoding` is a decoder of one layer that writes after a prefix of two: each step attends to all before it and to a memory, so
+that the gradients of keys are sums over steps.
 Inputs are the numbers of the generator below, as test/webgpu/joins.test.ts makes them; what is kept is the result, each
 gradient (every seventh element of matrices) and their norm.
 """
@@ -49,8 +51,47 @@ def block(t: dict[str, torch.Tensor]) -> torch.Tensor:
     return f.layer_norm(wide @ t["w2"].T + t["b2"] + h, (d,), t["g2"], t["s2"], EPS)
 
 
+# batch, width, heads, length of the memory, steps behind the prefix
+DECODING = (4, 64, 2, 5, 4)
+
+
+def decoding() -> dict[str, np.ndarray]:
+    batch, d, heads, length, steps = DECODING
+    size = {"x": (2, batch, d), "memory": (batch, length, d), "up": (2 + steps, batch, d)}
+    size |= {name: (d, d) for name in ("wq", "wk", "wv", "wc", "wm", "wn", "wo")}
+    t = {}
+    for seed, (key, shape) in enumerate(size.items(), start=31):
+        data = values(int(np.prod(shape)), seed).reshape(shape) * (0.25 if key[0] == "w" else 1)
+        t[key] = torch.tensor(data, dtype=torch.float64, requires_grad=key != "up")
+
+    def attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, causal: bool) -> torch.Tensor:
+        """[time, batch, width] each."""
+        q, k, v = (a.reshape(-1, batch, heads, d // heads).permute(1, 2, 0, 3) for a in (q, k, v))
+        scores = q @ k.transpose(2, 3)
+        if causal:
+            ahead = torch.ones(scores.shape[2:], dtype=torch.bool).triu(k.shape[2] - q.shape[2] + 1)
+            scores = scores.masked_fill(ahead, -torch.inf)
+        return (scores.softmax(3) @ v).permute(2, 0, 1, 3).reshape(-1, batch, d)
+
+    memory = t["memory"].transpose(0, 1)
+    h, keys, written = t["x"], [], []
+    for _ in range(1 + steps):
+        keys.append((h @ t["wk"].T, h @ t["wv"].T))
+        k, v = (torch.cat(part) for part in zip(*keys, strict=True))
+        h = h + attend(h @ t["wq"].T, k, v, True)
+        seen = attend(h @ t["wc"].T, memory @ t["wm"].T, memory @ t["wn"].T, False)
+        h = h + seen @ t["wo"].T
+        written.append(h)
+        h = h[-1:]
+    y = torch.cat(written)
+    (y * t["up"]).sum().backward()
+    out = {f"decoding.{key}": v.grad.numpy().reshape(-1)[::7] for key, v in t.items() if key != "up"}
+    out["decoding.y"] = y.detach().numpy().reshape(-1)[::7]
+    return {key: value.astype(np.float32) for key, value in out.items()}
+
+
 def main() -> None:
-    out: dict[str, np.ndarray] = {}
+    out = decoding()
     for name, sizes in SIZES.items():
         tensors = {}
         for seed, (key, shape) in enumerate(shapes(*sizes).items(), start=1):

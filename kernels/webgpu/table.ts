@@ -243,6 +243,12 @@ const geometries: { readonly [K in WebGPUKernel]: ChooseGeometry<Params<K>, Sele
           constants,
           groups: Math.ceil((params.pairs * params.chunks) / 64),
         },
+  attention_dkv_steps: ({ count, pairs, chunks }, constants) => ({
+    file: "attention_dkv_steps",
+    uses: [],
+    constants,
+    groups: Math.ceil((count * pairs * chunks) / 64),
+  }),
   adamw: (params, constants) => ({
     file: "adamw",
     uses: [valuesOf(params.n)],

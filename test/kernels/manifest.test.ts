@@ -47,6 +47,7 @@ test("every kernel has a device, and both have almost all", () => {
   assert.equal(new Set([...cpuKernels, ...webgpuKernels]).size, kernelNames.length);
   const alone = kernelNames.filter((name) => kernels[name].only);
   assert.equal(alone.sort(), [
+    "attention_dkv_steps",
     "layernorm_backward_join",
     "layernorm_join",
     "matmul_join",

@@ -1,6 +1,7 @@
 /**
- * Products that are joined with what follows on them, on a GPU's form of the kernels: a block of layers with every kind of join
- * beside PyTorch in float64, dropout beside the CPU, and what must stay apart.
+ * Products that are joined with what follows on them, and steps of decoding whose gradients of keys are, on a GPU's form of the
+ * kernels: a block of layers with every kind of join and a small decoder beside PyTorch in float64, dropout beside the CPU, and
+ * what must stay apart.
  */
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
@@ -12,6 +13,7 @@ import { grad } from "../../engine/grad.ts";
 import type { JoinRules } from "../../engine/joins.ts";
 import { openDevice } from "../../engine/open.ts";
 import { gradNorm } from "../../engine/ops/adamw.ts";
+import { attention } from "../../engine/ops/attention.ts";
 import { dropout } from "../../engine/ops/dropout.ts";
 import { add, addN, mul, relu } from "../../engine/ops/elementwise.ts";
 import { layerNorm } from "../../engine/ops/layernorm.ts";
@@ -167,6 +169,92 @@ test("with dropout it is what the CPU computes without joins", async () => {
     }
   }
   cpu.destroy();
+});
+
+/** As in tools/reference_joins.py. */
+const [BATCH, WIDTH, HEADS, LENGTH, STEPS] = [4, 64, 2, 5, 4];
+
+function decoderInputs(): Record<string, Tensor> {
+  const sizes = {
+    x: [2, BATCH, WIDTH],
+    memory: [BATCH, LENGTH, WIDTH],
+    up: [2 + STEPS, BATCH, WIDTH],
+    ...Object.fromEntries(
+      ["wq", "wk", "wv", "wc", "wm", "wn", "wo"].map((w) => [w, [WIDTH, WIDTH]]),
+    ),
+  };
+  const made = Object.entries(sizes).map(([key, shape], i) => {
+    const n = shape.reduce((product, size) => product * size, 1);
+    return [key, tensor(random(n, i + 31, key.startsWith("w") ? 0.25 : 1), shape)] as const;
+  });
+  return Object.fromEntries(made);
+}
+
+/** A decoder of one layer, what it writes and the gradients of `up`; `queries` are those of the steps. */
+function decoder(t: Block) {
+  const options = { heads: HEADS, scale: 1, queryLayout: "tbd" } as const;
+  const [memoryKeys, memoryValues] = [linear(t.memory, t.wm), linear(t.memory, t.wn)];
+  const queries: Tensor[] = [];
+  const written: Tensor[] = [];
+  let h = t.x;
+  let cache: readonly Tensor[] | undefined;
+  for (let step = 0; step <= STEPS; step++) {
+    const made = [linear(h, t.wk), linear(h, t.wv)];
+    cache = cache ? cache.map((old, i) => concat([old, made[i]], 0)) : made;
+    const q = linear(h, t.wq);
+    queries.push(q);
+    const own = { ...options, keyLayout: "tbd", causal: true } as const;
+    h = add(h, attention(q, cache[0], cache[1], undefined, own));
+    const seen = attention(linear(h, t.wc), memoryKeys, memoryValues, undefined, options);
+    h = add(h, linear(seen, t.wo));
+    written.push(h);
+    if (step === 0) h = slice(h, 0, 1, 2);
+  }
+  const y = concat(written, 0);
+  const wrt = Object.keys(t).filter((key) => key !== "up");
+  const gradients = grad(
+    sum(mul(y, t.up)),
+    wrt.map((key) => t[key]),
+  );
+  return { y, queries, gradients: Object.fromEntries(wrt.map((key, i) => [key, gradients[i]])) };
+}
+
+const countOf = (plan: AnyPlan | undefined, kernel: string): number =>
+  kernelsOf(plan).filter((one) => one === kernel).length;
+
+async function decoded(on: Device): Promise<Values> {
+  const step = compile(on, (t: Block) => {
+    const { y, gradients } = decoder(t);
+    return { y, ...gradients };
+  });
+  const results = Object.entries(await step(decoderInputs()));
+  const values = await Promise.all(results.map(([, result]) => result.read()));
+  return Object.fromEntries(results.map(([key], i) => [key, values[i]]));
+}
+
+test("gradients of keys that steps share beside PyTorch", async () => {
+  const golden = new ModelGolden("joins");
+  const inputs = decoderInputs();
+  const { gradients } = decoder(inputs);
+  const plan = makePlan(Object.values(gradients), [], [], rules);
+  // a launch for each step's own key, one for the memory's keys; the prefix of two adds to both
+  assert.is(countOf(plan, "attention_dkv_steps"), STEPS + 1);
+  assert.is(countOf(plan, "attention_dkv"), 2);
+  const got = await decoded(device);
+  const pairs = Object.keys(got).map((key) => ({
+    name: key,
+    got: got[key].filter((_, i) => i % 7 === 0),
+    want: golden.floats(`decoding.${key}`),
+  }));
+  closeForward(pairs.filter((pair) => pair.name === "y"));
+  closeGradients(pairs.filter((pair) => pair.name !== "y"));
+});
+
+test("a query that is wanted by itself keeps its memory, and the steps their launches", () => {
+  const { gradients, queries } = decoder(decoderInputs());
+  const plan = makePlan([...Object.values(gradients), queries[2]], [], [], rules);
+  assert.is(countOf(plan, "attention_dkv_steps"), 1, "the memory's alone");
+  assert.is(countOf(plan, "attention_dkv"), 1 + STEPS + 1);
 });
 
 const data = (shape: readonly number[], seed = 1): Tensor =>
