@@ -34,6 +34,8 @@ const MOST_PRODUCTS = 3;
 /** Matrices whose columns one launch sums at most, and tensors that it squares. */
 const MOST_SUMMED = kernelOperands("reduce_columns_many").filter((o) => o.list === "inputs").length;
 const MOST_SQUARED = 7;
+/** Tensors that one launch copies at most. */
+const MOST_COPIED = 7;
 /** Launches over which one is moved at most. */
 const REACH = 64;
 
@@ -80,6 +82,7 @@ class Joiner {
     this.#each("matmul", (launch, at) => this.#joinEach(launch, at));
     this.#each("reduce_columns", (launch, at) => this.#joinColumns(launch, at));
     this.#each("square_sums", (launch, at) => this.#joinSquares(launch, at));
+    this.#each("copy", (launch, at) => this.#joinCopies(launch, at));
     return this.#list.flatMap((one) => (one ? [one] : []));
   }
 
@@ -400,6 +403,38 @@ class Joiner {
         launches.map(({ outputs: [y] }) => y),
         MOST_SUMMED,
       ),
+      products: [],
+    };
+    if (this.#bindable(join)) this.#gather(join, members);
+  }
+
+  /** Copies of whole tensors that follow on each other in one. */
+  #joinCopies(launch: LaunchOf<"copy">, at: number): void {
+    const whole = ({ constants, params, inputs: [x] }: LaunchOf<"copy">): boolean =>
+      constants.RANK === 0 && params.xfrom === 0 && x?.bytes === params.n * 4;
+    const { yfrom, n } = launch.params;
+    if (!whole(launch)) return;
+    let end = yfrom + n;
+    const members = this.#alike(at, MOST_COPIED, (other) => {
+      if (other.kernel !== "copy" || !whole(other)) return false;
+      if (other.outputs[0] !== launch.outputs[0] || other.params.yfrom !== end) return false;
+      end += other.params.n;
+      return true;
+    });
+    if (members.length < 2) return;
+    const launches = this.#launches("copy", members);
+    const ends = launches.map(({ params }) => params.yfrom + params.n - yfrom);
+    const copied = ends[ends.length - 1];
+    const behind = (i: number): boolean => ends[i] === (ends[i - 1] ?? 0) + launches[i].params.n;
+    if (!ends.every((_, i) => behind(i))) return;
+    const join: Join = {
+      kernel: "copy_many",
+      params: { n: copied, yfrom, ...numbered("end", ends, copied) },
+      inputs: filled(
+        launches.map(({ inputs: [x] }) => x),
+        MOST_COPIED,
+      ),
+      outputs: launch.outputs,
       products: [],
     };
     if (this.#bindable(join)) this.#gather(join, members);

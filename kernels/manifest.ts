@@ -158,6 +158,13 @@ export const manifest = {
     windows: { by: "elements" },
     flops: () => 0,
   }),
+  copy_many: kernel({
+    params: { n: "u32", yfrom: "u32", ...seven("end") },
+    inputs: ["x0", "x1?", "x2?", "x3?", "x4?", "x5?", "x6?"],
+    outputs: ["y"],
+    flops: () => 0,
+    only: { device: "webgpu", why: MANY },
+  }),
   binary: kernel({
     params: {
       n: "u32",

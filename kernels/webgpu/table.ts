@@ -194,6 +194,7 @@ const geometries: { readonly [K in WebGPUKernel]: ChooseGeometry<Params<K>, Sele
   random_bits: flat("random_bits", ["lib/philox"]),
   topk: rows("topk", ({ cols }) => cols, ["lib/nan"]),
   copy_flat: flat4("copy_flat"),
+  copy_many: flat4("copy_many"),
   matmul: chooseMatmul,
   matmul_parts: chooseParts,
   matmul_join: (params, constants) => ({

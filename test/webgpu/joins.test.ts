@@ -257,6 +257,23 @@ test("a query that is wanted by itself keeps its memory, and the steps their lau
   assert.is(countOf(plan, "attention_dkv"), 1 + STEPS + 1);
 });
 
+test("what a stack is copied together from is copied by few launches", async () => {
+  const rows = [3, 1, 7, 2, 90, 4, 1, 5, 6]; // of five: they end where no window can begin
+  const parts = rows.map((count, i) => random(count * 5, i + 1));
+  const doubled = (...all: Tensor[]): Tensor =>
+    concat(
+      all.map((x) => mul(x, 2)),
+      0,
+    );
+  const inputs = parts.map((part) => tensor(part, [part.length / 5, 5]));
+  const kernels = kernelsOf(makePlan([doubled(...inputs)], [], [], rules));
+  // the first of nine is written in its place
+  assert.equal(kernels.filter((kernel) => kernel !== "binary").sort(), ["copy", "copy_many"]);
+  const y = await compile(device, doubled)(...inputs);
+  const want = parts.flatMap((part) => Array.from(part, (value) => value * 2));
+  assert.equal(Array.from(await y.read()), want);
+});
+
 const data = (shape: readonly number[], seed = 1): Tensor =>
   tensor(random(shape[0] * (shape[1] ?? 1), seed), shape);
 const [a, w, b, r] = [data([8, 16]), data([12, 16]), data([12]), data([8, 12])];

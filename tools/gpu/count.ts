@@ -81,7 +81,9 @@ const productsOf = (l: AnyLaunch) =>
 
 /** Bytes that a launch reads and writes. Of tables and of stacks some touch a part only. */
 function movedBy(l: AnyLaunch): number {
-  if (l.kernel === "embedding" || l.kernel === "copy") return 2 * l.params.n * 4;
+  if (l.kernel === "embedding" || l.kernel === "copy" || l.kernel === "copy_many") {
+    return 2 * l.params.n * 4;
+  }
   if (l.kernel === "scatter_add") return 3 * l.params.n * 4;
   return bytesOf([...inputsOf(l), ...l.inouts, ...l.inouts, ...present(l.outputs)]);
 }
