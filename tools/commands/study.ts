@@ -436,26 +436,45 @@ async function tellPart(part: StudyPart, out: string, { place }: How): Promise<v
   );
 }
 
-/** Makes what a part's runs need, runs them, and writes its tables. */
-async function runPart(part: StudyPart, out: string, how: How): Promise<Ended> {
-  const { study, steps } = part;
-  const { given, place, jobs: wanted } = how;
-  // one of these commands at a time, or two would run or submit the same
-  await takeStudy(out);
-  const onSlurm = await slurmStands(part, out, place);
-  const plan = await planOf(part, out, false);
-  if (place === "slurm" && steps.some((step) => standOfStep(step) !== "done")) {
+/** Threads of each of `jobs` processes, which share the cores. */
+const threadsOf = ({ threads }: Given, jobs: number): string =>
+  threads ?? String(Math.max(1, Math.floor(availableParallelism() / jobs)));
+
+/** Makes what the runs of all parts need, as many parts at a time as there may be runs. False when the signal came. */
+async function prepare(
+  parts: readonly StudyPart[],
+  folders: readonly string[],
+  { given, place, jobs: wanted }: How,
+): Promise<boolean> {
+  const lacking = parts.flatMap(({ folder: title, steps }, i) =>
+    steps.some((step) => standOfStep(step) !== "done")
+      ? [{ title, steps, logs: join(folders[i], "logs") }]
+      : [],
+  );
+  if (lacking.length === 0) return true;
+  if (place === "slurm" && !("prepare" in given)) {
     throw new UsageError(
-      `[${TOOL}] what the study prepares in ${out} is not there; run it with --prepare first, on a node that may compute`,
+      `[${TOOL}] what the study prepares (${lacking[0].steps[0].folder}) is not there; run it with --prepare first, on a node that may compute`,
     );
   }
-  const made = await makeAll(steps, {
-    device: deviceWords(given),
-    logs: join(out, "logs"),
-    title: part.folder,
-  });
-  if (!made) return "stopped";
-  if ("prepare" in given) return "elsewhere";
+  const jobs = Math.min(wanted, lacking.length);
+  const device = deviceWords({ ...given, threads: threadsOf(given, jobs) });
+  const failed = await makeAll(lacking, { jobs, device });
+  if (!failed) return false;
+  const [first, ...others] = failed;
+  if (first !== undefined) {
+    const more = others.length === 0 ? "" : `; ${others.length} more failed too, as logs/ says`;
+    throw new Error(`[${TOOL}] ${first}${more}`);
+  }
+  return true;
+}
+
+/** Runs what is not done of a part, and writes its tables. */
+async function runPart(part: StudyPart, out: string, how: How): Promise<Ended> {
+  const { study } = part;
+  const { given, place, jobs: wanted } = how;
+  const onSlurm = await slurmStands(part, out, place);
+  const plan = await planOf(part, out, false);
   if (place === "slurm") {
     const { directives } = how;
     if (!(await sendAll(study, plan, { out, given, directives, onSlurm }))) return "elsewhere";
@@ -465,8 +484,7 @@ async function runPart(part: StudyPart, out: string, how: How): Promise<Ended> {
         ? { jobs: wanted, sentence: "" }
         : await jobsThatFit(plan, wanted, process.availableMemory());
     if (sentence !== "") say(`${sentence}\n`);
-    const threads = given.threads ?? String(Math.max(1, Math.floor(availableParallelism() / jobs)));
-    const more = ["--threads", threads, ...deviceArguments(given)];
+    const more = ["--threads", threadsOf(given, jobs), ...deviceArguments(given)];
     const following = new Following(study, plan);
     if ("watch" in given) {
       const { url } = await servePage(() => following.page());
@@ -519,17 +537,23 @@ async function main({ values: given, positionals }: Line): Promise<number> {
     for (const [i, part] of wanted.parts.entries()) await tellPart(part, folders[i], how);
     return 0;
   }
-  const ended: Ended[] = [];
-  for (const [i, part] of wanted.parts.entries()) {
-    const one = await runPart(part, folders[i], how);
-    ended.push(one);
-    if (one !== "stopped") continue;
+  // one of these commands at a time, or two would make, run or submit the same
+  for (const folder of folders) await takeStudy(folder);
+  const stopped = (): number => {
     const { reason } = onSignals();
     printResult(
       { study: file.name, stopped: reason },
       () => "stopped, saved; the same command goes on",
     );
     return exitCodeOf(reason);
+  };
+  if (!(await prepare(wanted.parts, folders, how))) return stopped();
+  if ("prepare" in given) return 0;
+  const ended: Ended[] = [];
+  for (const [i, part] of wanted.parts.entries()) {
+    const one = await runPart(part, folders[i], how);
+    if (one === "stopped") return stopped();
+    ended.push(one);
   }
   const isWhole = ended.every((one) => one === "done");
   if (isWhole && (file.gates.length > 0 || file.parts.length > 1)) await writeDose(home, wanted);
