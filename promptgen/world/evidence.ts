@@ -33,7 +33,7 @@ export type EvidenceSettings = {
 /** A fact and the sentences that state it, with [X] and [Y] where its subject and object stand. */
 export type StatedFact = Fact & {
   readonly split: Split;
-  /** Whether a corpus holds one of its sentences. */
+  /** Whether a text of the corpus says both of it. */
   readonly isStated: boolean;
   readonly patterns: readonly string[];
 };
@@ -151,11 +151,9 @@ export function statedFacts(
     }),
   );
   const spans = new Map<string, Map<string, readonly [number, number]>>();
-  const stated = new Map<Fact, string[]>();
   for (const fact of chosen.flatMap(({ facts }) => facts)) {
     for (const pattern of fact.patterns) {
       const text = filledIn(pattern, fact.subject, fact.object);
-      stated.set(fact, [...(stated.get(fact) ?? []), text]);
       const begin = filledIn(pattern.slice(0, pattern.indexOf("[Y]")), fact.subject, "").length;
       const span = [begin, begin + fact.object.length] as const;
       spans.set(text, (spans.get(text) ?? new Map()).set(String(span), span));
@@ -163,11 +161,12 @@ export function statedFacts(
   }
   // a sentence about a stated fact may say an unstated one by the way
   for (const text of spans.keys()) if (out.some((fact) => tells(text, fact))) spans.delete(text);
+  const texts = [...spans.keys()];
   const relations = chosen.map(({ id, facts }) => ({
     id,
     facts: facts.map((fact) => ({
       ...fact,
-      isStated: (stated.get(fact) ?? []).some((text) => spans.has(text)),
+      isStated: texts.some((text) => tells(text, fact)),
     })),
   }));
   const corpus = Array.from(spans, ([text, own]) => ({

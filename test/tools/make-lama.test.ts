@@ -100,8 +100,12 @@ test("a relation's own shares hold where an earlier one has placed some of its s
 });
 
 test("of a fifth of each split no sentence says subject and object, also none about another fact", () => {
-  for (const seed of [1, 2, 3]) {
-    const { relations, corpus } = made({ seed });
+  for (const [seed, sentences] of [
+    [1, 3],
+    [2, 3],
+    [3, 1],
+  ]) {
+    const { relations, corpus } = made({ seed, sentences });
     const words = corpus.map(({ text }) => new Set(text.split(" ")));
     const said = (subject: string, object: string) =>
       words.some((own) => own.has(subject) && own.has(object));
@@ -109,7 +113,9 @@ test("of a fifth of each split no sentence says subject and object, also none ab
       for (const split of SPLITS) {
         const own = facts.filter((fact) => fact.split === split);
         const unstated = own.filter(({ isStated }) => !isStated);
-        assert.equal(unstated.length, own.length / 5, `${id} ${split}`);
+        // more where the one sentence of a fact says an unstated one too
+        assert.ok(unstated.length >= own.length / 5, `${id} ${split}`);
+        if (sentences > 1) assert.equal(unstated.length, own.length / 5, `${id} ${split}`);
         for (const { subject, object, isStated } of own)
           assert.equal(said(subject, object), isStated);
       }
