@@ -65,7 +65,8 @@ function ownPattern({ patterns, kinds }: OwnPatterns, relation: string, subject:
 }
 
 async function readOwn(data: string): Promise<OwnPatterns> {
-  const remedy = "only what was made here tells the kinds of its subjects; make it with make-world or make-lama";
+  const remedy =
+    "only what was made here tells the kinds of its subjects; make it with make-world or make-lama";
   const kinds: Record<string, string> = {};
   const named = join(data, "kinds.jsonl");
   for (const { row, line } of await readRows(named, ["subject", "kind"], remedy)) {
