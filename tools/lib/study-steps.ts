@@ -56,6 +56,7 @@ export const secondsOfStep = (step: Step): number | undefined => madeBy(step)?.s
 
 /** The commands that a step may be: those that make facts or models. */
 const COMMANDS: Readonly<Record<string, () => Promise<{ readonly command: Command }>>> = {
+  "make-lama": () => import("../commands/make-lama.ts"),
   "make-world": () => import("../commands/make-world.ts"),
   pretrain: () => import("../commands/pretrain.ts"),
   tokenizers: () => import("../commands/tokenizers.ts"),
