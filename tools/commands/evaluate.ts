@@ -376,7 +376,9 @@ async function main({ values, positionals }: Line<keyof typeof OPTIONS>): Promis
   const beneath = [runTable(asked, results), warned.join("\n")].filter((text) => text !== "");
   printResult(output.json ? { tables: wide().map(tableData), runs: files } : undefined, () =>
     format === "text"
-      ? ["", printTables(tables(width), format), ...beneath.flatMap((text) => ["", text])].join("\n")
+      ? ["", printTables(tables(width), format), ...beneath.flatMap((text) => ["", text])].join(
+          "\n",
+        )
       : printTables(tables(width), format),
   );
   // behind what a program reads it would be no part of the format
