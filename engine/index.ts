@@ -12,6 +12,7 @@ export { opcheck } from "./opcheck.ts";
 export { openDevice } from "./open.ts";
 export { argmax, topK } from "./ops/argmax.ts";
 export { type AttentionOptions, attention, type Layout } from "./ops/attention.ts";
+export { binaryCrossEntropyWithLogits } from "./ops/binary-cross-entropy.ts";
 export { clamp } from "./ops/clamp.ts";
 export { crossEntropy } from "./ops/cross-entropy.ts";
 export type { InnerDropout } from "./ops/dropout.ts";
@@ -61,7 +62,7 @@ export { layerNorm } from "./ops/layernorm.ts";
 export { logSoftmax } from "./ops/log-softmax.ts";
 export { type LinearOptions, linear, type MatmulOptions, matmul } from "./ops/matmul.ts";
 export { pow } from "./ops/pow.ts";
-export { max, mean, type ReduceOptions, sum } from "./ops/reduce.ts";
+export { max, mean, min, type ReduceOptions, sum } from "./ops/reduce.ts";
 export { rmsNorm } from "./ops/rms-norm.ts";
 export {
   concat,
@@ -69,11 +70,12 @@ export {
   permute,
   reshape,
   slice,
+  stack,
   stopGradient,
   transpose,
 } from "./ops/shape.ts";
 export { softmax } from "./ops/softmax.ts";
-export { type VarianceOptions, variance } from "./ops/variance.ts";
+export { std, type VarianceOptions, variance } from "./ops/variance.ts";
 export {
   AdamW,
   type AdamWOptions,

@@ -118,6 +118,7 @@ export type { Base as ModernBertModel } from "./modernbert.ts";
 export {
   type ModernBertConfig,
   ModernBertForMaskedLM,
+  ModernBertForSequenceClassification,
   modernBertConfig,
 } from "./modernbert.ts";
 export type { Names } from "./names.ts";

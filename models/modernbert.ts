@@ -1,5 +1,5 @@
 /**
- * ModernBERT with its masked-LM head (Warner et al., 2024), as Hugging Face stores and computes it: LayerNorm in front of each part,
+ * ModernBERT with its masked-LM head and with one of labels (Warner et al., 2024), as Hugging Face stores and computes it: LayerNorm in front of each part,
  * rotary positions, gated feed-forward parts, and attention that in most layers sees near places only. Classes stand in
  * upstream's order.
  */
@@ -35,6 +35,12 @@ import {
   type TextInput,
 } from "./nn.ts";
 import { type Angles, rotaryAngles, rotate, windowMask } from "./rotary.ts";
+import {
+  ClassificationHead,
+  classifierNames,
+  type Pooling,
+  SequenceClassifier,
+} from "./sequence-classifier.ts";
 import type { ModelWeights, Weights } from "./weights.ts";
 
 /** Kinds of attention, by the names of layer_types. */
@@ -68,6 +74,8 @@ const FIELDS = {
   attention_bias: flag({ absent: false }),
   mlp_bias: flag({ absent: false }),
   classifier_bias: flag({ absent: false }),
+  classifier_dropout: real(0, 1, { absent: 0 }),
+  classifier_pooling: oneOf<Pooling>({ cls: "cls", mean: "mean" }, "cls"),
   decoder_bias: flag({ absent: true }),
   embedding_dropout: real(0, 1, { absent: 0 }),
   attention_dropout: real(0, 1, { absent: 0 }),
@@ -295,6 +303,8 @@ export class Base {
   }
 }
 
+const BASE: Names["base"] = { prefix: "model", parts: ["embeddings", "layers", "final_norm"] };
+
 /** ModernBERT that says which token belongs at a [MASK]. */
 export class ModernBertForMaskedLM extends MaskedLM {
   static readonly fields = modernBertConfig;
@@ -302,7 +312,7 @@ export class ModernBertForMaskedLM extends MaskedLM {
   static names({ config, where }: Checkpoint): Names {
     const { tie_word_embeddings: tied } = modernBertConfig(config, `${where}/config.json`);
     return {
-      base: { prefix: "model", parts: ["embeddings", "layers", "final_norm"] },
+      base: BASE,
       parts: ["head", "decoder"],
       tied: tied ? { "decoder.weight": "model.embeddings.tok_embeddings.weight" } : {},
       spellings: {},
@@ -343,5 +353,39 @@ export class ModernBertForMaskedLM extends MaskedLM {
     );
     for (const remark of configRemarks(json, where)) w.remark(remark);
     this.weights = w.finish("ModernBertForMaskedLM");
+  }
+}
+
+/** ModernBERT that says which label a text has. */
+export class ModernBertForSequenceClassification extends SequenceClassifier<ModernBertConfig> {
+  static readonly fields = modernBertConfig;
+  static readonly beside = ["head."];
+
+  static names({ config, where }: Checkpoint): Names {
+    modernBertConfig(config, `${where}/config.json`);
+    const names = classifierNames("ModernBertForSequenceClassification", BASE, {}, []);
+    return { ...names, parts: [...names.parts, "head"] };
+  }
+
+  /** Throws `[weights] ...` where the weights do not fit the config. */
+  constructor(w: Weights, json: Json, where?: string) {
+    const config = modernBertConfig(json, where);
+    const { hidden_size: h, classifier_bias, classifier_activation } = config;
+    super({
+      model: "ModernBertForSequenceClassification",
+      config,
+      json,
+      where,
+      weights: w,
+      base: new Base(w.at("model"), config),
+      pooling: config.classifier_pooling,
+      head: (labels) => {
+        const head = w.at("head");
+        const first = dense(head, "dense", h, h, classifier_bias);
+        const out = w.linear("classifier", h, labels);
+        const options = { behind: config.classifier_dropout, norm: norm(head, "norm", config) };
+        return new ClassificationHead(first, classifier_activation, out, options);
+      },
+    });
   }
 }

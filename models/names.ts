@@ -32,6 +32,15 @@ export type Names = {
   readonly head?: { readonly prefix: string; readonly lacking: string };
 };
 
+/** Of a model whose files have its own names and nothing else, such as one that was saved here. */
+export const plainNames = (given: Iterable<string>): Names => ({
+  base: { prefix: "", parts: [] },
+  parts: [...new Set(Array.from(given, (name) => name.split(".")[0]))],
+  tied: {},
+  spellings: {},
+  unread: [],
+});
+
 /** What modules that hold a model put before all its names: Lightning and others, DataParallel, torch.compile. */
 const WRAPPERS = ["model.", "module.", "_orig_mod."];
 

@@ -14,7 +14,7 @@ import { GPT2LMHeadModel } from "./gpt2.ts";
 import type { ModelSource } from "./hub/open.ts";
 import type { HubOptions } from "./hub/settings.ts";
 import type { MaskedLM } from "./masked-lm.ts";
-import { ModernBertForMaskedLM } from "./modernbert.ts";
+import { ModernBertForMaskedLM, ModernBertForSequenceClassification } from "./modernbert.ts";
 import { type Names, WRAPPED } from "./names.ts";
 import { RobertaForMaskedLM, RobertaForSequenceClassification } from "./roberta.ts";
 import type { Saveable } from "./save.ts";
@@ -64,6 +64,7 @@ const CLASSIFIERS: Readonly<Record<string, ClassifierClass>> = {
   albert: AlbertForSequenceClassification,
   electra: ElectraForSequenceClassification,
   "xlm-roberta": XLMRobertaForSequenceClassification,
+  modernbert: ModernBertForSequenceClassification,
 };
 
 /** Those that give a text a likelihood, whole or place by place. */

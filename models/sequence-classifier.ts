@@ -2,7 +2,8 @@
  * What a program may know of a classifier of texts: words in, logits of labels out, and how one begins over the encoder of any
  * checkpoint. Each architecture extends it with its names and its parts. Knows no architecture.
  */
-import type { Activation } from "../engine/ops/elementwise.ts";
+import { type Activation, cast, div, mul } from "../engine/ops/elementwise.ts";
+import { mean, sum } from "../engine/ops/reduce.ts";
 import { reshape } from "../engine/ops/shape.ts";
 import type { Tensor } from "../engine/tensor.ts";
 import { configError, configRemarks, count, readFields, real } from "./config.ts";
@@ -11,30 +12,35 @@ import { ModelError } from "./errors.ts";
 import type { Checkpoint } from "./formats/checkpoint.ts";
 import { isObject, type Json } from "./formats/json.ts";
 import type { Names } from "./names.ts";
-import { drop, type ForwardOptions, type Linear, type TextInput } from "./nn.ts";
+import { drop, type ForwardOptions, type LayerNorm, type Linear, type TextInput } from "./nn.ts";
 import { type ModelWeights, Weights } from "./weights.ts";
 
 /** How often values are dropped while training, ahead of the first matrix and behind it. */
 export type ClassifierDropout = { readonly ahead?: number; readonly behind?: number };
 
-/** From the hidden state of a text's first token to the logits of the labels: two matrices with an activation between them. */
+/** What may stand between the two matrices of a head beside the activation and dropout. */
+export type HeadOptions = ClassifierDropout & { readonly norm?: LayerNorm };
+
+/** From one hidden state of a text to the logits of the labels: two matrices with an activation between them. */
 export class ClassificationHead {
   readonly dense: Linear;
   readonly out: Linear;
   readonly #activation: Activation;
   readonly #rates: ClassifierDropout;
-  constructor(dense: Linear, activation: Activation, out: Linear, rates: ClassifierDropout) {
+  readonly #norm: LayerNorm | undefined;
+  constructor(dense: Linear, activation: Activation, out: Linear, options: HeadOptions) {
     this.dense = dense;
     this.out = out;
     this.#activation = activation;
-    this.#rates = rates;
+    this.#rates = options;
+    this.#norm = options.norm;
   }
   /** first [B, hidden_size] -> [B, labels]. */
   forward(first: Tensor, { training }: ForwardOptions): Tensor {
     const { ahead = 0, behind = 0 } = this.#rates;
     const x = drop(first, ahead, training);
     const y = this.dense.apply(x, { activation: this.#activation });
-    return this.out.apply(drop(y, behind, training));
+    return this.out.apply(drop(this.#norm?.apply(y) ?? y, behind, training));
   }
 }
 
@@ -103,6 +109,14 @@ export const classifierNames = (
   },
 });
 
+/** The mean of x [B, T, d] over the places that the mask u32 [B, T] shows: [B, d]. */
+function meanOver(x: Tensor, mask: Tensor | undefined): Tensor {
+  if (!mask) return mean(x, 1);
+  const [batch, length] = x.shape;
+  const seen = reshape(cast(mask, "f32"), [batch, length, 1]);
+  return div(sum(mul(x, seen), 1), sum(seen, 1));
+}
+
 /** What each class of a classifier says of itself. */
 export type SequenceClassifierClass<M> = EncoderModelClass<M> & {
   /** The beginnings of what else files may lack, and then begins anew with the head. */
@@ -136,6 +150,8 @@ function withLabels(json: Json, labels: FreshOptions["labels"], model: string): 
   };
 }
 
+export type Pooling = "cls" | "mean";
+
 /** What an architecture gives its classifier. */
 export type ClassifierParts<C> = {
   /** The class with the head, as upstream calls it. */
@@ -146,6 +162,8 @@ export type ClassifierParts<C> = {
   readonly where: string | undefined;
   readonly weights: Weights;
   readonly base: EncoderBase;
+  /** The hidden state that the head reads: the first token's, which is the default, or the mean over those that the mask shows. */
+  readonly pooling?: Pooling;
   /** @param labels how many there are */
   head(labels: number): ClassificationHead;
 };
@@ -161,10 +179,13 @@ export abstract class SequenceClassifier<
   readonly head: ClassificationHead;
   /** In the order of the logits. */
   readonly labels: readonly string[];
+  readonly #pooling: Pooling;
 
   /** Throws `[weights] ...` where the weights do not fit the config. */
-  constructor({ model, config, json, where, weights, base, head }: ClassifierParts<C>) {
+  constructor(parts: ClassifierParts<C>) {
     super();
+    const { model, config, json, where, weights, base, head, pooling = "cls" } = parts;
+    this.#pooling = pooling;
     this.config = config;
     this.json = json;
     this.labels = labelsOf(json, where);
@@ -191,6 +212,10 @@ export abstract class SequenceClassifier<
    * @param input texts with `[CLS]`, or `<s>`, first, as `encodeBatch` makes them
    */
   logits(input: TextInput, options: ForwardOptions = {}): Tensor {
+    if (this.#pooling === "mean") {
+      const pooled = meanOver(this.encode(input, options), input.mask);
+      return this.head.forward(pooled, options);
+    }
     const first = this.encode(input, options, 0); // [B, 1, hidden_size]
     const [texts, , width] = first.shape;
     return this.head.forward(reshape(first, [texts, width]), options);

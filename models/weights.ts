@@ -26,7 +26,7 @@ import {
   firstNotFinite,
 } from "./formats/floats.ts";
 import type { FileTensor, SafetensorsDtype, TensorEntry } from "./formats/safetensors.ts";
-import { type Names, placeOf, wrapperOf } from "./names.ts";
+import { type Names, placeOf, plainNames, wrapperOf } from "./names.ts";
 import { type Adaptable, Embedding, LayerNorm, Linear, RMSNorm } from "./nn.ts";
 
 /** How matrices are kept on the device; f16 and bf16 are for frozen models. */
@@ -98,8 +98,13 @@ export class Weights {
   /**
    * The weights of a checkpoint; matrices are kept as `storage`. F32 in memory is taken as it is; all else is read and
    * converted piece by piece when a device needs it.
+   * @param names in which files differ from the model; when left out, they have its own
    */
-  static from(checkpoint: Checkpoint, names: Names, storage: Storage = "f32"): Weights {
+  static from(
+    checkpoint: Checkpoint,
+    names: Names = plainNames(checkpoint.tensors.keys()),
+    storage: Storage = "f32",
+  ): Weights {
     return new Weights(fileSource(checkpoint, names, storage), "");
   }
 

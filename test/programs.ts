@@ -82,9 +82,11 @@ export async function printed(code: string, device: TestDevice): Promise<string>
   console.log = (...args: unknown[]) => lines.push(args.join(" "));
   try {
     const js = stripTypeScriptTypes(code)
-      .replaceAll("openDevice()", `openDevice({ device: "${device}", threads: 2 })`)
+      .replaceAll("openDevice()", "openDevice({ })")
+      .replaceAll("openDevice({ ", `openDevice({ device: "${device}", threads: 2, `)
       .replaceAll(/from "promptgen(?:\/(\w+))?"/g, (_, name = "promptgen") => {
-        return `from "${new URL(`../${name}/index.ts`, import.meta.url).href}"`;
+        const folder = name === "world" ? "promptgen/world" : name;
+        return `from "${new URL(`../${folder}/index.ts`, import.meta.url).href}"`;
       });
     await import(`data:text/javascript,${encodeURIComponent(js)}//${device}`); // anew for each device
   } finally {

@@ -233,6 +233,17 @@ def concat(g):
     g.case("u32", join, [g.ids(99, 3, 4), g.ids(99, 2, 4)], axis=0)
 
 
+@golden("stack")
+def stack(g):
+    for shape, count, axis in [((5,), 3, 0), ((64,), 3, 0), ((5,), 3, 1), ((3, 4), 2, 1), ((3, 4), 2, -1), ((2, 65), 4, -3)]:
+        join = lambda *xs: np.stack(xs, axis)
+        g.case(f"{count} of {list(shape)}, axis {axis}", join, [g.normal(*shape) for _ in range(count)], axis=axis)
+    join = lambda *xs: np.stack(xs, 0)
+    g.case("numbers", join, [g.normal() for _ in range(3)], axis=0)
+    g.case("one", join, [g.normal(2, 3)], axis=0)
+    g.case("u32", join, [g.ids(99, 3, 4), g.ids(99, 3, 4)], axis=0)
+
+
 @golden("permute")
 def permute(g):
     for shape, axes in [
@@ -314,6 +325,7 @@ def reduction(name, fn):
 reduction("sum", np.sum)
 reduction("mean", np.mean)
 reduction("max", np.max)
+reduction("min", np.min)
 
 
 @golden("embedding")
@@ -488,17 +500,25 @@ def power(g):
     g.case("0 to the 1.5", lambda x: x**1.5, [f32([0, 4])], grads=lambda u: [u * [0, 3.0]], exponent=1.5)
 
 
-@golden("variance")
-def variance(g):
-    for correction in (0, 1):
-        for shape, axis in [((5, 7), None), ((2, 3, 65), (2,)), ((4, 5, 6), (0, 2)), ((129, 3), (0,))]:
-            f = lambda x: np.var(x, axis=axis, ddof=correction)
-            attrs = {"correction": correction} | ({} if axis is None else {"axis": list(axis)})
-            g.case(f"{list(shape)} over {axis}, {correction} off", f, [g.normal(*shape)], **attrs)
-    keep = lambda x: np.var(x, axis=-1, keepdims=True, ddof=1)
-    g.case("keepdims", keep, [g.normal(3, 9)], axis=[1], keepdims=True)
-    far = lambda x: np.var(x, axis=-1, ddof=1)
-    g.case("mean 1e3", far, [g.normal(4, 65, mean=1e3)], step=1e-6, axis=[1])
+def spread(name, fn):
+    @golden(name)
+    def make(g):
+        for correction in (0, 1):
+            for shape, axis in [((5, 7), None), ((2, 3, 65), (2,)), ((4, 5, 6), (0, 2)), ((129, 3), (0,))]:
+                f = lambda x: fn(x, axis=axis, ddof=correction)
+                attrs = {"correction": correction} | ({} if axis is None else {"axis": list(axis)})
+                g.case(f"{list(shape)} over {axis}, {correction} off", f, [g.normal(*shape)], **attrs)
+        keep = lambda x: fn(x, axis=-1, keepdims=True, ddof=1)
+        g.case("keepdims", keep, [g.normal(3, 9)], axis=[1], keepdims=True)
+        far = lambda x: fn(x, axis=-1, ddof=1)
+        g.case("mean 1e3", far, [g.normal(4, 65, mean=1e3)], step=1e-6, axis=[1])
+        if name == "std":  # a kink, where PyTorch's gradient is 0
+            flat = lambda up: [np.zeros((1, 6))]
+            g.case("equal elements", lambda x: fn(x, axis=-1, ddof=1), [np.full((1, 6), 2.5)], grads=flat, axis=[1])
+
+
+spread("variance", np.var)
+spread("std", np.std)
 
 
 @golden("rmsNorm")

@@ -38,6 +38,19 @@ def gelu_of(x):
     return x * 0.5 * (1 + np.vectorize(math.erf)(x / math.sqrt(2)))
 
 
+@golden("binaryCrossEntropyWithLogits")
+def binary_cross_entropy_with_logits(g):
+    def of(x, t):
+        return np.logaddexp(0, x) - x * t
+
+    for n in LENGTHS:
+        g.case(f"length {n}", of, [g.normal(n, spread=3.0), g.uniform(0, 1, n)])
+    g.case("three axes", of, [g.normal(2, 3, 4), g.uniform(0, 1, 2, 3, 4)])
+    labels = f32(g.rng.integers(0, 2, (3, 65)))
+    g.case("far from 0", of, [g.normal(3, 65, spread=200.0), labels], step=1e-6)
+    g.case("at 0", of, [np.zeros(3), f32([0, 1, 0.25])])
+
+
 @golden("logSoftmax")
 def log_softmax(g):
     def of(x):

@@ -1,6 +1,7 @@
 """Goldens of classifiers and of LoRA beside them: test/golden/models/{classifier/*,lora/*}.
 
     python3 tools/reference_classifier.py                 writes all (needs peft)
+    python3 tools/reference_classifier.py modernbert      this classifier alone
     python3 tools/reference_classifier.py check DIR       asks transformers about what was saved here
     python3 tools/reference_classifier.py adapter DIR BASE
                                                           asks peft about an adapter that was saved here
@@ -31,6 +32,8 @@ from transformers import (
     ElectraConfig,
     ElectraForSequenceClassification,
     GPT2LMHeadModel,
+    ModernBertConfig,
+    ModernBertForSequenceClassification,
     RobertaConfig,
     RobertaForSequenceClassification,
     XLMRobertaConfig,
@@ -91,6 +94,15 @@ CLASSIFIERS = {
             **LABELS, **SETTLED,
         ),
     ),
+    "modernbert": (
+        ModernBertForSequenceClassification,
+        ModernBertConfig(
+            vocab_size=67, hidden_size=24, num_hidden_layers=3, num_attention_heads=2, intermediate_size=20,
+            max_position_embeddings=33, norm_eps=0.02, local_attention=6, pad_token_id=0, bos_token_id=1, eos_token_id=2,
+            cls_token_id=1, sep_token_id=2, embedding_dropout=0.0, attention_dropout=0.0, mlp_dropout=0.0,
+            classifier_dropout=0.0, **LABELS,
+        ),
+    ),
 }
 SEGMENTS = ("bert", "albert", "electra")
 
@@ -107,7 +119,8 @@ def inputs_of(name, config, generator):
 
 def classifier_golden(name, seed):
     kind, config = CLASSIFIERS[name]
-    config._attn_implementation = "eager"
+    # as in reference_readers.py
+    config._attn_implementation = "sdpa" if name == "modernbert" else "eager"
     folder = MODELS / "classifier" / name
     generator = torch.Generator().manual_seed(seed)
     model = randomise(kind(config), generator)
@@ -120,6 +133,9 @@ def classifier_golden(name, seed):
     losses.mean().backward()
     golden = {key: u32(value) for key, value in inputs.items()}
     golden |= {"labels": u32(labels), "logits": logits, "losses": losses, **gradients(model)}
+    if name == "modernbert":
+        model.config.classifier_pooling = "mean"
+        golden["logits.mean"] = model(**inputs).logits
     save(folder / "golden.safetensors", golden)
     return losses
 
@@ -211,7 +227,9 @@ if __name__ == "__main__":
         base = AutoModelForSequenceClassification.from_pretrained(sys.argv[3])
         compare(PeftModel.from_pretrained(base, sys.argv[2]), sys.argv[2])
     else:
+        wanted = sys.argv[1:]
         for place, each in enumerate(CLASSIFIERS):
-            print(each, classifier_golden(each, 91 + place).detach().numpy())
-        for place, each in enumerate(TASKS):
+            if each in wanted or not wanted:
+                print(each, classifier_golden(each, 91 + place).detach().numpy())
+        for place, each in enumerate(TASKS if not wanted else ()):
             print(each, torch.stack(lora_golden(each, 101 + place)).numpy())

@@ -1,10 +1,10 @@
-/** Sums, means and maxima over axes. */
+/** Sums, means, maxima and minima over axes. */
 import { REDUCE } from "../../kernels/codes.ts";
 import { check, checkFlag } from "../errors.ts";
 import type { Launch, LaunchContext, Op } from "../op.ts";
 import { normalizeAxis, numel, type Shape, show } from "../shape.ts";
 import { apply1, type Tensor } from "../tensor.ts";
-import { cast, div, equal, mul } from "./elementwise.ts";
+import { cast, div, equal, mul, neg } from "./elementwise.ts";
 import { expand, reshape } from "./shape.ts";
 
 /**
@@ -151,7 +151,7 @@ function reduceAxes(
 export type ReduceOptions = { readonly keepdims?: boolean };
 
 function reduce(
-  name: "sum" | "mean" | "max",
+  name: "sum" | "mean" | "max" | "min",
   x: Tensor,
   axis: number | readonly number[] | undefined,
   { keepdims = false }: ReduceOptions,
@@ -167,6 +167,7 @@ function reduce(
   const shape = keepdims
     ? x.shape.map((d, i) => (marked[i] ? 1 : d))
     : x.shape.filter((_, i) => !marked[i]);
+  if (name === "min") return neg(reduceAxes("max", neg(x), marked, shape, 1));
   return reduceAxes(name === "max" ? "max" : "sum", x, marked, shape, name === "mean" ? 1 / n : 1);
 }
 
@@ -196,6 +197,16 @@ export const max = (
   axis?: number | readonly number[],
   options: ReduceOptions = {},
 ): Tensor => reduce("max", x, axis, options);
+
+/**
+ * The minimum over the given axes (all, if none are), NaN if there is one. Elements that tie share
+ * the gradient, as in PyTorch's `amin`. f32.
+ */
+export const min = (
+  x: Tensor,
+  axis?: number | readonly number[],
+  options: ReduceOptions = {},
+): Tensor => reduce("min", x, axis, options);
 
 /** Sums x to a shape that broadcasts to it: the gradient of broadcasting. */
 export function sumTo(x: Tensor, shape: Shape): Tensor {

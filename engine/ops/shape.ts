@@ -215,6 +215,24 @@ export function concat(tensors: readonly Tensor[], axis: number): Tensor {
   return tensors.length === 1 ? first : apply1(concatOp, tensors, { axis: a });
 }
 
+/**
+ * Stacks tensors of one shape and dtype along an axis that is new: tensors [A, B] become [n, A, B], or [A, n, B] along axis 1. A
+ * negative axis counts from the end of the result's.
+ */
+export function stack(tensors: readonly Tensor[], axis = 0): Tensor {
+  check(tensors.length > 0, "stack", () => "needs one tensor or more, got none");
+  const [{ shape, dtype }] = tensors;
+  const a = normalizeAxis("stack", axis, [...shape, 1]);
+  const odd = tensors.find((x) => x.dtype !== dtype || !sameShape(x.shape, shape));
+  check(odd === undefined, "stack", () => {
+    return `${dtype}${show(shape)} and ${odd?.dtype}${show(odd?.shape ?? [])} differ; give tensors of one shape and dtype, or concat them`;
+  });
+  return concat(
+    tensors.map((x) => reshape(x, shape.toSpliced(a, 0, 1))),
+    a,
+  );
+}
+
 export const permuteOp: Op = {
   name: "permute",
   infer: ([x], { axes }) => {

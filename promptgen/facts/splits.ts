@@ -4,9 +4,12 @@
  *
  * A part is a predicate over relation, subject and object, so that it can be taken of answers that were written down long ago.
  */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { printable } from "../../models/errors.ts";
 import type { Fact, Relation } from "./facts.ts";
 import { listed } from "./left-out.ts";
+import { readRows } from "./rows.ts";
 
 /** A fact by what names it. */
 export type Triple = Fact & { readonly relation: string };
@@ -21,6 +24,17 @@ export type TestSplit = {
 };
 
 const NAMES_SHOWN = 6;
+
+/** In the facts' folder, where there is one: facts that no text of the reader's pre-training states, {"relation", "subject", "object"} a line. */
+export const UNSTATED = "unstated.jsonl";
+
+/** The keys of those facts; undefined where the folder does not tell. */
+export async function loadUnstated(data: string): Promise<ReadonlySet<string> | undefined> {
+  const path = join(data, UNSTATED);
+  if (!existsSync(path)) return undefined;
+  const rows = await readRows(path, ["relation", "subject", "object"]);
+  return new Set(rows.map(({ row }) => keyOf(row)));
+}
 
 /** The same for two facts that are the same, and for no others. */
 export const keyOf = ({ relation, subject, object }: Readonly<Triple>): string =>
@@ -44,10 +58,12 @@ export function overlapping(relations: readonly Relation[]): Triple[] {
  * The parts, in the order of the tables.
  * @param named keys of the facts that the second rule of LAMA-UHN takes out (`namedAway` asks a reader for them); without them
  *   there is no part of that name
+ * @param unstated keys of the facts that the reader was not told; without them there are no such parts
  */
 export function testSplits(
   relations: readonly Relation[],
   named?: ReadonlySet<string>,
+  unstated?: ReadonlySet<string>,
 ): TestSplit[] {
   const both = overlapping(relations);
   const keys = new Set(both.map(keyOf));
@@ -69,7 +85,23 @@ export function testSplits(
             has: (fact) => !inSubject(fact) && !named.has(keyOf(fact)),
           },
         ];
+  const told: TestSplit[] =
+    unstated === undefined
+      ? []
+      : [
+          {
+            name: "stated",
+            what: "stated: a text of the reader's pre-training says it",
+            has: (fact) => !unstated.has(keyOf(fact)),
+          },
+          {
+            name: "unstated",
+            what: "unstated: none does",
+            has: (fact) => unstated.has(keyOf(fact)),
+          },
+        ];
   return [
+    ...told,
     {
       name: "not in name",
       what: "not in name: the object does not stand in the subject's name",

@@ -1,6 +1,6 @@
 /**
  * The ceiling of a made world: each fact is asked in a pattern of its own subject's kind, in which it was stated. Nothing is trained,
- * and nobody could ask so who does not know how the world was made.
+ * and nobody could ask so who does not know how the world was made. Of facts with sentences each subject is a kind of its own.
  *
  * Read from the facts' folder: kinds.jsonl, one {"subject", "kind"} a line, and patterns.jsonl, one {"relation", "pattern", "kind"}.
  */
@@ -65,7 +65,8 @@ function ownPattern({ patterns, kinds }: OwnPatterns, relation: string, subject:
 }
 
 async function readOwn(data: string): Promise<OwnPatterns> {
-  const remedy = "only a made world tells the kinds of its subjects; make one with make-world";
+  const remedy =
+    "only what was made here tells the kinds of its subjects; make it with make-world or make-lama";
   const kinds: Record<string, string> = {};
   const named = join(data, "kinds.jsonl");
   for (const { row, line } of await readRows(named, ["subject", "kind"], remedy)) {

@@ -30,7 +30,7 @@ import {
 
 const test = await onDevices("classifier");
 
-const NAMES = ["bert", "roberta", "distilbert", "albert", "electra", "xlm-roberta"];
+const NAMES = ["bert", "roberta", "distilbert", "albert", "electra", "xlm-roberta", "modernbert"];
 
 const inputOf = (golden: ModelGolden): TextInput => ({
   ids: golden.tensor("input_ids"),
@@ -117,6 +117,22 @@ for (const name of NAMES) {
     assert.equal(one.json.label2id, { a: 0, b: 1 });
   });
 }
+
+test("modernbert: the mean over a text's tokens in place of its first, by classifier_pooling", async (device) => {
+  const checkpoint = goldenCheckpoint("classifier/modernbert");
+  const golden = new ModelGolden("classifier/modernbert");
+  const config = { ...checkpoint.config, classifier_pooling: "mean" };
+  const model = sequenceClassifier({ ...checkpoint, config });
+  const got = await logitsOf(device, model, inputOf(golden));
+  closeForward([{ name: "logits", got, want: golden.floats("logits.mean") }]);
+  const ids = tensor(Uint32Array.of(7, 8, 9, 10), [1, 4]);
+  const mask = tensor(Uint32Array.of(1, 1, 1, 1), [1, 4]);
+  const [open, masked] = [
+    await logitsOf(device, model, { ids }),
+    await logitsOf(device, model, { ids, mask }),
+  ];
+  closeForward([{ name: "without a mask", got: open, want: masked }]);
+});
 
 test("dropout of the head is drawn while training, at classifier_dropout's rate", async (device) => {
   const checkpoint = goldenCheckpoint("classifier/bert");

@@ -3,12 +3,14 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { adamw, gradNorm } from "../../engine/ops/adamw.ts";
 import { attention, type Layout } from "../../engine/ops/attention.ts";
+import { binaryCrossEntropyWithLogits } from "../../engine/ops/binary-cross-entropy.ts";
 import { crossEntropy } from "../../engine/ops/cross-entropy.ts";
 import { dropout } from "../../engine/ops/dropout.ts";
 import type { Activation } from "../../engine/ops/elementwise.ts";
 import { layerNorm } from "../../engine/ops/layernorm.ts";
 import { linear, matmul } from "../../engine/ops/matmul.ts";
 import { sum } from "../../engine/ops/reduce.ts";
+import { stack } from "../../engine/ops/shape.ts";
 import { softmax } from "../../engine/ops/softmax.ts";
 import { AdamW } from "../../engine/optim.ts";
 import { type Tensor, tensor } from "../../engine/tensor.ts";
@@ -27,6 +29,17 @@ const adam = { beta1: 0.9, beta2: 0.999, eps: 1e-8, weightDecay: 0 };
 
 type Mistake = [what: string, run: () => unknown, message: string];
 const mistakes: Mistake[] = [
+  [
+    "targets of another shape",
+    () => binaryCrossEntropyWithLogits(f32(3, 1), f32(3)),
+    "[binaryCrossEntropyWithLogits] the logits f32[3, 1] and the targets f32[3] must be f32 of one shape; reshape or cast one",
+  ],
+  [
+    "a stack of two shapes",
+    () => stack([f32(3), f32(4)]),
+    "[stack] f32[3] and f32[4] differ; give tensors of one shape and dtype, or concat them",
+  ],
+  ["a stack of nothing", () => stack([]), "[stack] needs one tensor or more, got none"],
   [
     "softmax of integers",
     () => softmax(u32(2, 3)),

@@ -1,7 +1,16 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import type { Fact, Relation } from "../../promptgen/facts/facts.ts";
-import { inSubject, keyOf, overlapping, testSplits } from "../../promptgen/facts/splits.ts";
+import {
+  inSubject,
+  keyOf,
+  loadUnstated,
+  overlapping,
+  testSplits,
+} from "../../promptgen/facts/splits.ts";
 
 const test = suite("splits");
 
@@ -61,6 +70,36 @@ test("UHN takes the facts out that a reader names too, and is not there where it
   const without = of("not in name").filter((one) => one !== "P1 Louvre > Paris");
   assert.equal(of("UHN", named), without);
   assert.throws(() => of("UHN"), /there is no UHN/);
+});
+
+test("stated and unstated are what the facts' folder tells, and no parts where it does not", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "promptgen-"));
+  try {
+    assert.is(await loadUnstated(folder), undefined);
+    assert.throws(() => of("stated"), /there is no stated/);
+    const rows = [
+      { relation: "P1", subject: "Louvre", object: "Paris" },
+      { relation: "P2", subject: "Ritz", object: "Oslo" },
+    ];
+    writeFileSync(
+      join(folder, "unstated.jsonl"),
+      rows.map((row) => JSON.stringify(row)).join("\n"),
+    );
+    const unstated = await loadUnstated(folder);
+    const within = (name: string) =>
+      testSplits(RELATIONS, undefined, unstated).find((one) => one.name === name);
+    const list = (name: string) => all.filter((fact) => within(name)?.has(fact));
+    assert.equal(list("unstated"), [all[0], all[7]]);
+    assert.equal(
+      list("stated"),
+      all.filter((_, i) => i !== 0 && i !== 7),
+    );
+    writeFileSync(join(folder, "unstated.jsonl"), '{"relation": "P1", "subject": "Louvre"}');
+    const said = await loadUnstated(folder).catch((error: Error) => error.message);
+    assert.match(String(said), /unstated\.jsonl:1 has no text in "object"/);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
 
 test("pairs of train and of dev that stand in test are found within their relation", () => {

@@ -324,7 +324,7 @@ test("the command writes what is read as facts, 3,000 and more by default; it ov
   const again = await printedBy("promptgen.ts", ["make-world", "--out", out]);
   assert.match(again, /whole is there already/);
   const changed = ["make-world", "--out", out, "--seed", "3"];
-  await refuses("promptgen.ts", changed, /holds a world of other settings; name another --out/);
+  await refuses("promptgen.ts", changed, /was made with other settings; name another --out/);
   assert.deepEqual(readFileSync(join(out, "reader.jsonl")), written);
   const full = join(home, "full");
   mkdirSync(full);

@@ -108,6 +108,21 @@ test("what was asked for and is missing is a failure", () => {
   }
 });
 
+test("--help is a screen, and an option that is none a sentence", () => {
+  const run = (...args: string[]) =>
+    spawnSync(process.execPath, [RUNNER, ...args], { encoding: "utf8" });
+  for (const flag of ["--help", "-h"]) {
+    const { status, stdout, stderr } = run(flag);
+    assert.equal([status, stderr], [0, ""]);
+    const lines = stdout.split("\n");
+    assert.ok(lines.length < 24 && lines.every((line) => line.length <= 100));
+    for (const option of ["--device", "--jobs", "--timeout"]) assert.ok(stdout.includes(option));
+  }
+  const { status, stderr } = run("--devise", "cpu");
+  assert.is(status, 1);
+  assert.is(stderr, "[test] Unknown option '--devise'; npm test -- --help has the options\n");
+});
+
 test("a name that matches nothing and a missing data folder say so and fail", () => {
   const run = (...args: string[]) => {
     const env = { ...process.env };

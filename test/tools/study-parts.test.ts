@@ -68,26 +68,30 @@ test("gates first, then from corpus to report; typed again nothing is made twice
   );
 });
 
-test("a step that is killed goes on, and ends in the same bits", async () => {
+test("steps of two settings at a time that are killed go on, and end in the same bits", async () => {
   const out = join(home, "killed");
-  const args = [join(ROOT, "tools/study.ts"), file, "--out", out, "--prepare", ...common];
+  const prepare = [file, "--out", out, "--prepare", "--jobs", "2", ...common];
+  const args = [join(ROOT, "tools/study.ts"), ...prepare];
   const child = spawn(process.execPath, args, { cwd: ROOT, detached: true, stdio: "ignore" });
   const ended = new Promise((done) => child.on("exit", done));
-  const last = join(out, "context-0", "prepared", "reader", "last.safetensors");
-  while (!existsSync(last) && child.exitCode === null) {
+  const both = [0, 1];
+  const isBegun = (context: number) =>
+    existsSync(join(out, `context-${context}`, "prepared", "reader", "last.safetensors"));
+  while (!both.every(isBegun) && child.exitCode === null) {
     await new Promise((done) => setTimeout(done, 20));
   }
   if (child.pid) process.kill(-child.pid, "SIGKILL");
   await ended;
-  assert.equal(record(madeIn(out, 0, "reader")).seconds, undefined, "it was cut off");
-  assert.match(
-    await printedBy("study.ts", [file, "--out", out, "--dry-run"]),
-    /done +prepare world\ncut off prepare reader/,
-  );
-  await printedBy("study.ts", [file, "--out", out, "--prepare", ...common]);
+  for (const context of both) {
+    assert.equal(record(madeIn(out, context, "reader")).seconds, undefined, "it was cut off");
+  }
+  const stands = await printedBy("study.ts", [file, "--out", out, "--dry-run"]);
+  assert.equal(stands.match(/done +prepare world\ncut off prepare reader/g)?.length, 2);
+  await printedBy("study.ts", prepare);
   assert.ok(!existsSync(join(out, "context-0", "majority-seed1")), "nothing is run");
-  const weights = (of: string) => record(madeIn(of, 0, "reader")).files["final/model.safetensors"];
-  assert.equal(weights(out), weights(whole));
+  const weights = (of: string, context: number) =>
+    record(madeIn(of, context, "reader")).files["final/model.safetensors"];
+  for (const context of both) assert.equal(weights(out, context), weights(whole, context));
 });
 
 test("what a step says wrong is told before anything is made", async () => {
@@ -101,7 +105,8 @@ test("what a step says wrong is told before anything is made", async () => {
   await is({ world: `${world} --contxt 1`, reader }, /Unknown option '--contxt'/);
   assert.ok(!existsSync(out));
   const failing = { world: world.replace("--kinds 2", "--kinds 1"), reader };
-  const cause = /context-0 world failed: error \[make-world\] --kinds is 1; .* tries it again/;
+  const cause =
+    /context-0 world failed: error \[make-world\] --kinds is 1; .* tries it again; 1 more failed/;
   await refuses(
     "study.ts",
     [fileOf("failing", { prepare: failing }), "--out", out, "--quiet"],

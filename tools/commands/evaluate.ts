@@ -373,10 +373,16 @@ async function main({ values, positionals }: Line<keyof typeof OPTIONS>): Promis
   // only text, which people read as it is, is kept narrow
   const width = format === "text" ? undefined : Number.POSITIVE_INFINITY;
   const wide = () => tables(Number.POSITIVE_INFINITY);
-  printResult(output.json ? { tables: wide().map(tableData), runs: files } : undefined, () => {
-    const warnings = warned.length > 0 ? `\n\n${warned.join("\n")}` : "";
-    return `\n${printTables(tables(width), format)}\n\n${runTable(asked, results)}${warnings}`;
-  });
+  const beneath = [runTable(asked, results), warned.join("\n")].filter((text) => text !== "");
+  printResult(output.json ? { tables: wide().map(tableData), runs: files } : undefined, () =>
+    format === "text"
+      ? ["", printTables(tables(width), format), ...beneath.flatMap((text) => ["", text])].join(
+          "\n",
+        )
+      : printTables(tables(width), format),
+  );
+  // behind what a program reads it would be no part of the format
+  if (!output.json && format !== "text") for (const text of beneath) note(text);
   return 0;
 }
 

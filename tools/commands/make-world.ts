@@ -1,12 +1,10 @@
 /** Writes a made world with two dials in the layouts that train and pretrain read: `promptgen make-world --help`. */
-import { existsSync, readdirSync } from "node:fs";
-import { readFile, rename, rm } from "node:fs/promises";
-import { dirname, join, relative, resolve } from "node:path";
-import { makeFolder, writeWhole } from "../../models/formats/files.ts";
+import { relative, resolve } from "node:path";
 import { FAMILY, type MadeSettings, madeWorld } from "../../promptgen/world/made.ts";
 import { numberOf, type OptionSpec, printResult, UsageError } from "../lib/cli.ts";
 import { commandOf, type Line } from "../lib/command.ts";
 import { filesOf, type Sizes } from "../lib/made-files.ts";
+import { isThere, writeFolder } from "../lib/new-folder.ts";
 
 const TOOL = "make-world";
 
@@ -94,36 +92,18 @@ function settingsOf(values: Values): { readonly made: MadeSettings; readonly siz
   return { made, sizes: { width: multiple("width", 8, 4096), layers: whole("layers", 1, 48) } };
 }
 
-/** Whether the world is there; throws UsageError where something else is. */
-async function isThere(out: string, settings: string): Promise<boolean> {
-  if (!existsSync(out)) return false;
-  const there = join(out, SETTINGS);
-  const text = await readFile(there, "utf8").catch(() => undefined);
-  if (text === settings) return true;
-  if (text === undefined && readdirSync(out).length === 0) {
-    await rm(out, { recursive: true });
-    return false;
-  }
-  const what = text === undefined ? "holds other files" : "holds a world of other settings";
-  throw new UsageError(`[${TOOL}] ${out} ${what}; name another --out, or remove the folder`);
-}
-
 async function main({ values }: Line<keyof typeof OPTIONS>): Promise<number> {
   const { made, sizes } = settingsOf(values);
   const out = resolve(values.out ?? OPTIONS.out.initial);
   const settings = `${JSON.stringify({ made: true, ...made, ...sizes }, null, 2)}\n`;
   const where = relative("", out) || ".";
-  if (await isThere(out, settings)) {
+  if (await isThere(out, { tool: TOOL, name: SETTINGS, text: settings })) {
     printResult({ world: out, made: false }, () => `${where} is there already`);
     return 0;
   }
   const world = madeWorld(made);
   const files = new Map([[SETTINGS, settings], ...filesOf(world, sizes)]);
-  const part = join(dirname(out), `.${out.split("/").at(-1)}.part`);
-  await rm(part, { recursive: true, force: true });
-  await makeFolder(part);
-  for (const [name, text] of files) await writeWhole(join(part, name), text);
-  await rename(part, out);
+  await writeFolder(out, files);
   const count = (name: string): number => (files.get(name)?.split("\n").length ?? 1) - 1;
   const facts = world.relations.reduce((sum, relation) => sum + relation.facts.length, 0);
   const told = {

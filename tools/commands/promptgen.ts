@@ -57,6 +57,10 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: "made facts and sentences with two dials, to train and ask",
     load: () => import("./make-world.ts"),
   },
+  "make-lama": {
+    summary: "LAMA's facts split anew, with a corpus that states them",
+    load: () => import("./make-lama.ts"),
+  },
   "fill-mask": {
     summary: "the most probable tokens for the masks of a text",
     load: () => import("./fill-mask.ts"),

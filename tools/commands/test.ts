@@ -243,16 +243,41 @@ export function choose(
   return { left, devices: choice, missing: has.browser && has.slurm ? "" : missing };
 }
 
+const HELP = `Runs the test files, each in a process of its own: npm test -- [NAME...] [options]
+
+NAME is part of a file's path under test/, as softmax or models/bert; all files without one.
+
+  --device D       cpu, gpu, gpu:software, or all, which needs the CPU, a software adapter, a
+                   browser and Slurm; without it what there is, and the end names the rest
+  --jobs N         files at a time (1)
+  --timeout S      seconds that a file may take (300)
+  -h, --help       this text
+
+npm run test:data -- FOLDER counts the real facts; FOLDER holds lama/ and tokenizers/.
+The exit code is 1 when a test fails, is skipped, or ends without a verdict.`;
+
+/** The command line, or a sentence and an exit for one that is none. */
+function commandLine() {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: {
+        jobs: { type: "string", default: "1" },
+        timeout: { type: "string", default: "300" },
+        data: { type: "boolean", default: false },
+        device: { type: "string", default: process.env.PROMPTGEN_TEST_DEVICES || undefined },
+        help: { type: "boolean", short: "h", default: false },
+      },
+    });
+  } catch (error) {
+    const [said] = String(error instanceof Error ? error.message : error).split(/\. (?=To )|\n/);
+    return fail(`[test] ${said}; npm test -- --help has the options`);
+  }
+}
+
 async function main(): Promise<void> {
-  const { values, positionals } = parseArgs({
-    allowPositionals: true,
-    options: {
-      jobs: { type: "string", default: "1" },
-      timeout: { type: "string", default: "300" },
-      data: { type: "boolean", default: false },
-      device: { type: "string", default: process.env.PROMPTGEN_TEST_DEVICES || undefined },
-    },
-  });
+  const { values, positionals } = commandLine();
+  if (values.help) return console.log(HELP);
   const choice = values.device;
   if (choice !== undefined && !CHOICES.includes(choice)) {
     fail(`[test] --device is ${choice}; choose among ${CHOICES.join(", ")}`);

@@ -1,7 +1,7 @@
 /** The tables of rows about a benchmark's test facts, whoever asked them. */
 import type { Device } from "../../engine/device.ts";
 import type { Benchmark } from "../../promptgen/benchmark.ts";
-import { testSplits } from "../../promptgen/facts/splits.ts";
+import { loadUnstated, testSplits } from "../../promptgen/facts/splits.ts";
 import { relationRows } from "../../promptgen/report/relations.ts";
 import type { Row } from "../../promptgen/report/rows.ts";
 import { rowsReport } from "../../promptgen/report/rows-tables.ts";
@@ -21,7 +21,8 @@ export async function rowTables(
   rows: readonly Row[],
   against?: string | undefined,
 ): Promise<RowTables> {
-  const splits = testSplits(benchmark.relations, await namedAway(device, benchmark));
+  const unstated = await loadUnstated(benchmark.data);
+  const splits = testSplits(benchmark.relations, await namedAway(device, benchmark), unstated);
   const relations = relationRows(benchmark.relations);
   return (width) => rowsReport(relations, rows, { splits, against, width });
 }

@@ -56,6 +56,7 @@ export const secondsOfStep = (step: Step): number | undefined => madeBy(step)?.s
 
 /** The commands that a step may be: those that make facts or models. */
 const COMMANDS: Readonly<Record<string, () => Promise<{ readonly command: Command }>>> = {
+  "make-lama": () => import("../commands/make-lama.ts"),
   "make-world": () => import("../commands/make-world.ts"),
   pretrain: () => import("../commands/pretrain.ts"),
   tokenizers: () => import("../commands/tokenizers.ts"),
@@ -80,24 +81,35 @@ export async function commandsOf(steps: readonly Step[]): Promise<ReadonlyMap<st
   return found;
 }
 
+/** The steps of one part of a study, which are made in their order. */
+export type Preparation = {
+  /** Of the part, before a step's name in what is said; empty where the study has no parts. */
+  readonly title: string;
+  readonly steps: readonly Step[];
+  /** Folder of what the commands say. */
+  readonly logs: string;
+};
+
 /**
- * Makes what is not there, step by step, each in a process of its own.
+ * Makes what is not there, each step in a process of its own.
+ * @param jobs parts that are made at a time
  * @param device options of the command line, for the commands that have them
- * @param title before the step's name in what is said
- * @returns false when the signal came
- * @throws where a step fails, with what it said last
+ * @returns a sentence for each part whose step failed, with what it said last; undefined when the signal came
  */
 export async function makeAll(
-  steps: readonly Step[],
-  { device, logs, title }: { device: readonly string[]; logs: string; title: string },
-): Promise<boolean> {
-  const commands = await commandsOf(steps);
+  parts: readonly Preparation[],
+  { jobs, device }: { jobs: number; device: readonly string[] },
+): Promise<readonly string[] | undefined> {
+  const commands = await commandsOf(parts.flatMap(({ steps }) => steps));
   const signal = onSignals();
-  let running: ChildProcess | undefined;
-  signal.addEventListener("abort", () => running?.kill("SIGTERM"));
-  for (const step of steps) {
-    if (standOfStep(step) === "done") continue;
-    if (signal.aborted) return false;
+  const running = new Set<ChildProcess>();
+  signal.addEventListener("abort", () => {
+    for (const child of running) child.kill("SIGTERM");
+  });
+  const failed: string[] = [];
+
+  /** Whether it was made. */
+  async function make(step: Step, { title, logs }: Preparation): Promise<boolean> {
     const name = title === "" ? step.name : `${title} ${step.name}`;
     await makeFolder(logs);
     await makeFolder(dirname(step.folder));
@@ -112,26 +124,39 @@ export async function makeAll(
       env: { ...process.env, NO_COLOR: "1", FORCE_COLOR: undefined },
     });
     closeSync(out);
-    running = child;
+    running.add(child);
     const code = await new Promise<number>((done) => {
       child.on("error", () => done(1));
       child.on("exit", (own, by) => done(own ?? exitCodeOf(by)));
     });
-    running = undefined;
+    running.delete(child);
     if (signal.aborted) return false;
     if (code !== 0) {
       const said = (await readFile(log, "utf8")).trim().split("\n").at(-1) ?? "";
-      throw new Error(
-        `[${TOOL}] ${name} failed: ${said} (${relative("", log)}); the same command tries it again`,
+      failed.push(
+        `${name} failed: ${said} (${relative("", log)}); the same command tries it again`,
       );
+      return false;
     }
     const seconds = (performance.now() - began) / 1000;
     const files = await fingerprints(step.folder);
     const made: Made = { key: step.key, seconds: Math.round(10 * seconds) / 10, files };
     await writeWhole(recordOf(step), `${JSON.stringify(made, null, 2)}\n`);
     say(`done ${name}, ${seconds.toFixed(0)} s\n`);
+    return true;
   }
-  return true;
+
+  const waiting = [...parts];
+  async function worker(): Promise<void> {
+    for (let part = waiting.shift(); part; part = waiting.shift()) {
+      for (const step of part.steps) {
+        if (signal.aborted) return;
+        if (standOfStep(step) !== "done" && !(await make(step, part))) break;
+      }
+    }
+  }
+  await Promise.all(Array.from({ length: jobs }, worker));
+  return signal.aborted ? undefined : failed;
 }
 
 /** What a step makes that the same command makes again: facts, texts, weights, curves. */

@@ -229,7 +229,8 @@ function unigram(
   };
 }
 
-function bertConfig(vocabulary: number, { width, layers, heads }: WorldSizes): object {
+/** A BERT without dropout, its feed-forward layers of twice the width. */
+export function bertConfig(vocabulary: number, { width, layers, heads }: WorldSizes): object {
   return {
     architectures: ["BertForMaskedLM"],
     model_type: "bert",
@@ -250,7 +251,8 @@ function bertConfig(vocabulary: number, { width, layers, heads }: WorldSizes): o
   };
 }
 
-function bartConfig(vocabulary: number, { width, layers, heads }: WorldSizes): object {
+/** A BART of as many layers in encoder and decoder. */
+export function bartConfig(vocabulary: number, { width, layers, heads }: WorldSizes): object {
   return {
     architectures: ["BartForConditionalGeneration"],
     model_type: "bart",

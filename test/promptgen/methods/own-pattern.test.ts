@@ -90,7 +90,7 @@ test("what is missing is said with its file, and what to do", async () => {
   const none = ownPatterns.open({ ...loaded, data: folder({}) }, {});
   assert.match(
     await said(none),
-    /kinds\.jsonl .* only a made world tells the kinds of its subjects; make one with make-world/,
+    /kinds\.jsonl .* only what was made here tells the kinds of its subjects; make it with make-world or make-lama/,
   );
   const [first, ...others] = kinds;
   const lacking = await said(open({ "kinds.jsonl": lines(others) }));
