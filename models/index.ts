@@ -150,6 +150,8 @@ export {
   type ClassifierDropout,
   type ClassifierParts,
   type FreshOptions,
+  type HeadOptions,
+  type Pooling,
   SequenceClassifier,
   type SequenceClassifierClass,
 } from "./sequence-classifier.ts";
