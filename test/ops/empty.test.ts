@@ -59,6 +59,10 @@ const table: Record<string, (() => unknown)[]> = {
     () => engine.crossEntropy(empty(0, 3), none(0)),
     () => engine.crossEntropy(empty(2, 0), tensor(Uint32Array.of(0, 1))),
   ],
+  binaryCrossEntropyWithLogits: [
+    () => engine.binaryCrossEntropyWithLogits(empty(0), empty(0)),
+    () => engine.binaryCrossEntropyWithLogits(empty(2, 0), empty(2, 0)),
+  ],
   dropout: [() => engine.dropout(empty(0), 0.5, rng)],
   cast: [() => engine.cast(none(0), "f32"), () => engine.cast(empty(0), "u32")],
   where: [
@@ -80,6 +84,7 @@ const table: Record<string, (() => unknown)[]> = {
     () => engine.rmsNorm(empty(0, 3), ones([3]), 1e-6),
     () => engine.rmsNorm(empty(3, 0), undefined, 1e-6),
   ],
+  std: [() => engine.std(empty(0)), () => engine.std(empty(0, 3), 0)],
   variance: [() => engine.variance(empty(0)), () => engine.variance(empty(0, 3), 0)],
   layerNorm: [
     () => engine.layerNorm(empty(0, 3), ones([3]), ones([3]), 1e-5),
@@ -104,6 +109,8 @@ const table: Record<string, (() => unknown)[]> = {
   ],
   mean: [() => engine.mean(empty(0)), () => engine.mean(empty(0, 3), 0)],
   max: [() => engine.max(empty(0)), () => engine.max(empty(0, 3), 1)],
+  min: [() => engine.min(empty(0)), () => engine.min(empty(0, 3), 1)],
+  stack: [() => engine.stack([empty(0), empty(0)]), () => engine.stack([empty(2, 0)], 1)],
   concat: [
     () => engine.concat([empty(0, 3), empty(0, 3)], 0),
     () => engine.concat([ones([2, 3]), empty(0, 3)], 0),
