@@ -92,8 +92,7 @@ export const help = (): string => `${wrapped(
 
 ${twoColumns([...Object.entries(COMMANDS).map(([name, { summary }]) => [name, summary] as const), ...Object.entries(OTHERS)])}
 
-promptgen --version prints the version. Completions, in ~/.bashrc (with zsh in ~/.zshrc):
-  source <(npx promptgen completion bash)
+promptgen --version; in ~/.bashrc (zsh: ~/.zshrc) source <(npx promptgen completion bash)
 `;
 
 /** Runs the command of a name. */
