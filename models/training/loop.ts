@@ -413,11 +413,11 @@ class Loop<Item, Batch> {
     const schedule = this.#schedule;
     const { total } = schedule;
     const isAt = (step: number) => schedule.evaluations.has(step) || step === total;
+    // a step in which a plan is made is timed alone
+    const isNew = ({ width }: { width: number }) => !this.#widths.has(width);
     let flight: Flight | undefined; // the last step, while its report is not read
     let next = p.step < total ? await this.#batch(p.step) : undefined;
     while (next && !signal?.aborted) {
-      // a step in which a plan is made is timed alone
-      if (flight && !this.#widths.has(next.width)) flight = void (await this.#land(flight));
       if (!(await this.#evaluateIfDue()) || schedule.isOut(p)) break;
       const step: number = (flight?.step ?? p.step) + 1;
       const lr = schedule.rate(step, p.extended);
@@ -431,9 +431,12 @@ class Loop<Item, Batch> {
       if (flight) await this.#land(flight);
       flight = { step, done, lr, begun, report };
       const saves = step % saveEvery === 0 && !isAt(step);
-      if (saves || isAt(step) || !isAhead(device)) flight = void (await this.#land(flight));
+      if (saves || isAt(step) || isNew(done) || !isAhead(device)) {
+        flight = void (await this.#land(flight));
+      }
       if (saves) await this.#save();
       next = await coming;
+      if (flight && next && isNew(next)) flight = void (await this.#land(flight));
     }
     if (flight) await this.#land(flight);
     const stopped = signal?.aborted === true || !(await this.#evaluateIfDue());
