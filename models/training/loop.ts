@@ -7,12 +7,19 @@
 import { compile, type Input, type Result } from "../../engine/compile.ts";
 import type { Device } from "../../engine/device.ts";
 import { grad } from "../../engine/grad.ts";
-import { add, mul } from "../../engine/ops/elementwise.ts";
-import { concat, expand, reshape } from "../../engine/ops/shape.ts";
+import { add, greater, mul, where } from "../../engine/ops/elementwise.ts";
+import { concat, expand, reshape, slice } from "../../engine/ops/shape.ts";
 import { AdamW, GradientAccumulator, type ParameterRule } from "../../engine/optim.ts";
 import { seedWords } from "../../engine/philox.ts";
 import { sameShape, show } from "../../engine/shape.ts";
-import { scalar, stateName, type Tensor, type TypedArray, zeroState } from "../../engine/tensor.ts";
+import {
+  scalar,
+  stateName,
+  type Tensor,
+  type TypedArray,
+  tensor,
+  zeroState,
+} from "../../engine/tensor.ts";
 import { assign } from "../../engine/trace.ts";
 import { readFloat32 } from "../formats/safetensors.ts";
 import { epochGroups, type Group, groups } from "./buckets.ts";
@@ -184,6 +191,29 @@ export type Part<Batch> = {
   readonly share: number;
 };
 
+/**
+ * Whether a device goes on with the next step while the host still waits for the report of the last one. Only WebGPU does: the CPU's
+ * threads are the host's own.
+ */
+const isAhead = (device: Device): boolean => device.kind === "webgpu";
+
+/**
+ * What holds a device back that is ahead: not finite once a step was not taken, so that no later one is either until the host has
+ * heard of it.
+ */
+class Latch {
+  /** One of the values that must be finite; none where the host hears of each step before the next. */
+  readonly state: readonly Tensor[];
+  constructor(device: Device) {
+    this.state = isAhead(device) ? [zeroState("latch", [1])] : [];
+  }
+  /** Inside `compile`, with the control of an update. */
+  hold(control: Tensor): void {
+    const taken = greater(slice(control, 0, 1, 2), 0);
+    for (const t of this.state) assign(t, where(taken, t, tensor([Number.NaN])));
+  }
+}
+
 /** A compiled training step with its optimiser. Kept between runs, its plans and moments are made once. */
 export class Learner<Batch> {
   readonly optimizer: AdamW;
@@ -195,6 +225,7 @@ export class Learner<Batch> {
   ) => Promise<{ readonly report: Result }>;
   readonly #several: Several<Batch> | undefined;
   readonly #device: Device;
+  readonly #latch: Latch;
   #used = false;
 
   /** @param settings the decay, the largest norm of the gradient, and how many batches make a step */
@@ -215,14 +246,18 @@ export class Learner<Batch> {
     const { parameters, decays, rules = () => undefined } = problem;
     const options = { weightDecay, decays, rules, betas, eps, maxNorm: clip };
     const optimizer = new AdamW(parameters, options);
+    const latch = new Latch(device);
     this.optimizer = optimizer;
     this.#device = device;
+    this.#latch = latch;
     this.step = compile(device, (batch: Batch, rng: Tensor, scalars: Tensor) => {
       const { loss, terms, watched } = problem.loss(batch, rng);
-      const control = optimizer.update(grad(loss, [...parameters]), scalars, [terms]);
+      const finite = [terms, ...latch.state];
+      const control = optimizer.update(grad(loss, [...parameters]), scalars, finite);
+      latch.hold(control);
       return { report: concat([control, terms, ...(watched ? [watched] : [])], 0) };
     });
-    this.#several = accumulate > 1 ? new Several(device, problem, optimizer) : undefined;
+    this.#several = accumulate > 1 ? new Several(device, problem, optimizer, latch) : undefined;
   }
 
   /** A step on the items of all parts; `report` as of `step`, the means over them. */
@@ -237,9 +272,8 @@ export class Learner<Batch> {
   /** Moments of zero, as at the start. */
   begin(): void {
     const moments = this.optimizer.moments.flatMap(({ m, v }) => [m, v]);
-    for (const t of this.#used ? [...moments, ...(this.#several?.states ?? [])] : []) {
-      this.#device.write(t, new Float32Array(t.size));
-    }
+    const states = [...moments, ...this.#latch.state, ...(this.#several?.states ?? [])];
+    for (const t of this.#used ? states : []) this.#device.write(t, new Float32Array(t.size));
     this.#used = true;
   }
 }
@@ -259,6 +293,7 @@ class Several<Batch> {
     device: Device,
     problem: Pick<Task<unknown, Batch>, "parameters" | "terms" | "watched" | "loss">,
     optimizer: AdamW,
+    latch: Latch,
   ) {
     const { parameters, terms: names, watched: more = [] } = problem;
     const sums = new GradientAccumulator(parameters);
@@ -272,7 +307,8 @@ class Several<Batch> {
       return {};
     });
     this.#update = compile(device, (scalars: Tensor) => {
-      const control = optimizer.update(sums.sums, scalars, [figures]);
+      const control = optimizer.update(sums.sums, scalars, [figures, ...latch.state]);
+      latch.hold(control);
       for (const t of this.states) assign(t, expand(scalar(0), t.shape));
       return { report: concat([control, figures], 0) };
     });
@@ -302,6 +338,15 @@ type Progress = {
   window: { steps: number; sums: number[]; norm: number; largestNorm: number };
   /** The last step before the run was extended. */
   extended?: number;
+};
+
+/** A step that the device was given. */
+type Flight = {
+  readonly step: number;
+  readonly done: Omit<Taken<never>, "parts">;
+  readonly lr: number;
+  readonly begun: number;
+  readonly report: Promise<ArrayLike<number>>;
 };
 
 /** The batches of a step, and where it stands in its epoch. */
@@ -336,6 +381,8 @@ class Loop<Item, Batch> {
   readonly #names: readonly string[];
   readonly #pace = new Pace();
   readonly #widths = new Set<number>();
+  /** When the last report came. */
+  #landed = 0;
   #progress: Progress;
   #epochs = new Map<number, Group<Item>[]>();
 
@@ -358,28 +405,40 @@ class Loop<Item, Batch> {
   }
 
   async run(): Promise<Outcome> {
-    const { folder, resume, saveEvery = 50, signal } = this.#o;
+    const { device, folder, resume, saveEvery = 50, signal } = this.#o;
     this.#learner.begin();
     if (folder && resume) await this.#restore(folder);
     else await folder?.cutLog(-1);
     const p = this.#progress;
     const schedule = this.#schedule;
     const { total } = schedule;
+    const isAt = (step: number) => schedule.evaluations.has(step) || step === total;
+    // a step in which a plan is made is timed alone
+    const isNew = ({ width }: { width: number }) => !this.#widths.has(width);
+    let flight: Flight | undefined; // the last step, while its report is not read
     let next = p.step < total ? await this.#batch(p.step) : undefined;
     while (next && !signal?.aborted) {
       if (!(await this.#evaluateIfDue()) || schedule.isOut(p)) break;
-      const at = p.step + 1;
-      const lr = schedule.rate(at, p.extended);
+      const step: number = (flight?.step ?? p.step) + 1;
+      const lr = schedule.rate(step, p.extended);
       const begun = performance.now();
-      const running = await this.#learner.take(next.parts, this.#learner.optimizer.scalars(at, lr));
-      const done = next;
-      const coming = at < total ? this.#batch(at) : undefined; // while the device works
-      coming?.catch(() => undefined); // it is told below, when the step that was taken is saved
-      const report = await running.report.read();
-      this.#note(at, done, lr, report, (performance.now() - begun) / 1000);
-      if (at % saveEvery === 0 && !schedule.isDue(p)) await this.#save();
+      const { parts, ...done }: Taken<Batch> = next;
+      const running = await this.#learner.take(parts, this.#learner.optimizer.scalars(step, lr));
+      const report = running.report.read();
+      const coming = step < total ? this.#batch(step) : undefined; // while the device works
+      // what fails is told below, when the step that was taken is saved
+      for (const later of [report, coming]) later?.catch(() => undefined);
+      if (flight) await this.#land(flight);
+      flight = { step, done, lr, begun, report };
+      const saves = step % saveEvery === 0 && !isAt(step);
+      if (saves || isAt(step) || isNew(done) || !isAhead(device)) {
+        flight = void (await this.#land(flight));
+      }
+      if (saves) await this.#save();
       next = await coming;
+      if (flight && next && isNew(next)) flight = void (await this.#land(flight));
     }
+    if (flight) await this.#land(flight);
     const stopped = signal?.aborted === true || !(await this.#evaluateIfDue());
     if (stopped) await this.#save();
     const early = schedule.isOut(p) ? { early: 1 } : {};
@@ -432,18 +491,15 @@ class Loop<Item, Batch> {
     return made[position];
   }
 
-  /** Takes a finished step into the account, or throws when it was not taken. */
-  #note(
-    step: number,
-    done: Omit<Taken<Batch>, "parts">,
-    learningRate: number,
-    report: ArrayLike<number>,
-    seconds: number,
-  ): void {
+  /** Waits for a step and takes it into the account, or throws when it was not taken. */
+  async #land({ step, done, lr, begun, report }: Flight): Promise<void> {
     const { problem, folder, onStep } = this.#o;
     const p = this.#progress;
     const { total } = this.#schedule;
-    const [, taken, norm, , ...figures] = Array.from(report);
+    const [, taken, norm, , ...figures] = Array.from(await report);
+    const now = performance.now();
+    const seconds = (now - Math.max(begun, this.#landed)) / 1000;
+    this.#landed = now;
     const terms = figures.slice(0, problem.terms.length);
     if (taken !== 1) {
       const bad = terms.findIndex((value) => !Number.isFinite(value));
@@ -482,7 +538,7 @@ class Loop<Item, Batch> {
       left: this.#pace.left(total - step, this.#schedule.evaluationsLeft(p)),
       terms: Object.fromEntries(problem.terms.map((name) => [name, named[name]])),
       watched: Object.fromEntries(watched.map((name) => [name, named[name]])),
-      learningRate,
+      learningRate: lr,
       gradientNorm: norm,
     });
   }
