@@ -165,6 +165,13 @@ test("no more sentences of a fact than are asked for, the shortest of them", () 
   }
 });
 
+test("a sentence of one word more than are asked for stays out", () => {
+  const longest = (words: number): number =>
+    Math.max(...made({ words }).corpus.map(({ text }) => text.split(" ").length));
+  assert.equal(longest(17), 17);
+  assert.equal(longest(16), 9);
+});
+
 test("a sentence says subject and object once, as words of their own and as the fact spells them", () => {
   const of = (sentence: string, more: Partial<Evidence> = {}) =>
     patternOf({
