@@ -108,7 +108,9 @@ test("npm run profile tells time by kernel, op and line, with the floor that is 
     }
   }
   // a product of the model stands at a line of the model that asks for one
-  const [file, line] = (Object.keys(profile.lines).find((at) => at.startsWith("models/")) ?? "").split(":");
+  const [file, line] = (
+    Object.keys(profile.lines).find((at) => at.startsWith("models/")) ?? ""
+  ).split(":");
   assert.match(readFileSync(file, "utf8").split("\n")[Number(line) - 1], /\w+\(/);
   const update = Object.entries<Row>(profile.kernels).find(([kernel]) => kernel === "adamw");
   const { parameters } = workload({ size: "toy" }).optimizer;

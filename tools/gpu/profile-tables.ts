@@ -98,7 +98,10 @@ export async function measuredPeak(device: Device): Promise<Peak> {
     }
     return sum;
   };
-  const rate = async (key: "bytes" | "flops", run: () => Promise<{ y: { read(): Promise<unknown> } }>) => {
+  const rate = async (
+    key: "bytes" | "flops",
+    run: () => Promise<{ y: { read(): Promise<unknown> } }>,
+  ) => {
     await (await run()).y.read(); // the first makes pipelines and touches memory
     const before = total();
     for (let i = 0; i < ROUNDS; i++) await (await run()).y.read();

@@ -45,7 +45,11 @@ const since = (start: number): number => rounded((performance.now() - start) / 1
 
 const open = () =>
   openDevice({
-    ...checkDevice("gpu", { device: values.device, threads: values.threads, memory: values.memory }),
+    ...checkDevice("gpu", {
+      device: values.device,
+      threads: values.threads,
+      memory: values.memory,
+    }),
     profile: values.profile,
     ...(values.binding === undefined ? {} : { maxBinding: Number(values.binding) }),
   });
