@@ -61,19 +61,30 @@ export type Device = {
    * resolves, the state holds some of both.
    */
   fill(state: Tensor, pieces: AsyncIterable<TypedArray>): Promise<void>;
-  /** Time for each kernel since the device was opened with `profile`; empty otherwise. */
+  /** Time for each kernel, op and line since the device was opened with `profile`; empty otherwise. */
   profile(): ProfileRow[];
   /** Resolves when everything submitted so far is done; throws if any of it failed. */
   synchronize(): Promise<void>;
   destroy(): void;
 };
 
-/** The time of a kernel's launches; on the CPU of those that were cut into so many tasks, which threads share. */
+/**
+ * The time of launches of one kernel, one op and one line of a program; on the CPU of those that were cut into so many tasks, which
+ * threads share.
+ */
 export type ProfileRow = {
   kernel: string;
+  /** The op that launched them; of several that became one launch, the last or, side by side, the first. */
+  op: string;
+  /** The line that made the op, of a gradient the one that made what it is the gradient of. */
+  line?: string;
   tasks?: number;
   launches: number;
   milliseconds: number;
+  /** Bytes that they read and write, each operand once. */
+  bytes: number;
+  /** Floating-point operations. */
+  flops: number;
 };
 
 export const deviceNames = ["auto", "cpu", "gpu", "gpu:software"] as const;

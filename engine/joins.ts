@@ -13,11 +13,18 @@ export type JoinRules = {
   readonly largest: number;
   /** Whether a product of this shape runs in two halves anyway, so that the second can be a join at no cost. */
   splits(params: Product["params"]): boolean;
+  /** Into how many tiles a product is cut, each of which may be summed as it is made; undefined where its K is cut too. */
+  tiles(params: Product["params"]): number | undefined;
   /** Bytes of the parts of `count` such products. */
   partsBytes(params: Product["params"], count: number): number;
 };
 
-export type Planned = { readonly op: string; readonly launch: Launch | Join };
+export type Planned = {
+  readonly op: string;
+  /** That made the op, where such lines are noted. */
+  readonly line?: string;
+  readonly launch: Launch | Join;
+};
 
 /** Where a tensor lies: bytes `offset` on of what `root` is called. */
 export type Place = { readonly root: Tensor; readonly offset: number };
@@ -80,6 +87,7 @@ class Joiner {
     this.#each("layernorm", (launch, at) => this.#joinNorm(launch, at));
     this.#each("layernorm_backward", (launch, at) => this.#joinNormBackward(launch, at));
     this.#each("matmul", (launch, at) => this.#joinEach(launch, at));
+    this.#each("matmul", (launch, at) => this.#joinGradient(launch, at));
     this.#each("reduce_columns", (launch, at) => this.#joinColumns(launch, at));
     this.#each("square_sums", (launch, at) => this.#joinSquares(launch, at));
     this.#each("copy", (launch, at) => this.#joinCopies(launch, at));
@@ -177,11 +185,14 @@ class Joiner {
   #fits(join: Join, members: readonly number[], more: number): boolean {
     const { products } = join;
     const [{ params }] = products;
-    const { largest, splits, partsBytes } = this.#context.rules;
+    const { largest, splits, tiles, partsBytes } = this.#context.rules;
+    // one product that is not split runs with its end as one dispatch, without parts
+    const whole =
+      join.kernel === "matmul_join" && products.length === 1 && tiles(params) !== undefined;
     const halves = splits(params) ? 2 : 1;
-    if (products.length * halves + more <= 2) return false;
-    if (partsBytes(params, products.length) > largest) return false;
-    if (!this.#bindable(join)) return false;
+    if (!whole && products.length * halves + more <= 2) return false;
+    if (!whole && partsBytes(params, products.length) > largest) return false;
+    if (!this.#bindable(join, whole ? products[0].inputs : [])) return false;
     const at = Math.max(...members);
     return members.every((member) => {
       const launch = this.#list[member]?.launch;
@@ -189,20 +200,17 @@ class Joiner {
     });
   }
 
-  /** Whether every operand fits a binding, and no memory is both read and written by one dispatch. */
-  #bindable(join: Join): boolean {
+  /** Whether every operand fits a binding, and no memory is both read and written by one dispatch, which reads `more` too. */
+  #bindable(join: Join, more: readonly (Tensor | null)[] = []): boolean {
     const { largest } = this.#context.rules;
     if ([...readsOf(join), ...writesOf(join)].some((t) => t.bytes > largest)) return false;
     const written = writesOf(join).map((t) => this.#root(t));
-    const read = [...join.inputs, join.rng].flatMap((t) => (t ? [this.#root(t)] : []));
+    const read = [...join.inputs, ...more, join.rng].flatMap((t) => (t ? [this.#root(t)] : []));
     return new Set(written).size === written.length && !read.some((root) => written.includes(root));
   }
 
   #take(join: Join, members: readonly number[]): void {
-    const at = Math.max(...members);
-    const op = this.#list[at]?.op ?? "join";
-    for (const member of members) this.#put(member, undefined);
-    this.#put(at, { op, launch: join });
+    this.#replace(join, Math.max(...members), members);
   }
 
   /** Products, and at most one more, that are added up. */
@@ -317,15 +325,19 @@ class Joiner {
 
   /**
    * Places from `at` on of launches like the one there that may all run in its place, `most` of them at most. `like` says
-   * of a launch whether it is one.
+   * of a launch whether it is one, behind the last of those that are taken.
    */
-  #alike(at: number, most: number, like: (launch: Launch | Join) => boolean): number[] {
+  #alike(
+    at: number,
+    most: number,
+    like: (launch: Launch | Join, last: Launch | Join) => boolean,
+  ): number[] {
     const members = [at];
     for (let next = at + 1; next < Math.min(this.#list.length, at + REACH); next++) {
       if (members.length === most) break;
       const launch = this.#list[next]?.launch;
-      if (!launch || !like(launch)) continue;
       const own = members.flatMap((member) => this.#list[member]?.launch ?? []);
+      if (!launch || !like(launch, own[own.length - 1])) continue;
       if (!this.#apart(launch, own)) continue;
       if (this.#passes(launch, this.#between(at, next, members))) members.push(next);
     }
@@ -334,10 +346,14 @@ class Joiner {
 
   /** `join` in the place of the first of the launches that it does the work of. */
   #gather(join: Join, members: readonly number[]): void {
-    const [at] = members;
-    const op = this.#list[at]?.op ?? "join";
+    this.#replace(join, members[0], members);
+  }
+
+  /** `join` at `at`, with the name of what was there, for all members. */
+  #replace(join: Join, at: number, members: readonly number[]): void {
+    const { op = "join", ...rest } = this.#list[at] ?? {};
     for (const member of members) this.#put(member, undefined);
-    this.#put(at, { op, launch: join });
+    this.#put(at, { ...rest, op, launch: join });
   }
 
   #launches<K extends Launch["kernel"]>(kernel: K, members: readonly number[]): LaunchOf<K>[] {
@@ -378,15 +394,96 @@ class Joiner {
     if (this.#fits(join, [at], 0)) this.#gather(join, members);
   }
 
+  /** A matrix's gradient that is squared as it is made, and the columns of its left operand, a bias's gradient, that are summed. */
+  #joinGradient(product: Product, at: number): void {
+    const { params, inputs, outputs } = product;
+    const [a, b] = inputs;
+    const [made] = outputs;
+    if (!a || !b || !made || !isGradient(product)) return;
+    const tiles = this.#context.rules.tiles(params);
+    if (tiles === undefined) return;
+    const squares = this.#squaresOf(made, tiles, at);
+    const sums = this.#columnsOf(a, params, at);
+    if (!squares && !sums) return;
+    const { M, N, K, lda, ldb } = params;
+    const { rows = 0, at: first = 0 } = squares?.launch.params ?? {};
+    const join: Join = {
+      kernel: "matmul_gradient",
+      constants: { SQUARES: squares ? 1 : 0, SUMS: sums ? 1 : 0 },
+      params: { M, N, K, lda, ldb, rows, at: first },
+      inputs: [a, b],
+      outputs: [made, squares?.launch.outputs[0] ?? null, sums?.y ?? null],
+      products: [],
+    };
+    if (!this.#bindable(join)) return;
+    this.#replace(join, at, [at, ...(squares ? [squares.at] : []), ...(sums?.members ?? [])]);
+  }
+
+  /** Where `made`, what the launch at `at` gives, is squared later on into no fewer partial sums than `tiles`. */
+  #squaresOf(made: Tensor, tiles: number, at: number) {
+    const { root, offset } = this.#context.place(made);
+    for (const place of this.#touched.get(root) ?? []) {
+      const launch = this.#list[place]?.launch;
+      if (place < at || launch?.kernel !== "square_sums") continue;
+      const [x] = launch.inputs;
+      const there = x && this.#context.place(x);
+      const same = there?.root === root && there.offset === offset && x?.bytes === made.bytes;
+      if (!same || launch.constants.SQUARES === 0 || launch.params.rows < tiles) continue;
+      const others = this.#between(at, place, [place]).filter((l) => !partsWith(launch, l));
+      if (this.#passes(launch, others)) return { launch, at: place };
+    }
+    return undefined;
+  }
+
+  /** The launches that sum the columns of `a`, K x M, and could do so at `at`; `y` is what they give. */
+  #columnsOf(a: Tensor, { K, M, lda }: Product["params"], at: number) {
+    const { root, offset } = this.#context.place(a);
+    const sumAt = (place: number): LaunchOf<"reduce_columns"> | undefined => {
+      const launch = this.#list[place]?.launch;
+      return launch?.kernel === "reduce_columns" && isColumnSum(launch) ? launch : undefined;
+    };
+    if (lda !== M) return undefined;
+    for (const place of this.#touched.get(root) ?? []) {
+      const launch = sumAt(place);
+      const x = launch?.inputs[0];
+      const there = x && this.#context.place(x);
+      if (there?.root !== root || there.offset !== offset || launch?.constants.TIMES) continue;
+      if (launch?.params.n !== K || launch.params.inner !== M) continue;
+      const [partial] = launch.outputs;
+      const members = [place];
+      let y = partial;
+      if (launch.params.parts > 1) {
+        const next = this.#onlyReader(partial, place);
+        const last = next === undefined ? undefined : sumAt(next);
+        if (!last || next === undefined || last.constants.TIMES || last.params.parts > 1) continue;
+        members.push(next);
+        y = last.outputs[0];
+      }
+      const free = members.every((member) => {
+        const one = this.#list[member]?.launch;
+        const [from, to] = [Math.min(member, at), Math.max(member, at)];
+        return one && this.#passes(one, this.#between(from, to, members));
+      });
+      if (y && free) return { members, y };
+    }
+    return undefined;
+  }
+
+  /** The place of the one launch that reads what the launch at `at` alone writes, and nobody wants. */
+  #onlyReader(t: Tensor | null | undefined, at: number): number | undefined {
+    if (!t || this.#context.kept(this.#root(t))) return undefined;
+    const places = [...(this.#touched.get(this.#root(t)) ?? [])];
+    const [reader] = places.filter((place) => place !== at);
+    return places.length === 2 && this.#maker(t, reader) === at ? reader : undefined;
+  }
+
   /** Sums down the columns of matrices of one shape. */
   #joinColumns(launch: LaunchOf<"reduce_columns">, at: number): void {
     const { TIMES } = launch.constants;
     const { n, inner, parts, chunk } = launch.params;
-    const plain = (l: LaunchOf<"reduce_columns">): boolean =>
-      l.constants.OP === REDUCE.sum && l.params.outer === 1 && l.params.scale === 1;
-    if (!plain(launch)) return;
+    if (!isColumnSum(launch)) return;
     const members = this.#alike(at, TIMES ? MOST_SUMMED / 2 : MOST_SUMMED, (other) => {
-      if (other.kernel !== "reduce_columns" || !plain(other)) return false;
+      if (other.kernel !== "reduce_columns" || !isColumnSum(other)) return false;
       const p = other.params;
       const same = p.n === n && p.inner === inner && p.parts === parts && p.chunk === chunk;
       return same && other.constants.TIMES === TIMES;
@@ -412,21 +509,17 @@ class Joiner {
   #joinCopies(launch: LaunchOf<"copy">, at: number): void {
     const whole = ({ constants, params, inputs: [x] }: LaunchOf<"copy">): boolean =>
       constants.RANK === 0 && params.xfrom === 0 && x?.bytes === params.n * 4;
-    const { yfrom, n } = launch.params;
+    const { yfrom } = launch.params;
     if (!whole(launch)) return;
-    let end = yfrom + n;
-    const members = this.#alike(at, MOST_COPIED, (other) => {
-      if (other.kernel !== "copy" || !whole(other)) return false;
-      if (other.outputs[0] !== launch.outputs[0] || other.params.yfrom !== end) return false;
-      end += other.params.n;
-      return true;
+    const members = this.#alike(at, MOST_COPIED, (other, last) => {
+      if (other.kernel !== "copy" || last.kernel !== "copy" || !whole(other)) return false;
+      const behind = other.params.yfrom === last.params.yfrom + last.params.n;
+      return behind && other.outputs[0] === launch.outputs[0];
     });
     if (members.length < 2) return;
     const launches = this.#launches("copy", members);
     const ends = launches.map(({ params }) => params.yfrom + params.n - yfrom);
     const copied = ends[ends.length - 1];
-    const behind = (i: number): boolean => ends[i] === (ends[i - 1] ?? 0) + launches[i].params.n;
-    if (!ends.every((_, i) => behind(i))) return;
     const join: Join = {
       kernel: "copy_many",
       params: { n: copied, yfrom, ...numbered("end", ends, copied) },
@@ -440,31 +533,31 @@ class Joiner {
     if (this.#bindable(join)) this.#gather(join, members);
   }
 
-  /** Sums of squares of gradients whose partials follow on each other. */
+  /** Sums of squares of gradients. */
   #joinSquares(launch: LaunchOf<"square_sums">, at: number): void {
     const { SQUARES } = launch.constants;
     const { largest } = this.#context.rules;
     const small = (l: LaunchOf<"square_sums">): boolean =>
       !l.inputs.some((x) => x && x.bytes > largest);
     if (!small(launch)) return;
-    let end = launch.params.at + launch.params.rows;
     const members = this.#alike(at, MOST_SQUARED, (other) => {
       if (other.kernel !== "square_sums" || !small(other)) return false;
-      if (other.constants.SQUARES !== SQUARES || other.params.at !== end) return false;
-      if (other.outputs[0] !== launch.outputs[0]) return false;
-      end += other.params.rows;
-      return true;
+      return other.constants.SQUARES === SQUARES && other.outputs[0] === launch.outputs[0];
     });
     if (members.length < 2) return;
     const launches = this.#launches("square_sums", members);
-    const ends = launches.map(({ params }) => params.at + params.rows - launch.params.at);
-    const rows = ends[ends.length - 1];
+    let rows = 0;
+    const ends = launches.map(({ params }) => (rows += params.rows));
     const join: Join = {
       kernel: "square_sums_many",
       constants: { SQUARES },
       params: {
         rows,
-        at: launch.params.at,
+        ...numbered(
+          "at",
+          launches.map(({ params }) => params.at),
+          0,
+        ),
         ...numbered(
           "n",
           launches.map(({ params }) => params.n),
@@ -483,10 +576,35 @@ class Joiner {
   }
 }
 
+/** Whether the columns of one matrix are summed, and nothing else is done to them. */
+const isColumnSum = ({ constants, params }: LaunchOf<"reduce_columns">): boolean =>
+  constants.OP === REDUCE.sum && params.outer === 1 && params.scale === 1;
+
 /** Whether a product is one alone, and its result not added to anything. */
 function isWhole({ params: p, constants: c }: Product): boolean {
   const whole = p.batch === 1 && p.aOffset === 0 && p.bOffset === 0 && p.ldc === p.N;
   return whole && !c.TRANS_A && !c.RESIDUAL && !c.ACCUMULATE;
+}
+
+/** The gradient of a matrix as a product makes it: over rows, whole, alone. */
+function isGradient({ params: p, constants: c }: Product): boolean {
+  const whole =
+    p.batch === 1 && p.aOffset === 0 && p.bOffset === 0 && p.cOffset === 0 && p.ldc === p.N;
+  const bare = !c.BIAS && !c.ACTIVATION && !c.RESIDUAL && !c.ACCUMULATE && p.alpha === 1;
+  return whole && bare && c.TRANS_A === 1 && c.TRANS_B === 0 && c.B_DTYPE === 0;
+}
+
+/** Whether a launch writes other partial sums of squares than these. */
+function partsWith(
+  { params, outputs: [partials] }: LaunchOf<"square_sums">,
+  other: Launch | Join,
+): boolean {
+  const writes =
+    (other.kernel === "square_sums" && other.outputs[0] === partials) ||
+    (other.kernel === "matmul_gradient" && other.outputs[1] === partials);
+  if (!writes) return false;
+  const { at, rows } = other.params;
+  return at + rows <= params.at || params.at + params.rows <= at;
 }
 
 /** The numbers as parameters `n0`, `n1`, ... up to the most; `rest` for those that are not there. */

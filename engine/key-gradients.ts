@@ -148,7 +148,7 @@ function share(
       outputs: [],
       products: [],
     };
-    list[at] = { op: one.op, launch };
+    list[at] = { ...one, launch };
   });
 }
 

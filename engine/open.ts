@@ -9,8 +9,8 @@ import { noteOrigins } from "./tensor.ts";
  * software adapter. Throws `NoDeviceError` with the remedy where what was asked for is not there.
  */
 export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
+  if (checksFinite(options) || options.profile) noteOrigins();
   if (!checksFinite(options)) return open(options);
-  noteOrigins();
   return Object.assign(await open(options), { checkFinite: true });
 }
 

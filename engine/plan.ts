@@ -23,6 +23,7 @@ import {
   apply1,
   constantOp,
   isLeaf,
+  lineOf,
   type Node,
   stateOp,
   type Tensor,
@@ -48,6 +49,8 @@ export type Region = {
 
 type PlanLaunchOf<K extends WebGPUKernel> = {
   readonly op: string;
+  /** That made the op, where such lines are noted. */
+  readonly line?: string;
   readonly kernel: K;
   readonly constants: Selected<K>;
   readonly params: Params<K>;
@@ -76,6 +79,7 @@ export type JoinedLaunch = {
 /** A launch of a kernel that is not the package's. */
 export type CustomPlanLaunch = Omit<CustomLaunch, "inputs" | "inouts" | "outputs" | "constants"> & {
   readonly op: string;
+  readonly line?: string;
   readonly constants: Readonly<Record<string, number>>;
   readonly inputs: readonly Region[];
   readonly inouts: readonly [];
@@ -193,6 +197,8 @@ class Planner {
   /** Their copies, made before the state is written. */
   #saved = new Map<Tensor, Tensor>();
   #launches: Planned[] = [];
+  /** Of the node whose launches are emitted. */
+  #line: string | undefined;
   #constants: Tensor[] = [];
 
   constructor(outputs: readonly Tensor[], effects: readonly Assign[], inputs: readonly Tensor[]) {
@@ -365,13 +371,17 @@ class Planner {
     const apart = (t: Tensor): Tensor => {
       if (!written.has(this.#aliases.resolve(t).root)) return t;
       const copy = apply1(tempOp, [], { spec: { shape: t.shape, dtype: t.dtype } });
-      this.#launches.push({ op: "copy", launch: copyLaunch(t, copy) });
+      this.#launches.push(this.#named("copy", copyLaunch(t, copy)));
       return copy;
     };
     const inputs = launch.inputs.map((t) => t && apart(t));
     const rng = launch.rng && apart(launch.rng);
     // random state stays with the kernels that have it
-    this.#launches.push({ op, launch: { ...launch, inputs, ...(rng && { rng }) } as Launch });
+    this.#launches.push(this.#named(op, { ...launch, inputs, ...(rng && { rng }) } as Launch));
+  }
+
+  #named(op: string, launch: Launch): Planned {
+    return { op, ...(this.#line === undefined ? {} : { line: this.#line }), launch };
   }
 
   /** A result shows a state as it was at the start of the run: it is copied before what it shows is `written`. */
@@ -386,6 +396,7 @@ class Planner {
 
   #emit(node: Node): void {
     const { op, inputs, outputs } = node;
+    this.#line = lineOf(node);
     if (op.view && this.#aliases.has(outputs[0]) && op.view(node)) return;
     const temp = (spec: TensorSpec) => apply1(tempOp, [], { spec });
     if (op.stacks && this.#axis0(node)) {
@@ -469,10 +480,11 @@ class Planner {
       return { memory: this.#memory(root, slotOf), byteOffset: offset, byteLength: t.bytes, spec };
     };
     const maybe = (t: Tensor | null) => (t ? region(t) : null);
-    const placed = (op: string, launch: Launch | Join): AnyLaunch => {
+    const placed = ({ op, line, launch }: Planned): AnyLaunch => {
       const { kernel, params, constants = {}, inputs, inouts = [], outputs, rng } = launch;
       const own = {
         op,
+        ...(line === undefined ? {} : { line }),
         kernel,
         params,
         constants,
@@ -488,8 +500,8 @@ class Planner {
     };
     // what a product would write is nowhere: its parts are read
     const product = (op: string, launch: Product): AnyLaunch =>
-      placed(op, { ...launch, outputs: [null, null] });
-    const launches = this.#launches.map(({ op, launch }) => placed(op, launch));
+      placed({ op, launch: { ...launch, outputs: [null, null] } });
+    const launches = this.#launches.map(placed);
     return {
       launches,
       // without the tensors, which hold the data of the first call

@@ -80,6 +80,13 @@ export function noteOrigins(): void {
 /** Undefined for a node that was made before `noteOrigins`. */
 export const originOf = (node: Node): Origin | undefined => origins.get(node);
 
+/** The line of a program that made a node, of a gradient that made the node whose gradient it is; undefined where nobody noted it. */
+export function lineOf(node: Node): string | undefined {
+  const origin = originOf(node);
+  if (!origin) return undefined;
+  return "line" in origin ? origin.line : lineOf(origin.gradientOf);
+}
+
 /** Runs `make`; the nodes that it makes are noted as the gradient of `node`. */
 export function asGradientOf<T>(node: Node, make: () => T): T {
   if (!noting) return make();

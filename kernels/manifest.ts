@@ -119,6 +119,10 @@ const MASK = { maskBatch: "u32", maskRow: "u32", offset: "i32", scale: "f32" } a
 const JOINED =
   "a GPU splits the K of a product with few workgroups, and whoever joins the parts can go on with them; the CPU's threads have enough tasks";
 
+/** Why only a GPU has the product that sums what it has in its registers. */
+const GRADIENT =
+  "a gradient that is large goes through a GPU's memory once less where its product squares it; the CPU's threads sum it from the same memory that they wait for anyway";
+
 /** Why only a GPU has the kernels that do what several launches of another would. */
 const MANY =
   "a launch on a small tensor costs a GPU more than its work; the CPU shares out small launches without barriers";
@@ -377,6 +381,14 @@ export const manifest = {
     flops: ({ M, N, K, batch }) => 2 * M * N * K * batch,
     cpu: ["panels"],
   }),
+  matmul_gradient: kernel({
+    params: { M: "u32", N: "u32", K: "u32", lda: "u32", ldb: "u32", rows: "u32", at: "u32" },
+    selectors: { SQUARES: "flag", SUMS: "flag" },
+    inputs: ["a", "b"],
+    outputs: ["c", "partials?", "sums?"],
+    flops: ({ M, N, K }, { SQUARES, SUMS }) => 2 * M * N * K + 2 * SQUARES * M * N + SUMS * M * K,
+    only: { device: "webgpu", why: GRADIENT },
+  }),
   matmul_parts: kernel({
     params: {
       M: "u32",
@@ -415,6 +427,33 @@ export const manifest = {
     outputs: ["c", "pre?"],
     rng: "optional",
     flops: ({ M, N, chunks }) => M * N * chunks,
+    only: { device: "webgpu", why: JOINED },
+  }),
+  matmul_end: kernel({
+    params: {
+      M: "u32",
+      N: "u32",
+      K: "u32",
+      lda: "u32",
+      ldb: "u32",
+      ldc: "u32",
+      cOffset: "u32",
+      alpha: "f32",
+      ...DROPOUT,
+    },
+    selectors: {
+      TRANS_B: "flag",
+      B_DTYPE: { DTYPE },
+      BIAS: "flag",
+      ACTIVATION: "flag",
+      DROPOUT: "flag",
+      SLOPE: "flag",
+      RESIDUAL: "flag",
+    },
+    inputs: ["a", "b", "bias?", "residual?", "r?"],
+    outputs: ["c", "pre?"],
+    rng: "optional",
+    flops: ({ M, N, K }) => 2 * M * N * K,
     only: { device: "webgpu", why: JOINED },
   }),
   matmul_join_each: kernel({
@@ -526,7 +565,7 @@ export const manifest = {
   square_sums_many: kernel({
     params: {
       rows: "u32",
-      at: "u32",
+      ...seven("at"),
       ...seven("n"),
       ...seven("end"),
     },

@@ -14,8 +14,11 @@ import numpy as np
 import torch
 from safetensors.numpy import save_file
 
-# rows, width, width of the keys, inner width: in fours with K in two chunks, and odd
-SIZES = {"even": (36, 264, 40, 64), "odd": (33, 265, 37, 61)}
+# rows, width, width of the keys, inner width: in fours with K in two chunks, and odd; then likewise with K in one
+SIZES = {
+    "even": (36, 264, 40, 64), "odd": (33, 265, 37, 61),
+    "short": (36, 72, 40, 64), "shortOdd": (33, 71, 37, 61),
+}
 EPS = 1e-5
 
 

@@ -1,4 +1,5 @@
-/** Times of launches, added up by kernel: what every device that is asked to profile reports. */
+/** Times of launches, added up by kernel, op and line: what every device that is asked to profile reports. */
+import { type AnyKernel, kernels } from "../../kernels/manifest.ts";
 import type { ProfileRow } from "../device.ts";
 import { show } from "../shape.ts";
 import type { TensorSpec } from "../tensor.ts";
@@ -8,13 +9,33 @@ type Operand = { readonly spec: TensorSpec; readonly byteLength: number } | null
 /** A launch as it is timed, whatever device made it of a plan's. */
 export type TimedLaunch = {
   readonly op: string;
+  readonly line?: string;
   readonly kernel: string;
+  readonly params: Readonly<Record<string, number>>;
+  readonly constants: Readonly<Record<string, number>>;
   readonly inputs: readonly Operand[];
   readonly inouts: readonly Operand[];
   readonly outputs: readonly Operand[];
 };
 
-/** Adds up the time of each kernel, of each number of tasks; prints each launch when `debug` asks for it. */
+/** Operands of which a launch touches no more than of its largest other one: tables and stacks. */
+const IN_PART: ReadonlySet<string> = new Set(["embedding", "copy", "copy_many", "scatter_add"]);
+
+/** Bytes that a launch reads and writes. */
+function bytesOf({ kernel, inputs, inouts, outputs, params }: TimedLaunch): number {
+  if (IN_PART.has(kernel)) return (kernel === "scatter_add" ? 3 : 2) * params.n * 4;
+  const all = [...inputs, ...inouts, ...inouts, ...outputs];
+  return all.reduce((sum, operand) => sum + (operand?.byteLength ?? 0), 0);
+}
+
+/** Floating-point operations of a launch; none are known of kernels that are not the package's. */
+function flopsOf({ kernel, params, constants }: TimedLaunch): number {
+  if (!Object.hasOwn(kernels, kernel)) return 0;
+  const { flops }: AnyKernel = kernels[kernel as keyof typeof kernels];
+  return flops(params, constants) / (constants.SPLIT === 1 ? params.batch : 1); // chunks of one product
+}
+
+/** Adds up the time of each kernel, op and line, of each number of tasks; prints each launch when `debug` asks for it. */
 export class LaunchTimes {
   #totals = new Map<string, ProfileRow>();
   #debug: number;
@@ -24,15 +45,22 @@ export class LaunchTimes {
   /** Milliseconds of each launch, in the same order, and its tasks where it has some. */
   add(launches: readonly TimedLaunch[], times: ArrayLike<number>, tasks?: ArrayLike<number>): void {
     launches.forEach((launch, i) => {
-      const { kernel } = launch;
-      const key = `${kernel} ${tasks?.[i]}`;
+      const { kernel, op, line } = launch;
+      const key = `${kernel} ${op} ${tasks?.[i]} ${line}`;
+      const [bytes, flops] = [bytesOf(launch), flopsOf(launch)];
       const row = this.#totals.get(key);
       if (row) {
         row.launches++;
         row.milliseconds += times[i];
+        row.bytes += bytes;
+        row.flops += flops;
       } else {
-        const parts = tasks === undefined ? {} : { tasks: tasks[i] };
-        this.#totals.set(key, { kernel, ...parts, launches: 1, milliseconds: times[i] });
+        const parts = {
+          ...(tasks === undefined ? {} : { tasks: tasks[i] }),
+          ...(line === undefined ? {} : { line }),
+        };
+        const time = { launches: 1, milliseconds: times[i], bytes, flops };
+        this.#totals.set(key, { kernel, op, ...parts, ...time });
       }
       if (this.#debug > 0) console.error(describe(launch, times[i], this.#debug));
     });

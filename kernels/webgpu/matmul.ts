@@ -113,6 +113,46 @@ const loads = (fours: boolean): string[] => [
   fours ? "lib/matmul_four" : "lib/matmul_one",
 ];
 
+/** Workgroups of a product whose K is not split. */
+export const tilesOf = (M: number, N: number): number => across(M, N, chooseTile(M, N, 1).size);
+
+/** Geometry of a matrix's gradient with sums of what it has at hand. */
+export const chooseGradient: ChooseGeometry<
+  Numbers & { readonly M: number; readonly N: number }
+> = (params, constants) => {
+  const { M, N } = params;
+  const tile = chooseTile(M, N, 1);
+  return {
+    file: "matmul_gradient",
+    uses: [
+      tile.file,
+      ...loads(aligned(params, { TRANS_A: 1, TRANS_B: 0 })),
+      ...["lib/decode", "lib/reduce"],
+    ],
+    constants,
+    groups: [Math.ceil(N / tile.size), Math.ceil(M / tile.size), 1],
+  };
+};
+
+/** Geometry of one product, its K not split, with the end of a join. */
+export const chooseEnd: ChooseGeometry<Numbers & { readonly M: number; readonly N: number }> = (
+  params,
+  constants,
+) => {
+  const { M, N } = params;
+  const tile = chooseTile(M, N, 1);
+  const fours = aligned(params, constants) && wholeHalves(params, constants);
+  return {
+    file: "matmul_end",
+    uses: [
+      ...[tile.file, ...loads(fours), fours ? "lib/end_four" : "lib/end_one"],
+      ...["lib/decode", "lib/gelu", "lib/nan", "lib/philox", "lib/dropout"],
+    ],
+    constants,
+    groups: [Math.ceil(N / tile.size), Math.ceil(M / tile.size), 1],
+  };
+};
+
 /** Chunks of each of `count` products of one shape that one launch makes; 1 or more. */
 export function partsChunks(params: Numbers, count: number, adapter: Adapter): number {
   const chunks = matmulChunks({ ...params, batch: 1 }, adapter);

@@ -7,6 +7,7 @@
 override TRANS_B: u32 = 0u;
 override B_DTYPE: u32 = 0u;
 const TRANS_A: u32 = 0u;
+const SUMS: u32 = 0u;
 
 struct Params { M: u32, N: u32, K: u32, lda: u32, ldb: u32, products: u32, chunks: u32 }
 @group(0) @binding(0) var<uniform> p: Params;
@@ -46,7 +47,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) threa
   let last = min(first + steps, p.K);
   let m0 = wg.y * TILE_M;
   let n0 = wg.x * TILE_N;
-  let sums = sums_of(0u, 0u, first, last, m0, n0, thread);
+  let sums = sums_of(0u, 0u, first, last, m0, n0, thread, false);
 
   let base = wg.z * (p.M * p.N);
   let n = n0 + thread % COLUMNS * 4u;

@@ -23,6 +23,7 @@ override RESIDUAL: u32 = 0u;
 override ACCUMULATE: u32 = 0u;
 override B_DTYPE: u32 = 0u;
 override SPLIT: u32 = 0u;
+const SUMS: u32 = 0u;
 
 struct Params {
   M: u32, N: u32, K: u32,
@@ -59,7 +60,7 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(local_invocation_index) threa
   }
   let m0 = wg.y * TILE_M;
   let n0 = wg.x * TILE_N;
-  let sums = sums_of(a0, b0, first, last, m0, n0, thread);
+  let sums = sums_of(a0, b0, first, last, m0, n0, thread, false);
 
   let n = n0 + thread % COLUMNS * 4u;
   let m = m0 + thread / COLUMNS * 4u;

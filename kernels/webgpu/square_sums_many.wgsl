@@ -1,11 +1,13 @@
-// square_sums.wgsl of up to seven tensors x<q> of n<q> elements: partials[at + c] = (sum of x[i]^2, how many x[i] are not finite) over
-// the elements i of chunk c, CHUNK elements each; chunks below end0 are x0's, those below end1 x1's, and so on.
+// square_sums.wgsl of up to seven tensors x<q> of n<q> elements: partials[at<q> + c] = (sum of x[i]^2, how many x[i] are not finite) over
+// the elements i of chunk c of x<q>, CHUNK elements each. Workgroups number all chunks; those below end0 are x0's, those below end1
+// x1's, and so on.
 // LANES threads share a chunk, a workgroup has ROWS chunks. SQUARES == 0 counts only.
 // Numerics: as in square_sums.wgsl.
 const CHUNK: u32 = 2048u;
 
 struct Params {
-  rows: u32, at: u32,
+  rows: u32,
+  at0: u32, at1: u32, at2: u32, at3: u32, at4: u32, at5: u32, at6: u32,
   n0: u32, n1: u32, n2: u32, n3: u32, n4: u32, n5: u32, n6: u32,
   end0: u32, end1: u32, end2: u32, end3: u32, end4: u32, end5: u32, end6: u32,
 }
@@ -22,15 +24,15 @@ override SQUARES: u32 = 1;
 override LANES: u32 = 64;
 override ROWS: u32 = 1;
 
-// (first chunk, elements) of the tensor that has a chunk, and which it is
-fn tensor_of(chunk: u32) -> vec3u {
-  if (chunk < p.end0) { return vec3u(0u, p.n0, 0u); }
-  if (chunk < p.end1) { return vec3u(p.end0, p.n1, 1u); }
-  if (chunk < p.end2) { return vec3u(p.end1, p.n2, 2u); }
-  if (chunk < p.end3) { return vec3u(p.end2, p.n3, 3u); }
-  if (chunk < p.end4) { return vec3u(p.end3, p.n4, 4u); }
-  if (chunk < p.end5) { return vec3u(p.end4, p.n5, 5u); }
-  return vec3u(p.end5, p.n6, 6u);
+// (first chunk, elements) of the tensor that has a chunk, which it is, and where its partials begin
+fn tensor_of(chunk: u32) -> vec4u {
+  if (chunk < p.end0) { return vec4u(0u, p.n0, 0u, p.at0); }
+  if (chunk < p.end1) { return vec4u(p.end0, p.n1, 1u, p.at1); }
+  if (chunk < p.end2) { return vec4u(p.end1, p.n2, 2u, p.at2); }
+  if (chunk < p.end3) { return vec4u(p.end2, p.n3, 3u, p.at3); }
+  if (chunk < p.end4) { return vec4u(p.end3, p.n4, 4u, p.at4); }
+  if (chunk < p.end5) { return vec4u(p.end4, p.n5, 5u, p.at5); }
+  return vec4u(p.end5, p.n6, 6u, p.at6);
 }
 
 fn element(which: u32, i: u32) -> Value {
@@ -68,5 +70,5 @@ fn main(
   }
   let sum = row_sum(value_sum(sums), local.x, local.y);
   let bad = row_sum(value_sum(bads), local.x, local.y);
-  if (chunk < p.rows && local.x == 0u) { partials[p.at + chunk] = vec2f(sum, bad); }
+  if (chunk < p.rows && local.x == 0u) { partials[whose.w + own] = vec2f(sum, bad); }
 }

@@ -1,6 +1,6 @@
 /** How WebGPU splits the work of each kernel of manifest.ts: files, override constants, workgroups. */
 import { type Params, type Selected, SQUARES_CHUNK, type WebGPUKernel } from "../manifest.ts";
-import { chooseMatmul, chooseParts } from "./matmul.ts";
+import { chooseEnd, chooseGradient, chooseMatmul, chooseParts } from "./matmul.ts";
 
 /** What a geometry may depend on besides the launch: facts of the adapter, never a clock. */
 export type Adapter = {
@@ -196,7 +196,9 @@ const geometries: { readonly [K in WebGPUKernel]: ChooseGeometry<Params<K>, Sele
   copy_flat: flat4("copy_flat"),
   copy_many: flat4("copy_many"),
   matmul: chooseMatmul,
+  matmul_gradient: chooseGradient,
   matmul_parts: chooseParts,
+  matmul_end: chooseEnd,
   matmul_join: (params, constants) => ({
     file: "matmul_join",
     uses: ["lib/parts", "lib/value1", "lib/gelu", "lib/nan", ...DROPOUT],

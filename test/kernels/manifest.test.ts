@@ -51,6 +51,8 @@ test("every kernel has a device, and both have almost all", () => {
     "copy_many",
     "layernorm_backward_join",
     "layernorm_join",
+    "matmul_end",
+    "matmul_gradient",
     "matmul_join",
     "matmul_join_each",
     "matmul_parts",

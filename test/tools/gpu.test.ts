@@ -57,10 +57,10 @@ test("a smaller binding cuts launches", async () => {
 test("the step at full size has as many launches as we know of", async () => {
   // BART-large, BERT-base, 32 facts, dropouts of 0.1 and of 0
   const full = totalsOf(await count({ size: "full" }));
-  assert.equal([full.launches, full.dispatches, full.barriers], [4996, 7344, 4004]);
+  assert.equal([full.launches, full.dispatches, full.barriers], [4808, 7144, 3987]);
   assert.ok(full.slotBytes < 3.5e9);
   const bare = totalsOf(await count({ size: "full", dropout: 0 }));
-  assert.equal([bare.launches, bare.dispatches, bare.barriers], [4948, 7284, 3948]);
+  assert.equal([bare.launches, bare.dispatches, bare.barriers], [4760, 7096, 3937]);
   const alone = countPlan(await planOf({ size: "full" }, { joined: false }));
   assert.is(alone.launches.length, 9406);
   const slim = countPlan(await planOf({ size: "slim" }, { joined: false }));
@@ -85,6 +85,39 @@ test("npm run profile counts the same", async () => {
   assert.match(profile("--count", "--pair", "huge").stderr, /--pair is huge; choose among large/);
   assert.match(profile("--pair", "toy").stderr, /say what to do: --count/);
   assert.match(profile("--count", "--device", "cpu").stderr, /say what to do: --count/);
+});
+
+test("npm run profile tells time by kernel, op and line, with the floor that is asked for", () => {
+  const json = join(mkdtempSync(join(tmpdir(), "profile-")), "times.json");
+  const args = ["--device", "cpu", "--pair", "toy", "--batch", "2", "--steps", "1", "--top", "4"];
+  const peak = ["--bandwidth", "2", "--rate", "1000000", "--out", json];
+  const { stdout, status } = spawnSync(process.execPath, ["tools/profile.ts", ...args, ...peak], {
+    encoding: "utf8",
+  });
+  assert.is(status, 0);
+  assert.match(stdout, /^line +launches +ms +GB +GFLOP +floor, ms +floor \/ ms$/m);
+  const { profile, launches } = JSON.parse(readFileSync(json, "utf8"));
+  type Row = { launches: number; ms: number; bytes: number; flops: number; floorMs: number };
+  for (const by of ["kernels", "ops", "lines"]) {
+    const rows = Object.values<Row>(profile[by]);
+    const all = rows.reduce((sum, row) => sum + row.launches, 0);
+    assert.ok(Math.abs(all - launches) < 1e-6, `${by}: ${all} of ${launches} launches`);
+    for (const { ms, bytes, floorMs } of rows) {
+      assert.ok(ms > 0);
+      assert.ok(Math.abs(floorMs - bytes / 2e6) <= 1e-9 * bytes, `${by}: 2 GB/s decide`);
+    }
+  }
+  // a product of the model stands at a line of the model that asks for one
+  const [file, line] = (
+    Object.keys(profile.lines).find((at) => at.startsWith("models/")) ?? ""
+  ).split(":");
+  assert.match(readFileSync(file, "utf8").split("\n")[Number(line) - 1], /\w+\(/);
+  const update = Object.entries<Row>(profile.kernels).find(([kernel]) => kernel === "adamw");
+  const { parameters } = workload({ size: "toy" }).optimizer;
+  const elements = parameters.reduce((sum, p) => sum + p.size, 0);
+  assert.is(update?.[1].flops, 17 * elements);
+  assert.ok((update?.[1].bytes ?? 0) >= 28 * elements);
+  rmSync(dirname(json), { recursive: true });
 });
 
 test("flags that mean nothing are refused", () => {

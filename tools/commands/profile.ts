@@ -17,11 +17,13 @@ const OPTIONS = {
     initial: "large",
   },
   count: { help: "counts from the plan as a large GPU gets it; no device is opened" },
-  device: { value: "D", help: "instead: times a few steps on gpu, gpu:software or cpu, by kernel" },
+  device: { value: "D", help: "instead: times a few steps on gpu, gpu:software or cpu" },
   batch: { value: "N", help: "facts a step", initial: "32" },
   dropout: { value: "P", help: "BART's dropouts, all three", initial: "0.1" },
-  top: { value: "N", help: "rows of each table of counts", initial: "30" },
+  top: { value: "N", help: "rows of each table", initial: "30" },
   steps: { value: "N", help: "steps that are timed", initial: "5" },
+  bandwidth: { value: "GB/S", help: "the floor's; without it a copy on the device is timed" },
+  rate: { value: "GFLOPS", help: "the floor's; without it a product on the device is timed" },
   out: { value: "FILE", help: "also writes the numbers there, as JSON" },
 } satisfies Record<string, OptionSpec>;
 
@@ -48,7 +50,12 @@ async function main({ values }: Line<keyof typeof OPTIONS>): Promise<number> {
     return ofKit([
       ...[step, "--profile", "--device", device, "--size", size, "--batch", String(batch)],
       ...["--dropout", String(dropout), "--attn", String(dropout)],
-      ...["--steps", String(whole("steps", "5"))],
+      ...["--steps", String(whole("steps", "5")), "--top", String(whole("top", "30"))],
+      ...(["bandwidth", "rate"] as const).flatMap((name) => {
+        const text = values[name];
+        if (text === undefined) return [];
+        return [`--${name}`, String(numberOf(TOOL, name, text, { least: 0.001, most: 1e9 }))];
+      }),
       ...(out === undefined ? [] : ["--json", out]),
     ]);
   }
@@ -78,12 +85,12 @@ export const command = commandOf({
   about: "Says what the PromptGen training step of a pair of models costs, with random weights.",
   examples: [
     ["--count --pair large", "launches, barriers, bytes and operations, from the plan"],
-    ["--device gpu --pair base --steps 10", "time by kernel"],
+    ["--device gpu --pair base --steps 10", "time by kernel, op and line of the model"],
   ],
   options: OPTIONS,
   notes: `Counted are launches, the least barriers between them, bytes and floating-point operations, by kernel, matrix product and op. The
-bytes of products whose K is split, and the second dispatch that they take, are told apart. Timed are kernels, each launch
-by itself, which makes a step longer than it is.`,
+bytes of products whose K is split, and the second dispatch that they take, are told apart. Timed are launches, each by
+itself, which makes a step longer than it is. The floor of each is bytes / bandwidth or operations / rate, whichever is longer.`,
   run: main,
 });
 

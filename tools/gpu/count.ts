@@ -12,8 +12,7 @@ import { firstJoined } from "../../engine/devices/onlooker.ts";
 import { chunked, joinRules, scratchBytes } from "../../engine/devices/webgpu/chunks.ts";
 import { windows } from "../../engine/devices/webgpu/windows.ts";
 import type { AnyLaunch, AnyPlan, Region } from "../../engine/plan.ts";
-import { manifest } from "../../kernels/manifest.ts";
-import { geometryOf } from "../../kernels/webgpu/table.ts";
+import { geometryOf, type Numbers } from "../../kernels/webgpu/table.ts";
 import { printTable } from "../../promptgen/report/table.ts";
 import { optionsOf, WORKLOAD_FLAGS } from "./options.ts";
 import { type WorkloadOptions, workload } from "./workload.ts";
@@ -76,8 +75,20 @@ const bytesOf = (regions: readonly Region[]): number =>
 const inputsOf = (l: AnyLaunch): Region[] =>
   present([...("products" in l ? l.products.flatMap(({ inputs }) => inputs) : []), ...l.inputs]);
 
-const productsOf = (l: AnyLaunch) =>
-  "products" in l ? l.products : l.kernel === "matmul" ? [l] : [];
+type Product = {
+  readonly params: Numbers & Record<"M" | "N" | "K" | "batch", number>;
+  readonly constants: Numbers;
+};
+
+/** The matrix products of a launch; a matrix's gradient with sums of it is one. */
+function productsOf(l: AnyLaunch): readonly Product[] {
+  if ("products" in l && l.kernel === "matmul_gradient") {
+    return [{ params: { ...l.params, batch: 1 }, constants: { TRANS_A: 1 } }];
+  }
+  return "products" in l ? l.products : l.kernel === "matmul" ? [l] : [];
+}
+
+const flopsOf = ({ params: { M, N, K, batch } }: Product): number => 2 * M * N * K * batch;
 
 /** Bytes that a launch reads and writes. Of tables and of stacks some touch a part only. */
 function movedBy(l: AnyLaunch): number {
@@ -93,7 +104,7 @@ function costOf(l: AnyLaunch): Sum {
   return {
     launches: 1,
     bytes: movedBy(l),
-    flops: productsOf(l).reduce((sum, p) => sum + manifest.matmul.flops(p.params, p.constants), 0),
+    flops: productsOf(l).reduce((sum, product) => sum + flopsOf(product), 0),
     workgroups: typeof groups === "number" ? groups : groups.reduce((a, b) => a * b, 1),
   };
 }
@@ -134,7 +145,8 @@ export function countPlan(plan: AnyPlan, maxBinding = BINDING): Counts {
     const cost = costOf(l);
     add(byKernel, l.kernel, cost);
     add(ops, `${l.op}/${l.kernel}`, cost);
-    for (const { params, constants } of productsOf(l)) {
+    for (const product of productsOf(l)) {
+      const { params, constants } = product;
       const { M, N, K, batch } = params;
       const form = `${constants.TRANS_A ? "T" : "N"}${constants.TRANS_B ? "T" : "N"}`;
       const { uses, file } = geometryOf("matmul", params, constants, ADAPTER);
@@ -142,7 +154,7 @@ export function countPlan(plan: AnyPlan, maxBinding = BINDING): Counts {
       add(products, `${form} ${M} x ${N} x ${K}, ${batch} of them, ${uses[0] ?? file}`, {
         launches: 1,
         bytes: cost.bytes * share,
-        flops: manifest.matmul.flops(params, constants),
+        flops: flopsOf(product),
         workgroups: cost.workgroups,
       });
     }

@@ -2,7 +2,8 @@
  * Times the PromptGen training step on a device, with random weights: no checkpoint and no tokenizer is needed.
  *
  *   node tools/gpu/step.ts [--device gpu|gpu:software|cpu] [--size full|base|small|slim|toy] [--part step|forward|bert] [--batch 32]
- *       [--steps 20] [--dropout 0.1] [--attn 0.1] [--threads N] [--memory 12G] [--binding BYTES] [--profile] [--json FILE]
+ *       [--steps 20] [--dropout 0.1] [--attn 0.1] [--threads N] [--memory 12G] [--binding BYTES] [--json FILE]
+ *       [--profile [--bandwidth GB/S] [--rate GFLOPS] [--top 30]]
  *
  * Prints one figure a line: host and wall times of steps whose report is awaited, and the time of a step when none is.
  */
@@ -13,6 +14,7 @@ import { openDevice } from "../../engine/open.ts";
 import { stateName } from "../../engine/tensor.ts";
 import { checkDevice } from "../lib/cli.ts";
 import { optionsOf, WORKLOAD_FLAGS } from "./options.ts";
+import { measuredPeak, type Peak, printedProfile, profileOf } from "./profile-tables.ts";
 import { settled, workload } from "./workload.ts";
 
 const { values } = parseArgs({
@@ -24,6 +26,9 @@ const { values } = parseArgs({
     steps: { type: "string", default: "20" },
     binding: { type: "string" },
     profile: { type: "boolean", default: false },
+    bandwidth: { type: "string" },
+    rate: { type: "string" },
+    top: { type: "string", default: "30" },
     json: { type: "string" },
   },
 });
@@ -38,11 +43,34 @@ function say(key: string, value: unknown): void {
 const rounded = (x: number, digits = 3): number => Number(x.toFixed(digits));
 const since = (start: number): number => rounded((performance.now() - start) / 1e3, 2);
 
-const device = await openDevice({
-  ...checkDevice("gpu", { device: values.device, threads: values.threads, memory: values.memory }),
-  profile: values.profile,
-  ...(values.binding === undefined ? {} : { maxBinding: Number(values.binding) }),
-});
+const open = () =>
+  openDevice({
+    ...checkDevice("gpu", {
+      device: values.device,
+      threads: values.threads,
+      memory: values.memory,
+    }),
+    profile: values.profile,
+    ...(values.binding === undefined ? {} : { maxBinding: Number(values.binding) }),
+  });
+
+/** What the device does at the best: what the options say, else as it is measured on it. */
+async function peakOf(): Promise<Peak> {
+  const { bandwidth, rate } = values;
+  let measured: Peak = { bytes: 1, flops: 1 };
+  if (bandwidth === undefined || rate === undefined) {
+    const apart = await open();
+    measured = await measuredPeak(apart);
+    apart.destroy();
+  }
+  return {
+    bytes: bandwidth === undefined ? measured.bytes : Number(bandwidth) * 1e6,
+    flops: rate === undefined ? measured.flops : Number(rate) * 1e6,
+  };
+}
+
+const peak = values.profile ? await peakOf() : undefined;
+const device = await open();
 say("device", device.description);
 say("shapes", settled(options));
 const { batch, optimizer, parameters, run } = workload(options);
@@ -110,16 +138,16 @@ if (values.device !== "cpu") {
   say("pipelined_ms", rounded((performance.now() - pipelined) / steps));
 }
 say("peak_bytes", process.resourceUsage().maxRSS * 1024);
-if (values.profile) {
+if (peak) {
   const rows = device.profile();
   const stepsSeen = 1 + steps * (values.device === "cpu" ? 1 : 2);
   const seen = rows.reduce((sum, { launches }) => sum + launches, 0);
   say("profiled_launches_of", [seen, device.stats.launches]);
-  for (const [kernel, of] of Map.groupBy(rows, (row) => row.kernel)) {
-    const launches = of.reduce((sum, row) => sum + row.launches, 0);
-    const milliseconds = of.reduce((sum, row) => sum + row.milliseconds, 0);
-    say(`  ${kernel}`, { launches, ms_per_step: rounded(milliseconds / stepsSeen) });
-  }
+  say("peak", { GBps: rounded(peak.bytes / 1e6, 1), GFLOPS: rounded(peak.flops / 1e6, 1) });
+  const profile = profileOf(rows, stepsSeen, peak);
+  const entries = Object.entries(profile).map(([of, sums]) => [of, Object.fromEntries(sums)]);
+  report.profile = Object.fromEntries(entries);
+  console.log(printedProfile(profile, Number(values.top)));
   if (values.device === "cpu" && values.threads === "1") {
     // launches one after the other, their tasks of equal length shared among threads; memory as quick for all of them
     const at = (threads: number): number =>

@@ -1,6 +1,6 @@
-/** Products whose K is split, and joins: where one launch of a plan becomes two on WebGPU. */
+/** Products whose K is split, and joins: where one launch of a plan becomes two on WebGPU, but for a join of one product whose K is not. */
 import { kernelOperands, type WebGPUKernel } from "../../../kernels/manifest.ts";
-import { matmulChunks, partsChunks } from "../../../kernels/webgpu/matmul.ts";
+import { matmulChunks, partsChunks, tilesOf } from "../../../kernels/webgpu/matmul.ts";
 import type { Adapter } from "../../../kernels/webgpu/table.ts";
 import type { JoinRules } from "../../joins.ts";
 import type { CustomLaunch } from "../../op.ts";
@@ -14,6 +14,7 @@ export type StepRegion = Omit<Region, "memory"> & {
 /** A launch as WebGPU runs it. */
 export type StepLaunch = {
   readonly op: string;
+  readonly line?: string;
   readonly kernel: string;
   readonly constants: Readonly<Record<string, number>>;
   readonly params: Readonly<Record<string, number>>;
@@ -34,7 +35,7 @@ const partsOf = (count: number, { M, N }: { M: number; N: number }): StepRegion 
   spec: { shape: [count, M, N], dtype: "f32" },
 });
 
-/** Two launches for a matrix product whose K is split: sums of each chunk, into scratch, then the sums of those. Two for a join. */
+/** Two launches for a matrix product whose K is split: sums of each chunk, into scratch, then the sums of those. Two for most joins. */
 export function chunked(launch: AnyLaunch, adapter: Adapter): readonly StepLaunch[] {
   if ("products" in launch) return unfolded(launch, adapter);
   if ("wgsl" in launch || launch.kernel !== "matmul") return [launch];
@@ -71,6 +72,7 @@ function unfolded(join: JoinedLaunch, adapter: Adapter): StepLaunch[] {
   const { M, N, K, lda, ldb } = params;
   const count = products.length;
   const chunks = partsChunks(params, count, adapter);
+  if (launch.kernel === "matmul_join" && count * chunks === 1) return [ended(products[0], launch)];
   const parts = partsOf(count * chunks, params);
   const operands = products.flatMap(({ inputs }) => inputs.slice(0, 2));
   const unused = new Array<null>(MOST_OPERANDS - operands.length).fill(null);
@@ -78,6 +80,7 @@ function unfolded(join: JoinedLaunch, adapter: Adapter): StepLaunch[] {
   return [
     {
       op: join.op,
+      ...(join.line === undefined ? {} : { line: join.line }),
       kernel: "matmul_parts",
       constants: { TRANS_B: constants.TRANS_B, B_DTYPE: constants.B_DTYPE },
       params: { M, N, K, lda, ldb, products: count, chunks },
@@ -93,6 +96,23 @@ function unfolded(join: JoinedLaunch, adapter: Adapter): StepLaunch[] {
   ];
 }
 
+/** A product and its end in one: its K is not split. */
+function ended(
+  { params, constants, inputs: [a, b] }: JoinedLaunch["products"][number],
+  join: Omit<JoinedLaunch & { readonly kernel: "matmul_join" }, "products">,
+): StepLaunch {
+  const { M, N, K, lda, ldb } = params;
+  const { ACCUMULATE: _, ...end } = join.constants;
+  const { chunks: __, ...rest } = join.params;
+  return {
+    ...join,
+    kernel: "matmul_end",
+    constants: { TRANS_B: constants.TRANS_B, B_DTYPE: constants.B_DTYPE, ...end },
+    params: { ...rest, M, N, K, lda, ldb },
+    inputs: [a, b, ...join.inputs.slice(1)],
+  };
+}
+
 const MOST_OPERANDS = kernelOperands("matmul_parts").filter((o) => o.list === "inputs").length;
 
 /** What a plan may join for an adapter; a software one runs products in registers, without parts. */
@@ -102,6 +122,8 @@ export const joinRules = (adapter: Adapter, largest: number): JoinRules | undefi
     : {
         largest,
         splits: (params) => matmulChunks(params, adapter) > 1,
+        tiles: (params) =>
+          matmulChunks(params, adapter) > 1 ? undefined : tilesOf(params.M, params.N),
         partsBytes: (params, count) =>
           partsOf(count * partsChunks(params, count, adapter), params).byteLength,
       };

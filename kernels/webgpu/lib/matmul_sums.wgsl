@@ -1,6 +1,7 @@
 // Sums of one tile of a matrix product on hardware, for matmul_tile.wgsl and matmul_parts.wgsl: steps `first` .. `last` - 1 of k,
 // rows from m0 on, columns from n0 on. The kernel's file has the operands and the parameters, a lib/tile_<M>x<N> file the sizes,
-// lib/matmul_four or lib/matmul_one the loads.
+// lib/matmul_four or lib/matmul_one the loads. Where the kernel has SUMS and `summed` says so (for all threads of a workgroup), the
+// rows of A' are summed over k too.
 //
 // Why every sum has a name: NVIDIA's compiler keeps an array that a loop's variable indexes in
 // memory (15 times slower).
@@ -74,13 +75,14 @@ fn keep_b(place: vec2u, v: Block) {
   if (TRANS_B == 1u) { keep(at, COLUMNS, turned(v)); } else { keep(at, COLUMNS, v); }
 }
 
-// Sums of rows 4 ty .. 4 ty + 3 of the tile and, for RM == 8, of those TILE_M / 2 below
+// Sums of rows 4 ty .. 4 ty + 3 of the tile and, for RM == 8, of those TILE_M / 2 below; `upper` and `lower`: these rows of A', summed
 struct Sums {
   s0: vec4f, s1: vec4f, s2: vec4f, s3: vec4f,
   s4: vec4f, s5: vec4f, s6: vec4f, s7: vec4f,
+  upper: vec4f, lower: vec4f,
 }
 
-fn sums_of(a0: u32, b0: u32, first: u32, last: u32, m0: u32, n0: u32, thread: u32) -> Sums {
+fn sums_of(a0: u32, b0: u32, first: u32, last: u32, m0: u32, n0: u32, thread: u32, summed: bool) -> Sums {
   let tx = thread % COLUMNS;
   let ty = thread / COLUMNS;
   let placeA = place_a(thread); // of a thread that stages A
@@ -95,6 +97,8 @@ fn sums_of(a0: u32, b0: u32, first: u32, last: u32, m0: u32, n0: u32, thread: u3
   var s5 = vec4f();
   var s6 = vec4f();
   var s7 = vec4f();
+  var upper = vec4f();
+  var lower = vec4f();
   var mine: Block;
   var other: Block; // of B, where a thread stages both
 
@@ -164,6 +168,12 @@ fn sums_of(a0: u32, b0: u32, first: u32, last: u32, m0: u32, n0: u32, thread: u3
           s6 = fma(vec4f(v.z), w, s6);
           s7 = fma(vec4f(v.w), w, s7);
         }
+        if (SUMS == 1u && summed) {
+          upper = (((upper + tile[atA]) + tile[atA + ROWS4]) + tile[atA + 2u * ROWS4]) + tile[atA + 3u * ROWS4];
+          if (RM == 8u) {
+            lower = (((lower + tile[below]) + tile[below + ROWS4]) + tile[below + 2u * ROWS4]) + tile[below + 3u * ROWS4];
+          }
+        }
       }
       workgroupBarrier();
     }
@@ -173,5 +183,5 @@ fn sums_of(a0: u32, b0: u32, first: u32, last: u32, m0: u32, n0: u32, thread: u3
       workgroupBarrier();
     }
   }
-  return Sums(s0, s1, s2, s3, s4, s5, s6, s7);
+  return Sums(s0, s1, s2, s3, s4, s5, s6, s7, upper, lower);
 }
