@@ -131,6 +131,9 @@ test("a product is that of rounded operands in float64", async () => {
   }
 });
 
+/** What a step of AdamW needs beside the gradient. */
+const options = { weightDecay: 0.1, decays: () => true };
+
 test("a matrix that is trained is read from its copy, which AdamW writes", async () => {
   const [rows, N, K] = [12, 24, 40];
   const [x, start, g] = [random(rows * K, 3), random(N * K, 4), random(N * K, 5)];
