@@ -136,7 +136,10 @@ function planned(
   const assigned = effects.map(({ state }, i) => ({ state, value: wanted[outputs.length + i] }));
   const watch = device.checkFinite ? watched(wanted) : undefined;
   const all = watch ? [...results, watch.sizes] : results;
-  return { plan: makePlan(all, assigned, inputs, device.joins), names: watch?.names };
+  return {
+    plan: makePlan(all, assigned, inputs, device.joins, device.copies),
+    names: watch?.names,
+  };
 }
 
 /** Plans by signature, each for as long as the device keeps it. What is kept here holds no tensor, so that no data live on. */

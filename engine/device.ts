@@ -1,6 +1,7 @@
 /**
  * What a device is: where plans run. Who opens which is in open.ts; no implementation is known here.
  */
+import type { CopyRules } from "./copies.ts";
 import type { JoinRules } from "./joins.ts";
 import type { AnyPlan } from "./plan.ts";
 import type { Tensor, TypedArray } from "./tensor.ts";
@@ -44,6 +45,10 @@ export type Device = {
   readonly stats: DeviceStats;
   /** @internal Present where plans are to have joins. */
   readonly joins?: JoinRules | undefined;
+  /** @internal Present where products read f16 copies of states. */
+  readonly copies?: CopyRules | undefined;
+  /** What products multiply; f32 where it is absent. */
+  readonly precision?: Precision | undefined;
   /** Whether runs fail that compute a value that is not finite. */
   readonly checkFinite?: boolean | undefined;
   /**
@@ -90,6 +95,9 @@ export type ProfileRow = {
 export const deviceNames = ["auto", "cpu", "gpu", "gpu:software"] as const;
 export type DeviceName = (typeof deviceNames)[number];
 
+export const precisions = ["f32", "f16"] as const;
+export type Precision = (typeof precisions)[number];
+
 export type DeviceOptions = {
   /**
    * `cpu`: WebAssembly; `gpu`: a hardware adapter; `gpu:software`: a software Vulkan adapter; `auto`: a hardware adapter if
@@ -116,6 +124,11 @@ export type DeviceOptions = {
   maxBinding?: number;
   /** Which form of the kernels runs; by default that of the adapter. Tests run both on a software adapter. */
   geometry?: "hardware" | "software";
+  /**
+   * What matrix products multiply. `f16`, GPUs only: operands rounded to f16, matrices read from f16 copies that the device keeps, sums
+   * in f32; states stay f32, and so does all else. Default: `f32`.
+   */
+  precision?: Precision;
   /** Times every kernel. Runs slower. */
   profile?: boolean;
   /**

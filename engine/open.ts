@@ -1,7 +1,7 @@
 /** Opens devices: the one place that knows every implementation, and loads only the one that is taken. */
-import { type Device, type DeviceOptions, deviceNames } from "./device.ts";
+import { type Device, type DeviceOptions, deviceNames, precisions } from "./device.ts";
 import { checksFinite } from "./devices/host.ts";
-import { fail } from "./errors.ts";
+import { fail, NoDeviceError } from "./errors.ts";
 import { noteOrigins } from "./tensor.ts";
 
 /**
@@ -19,7 +19,16 @@ async function open(options: DeviceOptions): Promise<Device> {
   if (!deviceNames.includes(wanted)) {
     fail("openDevice", `there is no device ${wanted}; choose among ${deviceNames.join(", ")}`);
   }
+  const { precision = "f32" } = options;
+  if (!precisions.includes(precision)) {
+    fail("openDevice", `there is no precision ${precision}; choose among ${precisions.join(", ")}`);
+  }
   const cpu = async (why: string): Promise<Device> => {
+    if (precision === "f16") {
+      throw new NoDeviceError(
+        `[openDevice] the precision f16 is for GPUs, but the device is the CPU, ${why}; leave the precision out, or ask for a GPU`,
+      );
+    }
     const { openCPU } = await import("./devices/cpu/device.ts");
     return openCPU(options, why);
   };

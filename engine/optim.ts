@@ -1,9 +1,9 @@
 /** What changes parameters: AdamW, SGD, sums over micro-batches, and the schedule of the learning rate. */
 import { check } from "./errors.ts";
 import { adamw, gradNorm } from "./ops/adamw.ts";
-import { add, greater, mul, sub, where } from "./ops/elementwise.ts";
-import { expand, reshape, slice } from "./ops/shape.ts";
-import { scalar, stateName, type Tensor, tensor, zeroState } from "./tensor.ts";
+import { add, div, equal, greater, minimum, mul, sub, where } from "./ops/elementwise.ts";
+import { concat, expand, reshape, slice } from "./ops/shape.ts";
+import { scalar, state, stateName, type Tensor, tensor, zeroState } from "./tensor.ts";
 import { assign } from "./trace.ts";
 
 export type AdamWOptions = {
@@ -20,6 +20,8 @@ export type AdamWOptions = {
   decays?: (name: string) => boolean;
   /** The largest global gradient norm; default: no clipping. */
   maxNorm?: number;
+  /** Whether gradients are of a loss that is scaled, `scaled(loss)`, for products in f16; default false. */
+  lossScale?: boolean;
   /** What differs for the parameter of this name. */
   rules?: (name: string) => ParameterRule | undefined;
 };
@@ -46,6 +48,10 @@ function checkCount(op: string, gradients: readonly Tensor[], parameters: readon
   });
 }
 
+/** The loss scale at the start, and the steps in a row that have to be taken before it doubles: those of PyTorch's GradScaler. */
+const FIRST_SCALE = 65536;
+const GROWTH_INTERVAL = 2000;
+
 const zeros = (name: string, like: Tensor): Tensor => zeroState(name, like.shape);
 
 /**
@@ -56,6 +62,11 @@ export class AdamW {
   readonly parameters: readonly Tensor[];
   /** First and second moments, in the order of the parameters: what a checkpoint must keep. */
   readonly moments: readonly { readonly m: Tensor; readonly v: Tensor }[];
+  /**
+   * f32[2]: the loss scale, a power of two, and the steps that were taken with it; a checkpoint must keep it. A step that is not taken
+   * halves the scale, 2000 taken ones double it, as PyTorch's GradScaler does. Undefined without `lossScale`.
+   */
+  readonly scale: Tensor | undefined;
   readonly #betas: readonly [number, number];
   readonly #eps: number;
   readonly #weightDecay: number;
@@ -75,11 +86,17 @@ export class AdamW {
     this.#weightDecay = weightDecay ?? 0.01;
     this.#decays = decays ?? (() => false);
     this.#maxNorm = options.maxNorm ?? 3e38;
+    this.scale = options.lossScale ? state("loss.scale", firstScale(), [2]) : undefined;
     this.moments = parameters.map((p) => {
       checkTrainable("AdamW", p);
       const name = stateName(p);
       return { m: zeros(`${name}.exp_avg`, p), v: zeros(`${name}.exp_avg_sq`, p) };
     });
+  }
+
+  /** Inside `compile`: the loss of which the gradients are to be taken. */
+  scaled(loss: Tensor): Tensor {
+    return this.scale ? mul(loss, reshape(slice(this.scale, 0, 0, 1), [])) : loss;
   }
 
   /** The input `scalars` of the step numbered `step` (from 1) at learning rate `lr`: f32[8]. */
@@ -99,11 +116,13 @@ export class AdamW {
    * @param gradients one for each parameter, of its shape
    * @param scalars f32[8], see `scalars()`
    * @param finite f32 tensors (the loss terms) that must be finite
-   * @returns f32[4]: clip coefficient, 1 if the step was taken (else 0), the gradient norm before clipping, 0
+   * @returns f32[4]: clip coefficient, 1 if the step was taken (else 0), the gradient norm before clipping, the loss scale (else 0)
    */
   update(gradients: readonly Tensor[], scalars: Tensor, finite: readonly Tensor[]): Tensor {
     checkCount("AdamW", gradients, this.parameters);
-    const control = gradNorm(gradients, finite, this.#maxNorm);
+    const control = this.scale
+      ? unscaled(gradNorm(gradients, finite, 0), this.scale, this.#maxNorm)
+      : gradNorm(gradients, finite, this.#maxNorm);
     const scaled = new Map<number, Tensor>([[1, scalars]]);
     const at = (rate: number): Tensor => {
       const factors = [rate, ...new Array<number>(scalars.size - 1).fill(1)];
@@ -126,6 +145,24 @@ export class AdamW {
     });
     return control;
   }
+}
+
+/** What `AdamW.scale` is before the first step. */
+export const firstScale = (): Float32Array => Float32Array.of(FIRST_SCALE, 0);
+
+/** The control of gradients of a scaled loss, whose coefficient takes the scale out of them; assigns the next scale. */
+function unscaled(control: Tensor, state: Tensor, maxNorm: number): Tensor {
+  const at = (t: Tensor, i: number): Tensor => slice(t, 0, i, i + 1);
+  const [scale, steps] = [at(state, 0), add(at(state, 1), 1)];
+  const taken = at(control, 1);
+  const norm = div(at(control, 2), scale);
+  const clip = div(minimum(div(tensor([maxNorm]), add(norm, 1e-6)), 1), scale);
+  const isTaken = greater(taken, 0);
+  const grows = equal(steps, GROWTH_INTERVAL);
+  const kept = (grown: Tensor | number, same: Tensor, halved: Tensor | number): Tensor =>
+    where(isTaken, where(grows, grown, same), halved);
+  assign(state, concat([kept(mul(scale, 2), scale, mul(scale, 0.5)), kept(0, steps, 0)], 0));
+  return concat([where(isTaken, clip, 0), taken, norm, scale], 0);
 }
 
 export type SGDOptions = {

@@ -6,6 +6,7 @@ import {
   type SharedKernel,
   type WebGPUKernel,
 } from "../kernels/manifest.ts";
+import { type CopyRules, withCopies } from "./copies.ts";
 import { check, fail } from "./errors.ts";
 import { type JoinRules, type Planned, readsOf, withJoins, writesOf } from "./joins.ts";
 import { withSharedSteps } from "./key-gradients.ts";
@@ -144,7 +145,7 @@ class Aliases {
 
 /**
  * Plans the computation of `outputs` and `effects`; `inputs` are the arguments, in order. With `joins`, products are joined with
- * what follows on them where those rules allow it.
+ * what follows on them where those rules allow it; with `copies`, they read f16 copies of matrices.
  */
 export function makePlan(
   outputs: readonly Tensor[],
@@ -156,14 +157,16 @@ export function makePlan(
   effects: readonly Assign[],
   inputs: readonly Tensor[],
   joins: JoinRules | undefined,
+  copies?: CopyRules,
 ): AnyPlan;
 export function makePlan(
   outputs: readonly Tensor[],
   effects: readonly Assign[],
   inputs: readonly Tensor[],
   joins?: JoinRules,
+  copies?: CopyRules,
 ): AnyPlan {
-  return new Planner(outputs, effects, inputs).plan(joins);
+  return new Planner(outputs, effects, inputs).plan(joins, copies);
 }
 
 /** Throws unless the launch gives the operands that its kernel takes. */
@@ -221,7 +224,7 @@ class Planner {
     }
   }
 
-  plan(joins: JoinRules | undefined): AnyPlan {
+  plan(joins: JoinRules | undefined, copies: CopyRules | undefined): AnyPlan {
     this.#aliasViews();
     this.#aliasStacks();
     this.#windows = this.#outputs.filter((t) => {
@@ -242,17 +245,20 @@ class Planner {
     for (const node of this.#nodes) if (!isLeaf(node)) this.#emit(node);
     this.#emitAssigns();
     const results = this.#outputs.map((t) => this.#saved.get(t) ?? t);
+    const place = (t: Tensor) => this.#aliases.resolve(t);
+    const window = (root: Tensor, offset: number, spec: TensorSpec) => {
+      const made = apply1(tempOp, [], { spec });
+      this.#aliases.set(made, root, offset);
+      return made;
+    };
+    if (copies) this.#launches = withCopies(this.#launches, { rules: copies, place, window });
     if (joins) {
-      const kept = new Set(results.map((t) => this.#aliases.resolve(t).root));
+      const kept = new Set(results.map((t) => place(t).root));
       const context = {
         rules: joins,
-        place: (t: Tensor) => this.#aliases.resolve(t),
+        place,
         kept: (root: Tensor) => kept.has(root),
-        window: (root: Tensor, offset: number, spec: TensorSpec) => {
-          const window = apply1(tempOp, [], { spec });
-          this.#aliases.set(window, root, offset);
-          return window;
-        },
+        window,
         stack: (parts: readonly Tensor[]) => {
           const bytes = parts.reduce((sum, t) => sum + t.bytes, 0);
           const made = apply1(tempOp, [], { spec: { shape: [bytes / 4], dtype: "f32" } });
@@ -474,6 +480,12 @@ class Planner {
     for (const [root, slot] of slotOf) slotOf.set(root, rank.get(slot) ?? slot);
     const states = new Set<Tensor>(this.#effects.map((e) => e.state));
     for (const n of this.#nodes) if (n.op === stateOp) states.add(n.outputs[0]);
+    for (const { launch } of this.#launches) {
+      for (const t of uses(launch)) {
+        const { root } = this.#aliases.resolve(t);
+        if (root.node.op === stateOp) states.add(root); // an f16 copy is no node's
+      }
+    }
     const region = (t: Tensor): Region => {
       const { root, offset } = this.#aliases.resolve(t);
       const spec = { shape: t.shape, dtype: t.dtype };

@@ -290,11 +290,11 @@ export function state(
   return apply1(stateOp, [], { spec, state: { name, data } satisfies StateInit });
 }
 
-/** An f32 state of zeros, for which the host holds nothing. */
-export function zeroState(name: string, shape: Shape): Tensor {
+/** A state of zeros, for which the host holds nothing. */
+export function zeroState(name: string, shape: Shape, dtype: DType = "f32"): Tensor {
   checkShape(name, shape);
   const init: StateInit = { name, data: undefined };
-  return apply1(stateOp, [], { spec: { shape, dtype: "f32" }, state: init });
+  return apply1(stateOp, [], { spec: { shape, dtype }, state: init });
 }
 
 export function stateName(t: Tensor): string {

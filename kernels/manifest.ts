@@ -127,6 +127,10 @@ const GRADIENT =
 const MANY =
   "a launch on a small tensor costs a GPU more than its work; the CPU shares out small launches without barriers";
 
+/** Why only a GPU has the kernels that write f16. */
+const HALVES =
+  "a GPU multiplies halves in its matrix units and reads them in half the time; a CPU's products in WebAssembly are f32";
+
 type Heads = { pairs: number; queries: number; keys: number; chunks: number };
 
 /** `products` products of a query with a key (or of a weight with a row), and `more` of each of their scores. */
@@ -552,6 +556,21 @@ export const manifest = {
     inouts: ["param", "m", "v"],
     windows: { by: "elements" },
     flops: ({ n }) => 17 * n,
+  }),
+  adamw_half: kernel({
+    params: { n: "u32", beta1: "f32", beta2: "f32", eps: "f32", weightDecay: "f32" },
+    inputs: ["grad", "scalars", "control"],
+    inouts: ["param", "m", "v"],
+    outputs: ["half"],
+    flops: ({ n }) => 18 * n,
+    only: { device: "webgpu", why: HALVES },
+  }),
+  halve: kernel({
+    params: { n: "u32" },
+    inputs: ["x"],
+    outputs: ["half"],
+    flops: ({ n }) => n,
+    only: { device: "webgpu", why: HALVES },
   }),
   square_sums: kernel({
     params: { n: "u32", rows: "u32", at: "u32" },

@@ -4,7 +4,7 @@
  */
 import { existsSync, readdirSync } from "node:fs";
 import { isAbsolute, resolve } from "node:path";
-import type { Device } from "../engine/device.ts";
+import { type Device, type Precision, precisions } from "../engine/device.ts";
 import { printable } from "../models/errors.ts";
 import type { Evaluation, Outcome, StepReport } from "../models/training/loop.ts";
 import type { Seconds } from "../models/training/pace.ts";
@@ -75,6 +75,13 @@ export const SHARED_OPTIONS = {
     initial: "f32",
     choices: READER_DTYPES,
   },
+  precision: {
+    kind: "choice",
+    value: "P",
+    help: "f32, or f16 on a GPU: matrix products take operands rounded to f16; weights, moments and sums stay f32, and the loss is scaled",
+    initial: "f32",
+    choices: precisions,
+  },
   seed: {
     kind: "number",
     value: "N",
@@ -95,6 +102,7 @@ export type RunOptions = {
   readonly objects: ObjectSpelling;
   readonly "reader-weights": ReaderWeights;
   readonly "reader-dtype": ReaderDtype;
+  readonly precision: Precision;
   /** Ids joined by commas; empty for all. */
   readonly relations: string;
   readonly seed: number;
@@ -113,6 +121,7 @@ export function runOptions(given: Options, world = false): RunOptions {
     objects,
     "reader-weights": weights,
     "reader-dtype": dtype,
+    precision,
     seed,
     ...own
   } = all;
@@ -123,6 +132,7 @@ export function runOptions(given: Options, world = false): RunOptions {
     objects: objects === "lowercase" ? objects : "as-written",
     "reader-weights": weights === "random" ? weights : "trained",
     "reader-dtype": READER_DTYPES.find((known) => known === dtype) ?? "f32",
+    precision: precision === "f16" ? precision : "f32",
     relations: [
       ...new Set(
         String(relations)
@@ -152,11 +162,12 @@ export const readerKindOf = (options: RunOptions): ReaderKind => ({
   readerDtype: options["reader-dtype"],
 });
 
-/** A run's row in the tables: its method's, which says so where the reader that it asks is random or rounded. */
+/** A run's row in the tables: its method's, which says so where the reader that it asks is random or rounded, or products are. */
 export function rowOf(options: RunOptions): string {
   const method = methodOf(options.method);
-  const row = method.row(options.own);
-  if (method.readerless) return row;
+  const own = method.row(options.own);
+  if (method.readerless) return own;
+  const row = options.precision === "f32" ? own : `${own}, products in ${options.precision}`;
   const { readerSeed, readerDtype = "f32" } = readerKindOf(options);
   const kind = [
     ...(readerSeed === undefined ? [] : ["random"]),

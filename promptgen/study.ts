@@ -389,7 +389,15 @@ type Made = {
 
 /** Rows with their folders' names and titles: the method or the name that was given, and what tells it from its other rows. */
 function rowsOf(made: readonly Made[]): StudyRow[] {
-  const SHARED = ["reader", "objects", "reader-weights", "reader-dtype", "data", "relations"];
+  const SHARED = [
+    "reader",
+    "objects",
+    "reader-weights",
+    "reader-dtype",
+    "precision",
+    "data",
+    "relations",
+  ];
   /** The values that the rows of a method have of an option. */
   const found = new Map<string, Set<unknown>>();
   for (const { runs, values } of made) {

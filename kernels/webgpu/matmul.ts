@@ -16,7 +16,11 @@ const TILES = {
 /** Fewer workgroups than this of the large tile are too few for a large GPU: the small tile is taken. */
 const ENOUGH_WORKGROUPS = 128;
 
-const uses = ["lib/decode", "lib/gelu"] as const;
+const uses = ({ half }: Adapter) => ["lib/decode", "lib/gelu", ...operands(half)];
+
+/** What is multiplied: operands as they are, or rounded to f16. */
+const operands = (half: boolean | undefined): string[] =>
+  half ? ["lib/operand_f16", "lib/half"] : ["lib/operand_f32"];
 
 /** Whether a kernel that touches whole groups of four elements only would do. */
 function aligned(p: Numbers, constants: Numbers): boolean {
@@ -93,7 +97,7 @@ export const chooseMatmul: ChooseGeometry = (params, constants, adapter) => {
     const down = Math.max(1, Math.min(Math.floor(M / 128), Math.ceil(16 / (across * batch))));
     return {
       file: aligned(params, constants) ? "matmul_register4" : "matmul_register",
-      uses: [`lib/tile_lanes${adapter.subgroupSize}`, ...uses],
+      uses: [`lib/tile_lanes${adapter.subgroupSize}`, ...uses(adapter)],
       constants,
       groups: [across, down, batch],
     };
@@ -102,7 +106,12 @@ export const chooseMatmul: ChooseGeometry = (params, constants, adapter) => {
   const fours = aligned(params, constants) && wholeHalves(params, constants);
   return {
     file: "matmul_tile",
-    uses: [tile.file, ...loads(fours), fours ? "lib/store_four" : "lib/store_one", ...uses],
+    uses: [
+      tile.file,
+      ...loads(fours),
+      fours ? "lib/store_four" : "lib/store_one",
+      ...uses(adapter),
+    ],
     constants,
     groups: [Math.ceil(N / tile.size), Math.ceil(M / tile.size), batch],
   };
@@ -167,13 +176,13 @@ export const chooseParts: ChooseGeometry<
     readonly products: number;
     readonly chunks: number;
   }
-> = (params, constants) => {
+> = (params, constants, { half }) => {
   const { M, N, products, chunks } = params;
   const tile = chooseTile(M, N, 1);
   const fours = aligned(params, constants) && wholeHalves(params, constants);
   return {
     file: "matmul_parts",
-    uses: [tile.file, ...loads(fours), "lib/decode"],
+    uses: [tile.file, ...loads(fours), "lib/decode", ...operands(half)],
     constants,
     groups: [Math.ceil(N / tile.size), Math.ceil(M / tile.size), products * chunks],
   };

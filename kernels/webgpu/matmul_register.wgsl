@@ -64,7 +64,8 @@ fn main(
       let n = column + (i & 3u);
       let index = b0 + min(k, p.K - 1u) * bStep + min(n, p.N - 1u) * bCol;
       let scale = select(0f, p.alpha, k < p.K);
-      panel[i] = scale * decode_one(b[decode_word(index, B_DTYPE)], index, B_DTYPE);
+      let w = decode_one(b[decode_word(index, B_DTYPE)], index, B_DTYPE);
+      panel[i] = scale * operand(vec4f(w)).x;
     }
 
     for (var row = firstRow; row < lastRow; row++) {
@@ -77,7 +78,8 @@ fn main(
         if (step < steps) {
           for (var i = 0u; i < 4u; i++) {
             let k = step * STEP + i * LANES;
-            let x = a[a0 + row * aRow + min(k0 + k + lane, p.K - 1u) * aStep];
+            let w = a[a0 + row * aRow + min(k0 + k + lane, p.K - 1u) * aStep];
+            let x = operand(vec4f(w)).x;
             for (var s = 0u; s < LANES; s++) {
               sum = fma(vec4f(subgroupShuffle(x, s)), panel_row(&panel, k + s), sum);
             }

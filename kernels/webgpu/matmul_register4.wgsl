@@ -81,7 +81,7 @@ fn main(
       let k = select(i, i & ~3u, TRANS_B == 1u);
       let kIn = min(k0 + k, select(p.K - 1u, p.K - 4u, TRANS_B == 1u));
       let n = select(col, col + (i & 3u), TRANS_B == 1u);
-      let w = load_b(b0 + select(kIn * p.ldb + n, n * p.ldb + kIn, TRANS_B == 1u));
+      let w = operand(load_b(b0 + select(kIn * p.ldb + n, n * p.ldb + kIn, TRANS_B == 1u)));
       let scale = select(0f, p.alpha, k0 + k < p.K);
       for (var j = 0u; j < 4u; j++) {
         panel[select(4u * k + j, 4u * (k + j) + (i & 3u), TRANS_B == 1u)] = scale * w[j];
@@ -95,14 +95,14 @@ fn main(
       if (k0 > 0u || ACCUMULATE == 1u) { sum = c[at]; }
       if (TRANS_A == 1u && (row & 3u) == 0u) {
         for (var q = 0u; q < 4u * steps; q++) {
-          v[q] = a[(a0 + min(k0 + q * LANES + lane, p.K - 1u) * p.lda + row) / 4u];
+          v[q] = operand(a[(a0 + min(k0 + q * LANES + lane, p.K - 1u) * p.lda + row) / 4u]);
         }
       }
       for (var step = 0u; step < PANEL / STEP; step++) {
         if (step < steps) {
           if (TRANS_A == 0u) {
             let k = min(k0 + step * STEP + lane * 4u, p.K - 4u);
-            let x = a[(a0 + row * p.lda + k) / 4u];
+            let x = operand(a[(a0 + row * p.lda + k) / 4u]);
             for (var s = 0u; s < LANES; s++) {
               for (var i = 0u; i < 4u; i++) {
                 let w = panel_row(&panel, step * STEP + s * 4u + i);

@@ -9,6 +9,8 @@ export type Adapter = {
   /** 0 where the device lacks subgroups. */
   readonly subgroupSize: number;
   readonly maxWorkgroupStorage: number;
+  /** Whether products round their operands to f16. */
+  readonly half?: boolean | undefined;
 };
 
 /** How one launch runs on WebGPU: which files, which override constants, how many workgroups. */
@@ -257,6 +259,18 @@ const geometries: { readonly [K in WebGPUKernel]: ChooseGeometry<Params<K>, Sele
     uses: [valuesOf(params.n)],
     constants,
     groups: Math.ceil(params.n / (params.n % 4 === 0 ? 256 : 64)),
+  }),
+  adamw_half: ({ n }, constants) => ({
+    file: "adamw_half",
+    uses: ["lib/half"],
+    constants,
+    groups: Math.ceil(n / 256),
+  }),
+  halve: ({ n }, constants) => ({
+    file: "halve",
+    uses: ["lib/half"],
+    constants,
+    groups: Math.ceil(n / 256),
   }),
   square_sums: (params, constants, adapter) =>
     rows("square_sums", () => SQUARES_CHUNK, ["lib/reduce", valuesOf(params.n)])(

@@ -9,7 +9,7 @@ import type { Device } from "../../engine/device.ts";
 import { grad } from "../../engine/grad.ts";
 import { add, greater, mul, where } from "../../engine/ops/elementwise.ts";
 import { concat, expand, reshape, slice } from "../../engine/ops/shape.ts";
-import { AdamW, GradientAccumulator, type ParameterRule } from "../../engine/optim.ts";
+import { AdamW, firstScale, GradientAccumulator, type ParameterRule } from "../../engine/optim.ts";
 import { seedWords } from "../../engine/philox.ts";
 import { sameShape, show } from "../../engine/shape.ts";
 import {
@@ -117,8 +117,10 @@ export type StepReport = {
   readonly watched?: Readonly<Record<string, number>> | undefined;
   /** That the step was taken with; undefined where there is none. */
   readonly learningRate?: number | undefined;
-  /** Before clipping; undefined where no gradient was taken. */
+  /** Before clipping; undefined where no gradient was taken, or one that is not finite. */
   readonly gradientNorm?: number | undefined;
+  /** That the loss was multiplied by, at precision f16. */
+  readonly lossScale?: number | undefined;
 };
 
 export type LoopOptions<Item, Batch> = {
@@ -193,9 +195,9 @@ export type Part<Batch> = {
 
 /**
  * Whether a device goes on with the next step while the host still waits for the report of the last one. Only WebGPU does: the CPU's
- * threads are the host's own.
+ * threads are the host's own. At precision f16 it has to know whether a step was skipped before it gives the next its bias corrections.
  */
-const isAhead = (device: Device): boolean => device.kind === "webgpu";
+const isAhead = ({ kind, precision }: Device): boolean => kind === "webgpu" && precision !== "f16";
 
 /**
  * What holds a device back that is ahead: not finite once a step was not taken, so that no later one is either until the host has
@@ -244,7 +246,8 @@ export class Learner<Batch> {
     }: Pick<LoopSettings, "weightDecay" | "clip" | "accumulate" | "betas" | "eps">,
   ) {
     const { parameters, decays, rules = () => undefined } = problem;
-    const options = { weightDecay, decays, rules, betas, eps, maxNorm: clip };
+    const lossScale = device.precision === "f16";
+    const options = { weightDecay, decays, rules, betas, eps, maxNorm: clip, lossScale };
     const optimizer = new AdamW(parameters, options);
     const latch = new Latch(device);
     this.optimizer = optimizer;
@@ -252,8 +255,8 @@ export class Learner<Batch> {
     this.#latch = latch;
     this.step = compile(device, (batch: Batch, rng: Tensor, scalars: Tensor) => {
       const { loss, terms, watched } = problem.loss(batch, rng);
-      const finite = [terms, ...latch.state];
-      const control = optimizer.update(grad(loss, [...parameters]), scalars, finite);
+      const gradients = grad(optimizer.scaled(loss), [...parameters]);
+      const control = optimizer.update(gradients, scalars, [terms, ...latch.state]);
       latch.hold(control);
       return { report: concat([control, terms, ...(watched ? [watched] : [])], 0) };
     });
@@ -269,10 +272,12 @@ export class Learner<Batch> {
     return this.#several?.step(parts, scalars) ?? this.step(batch, rng, scalars);
   }
 
-  /** Moments of zero, as at the start. */
+  /** Moments of zero, and the first loss scale, as at the start. */
   begin(): void {
-    const moments = this.optimizer.moments.flatMap(({ m, v }) => [m, v]);
+    const { moments: all, scale } = this.optimizer;
+    const moments = all.flatMap(({ m, v }) => [m, v]);
     const states = [...moments, ...this.#latch.state, ...(this.#several?.states ?? [])];
+    if (this.#used && scale) this.#device.write(scale, firstScale());
     for (const t of this.#used ? states : []) this.#device.write(t, new Float32Array(t.size));
     this.#used = true;
   }
@@ -302,7 +307,8 @@ class Several<Batch> {
     this.#collect = compile(device, (batch: Batch, rng: Tensor, share: Tensor) => {
       const { loss, terms, watched } = problem.loss(batch, rng);
       const own = watched ? concat([terms, watched], 0) : terms;
-      sums.add(grad(mul(loss, reshape(share, [])), [...parameters]));
+      const scaled = optimizer.scaled(mul(loss, reshape(share, [])));
+      sums.add(grad(scaled, [...parameters]));
       assign(figures, add(figures, mul(own, share)));
       return {};
     });
@@ -338,6 +344,8 @@ type Progress = {
   window: { steps: number; sums: number[]; norm: number; largestNorm: number };
   /** The last step before the run was extended. */
   extended?: number;
+  /** Steps that were not taken, each of which halved the loss scale. */
+  skipped?: number;
 };
 
 /** A step that the device was given. */
@@ -384,6 +392,8 @@ class Loop<Item, Batch> {
   /** When the last report came. */
   #landed = 0;
   #progress: Progress;
+  /** The loss scale of the last step. */
+  #scale: number | undefined;
   #epochs = new Map<number, Group<Item>[]>();
 
   constructor(options: LoopOptions<Item, Batch>) {
@@ -423,7 +433,8 @@ class Loop<Item, Batch> {
       const lr = schedule.rate(step, p.extended);
       const begun = performance.now();
       const { parts, ...done }: Taken<Batch> = next;
-      const running = await this.#learner.take(parts, this.#learner.optimizer.scalars(step, lr));
+      const scalars = this.#learner.optimizer.scalars(step - (p.skipped ?? 0), lr);
+      const running = await this.#learner.take(parts, scalars);
       const report = running.report.read();
       const coming = step < total ? this.#batch(step) : undefined; // while the device works
       // what fails is told below, when the step that was taken is saved
@@ -496,12 +507,14 @@ class Loop<Item, Batch> {
     const { problem, folder, onStep } = this.#o;
     const p = this.#progress;
     const { total } = this.#schedule;
-    const [, taken, norm, , ...figures] = Array.from(await report);
+    const [, taken, norm, scale, ...figures] = Array.from(await report);
     const now = performance.now();
     const seconds = (now - Math.max(begun, this.#landed)) / 1000;
     this.#landed = now;
     const terms = figures.slice(0, problem.terms.length);
-    if (taken !== 1) {
+    // a smaller scale is of no use to a term, nor is one below 1 to a gradient
+    const skips = taken !== 1 && scale > 1 && terms.every(Number.isFinite);
+    if (taken !== 1 && !skips) {
       const bad = terms.findIndex((value) => !Number.isFinite(value));
       const what =
         bad < 0
@@ -517,12 +530,16 @@ class Loop<Item, Batch> {
     p.step = step;
     p.epoch = done.epoch;
     p.position = done.position + 1;
-    p.window.steps++;
-    figures.forEach((value, i) => {
-      p.window.sums[i] += value;
-    });
-    p.window.norm += norm;
-    p.window.largestNorm = Math.max(p.window.largestNorm, norm);
+    if (skips) p.skipped = (p.skipped ?? 0) + 1;
+    else {
+      p.window.steps++;
+      figures.forEach((value, i) => {
+        p.window.sums[i] += value;
+      });
+      p.window.norm += norm;
+      p.window.largestNorm = Math.max(p.window.largestNorm, norm);
+    }
+    if (scale > 0) this.#scale = scale;
     const first = !this.#widths.has(done.width);
     this.#widths.add(done.width);
     this.#pace.step(seconds, first);
@@ -539,7 +556,8 @@ class Loop<Item, Batch> {
       terms: Object.fromEntries(problem.terms.map((name) => [name, named[name]])),
       watched: Object.fromEntries(watched.map((name) => [name, named[name]])),
       learningRate: lr,
-      gradientNorm: norm,
+      gradientNorm: skips ? undefined : norm,
+      ...(scale > 0 ? { lossScale: scale } : {}),
     });
   }
 
@@ -567,6 +585,7 @@ class Loop<Item, Batch> {
       ...Object.fromEntries(means),
       gradientNorm: steps > 0 ? norm / steps : null,
       largestGradientNorm: steps > 0 ? largestNorm : null,
+      ...(this.#scale === undefined ? {} : { lossScale: this.#scale, skipped: p.skipped ?? 0 }),
       ...evaluation?.figures,
       best: better,
       ...(this.#schedule.isOut(p) ? { stopped: "patience" } : {}),
@@ -578,8 +597,9 @@ class Loop<Item, Batch> {
   }
 
   #states(): Tensor[] {
-    const moments = this.#learner.optimizer.moments.flatMap(({ m, v }) => [m, v]);
-    return [...this.#o.problem.parameters, ...moments];
+    const { moments, scale } = this.#learner.optimizer;
+    const own = [...moments.flatMap(({ m, v }) => [m, v]), ...(scale ? [scale] : [])];
+    return [...this.#o.problem.parameters, ...own];
   }
 
   async #save(): Promise<void> {
@@ -635,7 +655,7 @@ class Loop<Item, Batch> {
 
   /** The progress that a checkpoint's metadata tell; throws for what no run of this problem can have. */
   #checked(folder: RunFolder, state: JsonObject): Progress {
-    const { step, epoch, position, evaluated, best, window, extended } = Object(state);
+    const { step, epoch, position, evaluated, best, window, extended, skipped } = Object(state);
     const { total, starts } = this.#schedule;
     const within = (value: unknown, least: number, most: number): boolean =>
       Number.isSafeInteger(value) && Number(value) >= least && Number(value) <= most;
@@ -648,11 +668,12 @@ class Loop<Item, Batch> {
       within(evaluated, -1, step) &&
       (best === null || (within(Object(best).step, 0, step) && isSum(Object(best).score))) &&
       (extended === undefined || within(extended, 0, step)) &&
+      (skipped === undefined || within(skipped, 0, step)) &&
       within(steps, 0, step) &&
       Array.isArray(sums) &&
       sums.length === this.#names.length &&
       [...sums, norm, largestNorm].every(isSum);
-    if (fits) return { step, epoch, position, evaluated, best, window, extended };
+    if (fits) return { step, epoch, position, evaluated, best, window, extended, skipped };
     throw new Error(
       `[resume] ${folder.last} says that the run stands where it cannot stand (step ${JSON.stringify(step)} of ${total}); start another run`,
     );

@@ -37,12 +37,13 @@ const VERSION = 1;
 
 /** The figures of a step, by the names of their columns. */
 export const figuresOf = (report: StepReport): Readonly<Record<string, number>> => {
-  const { terms, watched = {}, learningRate, gradientNorm, items, seconds } = report;
+  const { terms, watched = {}, learningRate, gradientNorm, lossScale, items, seconds } = report;
   return {
     ...terms,
     ...watched,
     ...(learningRate === undefined ? {} : { learningRate }),
     ...(gradientNorm === undefined ? {} : { gradientNorm }),
+    ...(lossScale === undefined ? {} : { lossScale }),
     factsPerSecond: items / seconds,
   };
 };

@@ -81,6 +81,7 @@ test("options of a run: those of every method and those of its own", () => {
     objects: "as-written",
     "reader-weights": "trained",
     "reader-dtype": "f32",
+    precision: "f32",
     relations: "",
     seed: 1,
   });
@@ -96,8 +97,10 @@ test("a reader that is random or rounded is in the row's name, and a random one 
   assert.equal(of({ "reader-dtype": "f16" }), ["OptiPrompt (5 [V]s), f16 reader", undefined]);
   const both = of({ "reader-dtype": "bf16", "reader-weights": "random" });
   assert.equal(both, ["OptiPrompt (5 [V]s), random bf16 reader", 4]);
+  assert.equal(of({ precision: "f16" }), ["OptiPrompt (5 [V]s), products in f16", undefined]);
   const alone = runOptions({
     method: "majority",
+    precision: "f16",
     "reader-weights": "random",
     "reader-dtype": "f16",
   });
@@ -107,7 +110,7 @@ test("a reader that is random or rounded is in the row's name, and a random one 
 test("an option of another method, a seed that is none, a method that is none", async () => {
   assert.match(
     await failure(() => runOptions({ method: "template", alpha: 0.3 })),
-    /^\[options\] there is no option alpha; choose among reader, data, objects, reader-weights, reader-dtype, seed, templates$/,
+    /^\[options\] there is no option alpha; choose among reader, data, objects, reader-weights, reader-dtype, precision, seed, templates$/,
   );
   assert.match(await failure(() => runOptions({ seed: 1.5 })), /seed is 1\.5; give a whole/);
   assert.match(await failure(() => runOptions({ method: "lama" })), /there is no method lama/);
@@ -140,6 +143,7 @@ test("a run of before has its own identity, and a reader in the place of mlm", a
     objects: "as-written",
     "reader-weights": "trained",
     "reader-dtype": "f32",
+    precision: "f32",
     vocabulary: "common",
     "max-steps": 0,
     accumulate: 1,

@@ -71,6 +71,7 @@ export const tinyOptions = (home: string) => ({
   objects: "as-written",
   "reader-weights": "trained",
   "reader-dtype": "f32",
+  precision: "f32",
   relations: "P1303,P36",
   seed: 7,
   generator: join(home, "bart"),

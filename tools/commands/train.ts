@@ -257,7 +257,12 @@ const isFile = (path: string): boolean => existsSync(path) && !statSync(path).is
 async function main(method: Method, given: Given, saved: RunFile | undefined): Promise<number> {
   const limits = { least: 1, ceiling: 1_000_000, whole: true };
   const saveEvery = numberOf(TOOL, "save-every", given["save-every"] ?? "50", limits);
-  checkDevice(TOOL, given);
+  const { device } = checkDevice(TOOL, given);
+  if (device === "cpu" && given.precision === "f16") {
+    throw new UsageError(
+      `[${TOOL}] --precision f16 is for GPUs, but --device is cpu; leave one of them out`,
+    );
+  }
   const { folder, options, held } = await begin(method, given, saved);
   try {
     if (held.remark !== "") say(`${held.remark}\n`);
@@ -308,7 +313,7 @@ async function trained(
     checkContents(saved, run);
     for (const remark of await checkFiles(saved, run.benchmark, folder)) note(remark);
   }
-  const device = await deviceFor(TOOL, given, run, () => memoryOf(run));
+  const device = await deviceFor(TOOL, given, run, () => memoryOf(run), options.precision);
   note(`device: ${device.description}`);
   if (given.mlm !== undefined) note("--mlm is taken as --reader");
   note(run.benchmark.answers);

@@ -1,7 +1,7 @@
 /** Options of runs on the command line: made from the tables of the library and of each method, so that help and limits are theirs. */
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
-import type { Device } from "../../engine/device.ts";
+import type { Device, Precision } from "../../engine/device.ts";
 import { openDevice } from "../../engine/open.ts";
 import type { Method } from "../../promptgen/methods/method.ts";
 import {
@@ -97,8 +97,9 @@ export async function deviceFor(
   values: DeviceValues,
   { benchmark }: Pick<Prepared, "benchmark">,
   memoryNeeded: () => Promise<number>,
+  precision: Precision = "f32",
 ): Promise<Device> {
-  const options = checkDevice(tool, values);
+  const options = { ...checkDevice(tool, values), precision };
   const { parameters } = benchmark.reader.lm.weights;
   const bytes = [...parameters.values()].reduce((sum, t) => sum + t.bytes, 0);
   if ("memoryBudget" in options || bytes < LARGE_MODEL) return openDevice(options);

@@ -5,6 +5,7 @@ import type { Adapter } from "../../../kernels/webgpu/table.ts";
 import type { JoinRules } from "../../joins.ts";
 import type { CustomLaunch } from "../../op.ts";
 import type { AnyLaunch, JoinedLaunch, Memory, Region } from "../../plan.ts";
+import type { Tensor } from "../../tensor.ts";
 
 /** A window of a plan's memory or of the one scratch buffer that a device has. */
 export type StepRegion = Omit<Region, "memory"> & {
@@ -127,6 +128,19 @@ export const joinRules = (adapter: Adapter, largest: number): JoinRules | undefi
         partsBytes: (params, count) =>
           partsOf(count * partsChunks(params, count, adapter), params).byteLength,
       };
+
+/** What makes an f16 copy of a state. */
+export function halving(state: Tensor, copy: Tensor): StepLaunch {
+  const whole = (t: Tensor): Region => ({
+    memory: { kind: "state", state: t },
+    byteOffset: 0,
+    byteLength: t.bytes,
+    spec: { shape: t.shape, dtype: t.dtype },
+  });
+  const [inputs, outputs] = [[whole(state)], [whole(copy)]];
+  const params = { n: state.size };
+  return { op: "copy in f16", kernel: "halve", params, constants: {}, inputs, inouts: [], outputs };
+}
 
 /** Bytes of scratch that a launch binds. */
 export const scratchBytes = ({ inputs, outputs }: StepLaunch): number =>

@@ -6,6 +6,7 @@ import type {
   DeviceOptions,
   DeviceStats,
   Executable,
+  Precision,
   ProfileRow,
 } from "../../device.ts";
 import { check, DeviceLostError, EngineError, fail, OutOfMemoryError } from "../../errors.ts";
@@ -25,7 +26,8 @@ import { debugLevel, inNode, paced } from "../host.ts";
 import { HOST_LAUNCHES, LoadedPlans, SOFTWARE_LAUNCHES, withoutEmpty } from "../plans.ts";
 import { destroyed, filled, initialBytes } from "../results.ts";
 import { type Opened, openAdapter } from "./adapter.ts";
-import { chunked, joinRules, type StepLaunch } from "./chunks.ts";
+import { chunked, halving, joinRules, type StepLaunch } from "./chunks.ts";
+import { Copies } from "./copies.ts";
 import {
   type Pipeline,
   SLOT_BYTES,
@@ -65,6 +67,8 @@ export class WebGPUDevice implements Device {
   readonly gpu: GPUDevice;
   readonly adapter: Adapter;
   readonly joins: JoinRules | undefined;
+  readonly precision: Precision;
+  readonly copies: Copies | undefined;
   readonly maxBinding: number;
   readonly debug: number;
   readonly profiler: Profiler | undefined;
@@ -110,7 +114,10 @@ export class WebGPUDevice implements Device {
       software: options.geometry ? options.geometry === "software" : software,
       subgroupSize: gpu.features.has("subgroups") ? (gpu.adapterInfo.subgroupMinSize ?? 0) : 0,
       maxWorkgroupStorage: gpu.limits.maxComputeWorkgroupStorageSize,
+      half: options.precision === "f16",
     };
+    this.precision = options.precision ?? "f32";
+    if (this.precision === "f16") this.copies = new Copies(this.maxBinding);
     this.joins = joinRules(this.adapter, this.maxBinding);
     if (options.profile || this.debug > 0) this.profiler = profiler(gpu, this.debug);
     gpu.addEventListener("uncapturederror", this.#onError);
@@ -431,9 +438,13 @@ export class WebGPUDevice implements Device {
     this.assertHealthy();
     if (this.debug > 1) console.error(describeAlive(given));
     const plan = withoutEmpty(given);
-    const launches = plan.launches
-      .flatMap((l) => windows(l, this.maxBinding))
-      .flatMap((l) => chunked(l, this.adapter));
+    const copies = this.copies?.among(plan.states) ?? [];
+    const launches = [
+      ...copies.map(({ copy, state }) => halving(state, copy)),
+      ...plan.launches
+        .flatMap((l) => windows(l, this.maxBinding))
+        .flatMap((l) => chunked(l, this.adapter)),
+    ];
     const params = new ArrayBuffer(Math.max(1, launches.length) * SLOT_BYTES);
     const view = new DataView(params);
     const steps = await Promise.all(
@@ -442,10 +453,12 @@ export class WebGPUDevice implements Device {
         packParams(launch.kernel, source, launch.params, view, i * SLOT_BYTES);
         checkBindings(launch, source);
         const pipeline = await this.pipeline(source, constants);
-        return { launch, pipeline, groups: fold(groups) };
+        return { launch, pipeline, groups: fold(groups), copy: copies[i]?.copy };
       }),
     );
-    return this.#plans.load(steps.length, () => this.#place(plan, steps, params), drop);
+    const states = [...new Set([...plan.states, ...copies.map(({ state }) => state)])];
+    const all = { ...plan, states };
+    return this.#plans.load(steps.length, () => this.#place(all, steps, params), drop);
   }
 
   /** Gives a plan its memory. No run starts meanwhile: it might use a slot that has to be taken back. */
@@ -561,6 +574,7 @@ export class WebGPUDevice implements Device {
         this.#states.set(state, buffer);
       }
       this.upload(buffer, data, offset);
+      this.copies?.wrote(state);
     } finally {
       const refused = (error: GPUError | null): void => {
         if (!error) return;

@@ -2,10 +2,11 @@
 import type { Run } from "../../device.ts";
 import type { AnyPlan, Region } from "../../plan.ts";
 import { show } from "../../shape.ts";
-import { hostData, type TypedArray, valueBytes } from "../../tensor.ts";
+import { hostData, type Tensor, type TypedArray, valueBytes } from "../../tensor.ts";
 import type { Resident } from "../plans.ts";
 import { assertCurrent, RING_SLOTS } from "../results.ts";
 import { type StepLaunch, type StepRegion, scratchBytes } from "./chunks.ts";
+import { statesWritten } from "./copies.ts";
 import type { WebGPUDevice } from "./device.ts";
 import type { Profiler } from "./timestamps.ts";
 
@@ -25,6 +26,8 @@ export type Pipeline = { pipeline: GPUComputePipeline; layout: GPUBindGroupLayou
 
 /** A launch that is ready to encode but for its bind group. */
 export type Step = {
+  /** It makes this f16 copy of a state, and runs where the copy is stale. */
+  readonly copy?: Tensor | undefined;
   launch: StepLaunch;
   pipeline: Pipeline;
   groups: readonly [number, number, number];
@@ -65,6 +68,9 @@ export class WebGPUExecutable implements Resident {
   readonly #outputs: readonly Region[];
   readonly #slots: readonly number[];
   #steps: Step[];
+  /** Those without what makes copies. */
+  #always: Step[];
+  readonly #written: ReadonlySet<Tensor>;
   #params: GPUBuffer;
   #inputs: GPUBuffer[];
   #constants: GPUBuffer[];
@@ -79,6 +85,8 @@ export class WebGPUExecutable implements Resident {
     this.#outputs = plan.outputs;
     this.#slots = plan.slots;
     this.#steps = steps;
+    this.#always = steps.filter(({ copy }) => !copy);
+    this.#written = device.copies ? statesWritten(plan) : new Set();
     this.#params = device.createBuffer(
       params.byteLength,
       GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
@@ -172,15 +180,16 @@ export class WebGPUExecutable implements Resident {
       device.upload(this.#inputs[i], data);
     });
     let encoder = device.gpu.createCommandEncoder();
-    if (device.profiler) this.#encodeProfiled(encoder, device.profiler);
+    const steps = this.#stepsNow();
+    if (device.profiler) this.#encodeProfiled(encoder, steps, device.profiler);
     else {
-      const piece = device.adapter.software ? this.#steps.length : LAUNCHES_PER_SUBMIT;
-      for (let at = 0; at < this.#steps.length; at += piece) {
+      const piece = device.adapter.software ? steps.length : LAUNCHES_PER_SUBMIT;
+      for (let at = 0; at < steps.length; at += piece) {
         if (at > 0) {
           device.submit(encoder.finish());
           encoder = device.gpu.createCommandEncoder();
         }
-        encode(encoder, this.#steps.slice(at, at + piece));
+        encode(encoder, steps.slice(at, at + piece));
       }
     }
     const number = this.#runs++;
@@ -202,7 +211,7 @@ export class WebGPUExecutable implements Resident {
     }
     device.submit(encoder.finish());
     device.track();
-    device.stats.launches += this.#steps.length;
+    device.stats.launches += steps.length;
     const finished = device.profiler?.finish();
     // whoever does not read the results of a failed run learns of it from the next call
     finished?.catch(() => undefined);
@@ -220,8 +229,22 @@ export class WebGPUExecutable implements Resident {
     };
   }
 
-  #encodeProfiled(encoder: GPUCommandEncoder, profiler: Profiler): void {
-    for (const { pipeline, bindGroup, groups, launch } of this.#steps) {
+  /** What a run encodes now. Behind it copies that it has are what their states are, but those of states that it wrote alone. */
+  #stepsNow(): readonly Step[] {
+    const { copies } = this.#device;
+    if (!copies) return this.#steps;
+    const stale = this.#steps.filter(({ copy }) => copy && copies.isStale(copy));
+    for (const state of this.#written) copies.wrote(state);
+    for (const { copy } of this.#steps) {
+      if (!copy) continue;
+      const [{ state }] = copies.among([copy]);
+      if (!this.#written.has(state) || this.#written.has(copy)) copies.made(copy);
+    }
+    return stale.length > 0 ? [...stale, ...this.#always] : this.#always;
+  }
+
+  #encodeProfiled(encoder: GPUCommandEncoder, steps: readonly Step[], profiler: Profiler): void {
+    for (const { pipeline, bindGroup, groups, launch } of steps) {
       const pass = encoder.beginComputePass(profiler.pass(launch));
       pass.setPipeline(pipeline.pipeline);
       pass.setBindGroup(0, bindGroup);
@@ -262,6 +285,7 @@ export class WebGPUExecutable implements Resident {
       this.#device.destroyBuffer(slot.buffer, slot.mapped);
     }
     this.#steps = [];
+    this.#always = [];
   }
 }
 

@@ -1,7 +1,7 @@
 // Sums of one tile of a matrix product on hardware, for matmul_tile.wgsl and matmul_parts.wgsl: steps `first` .. `last` - 1 of k,
 // rows from m0 on, columns from n0 on. The kernel's file has the operands and the parameters, a lib/tile_<M>x<N> file the sizes,
-// lib/matmul_four or lib/matmul_one the loads. Where the kernel has SUMS and `summed` says so (for all threads of a workgroup), the
-// rows of A' are summed over k too.
+// lib/matmul_four or lib/matmul_one the loads, a lib/operand_<precision> file what is multiplied. Where the kernel has SUMS and
+// `summed` says so (for all threads of a workgroup), the rows of A' are summed over k too.
 //
 // Why every sum has a name: NVIDIA's compiler keeps an array that a loop's variable indexes in
 // memory (15 times slower).
@@ -37,18 +37,21 @@ fn block_a(base: u32, m: u32, k: u32) -> Block {
   let dm = 1u - TRANS_A;
   let dk = TRANS_A;
   return Block(
-    load_a(base, m, k), load_a(base, m + dm, k + dk),
-    load_a(base, m + 2u * dm, k + 2u * dk), load_a(base, m + 3u * dm, k + 3u * dk),
+    operand(load_a(base, m, k)), operand(load_a(base, m + dm, k + dk)),
+    operand(load_a(base, m + 2u * dm, k + 2u * dk)),
+    operand(load_a(base, m + 3u * dm, k + 3u * dk)),
   );
 }
 
 fn block_b(base: u32, k: u32, n: u32) -> Block {
   let dn = TRANS_B;
   let dk = 1u - TRANS_B;
-  return Block(
+  let block = Block(
     load_b(base, k, n), load_b(base, k + dk, n + dn),
     load_b(base, k + 2u * dk, n + 2u * dn), load_b(base, k + 3u * dk, n + 3u * dn),
   );
+  if (B_DTYPE == DTYPE_F16) { return block; }
+  return Block(operand(block.x), operand(block.y), operand(block.z), operand(block.w));
 }
 
 fn turned(v: Block) -> Block {
