@@ -27,11 +27,11 @@ const GROUP = 8;
 
 /** Right operands of products from copies, and AdamW writing those of what it trains. */
 export function withCopies(planned: readonly Planned[], context: Context): Planned[] {
-  const reading = planned.map(({ op, launch }): Planned => {
-    return { op, launch: launch.kernel === "matmul" ? fromCopy(launch, context) : launch };
+  const reading = planned.map(({ launch, ...rest }): Planned => {
+    return { ...rest, launch: launch.kernel === "matmul" ? fromCopy(launch, context) : launch };
   });
-  return reading.map(({ op, launch }): Planned => {
-    return { op, launch: launch.kernel === "adamw" ? withCopy(launch, context) : launch };
+  return reading.map(({ launch, ...rest }): Planned => {
+    return { ...rest, launch: launch.kernel === "adamw" ? withCopy(launch, context) : launch };
   });
 }
 

@@ -128,7 +128,7 @@ export const tilesOf = (M: number, N: number): number => across(M, N, chooseTile
 /** Geometry of a matrix's gradient with sums of what it has at hand. */
 export const chooseGradient: ChooseGeometry<
   Numbers & { readonly M: number; readonly N: number }
-> = (params, constants) => {
+> = (params, constants, { half }) => {
   const { M, N } = params;
   const tile = chooseTile(M, N, 1);
   return {
@@ -136,7 +136,7 @@ export const chooseGradient: ChooseGeometry<
     uses: [
       tile.file,
       ...loads(aligned(params, { TRANS_A: 1, TRANS_B: 0 })),
-      ...["lib/decode", "lib/reduce"],
+      ...["lib/decode", "lib/reduce", ...operands(half)],
     ],
     constants,
     groups: [Math.ceil(N / tile.size), Math.ceil(M / tile.size), 1],
@@ -147,6 +147,7 @@ export const chooseGradient: ChooseGeometry<
 export const chooseEnd: ChooseGeometry<Numbers & { readonly M: number; readonly N: number }> = (
   params,
   constants,
+  { half },
 ) => {
   const { M, N } = params;
   const tile = chooseTile(M, N, 1);
@@ -155,7 +156,7 @@ export const chooseEnd: ChooseGeometry<Numbers & { readonly M: number; readonly 
     file: "matmul_end",
     uses: [
       ...[tile.file, ...loads(fours), fours ? "lib/end_four" : "lib/end_one"],
-      ...["lib/decode", "lib/gelu", "lib/nan", "lib/philox", "lib/dropout"],
+      ...["lib/decode", "lib/gelu", "lib/nan", "lib/philox", "lib/dropout", ...operands(half)],
     ],
     constants,
     groups: [Math.ceil(N / tile.size), Math.ceil(M / tile.size), 1],

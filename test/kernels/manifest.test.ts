@@ -47,8 +47,10 @@ test("every kernel has a device, and both have almost all", () => {
   assert.equal(new Set([...cpuKernels, ...webgpuKernels]).size, kernelNames.length);
   const alone = kernelNames.filter((name) => kernels[name].only);
   assert.equal(alone.sort(), [
+    "adamw_half",
     "attention_dkv_steps",
     "copy_many",
+    "halve",
     "layernorm_backward_join",
     "layernorm_join",
     "matmul_end",
