@@ -43,9 +43,9 @@ test("the PromptGen step: the loss and every gradient are those of f32 within a 
     const difference = largest(Array.from(own, (v, i) => v / scale - wanted[i]));
     const most = largest(wanted);
     assert.ok(difference <= 1e-2 * most + floor, `${parameter}: ${difference} beside ${most}`);
-    if (most > 0) worst = Math.max(worst, difference / most);
+    if (most > 1e3 * floor) worst = Math.max(worst, difference / most); // those of keys' biases are zero
   }
-  assert.ok(worst > 1e-5, `products were rounded: ${worst}`);
+  assert.ok(worst > 1e-4, `products were rounded: ${worst}`);
 });
 
 type Batch = { readonly x: Tensor };
