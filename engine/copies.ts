@@ -14,9 +14,11 @@ export type CopyRules = {
   has(state: Tensor): boolean;
   /** The copy of a state, made where there is none. */
   of(state: Tensor): Tensor;
+  /** The launches with copies: `withCopies`, which a device without copies does not load. */
+  use(planned: readonly Planned[], context: CopyContext): Planned[];
 };
 
-type Context = {
+export type CopyContext = {
   readonly rules: CopyRules;
   place(t: Tensor): Place;
   window(root: Tensor, offset: number, spec: TensorSpec): Tensor;
@@ -26,7 +28,7 @@ type Context = {
 const GROUP = 8;
 
 /** Right operands of products from copies, and AdamW writing those of what it trains. */
-export function withCopies(planned: readonly Planned[], context: Context): Planned[] {
+export function withCopies(planned: readonly Planned[], context: CopyContext): Planned[] {
   const reading = planned.map(({ launch, ...rest }): Planned => {
     return { ...rest, launch: launch.kernel === "matmul" ? fromCopy(launch, context) : launch };
   });
@@ -36,7 +38,7 @@ export function withCopies(planned: readonly Planned[], context: Context): Plann
 }
 
 /** A product whose right operand is a matrix that is a state, or a part of one. */
-function fromCopy(launch: LaunchOf<"matmul">, { rules, place, window }: Context): Launch {
+function fromCopy(launch: LaunchOf<"matmul">, { rules, place, window }: CopyContext): Launch {
   const [a, b, ...rest] = launch.inputs;
   if (b?.dtype !== "f32") return launch;
   const { root, offset } = place(b);
@@ -49,7 +51,7 @@ function fromCopy(launch: LaunchOf<"matmul">, { rules, place, window }: Context)
 }
 
 /** A step of AdamW on a state that has a copy. */
-function withCopy(launch: LaunchOf<"adamw">, { rules, place }: Context): Launch | Join {
+function withCopy(launch: LaunchOf<"adamw">, { rules, place }: CopyContext): Launch | Join {
   const { params, inputs, inouts = [] } = launch;
   const { root } = place(inouts[0]);
   if (root.node.op !== stateOp || !rules.has(root)) return launch;

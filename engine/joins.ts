@@ -5,7 +5,7 @@
 import { REDUCE, UNARY } from "../kernels/codes.ts";
 import { kernelOperands } from "../kernels/manifest.ts";
 import type { Join, Launch, Product } from "./op.ts";
-import type { Tensor } from "./tensor.ts";
+import type { Tensor, TensorSpec } from "./tensor.ts";
 
 /** What a device says of joins. */
 export type JoinRules = {
@@ -17,6 +17,8 @@ export type JoinRules = {
   tiles(params: Product["params"]): number | undefined;
   /** Bytes of the parts of `count` such products. */
   partsBytes(params: Product["params"], count: number): number;
+  /** The launches with joins. Stands here so that what has no joins, as a page on the CPU, does not load what makes them. */
+  join(planned: readonly Planned[], context: PlannerContext): Planned[];
 };
 
 export type Planned = {
@@ -34,6 +36,14 @@ export type Context = {
   place(t: Tensor): Place;
   /** Whether somebody wants what is in a memory after the last launch. */
   kept(root: Tensor): boolean;
+};
+
+/** What the planner says of memories. */
+export type PlannerContext = Context & {
+  /** A tensor for a part of a memory, bytes `offset` on. */
+  window(root: Tensor, offset: number, spec: TensorSpec): Tensor;
+  /** A memory in which `parts`, memories of their own so far, follow on each other. */
+  stack(parts: readonly Tensor[]): Tensor;
 };
 
 /** Products that one launch makes at most. */

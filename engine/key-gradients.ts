@@ -8,18 +8,12 @@ import {
   type LaunchOf,
   type Place,
   type Planned,
+  type PlannerContext,
   readsOf,
   writesOf,
 } from "./joins.ts";
 import { ALIGNMENT, type Join } from "./op.ts";
 import { isLeaf, type Tensor, type TensorSpec } from "./tensor.ts";
-
-type Stacks = Context & {
-  /** A tensor for a part of a memory, bytes `offset` on. */
-  window(root: Tensor, offset: number, spec: TensorSpec): Tensor;
-  /** A memory in which `parts`, memories of their own so far, follow on each other. */
-  stack(parts: readonly Tensor[]): Tensor;
-};
 
 type Step = LaunchOf<"attention_dkv">;
 /** A launch of one query, and where in the list it stands. */
@@ -29,7 +23,7 @@ type Found = { readonly at: number; readonly step: Step };
 const OPERANDS = [0, 1, 2] as const;
 
 /** The launches, with those of attention_dkv that share keys and follow on each other made few. */
-export function withSharedSteps(planned: readonly Planned[], context: Stacks): Planned[] {
+export function withSharedSteps(planned: readonly Planned[], context: PlannerContext): Planned[] {
   const list: (Planned | undefined)[] = [...planned];
   const touched = touchedBy(planned, context);
   for (const run of runsOf(planned, context)) share(list, run, touched, context);
@@ -109,7 +103,7 @@ function share(
   list: (Planned | undefined)[],
   run: readonly Found[],
   touched: ReadonlyMap<Tensor, ReadonlySet<number>>,
-  context: Stacks,
+  context: PlannerContext,
 ): void {
   const { place, window, stack } = context;
   if (!OPERANDS.every((i) => stacks(list, run, i, touched, context))) return;

@@ -6,10 +6,9 @@ import {
   type SharedKernel,
   type WebGPUKernel,
 } from "../kernels/manifest.ts";
-import { type CopyRules, withCopies } from "./copies.ts";
+import type { CopyRules } from "./copies.ts";
 import { check, fail } from "./errors.ts";
-import { type JoinRules, type Planned, readsOf, withJoins, writesOf } from "./joins.ts";
-import { withSharedSteps } from "./key-gradients.ts";
+import { type JoinRules, type Planned, readsOf, writesOf } from "./joins.ts";
 import {
   ALIGNMENT,
   type CustomLaunch,
@@ -251,7 +250,7 @@ class Planner {
       this.#aliases.set(made, root, offset);
       return made;
     };
-    if (copies) this.#launches = withCopies(this.#launches, { rules: copies, place, window });
+    if (copies) this.#launches = copies.use(this.#launches, { rules: copies, place, window });
     if (joins) {
       const kept = new Set(results.map((t) => place(t).root));
       const context = {
@@ -270,7 +269,7 @@ class Planner {
           return made;
         },
       };
-      this.#launches = withJoins(withSharedSteps(this.#launches, context), context);
+      this.#launches = joins.join(this.#launches, context);
     }
     return this.#allocate(results);
   }

@@ -2,7 +2,8 @@
 import { kernelOperands, type WebGPUKernel } from "../../../kernels/manifest.ts";
 import { matmulChunks, partsChunks, tilesOf } from "../../../kernels/webgpu/matmul.ts";
 import type { Adapter } from "../../../kernels/webgpu/table.ts";
-import type { JoinRules } from "../../joins.ts";
+import { type JoinRules, withJoins } from "../../joins.ts";
+import { withSharedSteps } from "../../key-gradients.ts";
 import type { CustomLaunch } from "../../op.ts";
 import type { AnyLaunch, JoinedLaunch, Memory, Region } from "../../plan.ts";
 import type { Tensor } from "../../tensor.ts";
@@ -127,6 +128,7 @@ export const joinRules = (adapter: Adapter, largest: number): JoinRules | undefi
           matmulChunks(params, adapter) > 1 ? undefined : tilesOf(params.M, params.N),
         partsBytes: (params, count) =>
           partsOf(count * partsChunks(params, count, adapter), params).byteLength,
+        join: (planned, context) => withJoins(withSharedSteps(planned, context), context),
       };
 
 /** What makes an f16 copy of a state. */

@@ -1,5 +1,6 @@
 /** The f16 copies of states that products read: which there are, and which of them are what their states are. */
-import type { CopyRules } from "../../copies.ts";
+import { type CopyContext, type CopyRules, withCopies } from "../../copies.ts";
+import type { Planned } from "../../joins.ts";
 import type { AnyPlan } from "../../plan.ts";
 import { stateName, type Tensor, zeroState } from "../../tensor.ts";
 
@@ -27,6 +28,10 @@ export class Copies implements CopyRules {
       this.#stale.add(copy);
     }
     return copy;
+  }
+
+  use(planned: readonly Planned[], context: CopyContext): Planned[] {
+    return withCopies(planned, context);
   }
 
   /** The copies among states, and whose they are. */
