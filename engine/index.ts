@@ -2,7 +2,14 @@
 export { compile, type Input, type Output, Result, read } from "./compile.ts";
 export { type CustomGradient, type CustomKernels, type CustomOp, customOp } from "./custom-op.ts";
 export type { Device, DeviceOptions, DeviceStats } from "./device.ts";
-export { type BytePart, type DeviceName, deviceNames, type ProfileRow } from "./device.ts";
+export {
+  type BytePart,
+  type DeviceName,
+  deviceNames,
+  type Precision,
+  type ProfileRow,
+  precisions,
+} from "./device.ts";
 export { DeviceLostError, EngineError, NoDeviceError, OutOfMemoryError } from "./errors.ts";
 export { NonFiniteError } from "./finite.ts";
 export { grad } from "./grad.ts";
