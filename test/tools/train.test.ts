@@ -381,6 +381,7 @@ test("methods that are not trained run, and stand in one table with others", asy
     ...places,
     "reader-weights": "trained",
     "reader-dtype": "f32",
+    precision: "f32",
     relations,
     seed: 1,
   };
