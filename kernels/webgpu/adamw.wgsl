@@ -21,12 +21,5 @@ fn main(
 ) {
   let i = (wg.x + wg.y * nwg.x) * 64u + lane;
   if (i >= p.n / WIDTH || control[1] == 0f) { return; }
-  let lr = scalars[0];
-  let g = grad[i] * control[0];
-  let m1 = m[i] + (1f - p.beta1) * (g - m[i]);
-  let v1 = v[i] + (1f - p.beta2) * (g * g - v[i]);
-  m[i] = m1;
-  v[i] = v1;
-  let decayed = param[i] - lr * p.weightDecay * param[i];
-  param[i] = decayed - lr * (m1 * scalars[1]) / (sqrt(v1 * scalars[2]) + p.eps);
+  param[i] = updated(i);
 }

@@ -4,12 +4,12 @@
 // Needs: n % 8 == 0.
 struct Params { n: u32, beta1: f32, beta2: f32, eps: f32, weightDecay: f32 }
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> grad: array<vec4f>;
+@group(0) @binding(1) var<storage, read> grad: array<Value>;
 @group(0) @binding(2) var<storage, read> scalars: array<f32>;
 @group(0) @binding(3) var<storage, read> control: array<f32>;
-@group(0) @binding(4) var<storage, read_write> param: array<vec4f>;
-@group(0) @binding(5) var<storage, read_write> m: array<vec4f>;
-@group(0) @binding(6) var<storage, read_write> v: array<vec4f>;
+@group(0) @binding(4) var<storage, read_write> param: array<Value>;
+@group(0) @binding(5) var<storage, read_write> m: array<Value>;
+@group(0) @binding(6) var<storage, read_write> v: array<Value>;
 @group(0) @binding(7) var<storage, read_write> half: array<vec2u>;
 
 @compute @workgroup_size(64)
@@ -19,15 +19,8 @@ fn main(
   @builtin(local_invocation_index) lane: u32,
 ) {
   let i = (wg.x + wg.y * nwg.x) * 64u + lane;
-  if (i >= p.n / 4u || control[1] == 0f) { return; }
-  let lr = scalars[0];
-  let g = grad[i] * control[0];
-  let m1 = m[i] + (1f - p.beta1) * (g - m[i]);
-  let v1 = v[i] + (1f - p.beta2) * (g * g - v[i]);
-  m[i] = m1;
-  v[i] = v1;
-  let decayed = param[i] - lr * p.weightDecay * param[i];
-  let next = decayed - lr * (m1 * scalars[1]) / (sqrt(v1 * scalars[2]) + p.eps);
+  if (i >= p.n / WIDTH || control[1] == 0f) { return; }
+  let next = updated(i);
   param[i] = next;
   half[i] = packed(next);
 }

@@ -256,13 +256,13 @@ const geometries: { readonly [K in WebGPUKernel]: ChooseGeometry<Params<K>, Sele
   }),
   adamw: (params, constants) => ({
     file: "adamw",
-    uses: [valuesOf(params.n)],
+    uses: [valuesOf(params.n), "lib/adamw"],
     constants,
     groups: Math.ceil(params.n / (params.n % 4 === 0 ? 256 : 64)),
   }),
   adamw_half: ({ n }, constants) => ({
     file: "adamw_half",
-    uses: ["lib/half"],
+    uses: [valuesOf(n), "lib/adamw", "lib/half"],
     constants,
     groups: Math.ceil(n / 256),
   }),

@@ -1,5 +1,4 @@
 /** `npm run kernel`: an op's kernels alone, beside float64, with their times, again at each save: `npm run kernel -- --help`. */
-import { spawn } from "node:child_process";
 import { watch } from "node:fs";
 import { join } from "node:path";
 import { type DeviceName, deviceNames } from "../../engine/device.ts";
@@ -18,6 +17,7 @@ import {
   UsageError,
 } from "../lib/cli.ts";
 import { commandOf, type Line, runCommand } from "../lib/command.ts";
+import { runProgram } from "../lib/program.ts";
 import { type Measured, measure, ROWS } from "./kernel/measure.ts";
 import { KERNEL_OPS } from "./kernel/ops.ts";
 
@@ -83,18 +83,15 @@ async function measureAll(name: string, values: Values): Promise<Measured[]> {
     grad: values.grad !== undefined,
     runs: whole("runs", "10", 1e5),
   };
-  const more = {
-    ...(values.geometry === undefined
-      ? {}
-      : { geometry: choiceOf(TOOL, "geometry", values.geometry, GEOMETRIES) }),
-    ...(values.threads === undefined ? {} : { threads: whole("threads", "1", 64) }),
-  };
+  const { geometry, threads } = values;
+  const ofGPU =
+    geometry === undefined ? {} : { geometry: choiceOf(TOOL, "geometry", geometry, GEOMETRIES) };
+  const ofCPU = threads === undefined ? {} : { threads: whole("threads", threads, 64) };
   const names = values.device?.split(",").map((one) => choiceOf(TOOL, "device", one, deviceNames));
   const found: Measured[] = [];
   const run = async (device: DeviceName): Promise<void> => {
-    const own =
-      device === "cpu" ? { ...more, geometry: undefined } : { ...more, threads: undefined };
-    const opened = await openDevice({ device, profile: true, ...defined(own) });
+    const own = device === "cpu" ? ofCPU : ofGPU;
+    const opened = await openDevice({ device, profile: true, ...own });
     try {
       found.push(await measure(opened, asked));
     } finally {
@@ -113,12 +110,6 @@ async function measureAll(name: string, values: Values): Promise<Measured[]> {
   }
   return found;
 }
-
-/** Without what is undefined. */
-const defined = <T extends object>(given: T): { [K in keyof T]?: Exclude<T[K], undefined> } =>
-  Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as {
-    [K in keyof T]?: Exclude<T[K], undefined>;
-  };
 
 const right = (head: string) => ({ head, align: "right" }) as const;
 
@@ -170,20 +161,6 @@ async function main({ values, positionals }: Line<keyof typeof OPTIONS>): Promis
   return 0;
 }
 
-/** A program of Node's own; its exit code. */
-function program(args: readonly string[], signal: AbortSignal): Promise<number> {
-  const child = spawn(process.execPath, args, { stdio: ["ignore", "inherit", "inherit"] });
-  const stop = (): void => void child.kill("SIGTERM");
-  signal.addEventListener("abort", stop, { once: true });
-  return new Promise((done, failed) => {
-    child.on("error", failed);
-    child.on("close", (code) => {
-      signal.removeEventListener("abort", stop);
-      done(code ?? 1);
-    });
-  });
-}
-
 /** The command without --watch, now and after each save, in processes of its own, which read the kernels anew. */
 async function watched(): Promise<number> {
   const signal = onSignals();
@@ -200,8 +177,9 @@ async function watched(): Promise<number> {
   while (!signal.aborted) {
     while (pending && !signal.aborted) {
       pending = false;
-      const built = await program([join(import.meta.dirname, "kernels.ts")], signal);
-      if (built === 0) await program([join(import.meta.dirname, "../kernel.ts"), ...line], signal);
+      const built = await runProgram([join(import.meta.dirname, "kernels.ts")], signal);
+      if (built === 0)
+        await runProgram([join(import.meta.dirname, "../kernel.ts"), ...line], signal);
     }
     if (signal.aborted) break;
     if (!output.json) say(`waits for a save in kernels/; Ctrl-C ends it\n`);

@@ -1,11 +1,11 @@
 /** `npm run profile`: what a whole training step costs, counted from its plan, or timed on a device: `npm run profile -- --help`. */
-import { spawn } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { countPlan, described, planOf, totalsOf } from "../gpu/count.ts";
 import { settled } from "../gpu/workload.ts";
 import { numberOf, type OptionSpec, printResult, UsageError } from "../lib/cli.ts";
 import { commandOf, type Line, runCommand } from "../lib/command.ts";
+import { runProgram } from "../lib/program.ts";
 import { PAIR_SIZES, type PairName } from "./bench/pair.ts";
 
 const TOOL = "profile";
@@ -47,7 +47,7 @@ async function main({ values }: Line<keyof typeof OPTIONS>): Promise<number> {
   const size = PAIR_SIZES[pair];
   if (device !== undefined) {
     const step = join(import.meta.dirname, "../gpu/step.ts");
-    return ofKit([
+    return runProgram([
       ...[step, "--profile", "--device", device, "--size", size, "--batch", String(batch)],
       ...["--dropout", String(dropout), "--attn", String(dropout)],
       ...["--steps", String(whole("steps", "5")), "--top", String(whole("top", "30"))],
@@ -68,15 +68,6 @@ async function main({ values }: Line<keyof typeof OPTIONS>): Promise<number> {
   printResult(all, () => described(counts, whole("top", "30")));
   if (out !== undefined) writeFileSync(out, `${JSON.stringify(all, null, 1)}\n`);
   return 0;
-}
-
-/** Runs a program of the kit; its exit code. */
-function ofKit(args: readonly string[]): Promise<number> {
-  const child = spawn(process.execPath, args, { stdio: "inherit" });
-  return new Promise((done, failed) => {
-    child.on("error", failed);
-    child.on("close", (code) => done(code ?? 1));
-  });
 }
 
 export const command = commandOf({

@@ -79,10 +79,12 @@ export async function measure(device: Device, asked: Asked): Promise<Measured> {
   });
   const first = await (await run()).y.read();
   for (let i = 1; i < WARM_UPS; i++) await (await run()).y.read();
-  const before = device.profile().map((row) => ({ ...row }));
+  const keyOf = ({ kernel, op, line, tasks }: ProfileRow) =>
+    JSON.stringify([kernel, op, line, tasks]);
+  const before = new Map(device.profile().map((row) => [keyOf(row), { ...row }]));
   for (let i = 0; i < runs; i++) await (await run()).y.read();
   const kernels = device.profile().flatMap((row) => {
-    const old = before.find(({ kernel, tasks }) => kernel === row.kernel && tasks === row.tasks);
+    const old = before.get(keyOf(row));
     const launches = row.launches - (old?.launches ?? 0);
     const milliseconds = row.milliseconds - (old?.milliseconds ?? 0);
     return launches > 0 ? [{ ...row, launches, milliseconds }] : [];
