@@ -75,6 +75,25 @@ if (testsRunOn("cpu")) {
     assert.equal([kernel, launches, others], ["matmul", 10, []]);
   });
 
+  host("of a gradient's kernels the runs that are timed count, and no others", async () => {
+    const line = [
+      "rmsNorm",
+      "--grad",
+      "--shape",
+      "8x16",
+      "--device",
+      "cpu",
+      "--runs",
+      "7",
+      "--json",
+    ];
+    const [{ kernels }] = JSON.parse(await printedBy("kernel.ts", line)).devices;
+    assert.ok(
+      new Set(kernels.map(({ kernel }: { kernel: string }) => kernel)).size < kernels.length,
+    );
+    for (const { kernel, launches } of kernels) assert.is(launches % 7, 0, `${launches} ${kernel}`);
+  });
+
   host("with --watch a save runs it again, until a signal", async () => {
     const line = ["softmax", "--shape", "4x64", "--device", "cpu", "--watch"];
     const child = spawn(process.execPath, [join(ROOT, "tools/kernel.ts"), ...line], {
