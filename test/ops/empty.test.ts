@@ -167,6 +167,7 @@ const OTHERS = [
     "numel",
     "opcheck",
     "openDevice",
+    "precisions",
   ],
   ...["kaimingUniform", "normal", "uniform", "xavierUniform"],
   ...["read", "scalar", "state", "stateName", "tensor"],
