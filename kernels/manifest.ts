@@ -252,10 +252,10 @@ export const manifest = {
   // along rows and columns
   reduce_rows: kernel({
     params: { rows: "u32", n: "u32", parts: "u32", chunk: "u32", scale: "f32" },
-    selectors: { OP: { REDUCE } },
+    selectors: { OP: { REDUCE }, ENTROPY: "flag" },
     inputs: ["x"],
     outputs: ["y"],
-    flops: ({ rows, n, parts }) => (rows / parts) * n,
+    flops: ({ rows, n, parts }, { ENTROPY }) => (rows / parts) * n * (1 + 2 * ENTROPY),
   }),
   reduce_columns: kernel({
     params: { outer: "u32", n: "u32", inner: "u32", parts: "u32", chunk: "u32", scale: "f32" },

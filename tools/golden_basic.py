@@ -328,6 +328,26 @@ reduction("max", np.max)
 reduction("min", np.min)
 
 
+@golden("entropy")
+def entropy(g):
+    def fn(p):
+        return -np.sum(p * np.log(np.where(p > 0, p, 1)), axis=-1)
+
+    def shares(*shape):
+        x = np.exp(2 * g.normal(*shape).astype(np.float64))
+        return f32(x / x.sum(-1, keepdims=True))
+
+    for n in LENGTHS:
+        g.case(f"rows of {n}", fn, [shares(2, n)], step=1e-8)
+    g.case("two axes of rows", fn, [shares(3, 2, 33)], step=1e-8)
+    g.case("one row", fn, [shares(9)], step=1e-8)
+    g.case("long rows", fn, [shares(2, 5003)], grads=False)  # in two stages
+    one = np.zeros((2, 37))
+    one[:, 5] = 1
+    g.case("certain", fn, [one], grads=False)
+    g.case("hardly anything", fn, [f32([[1e-30, 1e-20, 1e-38, 1.0]])], grads=False)
+
+
 @golden("embedding")
 def embedding(g):
     take = lambda table, ids: table[ids]

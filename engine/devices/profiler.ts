@@ -3,6 +3,7 @@ import { type AnyKernel, kernels } from "../../kernels/manifest.ts";
 import type { ProfileRow } from "../device.ts";
 import { show } from "../shape.ts";
 import type { TensorSpec } from "../tensor.ts";
+import { bytesMoved } from "./traffic.ts";
 
 type Operand = { readonly spec: TensorSpec; readonly byteLength: number } | null;
 
@@ -17,16 +18,6 @@ export type TimedLaunch = {
   readonly inouts: readonly Operand[];
   readonly outputs: readonly Operand[];
 };
-
-/** Operands of which a launch touches no more than of its largest other one: tables and stacks. */
-const IN_PART: ReadonlySet<string> = new Set(["embedding", "copy", "copy_many", "scatter_add"]);
-
-/** Bytes that a launch reads and writes. */
-function bytesOf({ kernel, inputs, inouts, outputs, params }: TimedLaunch): number {
-  if (IN_PART.has(kernel)) return (kernel === "scatter_add" ? 3 : 2) * params.n * 4;
-  const all = [...inputs, ...inouts, ...inouts, ...outputs];
-  return all.reduce((sum, operand) => sum + (operand?.byteLength ?? 0), 0);
-}
 
 /** Floating-point operations of a launch; none are known of kernels that are not the package's. */
 function flopsOf({ kernel, params, constants }: TimedLaunch): number {
@@ -47,7 +38,7 @@ export class LaunchTimes {
     launches.forEach((launch, i) => {
       const { kernel, op, line } = launch;
       const key = `${kernel} ${op} ${tasks?.[i]} ${line}`;
-      const [bytes, flops] = [bytesOf(launch), flopsOf(launch)];
+      const [bytes, flops] = [bytesMoved(launch), flopsOf(launch)];
       const row = this.#totals.get(key);
       if (row) {
         row.launches++;

@@ -4,7 +4,7 @@ import { check, checkFlag } from "../errors.ts";
 import type { Launch, LaunchContext, Op } from "../op.ts";
 import { normalizeAxis, numel, type Shape, show } from "../shape.ts";
 import { apply1, type Tensor } from "../tensor.ts";
-import { cast, div, equal, mul, neg } from "./elementwise.ts";
+import { add, cast, div, equal, log, mul, neg } from "./elementwise.ts";
 import { expand, reshape } from "./shape.ts";
 
 /**
@@ -41,13 +41,12 @@ function partsOf(outer: number, n: number, inner: number): number {
 }
 
 type Reduction = Omit<ReduceAttrs, "shape"> & {
-  readonly kind: keyof typeof REDUCE;
+  readonly kind: keyof typeof REDUCE | "entropy";
   readonly x: Tensor;
   readonly y: Tensor;
 };
 
-/** One launch, or two where few results come of many elements. */
-/** The launches of one reduction. */
+/** The launches of one reduction: one, or two where few results come of many elements. */
 export function reduceLaunches(temp: LaunchContext["temp"], r: Reduction): Launch[] {
   const { outer, n, inner } = r;
   const parts = partsOf(outer, n, inner);
@@ -55,15 +54,20 @@ export function reduceLaunches(temp: LaunchContext["temp"], r: Reduction): Launc
   const y = temp({ shape: [outer, parts, inner], dtype: "f32" });
   const chunk = Math.ceil(n / parts);
   const used = Math.ceil(n / chunk);
-  return [reduceLaunch({ ...r, y, scale: 1 }, used), reduceLaunch({ ...r, x: y, n: used }, 1)];
+  const kind = r.kind === "max" ? "max" : "sum";
+  return [
+    reduceLaunch({ ...r, y, scale: 1 }, used),
+    reduceLaunch({ ...r, kind, x: y, n: used }, 1),
+  ];
 }
 
 function reduceLaunch({ kind, x, y, outer, n, inner, scale }: Reduction, parts: number): Launch {
   const chunk = Math.ceil(n / parts);
+  const OP = kind === "max" ? REDUCE.max : REDUCE.sum;
   if (inner === 1) {
     return {
       kernel: "reduce_rows",
-      constants: { OP: REDUCE[kind] },
+      constants: { OP, ENTROPY: kind === "entropy" ? 1 : 0 },
       params: { rows: outer * parts, n, parts, chunk, scale },
       inputs: [x],
       outputs: [y],
@@ -71,7 +75,7 @@ function reduceLaunch({ kind, x, y, outer, n, inner, scale }: Reduction, parts: 
   }
   return {
     kernel: "reduce_columns",
-    constants: { OP: REDUCE[kind], TIMES: 0 },
+    constants: { OP, TIMES: 0 },
     params: { outer, n, inner, parts, chunk, scale },
     inputs: [x, null],
     outputs: [y],
@@ -214,3 +218,27 @@ export function sumTo(x: Tensor, shape: Shape): Tensor {
   const marked = x.shape.map((d, i) => i < lead || (shape[i - lead] === 1 && d !== 1));
   return reduceAxes("sum", x, marked, shape, 1);
 }
+
+/** Input: p [..., N]. Output [...]. */
+export const entropyOp: Op = {
+  name: "entropy",
+  infer: ([p]) => {
+    check(p.dtype === "f32", "entropy", () => `${p} must be f32; use cast()`);
+    check(
+      p.shape.length > 0 && p.size > 0,
+      "entropy",
+      () => `shape ${show(p.shape)} has no last axis of probabilities`,
+    );
+    return [{ shape: p.shape.slice(0, -1), dtype: "f32" }];
+  },
+  // d(-p ln p) = -(ln p + 1)
+  grad: ({ inputs: [p], upstream: [dy] }) =>
+    dy ? [mul(neg(add(log(p), 1)), reshape(dy, [...p.shape.slice(0, -1), 1]))] : [],
+  launch: ({ inputs: [x], outputs: [y], temp }) => {
+    const attrs = { outer: y.size, n: x.size / y.size, inner: 1, scale: 1 };
+    return reduceLaunches(temp, { kind: "entropy", x, y, ...attrs });
+  },
+};
+
+/** The entropy of distributions along the last axis, -sum p ln p in nats, where 0 ln 0 is 0: f32 [..., N] gives [...]. */
+export const entropy = (p: Tensor): Tensor => apply1(entropyOp, [p]);

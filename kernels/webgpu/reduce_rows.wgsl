@@ -1,9 +1,10 @@
-// y[o, s] = scale * OP over j in part s of x[o, j], x [outer, n]; OP: sum or maximum.
+// y[o, s] = scale * OP over j in part s of x[o, j], x [outer, n]; OP: sum or maximum. ENTROPY: of -x ln(x) instead of x.
 // Few rows with many columns are cut into `parts` pieces of `chunk`; a second launch joins them.
 // rows = outer * parts.
 // LANES threads share a row and join their results in a tree; ROWS rows a workgroup.
-// Numerics: f32; lane l takes j = l, l + LANES, ...; a NaN makes the maximum NaN.
+// Numerics: f32; lane l takes j = l, l + LANES, ...; a NaN makes the maximum NaN. ln(x) = ln(max(x, 1.2e-38)), so that 0 gives 0.
 override OP: u32 = 0u;
+override ENTROPY: u32 = 0u;
 override LANES: u32 = 64u;
 override ROWS: u32 = 1u;
 
@@ -26,9 +27,9 @@ fn main(
   let first = (row - o * p.parts) * p.chunk;
   let last = min(first + p.chunk, p.n);
   var total = 0.0;
-  if (OP == REDUCE_MAX) { total = x[o * p.n + first]; }
+  if (OP == REDUCE_MAX) { total = element(o * p.n + first); }
   for (var j = first + id.x; j < last; j += LANES) {
-    total = join(total, x[o * p.n + j]);
+    total = join(total, element(o * p.n + j));
   }
   if (LANES > 1u) {
     let at = id.y * LANES + id.x;
@@ -40,6 +41,12 @@ fn main(
     total = tree[at];
   }
   if (id.x == 0u && wanted < p.rows) { y[row] = total * p.scale; }
+}
+
+fn element(at: u32) -> f32 {
+  let v = x[at];
+  if (ENTROPY == 1u) { return -v * log(max(v, 1.2e-38)); }
+  return v;
 }
 
 fn join(a: f32, b: f32) -> f32 {

@@ -4,6 +4,7 @@ import * as engine from "../../engine/index.ts";
 import { adamw, gradNorm } from "../../engine/ops/adamw.ts";
 import { columnSums } from "../../engine/ops/column-sums.ts";
 import { randomBits } from "../../engine/ops/dropout.ts";
+import { entropy } from "../../engine/ops/reduce.ts";
 import { onDevices } from "../devices.ts";
 
 const { ones, tensor, zeros } = engine;
@@ -130,6 +131,8 @@ const inner: (() => unknown)[] = [
   () => randomBits(none(0, 4), none(0, 2)),
   () => columnSums(empty(0, 3)),
   () => columnSums(empty(3, 0)),
+  () => entropy(empty(0)),
+  () => entropy(empty(3, 0)),
   () => gradNorm([empty(0)], [], 1),
   () =>
     adamw(empty(0), empty(0), empty(0), empty(0), ones([8]), ones([4]), {

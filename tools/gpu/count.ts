@@ -9,6 +9,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { compile } from "../../engine/compile.ts";
 import { firstJoined } from "../../engine/devices/onlooker.ts";
+import { bytesMoved } from "../../engine/devices/traffic.ts";
 import { chunked, joinRules, scratchBytes } from "../../engine/devices/webgpu/chunks.ts";
 import { windows } from "../../engine/devices/webgpu/windows.ts";
 import type { AnyLaunch, AnyPlan, Region } from "../../engine/plan.ts";
@@ -68,9 +69,6 @@ function keyOf({ memory }: Region): string {
   return `${memory.kind} ${memory.kind === "state" ? memory.state.node.id : memory.index}`;
 }
 
-const bytesOf = (regions: readonly Region[]): number =>
-  regions.reduce((sum, { byteLength }) => sum + byteLength, 0);
-
 /** What a launch reads: of a join, what its products read too. */
 const inputsOf = (l: AnyLaunch): Region[] =>
   present([...("products" in l ? l.products.flatMap(({ inputs }) => inputs) : []), ...l.inputs]);
@@ -90,20 +88,11 @@ function productsOf(l: AnyLaunch): readonly Product[] {
 
 const flopsOf = ({ params: { M, N, K, batch } }: Product): number => 2 * M * N * K * batch;
 
-/** Bytes that a launch reads and writes. Of tables and of stacks some touch a part only. */
-function movedBy(l: AnyLaunch): number {
-  if (l.kernel === "embedding" || l.kernel === "copy" || l.kernel === "copy_many") {
-    return 2 * l.params.n * 4;
-  }
-  if (l.kernel === "scatter_add") return 3 * l.params.n * 4;
-  return bytesOf([...inputsOf(l), ...l.inouts, ...l.inouts, ...present(l.outputs)]);
-}
-
 function costOf(l: AnyLaunch): Sum {
   const { groups } = "wgsl" in l ? l : geometryOf(l.kernel, l.params, l.constants, ADAPTER);
   return {
     launches: 1,
-    bytes: movedBy(l),
+    bytes: bytesMoved({ ...l, inputs: inputsOf(l) }),
     flops: productsOf(l).reduce((sum, product) => sum + flopsOf(product), 0),
     workgroups: typeof groups === "number" ? groups : groups.reduce((a, b) => a * b, 1),
   };

@@ -10,10 +10,10 @@
  */
 import { check } from "../../../engine/errors.ts";
 import { crossEntropy } from "../../../engine/ops/cross-entropy.ts";
-import { add, cast, div, log, maximum, mul, neg } from "../../../engine/ops/elementwise.ts";
+import { add, cast, div, maximum, mul, neg } from "../../../engine/ops/elementwise.ts";
 import { embedding } from "../../../engine/ops/embedding.ts";
 import { matmul } from "../../../engine/ops/matmul.ts";
-import { max, sum } from "../../../engine/ops/reduce.ts";
+import { entropy, max, sum } from "../../../engine/ops/reduce.ts";
 import { concat, permute, slice, stopGradient } from "../../../engine/ops/shape.ts";
 import { type Tensor, tensor } from "../../../engine/tensor.ts";
 import type { Reader } from "../../reader.ts";
@@ -88,6 +88,5 @@ export function diagnose(prompts: Prompts, weights: Tensor): Diagnostics {
   const p = stopGradient(prompts.distributions); // [m+n, B, C]
   const counts = mul(cast(prompts.live, "f32"), weights); // [m+n, B]
   const mean = (x: Tensor) => div(sum(mul(x, counts)), maximum(sum(counts), 1e-9));
-  const entropy = neg(sum(mul(p, log(maximum(p, 1e-30))), 2)); // [m+n, B]
-  return { top: mean(max(p, 2)), entropy: mean(entropy) };
+  return { top: mean(max(p, 2)), entropy: mean(entropy(p)) };
 }

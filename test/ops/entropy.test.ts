@@ -1,0 +1,4 @@
+import { entropy } from "../../engine/ops/reduce.ts";
+import { opcheck } from "../opcheck.ts";
+
+opcheck("entropy", ([p]) => entropy(p));
