@@ -63,7 +63,7 @@ export const readsOf = (launch: Launch | Join): Tensor[] =>
   [
     ...("products" in launch ? launch.products.flatMap(({ inputs }) => inputs) : []),
     ...launch.inputs,
-    launch.rng,
+    launch.uniform,
     ...(launch.inouts ?? []),
   ].flatMap((t) => (t ? [t] : []));
 
@@ -215,7 +215,7 @@ class Joiner {
     const { largest } = this.#context.rules;
     if ([...readsOf(join), ...writesOf(join)].some((t) => t.bytes > largest)) return false;
     const written = writesOf(join).map((t) => this.#root(t));
-    const read = [...join.inputs, ...more, join.rng].flatMap((t) => (t ? [this.#root(t)] : []));
+    const read = [...join.inputs, ...more, join.uniform].flatMap((t) => (t ? [this.#root(t)] : []));
     return new Set(written).size === written.length && !read.some((root) => written.includes(root));
   }
 
@@ -281,7 +281,7 @@ class Joiner {
       params: { rows, cols, chunks: 1, ...rest },
       inputs: [null, product.inputs[2], residual, weight, shift],
       outputs: norm.outputs,
-      rng: norm.rng,
+      uniform: norm.uniform,
       products: [product],
     };
     if (this.#fits(join, [maker, at], 1)) this.#take(join, [maker, at]);
@@ -315,7 +315,7 @@ class Joiner {
       params: { rows, cols, chunks: 1, ...rest },
       inputs: [null, residual, xhat, rstd, weight],
       outputs: [dy, ...norm.outputs],
-      rng: norm.rng,
+      uniform: norm.uniform,
       products,
     };
     if (this.#fits(join, [maker, at], 1)) this.#take(join, [maker, at]);
@@ -672,7 +672,7 @@ function endOf(
     params: { M, N, ldc, cOffset, chunks: 1, alpha, op, keep, rescale },
     inputs: [null, inputs[2], residual, r],
     outputs: [outputs[0], made[1]],
-    rng: drop?.rng ?? null,
+    uniform: drop?.uniform ?? null,
     products,
   };
 }

@@ -1,10 +1,10 @@
 /** What an op is (shapes, gradient, launches) and what it hands to the planner. Knows no device. */
 import type {
-  MaybeRandomKernel,
+  MaybeUniformKernel,
   Params,
-  RandomKernel,
   Selected,
   SharedKernel,
+  UniformKernel,
   WebGPUKernel,
 } from "../kernels/manifest.ts";
 import type { Node, Tensor, TensorSpec } from "./tensor.ts";
@@ -25,11 +25,11 @@ type LaunchOf<K extends WebGPUKernel> = {
 } & (keyof Selected<K> extends never
   ? { readonly constants?: never }
   : { readonly constants: Selected<K> }) &
-  (K extends RandomKernel
-    ? { readonly rng: Tensor }
-    : K extends MaybeRandomKernel
-      ? { readonly rng: Tensor | null }
-      : { readonly rng?: never });
+  (K extends UniformKernel
+    ? { readonly uniform: Tensor }
+    : K extends MaybeUniformKernel
+      ? { readonly uniform: Tensor | null }
+      : { readonly uniform?: never });
 
 /** A launch of a kernel that is not the package's: WGSL, from which parameters and bindings are read. */
 export type CustomLaunch = {
@@ -44,7 +44,7 @@ export type CustomLaunch = {
   readonly inputs: readonly Tensor[];
   readonly inouts?: never;
   readonly outputs: readonly Tensor[];
-  readonly rng?: never;
+  readonly uniform?: never;
 };
 
 /** A launch of a kernel of kernels/manifest.ts. */

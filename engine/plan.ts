@@ -57,7 +57,7 @@ type PlanLaunchOf<K extends WebGPUKernel> = {
   readonly inputs: readonly (Region | null)[];
   readonly inouts: readonly Region[];
   readonly outputs: readonly (Region | null)[];
-  readonly rng?: Region | null;
+  readonly uniform?: Region | null;
 };
 
 /** A launch whose operands are regions. */
@@ -380,9 +380,11 @@ class Planner {
       return copy;
     };
     const inputs = launch.inputs.map((t) => t && apart(t));
-    const rng = launch.rng && apart(launch.rng);
+    const uniform = launch.uniform && apart(launch.uniform);
     // random state stays with the kernels that have it
-    this.#launches.push(this.#named(op, { ...launch, inputs, ...(rng && { rng }) } as Launch));
+    this.#launches.push(
+      this.#named(op, { ...launch, inputs, ...(uniform && { uniform }) } as Launch),
+    );
   }
 
   #named(op: string, launch: Launch): Planned {
@@ -492,7 +494,7 @@ class Planner {
     };
     const maybe = (t: Tensor | null) => (t ? region(t) : null);
     const placed = ({ op, line, launch }: Planned): AnyLaunch => {
-      const { kernel, params, constants = {}, inputs, inouts = [], outputs, rng } = launch;
+      const { kernel, params, constants = {}, inputs, inouts = [], outputs, uniform } = launch;
       const own = {
         op,
         ...(line === undefined ? {} : { line }),
@@ -502,7 +504,7 @@ class Planner {
         inputs: inputs.map(maybe),
         inouts: inouts.map(region),
         outputs: outputs.map(maybe),
-        ...(rng === undefined ? {} : { rng: maybe(rng) }),
+        ...(uniform === undefined ? {} : { uniform: maybe(uniform) }),
         ...("products" in launch ? { products: launch.products.map((p) => product(op, p)) } : {}),
         ...("wgsl" in launch ? { wgsl: launch.wgsl, groups: launch.groups } : {}),
       };

@@ -42,7 +42,7 @@ type Windows<P, S, O> =
       : never)
   | ("M" | "N" | "K" extends keyof P ? { readonly by: "product" } : never);
 
-type Description<P, S, O, R, D> = {
+type Description<P, S, O, U, D> = {
   /** In the order of the sources. */
   readonly params: P;
   /** What a launch chooses a variant by. A GPU's geometry (LANES, ...) is not among them. */
@@ -51,8 +51,11 @@ type Description<P, S, O, R, D> = {
   readonly inputs?: readonly O[];
   readonly inouts?: readonly O[];
   readonly outputs?: readonly O[];
-  /** Takes random state, bound last: u32[4], seed low, seed high, step, micro-step. "optional": a launch may leave it out (null). */
-  readonly rng?: R;
+  /**
+   * A small operand that is bound as a uniform, last; with "?" a launch may leave it out (null). rng is random state: u32[4], seed low,
+   * seed high, step, micro-step.
+   */
+  readonly uniform?: U;
   /** Numbers that TypeScript and the sources share, each a `const` of that name there. */
   readonly fixed?: Readonly<Record<string, number>>;
   /** None: a launch with an operand larger than one binding is refused. */
@@ -72,10 +75,10 @@ const kernel = <
   const P extends Readonly<Record<string, Scalar>>,
   const S extends Readonly<Record<string, Selector>> = Record<never, never>,
   const O extends string = never,
-  const R extends boolean | "optional" = false,
+  const U extends string = "",
   const D extends "cpu" | "webgpu" | "both" = "both",
 >(
-  description: Description<P, S, O, R, D>,
+  description: Description<P, S, O, U, D>,
 ) => description;
 
 /** Elements of which square_sums makes one sum. */
@@ -239,7 +242,7 @@ export const manifest = {
     params: { n: "u32", op: "u32", keep: "f32", scale: "f32" },
     inputs: ["x"],
     outputs: ["y"],
-    rng: true,
+    uniform: "rng",
     flops: ({ n }) => 2 * n,
   }),
   random_bits: kernel({
@@ -298,7 +301,7 @@ export const manifest = {
     selectors: { HAS_RESIDUAL: "flag", DROPOUT: "flag" },
     inputs: ["x", "residual?", "weight", "bias"],
     outputs: ["y", "xhat", "rstd"],
-    rng: "optional",
+    uniform: "rng?",
     windows: { by: "rows", shared: ["weight", "bias"] },
     flops: ({ rows, cols }, s) => (10 + s.HAS_RESIDUAL + 2 * s.DROPOUT) * rows * cols,
   }),
@@ -307,7 +310,7 @@ export const manifest = {
     selectors: { DROPOUT: "flag" },
     inputs: ["dy", "xhat", "rstd", "weight"],
     outputs: ["dx", "left?"],
-    rng: "optional",
+    uniform: "rng?",
     windows: { by: "rows", shared: ["weight"] },
     flops: ({ rows, cols }, s) => (8 + 2 * s.DROPOUT) * rows * cols,
   }),
@@ -429,7 +432,7 @@ export const manifest = {
     },
     inputs: ["parts", "bias?", "residual?", "r?"],
     outputs: ["c", "pre?"],
-    rng: "optional",
+    uniform: "rng?",
     flops: ({ M, N, chunks }) => M * N * chunks,
     only: { device: "webgpu", why: JOINED },
   }),
@@ -456,7 +459,7 @@ export const manifest = {
     },
     inputs: ["a", "b", "bias?", "residual?", "r?"],
     outputs: ["c", "pre?"],
-    rng: "optional",
+    uniform: "rng?",
     flops: ({ M, N, K }) => 2 * M * N * K,
     only: { device: "webgpu", why: JOINED },
   }),
@@ -473,7 +476,7 @@ export const manifest = {
     selectors: { BIAS: "flag", HAS_RESIDUAL: "flag", DROPOUT: "flag" },
     inputs: ["parts", "bias?", "residual?", "weight", "shift"],
     outputs: ["y", "xhat", "rstd"],
-    rng: "optional",
+    uniform: "rng?",
     flops: ({ rows, cols, chunks }, s) =>
       (10 + chunks + s.HAS_RESIDUAL + 2 * s.DROPOUT) * rows * cols,
     only: { device: "webgpu", why: JOINED },
@@ -483,7 +486,7 @@ export const manifest = {
     selectors: { HAS_RESIDUAL: "flag", DROPOUT: "flag" },
     inputs: ["parts", "residual?", "xhat", "rstd", "weight"],
     outputs: ["dy", "dx", "left?"],
-    rng: "optional",
+    uniform: "rng?",
     flops: ({ rows, cols, chunks }, s) =>
       (8 + chunks + s.HAS_RESIDUAL + 2 * s.DROPOUT) * rows * cols,
     only: { device: "webgpu", why: JOINED },
@@ -507,7 +510,7 @@ export const manifest = {
     selectors: { MASK: "flag", CAUSAL: "flag", DROPOUT: "flag" },
     inputs: ["q", "k", "v", "mask?"],
     outputs: ["o", "stats", "weights"],
-    rng: "optional",
+    uniform: "rng?",
     flops: (p, s) => attended(p, 2, 5 + 2 * s.DROPOUT), // q . k, w v
   }),
   attention_dq: kernel({
@@ -515,7 +518,7 @@ export const manifest = {
     selectors: { MASK: "flag", CAUSAL: "flag", DROPOUT: "flag" },
     inputs: ["q", "k", "v", "mask?", "stats", "dout"],
     outputs: ["dq", "weights"],
-    rng: "optional",
+    uniform: "rng?",
     flops: (p, s) => attended(p, 3, 9 + 3 * s.DROPOUT), // q . k, do . v, ds k
   }),
   attention_dkv: kernel({
@@ -626,20 +629,22 @@ export type SharedKernel = CPUKernel & WebGPUKernel;
 export type Params<K extends KernelName> = NumbersOf<Manifest[K]["params"]>;
 export type Selected<K extends KernelName> = ChoicesOf<NonNullable<Manifest[K]["selectors"]>>;
 
-type NamesWithRng<R> = {
-  [K in KernelName]: NonNullable<Manifest[K]["rng"]> extends R ? K : never;
-}[KernelName];
+type UniformOf<K extends KernelName> = NonNullable<Manifest[K]["uniform"]>;
 
-/** Kernels that take random state, and those that take it where they are asked to. */
-export type RandomKernel = NamesWithRng<true>;
-export type MaybeRandomKernel = NamesWithRng<"optional">;
+/** Kernels that take a uniform operand, and those that take it where they are asked to. */
+export type UniformKernel = {
+  [K in KernelName]: UniformOf<K> extends "" | `${string}?` ? never : K;
+}[KernelName];
+export type MaybeUniformKernel = {
+  [K in KernelName]: UniformOf<K> extends `${string}?` ? K : never;
+}[KernelName];
 
 /** A kernel as data, for whoever walks over all of them. */
 export type AnyKernel = Description<
   Readonly<Record<string, Scalar>>,
   Readonly<Record<string, Selector>>,
   string,
-  boolean | "optional",
+  string,
   "cpu" | "webgpu" | "both"
 >;
 

@@ -212,7 +212,7 @@ export const attentionOp: Op = {
         params: maskedParams(mask, sizes, attrs),
         inputs: [q, k, v, mask ?? null],
         outputs: [o, stats, weights],
-        rng,
+        uniform: rng,
       },
     ];
   },
@@ -244,7 +244,7 @@ const attentionQueryBackwardOp: Op = {
         params: maskedParams(mask, sizes, attrs),
         inputs: [q, k, v, mask ?? null, stats, dout],
         outputs,
-        rng,
+        uniform: rng,
       },
     ];
   },

@@ -71,7 +71,7 @@ export const dropoutOp: Op = {
         params: { n: y.size, op: index, keep: 1 - p, scale: 1 / (1 - p) },
         inputs: [x],
         outputs: [y],
-        rng,
+        uniform: rng,
       },
     ];
   },

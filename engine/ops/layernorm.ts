@@ -68,7 +68,7 @@ export const layerNormOp: Op = {
         params: { ...rowsOf("layerNorm", x), eps: attrs.eps, firstRow: 0, ...dropoutParams(attrs) },
         inputs: [x, residual, weight, bias],
         outputs,
-        rng,
+        uniform: rng,
       },
     ];
   },
@@ -107,7 +107,7 @@ const layerNormBackwardOp: Op = {
       },
       inputs: [dy, xhat, rstd, weight],
       outputs: [ds, dx],
-      rng,
+      uniform: rng,
     },
   ],
 };

@@ -36,7 +36,7 @@ const launches: Launch[] = [
   // @ts-expect-error random state is missing
   { kernel: "dropout", params: { n: 8, op: 0, keep: 1, scale: 1 }, ...io },
   // @ts-expect-error random state for a kernel that takes none
-  { kernel: "softmax", params: { rows: 2, cols: 4 }, ...io, rng: x },
+  { kernel: "softmax", params: { rows: 2, cols: 4 }, ...io, uniform: x },
 ];
 
 test("a launch names a kernel, its parameters and its selectors by type", () => {

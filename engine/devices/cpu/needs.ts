@@ -11,11 +11,11 @@ export function plainStates(plan: Plan, packs: readonly (Pack | undefined)[]): S
   const add = (r: Region | null | undefined): void => {
     if (r?.memory.kind === "state") plain.add(r.memory.state);
   };
-  plan.launches.forEach(({ inputs, inouts, outputs, rng }, l) => {
+  plan.launches.forEach(({ inputs, inouts, outputs, uniform }, l) => {
     inputs.forEach((r, i) => {
       if (!(packs[l] && i === 1)) add(r);
     });
-    for (const r of [...inouts, ...outputs, rng]) add(r);
+    for (const r of [...inouts, ...outputs, uniform]) add(r);
   });
   plan.outputs.forEach(add);
   return plain;

@@ -190,8 +190,8 @@ export class Program {
       segment(this.#first + i, row, row + launches.length, serial);
       for (const index of launches) {
         const { launch, panels } = this.launches[index];
-        const { inputs, inouts, outputs, rng } = launch;
-        const state = rng === undefined ? [] : [rng];
+        const { inputs, inouts, outputs, uniform } = launch;
+        const state = uniform === undefined ? [] : [uniform];
         const operands = [...inputs, ...inouts, ...outputs, ...state].map(maybe);
         if (launch.kernel === "matmul") operands.push(panels?.at ?? 0);
         // the unpacked parameter may be gone

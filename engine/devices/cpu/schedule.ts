@@ -11,7 +11,7 @@ type Access = { from: number; to: number; level: number; write: boolean };
 const TOO_SMALL_TO_SHARE = 4000;
 
 const operandsOf = (l: PlanLaunch): { region: Region; write: boolean }[] => {
-  const reads = [...l.inputs, l.rng ?? null].flatMap((region) =>
+  const reads = [...l.inputs, l.uniform ?? null].flatMap((region) =>
     region ? [{ region, write: false }] : [],
   );
   const writes = [...l.inouts, ...l.outputs].flatMap((region) =>

@@ -23,7 +23,7 @@ export type StepLaunch = {
   readonly inputs: readonly (StepRegion | null)[];
   readonly inouts: readonly StepRegion[];
   readonly outputs: readonly (StepRegion | null)[];
-  readonly rng?: Region | null;
+  readonly uniform?: Region | null;
 } & (
   | { readonly kernel: WebGPUKernel; readonly wgsl?: never }
   | Pick<CustomLaunch, "kernel" | "wgsl" | "groups">
@@ -61,7 +61,7 @@ export function chunked(launch: AnyLaunch, adapter: Adapter): readonly StepLaunc
       constants: { BIAS, ACTIVATION, DROPOUT: 0, SLOPE: 0, RESIDUAL, ACCUMULATE },
       params: { M, N, ldc, cOffset, chunks, alpha, op: 0, keep: 1, rescale: 1 },
       inputs: [parts, inputs[2], inputs[3], null],
-      rng: null,
+      uniform: null,
     },
   ];
 }

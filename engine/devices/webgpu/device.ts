@@ -369,8 +369,8 @@ export class WebGPUDevice implements Device {
     return { buffer: this.#spare.write, offset: place * SLOT_BYTES, size: SLOT_BYTES };
   }
 
-  #layout(bindings: readonly string[], rng: boolean): GPUBindGroupLayout {
-    const key = `${bindings.join()}${rng}`;
+  #layout(bindings: readonly string[], uniform: boolean): GPUBindGroupLayout {
+    const key = `${bindings.join()}${uniform}`;
     let layout = this.#layouts.get(key);
     if (!layout) {
       const types: GPUBufferBindingType[] = [
@@ -378,7 +378,7 @@ export class WebGPUDevice implements Device {
         ...bindings.map(
           (b) => (b === "read" ? "read-only-storage" : "storage") as GPUBufferBindingType,
         ),
-        ...(rng ? ["uniform" as const] : []),
+        ...(uniform ? ["uniform" as const] : []),
       ];
       layout = this.gpu.createBindGroupLayout({
         entries: types.map((type, binding) => ({
@@ -410,7 +410,7 @@ export class WebGPUDevice implements Device {
     for (const name of Object.keys(constants)) {
       check(source.overrides.has(name), file, () => `the kernel has no override constant ${name}`);
     }
-    const layout = this.#layout(source.bindings, source.rng);
+    const layout = this.#layout(source.bindings, source.uniform);
     if (this.debug >= 3) console.error(`// ${file} ${JSON.stringify(constants)}\n${source.code}`);
     this.gpu.pushErrorScope("validation"); // a wrong kernel of one's own is no end of the device
     const module = this.gpu.createShaderModule({ code: source.code, label: file });

@@ -153,12 +153,12 @@ export class WebGPUExecutable implements Resident {
   #bind(): void {
     this.#version = this.#device.slotsVersion;
     this.#steps.forEach((step, i) => {
-      const { inputs, inouts, outputs, rng } = step.launch;
+      const { inputs, inouts, outputs, uniform } = step.launch;
       const resources: GPUBufferBinding[] = [
         { buffer: this.#params, offset: i * SLOT_BYTES, size: SLOT_BYTES },
         ...inputs.map((r, at) => this.#resource(r, "read", at)),
         ...[...inouts, ...outputs].map((r, at) => this.#resource(r, "read_write", at)),
-        ...(rng === undefined ? [] : [this.#resource(rng, "read", inputs.length)]),
+        ...(uniform === undefined ? [] : [this.#resource(uniform, "read", inputs.length)]),
       ];
       step.bindGroup = this.#device.gpu.createBindGroup({
         layout: step.pipeline.layout,

@@ -12,7 +12,8 @@ export type KernelSource = {
   readonly params: readonly (readonly [name: string, type: Scalar])[];
   /** Storage bindings in order, from binding 1. */
   readonly bindings: readonly ("read" | "read_write")[];
-  readonly rng: boolean;
+  /** Whether a uniform operand is bound behind them. */
+  readonly uniform: boolean;
   readonly overrides: ReadonlySet<string>;
 };
 
@@ -52,9 +53,9 @@ function parse(name: string, code: string): KernelSource {
   for (const m of code.matchAll(/@binding\((\d+)\)\s+var<storage,\s*(read|read_write)>/g)) {
     bindings[Number(m[1]) - 1] = m[2] === "read" ? "read" : "read_write";
   }
-  const rng = new RegExp(`@binding\\(${bindings.length + 1}\\)\\s+var<uniform> rng`).test(code);
+  const last = new RegExp(`@binding\\(${bindings.length + 1}\\)\\s+var<uniform>`);
   const overrides = new Set([...code.matchAll(/override\s+(\w+)/g)].map((m) => m[1]));
-  return { name, code, params, bindings, rng, overrides };
+  return { name, code, params, bindings, uniform: last.test(code), overrides };
 }
 
 /** Writes a launch's parameters in the struct's order; a missing or unknown name throws. */

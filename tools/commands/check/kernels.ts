@@ -97,8 +97,9 @@ function wgslProblems({ path, code }: File, name: KernelName): string[] {
   const operands = kernelOperands(name).map(
     (o) => `${o.list === "inputs" ? "read" : "read_write"} ${o.name}`,
   );
-  const random = kernels[name].rng ? ["uniform rng"] : [];
-  const bound = ["uniform p", ...operands, ...random].map((o, at) => `${at} ${o}`);
+  const { uniform } = kernels[name];
+  const last = uniform ? [`uniform ${uniform.replace("?", "")}`] : [];
+  const bound = ["uniform p", ...operands, ...last].map((o, at) => `${at} ${o}`);
   const overrides = [...code.matchAll(/\boverride\s+(\w+)/g)].map(([, n]) => n);
   return [
     ...differs(path, "the parameters", params, paramsOf(name)),
@@ -115,7 +116,7 @@ function wgslProblems({ path, code }: File, name: KernelName): string[] {
 function cpuProblems({ path, code }: File, name: KernelName): string[] {
   const fields = kernelFields([code])[name];
   if (!fields) return [`[check] ${path} exports no ${name}(p, task, scratch)`];
-  const { rng, cpu = [] } = kernels[name];
+  const { uniform, cpu = [] } = kernels[name];
   const selectors = selectorsOf(name);
   const isSelector = (field: string) =>
     selectors.includes(field) || /^[A-Z][A-Z0-9_]+$/.test(field);
@@ -126,7 +127,11 @@ function cpuProblems({ path, code }: File, name: KernelName): string[] {
   const taken = kernelOperands(name).map((o) => o.name);
   return [
     ...differs(path, "the parameters", params, paramsOf(name)),
-    ...differs(path, "the operands", operands, [...taken, ...(rng ? ["rng"] : []), ...cpu]),
+    ...differs(path, "the operands", operands, [
+      ...taken,
+      ...(uniform ? [uniform.replace("?", "")] : []),
+      ...cpu,
+    ]),
     ...differs(path, "the selectors", chosen.sort(), selectors.sort()),
   ];
 }
