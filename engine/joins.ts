@@ -4,7 +4,7 @@
  */
 import { REDUCE, UNARY } from "../kernels/codes.ts";
 import { kernelOperands } from "../kernels/manifest.ts";
-import type { Join, Launch, Product } from "./op.ts";
+import { ALIGNMENT, type Join, type Launch, type Product } from "./op.ts";
 import type { Tensor, TensorSpec } from "./tensor.ts";
 
 /** What a device says of joins. */
@@ -101,6 +101,7 @@ class Joiner {
     this.#each("reduce_columns", (launch, at) => this.#joinColumns(launch, at));
     this.#each("square_sums", (launch, at) => this.#joinSquares(launch, at));
     this.#each("copy", (launch, at) => this.#joinCopies(launch, at));
+    this.#each("adamw", (launch, at) => this.#joinUpdates(launch, at));
     return this.#list.flatMap((one) => (one ? [one] : []));
   }
 
@@ -538,6 +539,42 @@ class Joiner {
         MOST_COPIED,
       ),
       outputs: launch.outputs,
+      products: [],
+    };
+    if (this.#bindable(join)) this.#gather(join, members);
+  }
+
+  /** Two steps of AdamW. */
+  #joinUpdates(launch: LaunchOf<"adamw">, at: number): void {
+    const [, update] = launch.inputs;
+    const { beta1, beta2, eps } = launch.params;
+    if (!update || launch.params.n % 4 > 0) return;
+    const { root, offset } = this.#context.place(update);
+    if (offset % ALIGNMENT > 0) return;
+    const members = this.#alike(at, 2, (other) => {
+      if (other.kernel !== "adamw" || other.params.n % 4 > 0) return false;
+      const { params, inputs } = other;
+      const there = inputs[1] && this.#context.place(inputs[1]);
+      const same = params.beta1 === beta1 && params.beta2 === beta2 && params.eps === eps;
+      return same && there?.root === root && there.offset === offset;
+    });
+    const [first, second] = this.#launches("adamw", members);
+    if (!second) return;
+    const join: Join = {
+      kernel: "adamw_pair",
+      params: {
+        n0: first.params.n,
+        n1: second.params.n,
+        beta1,
+        beta2,
+        eps,
+        weightDecay0: first.params.weightDecay,
+        weightDecay1: second.params.weightDecay,
+      },
+      inputs: [first.inputs[0], second.inputs[0]],
+      inouts: [...(first.inouts ?? []), ...(second.inouts ?? [])],
+      outputs: [],
+      uniform: update,
       products: [],
     };
     if (this.#bindable(join)) this.#gather(join, members);

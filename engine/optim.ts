@@ -123,17 +123,18 @@ export class AdamW {
     const control = this.scale
       ? unscaled(gradNorm(gradients, finite, 0), this.scale, this.#maxNorm)
       : gradNorm(gradients, finite, this.#maxNorm);
-    const scaled = new Map<number, Tensor>([[1, scalars]]);
+    const updates = new Map<number, Tensor>();
     const at = (rate: number): Tensor => {
       const factors = [rate, ...new Array<number>(scalars.size - 1).fill(1)];
-      const made = scaled.get(rate) ?? mul(scalars, tensor(factors));
-      scaled.set(rate, made);
+      const own = rate === 1 ? scalars : mul(scalars, tensor(factors));
+      const made = updates.get(rate) ?? concat([control, own], 0);
+      updates.set(rate, made);
       return made;
     };
     this.parameters.forEach((p, i) => {
       const { m, v } = this.moments[i];
       const { rate = 1, weightDecay } = this.#rules(stateName(p)) ?? {};
-      const [nextP, nextM, nextV] = adamw(p, m, v, gradients[i], at(rate), control, {
+      const [nextP, nextM, nextV] = adamw(p, m, v, gradients[i], at(rate), {
         beta1: this.#betas[0],
         beta2: this.#betas[1],
         eps: this.#eps,

@@ -53,7 +53,7 @@ type Description<P, S, O, U, D> = {
   readonly outputs?: readonly O[];
   /**
    * A small operand that is bound as a uniform, last; with "?" a launch may leave it out (null). rng is random state: u32[4], seed low,
-   * seed high, step, micro-step.
+   * seed high, step, micro-step; update is f32[12] of `adamw`.
    */
   readonly uniform?: U;
   /** Numbers that TypeScript and the sources share, each a `const` of that name there. */
@@ -555,18 +555,34 @@ export const manifest = {
   // training
   adamw: kernel({
     params: { n: "u32", beta1: "f32", beta2: "f32", eps: "f32", weightDecay: "f32" },
-    inputs: ["grad", "scalars", "control"],
+    inputs: ["grad", "update"],
     inouts: ["param", "m", "v"],
     windows: { by: "elements" },
     flops: ({ n }) => 17 * n,
   }),
   adamw_half: kernel({
     params: { n: "u32", beta1: "f32", beta2: "f32", eps: "f32", weightDecay: "f32" },
-    inputs: ["grad", "scalars", "control"],
+    inputs: ["grad", "update"],
     inouts: ["param", "m", "v"],
     outputs: ["half"],
     flops: ({ n }) => 18 * n,
     only: { device: "webgpu", why: HALVES },
+  }),
+  adamw_pair: kernel({
+    params: {
+      n0: "u32",
+      n1: "u32",
+      beta1: "f32",
+      beta2: "f32",
+      eps: "f32",
+      weightDecay0: "f32",
+      weightDecay1: "f32",
+    },
+    inputs: ["grad0", "grad1"],
+    inouts: ["param0", "m0", "v0", "param1", "m1", "v1"],
+    uniform: "update",
+    flops: ({ n0, n1 }) => 17 * (n0 + n1),
+    only: { device: "webgpu", why: MANY },
   }),
   halve: kernel({
     params: { n: "u32" },

@@ -13,11 +13,11 @@ export type AdamWOptions = {
   readonly weightDecay: number;
 };
 
-/** Inputs: param, m, v, grad, scalars, control. Outputs: the new param, m and v, in the memory of the old ones. */
+/** Inputs: param, m, v, grad, update. Outputs: the new param, m and v, in the memory of the old ones. */
 export const adamwOp: Op = {
   name: "adamw",
   infer: (inputs) => {
-    const [param, m, v, grad, scalars, control] = inputs;
+    const [param, m, v, grad, update] = inputs;
     for (const t of [param, m, v, grad]) {
       check(
         t.dtype === "f32" && sameShape(t.shape, param.shape),
@@ -26,21 +26,21 @@ export const adamwOp: Op = {
       );
     }
     check(
-      scalars.dtype === "f32" && scalars.size >= 3 && control.dtype === "f32" && control.size >= 2,
+      update.dtype === "f32" && update.size === 12,
       "adamw",
-      () => `scalars ${scalars} and control ${control} must be f32[8] and f32[4]`,
+      () => `${update} must be f32[12], the control of gradNorm and the scalars of the step`,
     );
     return [param, m, v].map((t) => ({ shape: t.shape, dtype: t.dtype }));
   },
   grad: nondifferentiable("an update is not differentiated"),
   donates: () => ({ 0: 0, 1: 1, 2: 2 }),
-  launch: ({ node, inputs: [, , , grad, scalars, control], outputs }) => {
+  launch: ({ node, inputs: [, , , grad, update], outputs }) => {
     const { beta1, beta2, eps, weightDecay } = node.attrs as AdamWOptions;
     return [
       {
         kernel: "adamw",
         params: { n: grad.size, beta1, beta2, eps, weightDecay },
-        inputs: [grad, scalars, control],
+        inputs: [grad, update],
         inouts: outputs,
         outputs: [],
       },
@@ -51,8 +51,8 @@ export const adamwOp: Op = {
 /**
  * One step of AdamW (Loshchilov and Hutter, 2019), as PyTorch computes it: g = grad * clip; m, v are the moving averages of g
  * and g^2; param -= lr * weightDecay * param; param -= lr * mhat / (sqrt(vhat) + eps).
- * @param scalars f32[8]: [lr, 1 / (1 - beta1^t), 1 / (1 - beta2^t), ...]
- * @param control f32[4] of `gradNorm`: [clip, ok, ...]; where ok is 0 nothing changes
+ * @param update f32[12]: the control of `gradNorm`, [clip, ok, norm, 0], where nothing changes if ok is 0; then
+ * [lr, 1 / (1 - beta1^t), 1 / (1 - beta2^t), ...]
  * @returns the new [param, m, v], written in place where nobody reads the old values later
  */
 export const adamw = (
@@ -60,8 +60,7 @@ export const adamw = (
   m: Tensor,
   v: Tensor,
   grad: Tensor,
-  scalars: Tensor,
-  control: Tensor,
+  update: Tensor,
   options: AdamWOptions,
 ): [Tensor, Tensor, Tensor] => {
   const { beta1, beta2, eps, weightDecay } = options;
@@ -71,7 +70,7 @@ export const adamw = (
   for (const [name, value] of Object.entries({ eps, weightDecay })) {
     check(value >= 0 && value <= 3.4e38, "adamw", () => `${name} = ${value} must be 0 or more`);
   }
-  const inputs = [param, m, v, grad, scalars, control];
+  const inputs = [param, m, v, grad, update];
   const [p1, m1, v1] = apply(adamwOp, inputs, { beta1, beta2, eps, weightDecay });
   return [p1, m1, v1];
 };

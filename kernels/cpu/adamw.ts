@@ -1,15 +1,14 @@
 // AdamW with decoupled decay, in place:
 //   g = grad * clip; m += (1 - beta1)(g - m); v += (1 - beta2)(g^2 - v)
 //   param -= lr * decay * param; param -= lr * (m * c1) / (sqrt(v * c2) + eps)
-// scalars = [lr, c1 = 1 / (1 - beta1^t), c2 = 1 / (1 - beta2^t), ...], control = [clip, ok, ...]:
-// ok == 0 writes nothing.
+// update = [clip, ok, _, _, lr, c1 = 1 / (1 - beta1^t), c2 = 1 / (1 - beta2^t), ...]: ok == 0 writes nothing.
 // A task does GRAIN elements; memory is what it waits for.
 // Numerics: f32 throughout; eps is added outside the root, after the bias correction.
 import { loadPart, madd, nmadd, storePart } from "./lib/simd";
 
 @unmanaged export class Adamw {
   n: u32; beta1: f32; beta2: f32; eps: f32; weightDecay: f32;
-  grad: usize; scalars: usize; control: usize;
+  grad: usize; update: usize;
   param: usize; m: usize; v: usize;
 }
 
@@ -38,11 +37,11 @@ function stepped(
 }
 
 export function adamw(p: Adamw, task: u32, scratch: usize): void {
-  if (load<f32>(p.control, 4) == 0) return;
-  const clip = v128.load32_splat(p.control);
-  const lr = v128.load32_splat(p.scalars);
-  const c1 = v128.load32_splat(p.scalars, 4);
-  const c2 = v128.load32_splat(p.scalars, 8);
+  if (load<f32>(p.update, 4) == 0) return;
+  const clip = v128.load32_splat(p.update);
+  const lr = v128.load32_splat(p.update, 16);
+  const c1 = v128.load32_splat(p.update, 20);
+  const c2 = v128.load32_splat(p.update, 24);
   const eps = f32x4.splat(p.eps);
   const share1 = f32x4.splat(1 - p.beta1);
   const share2 = f32x4.splat(1 - p.beta2);

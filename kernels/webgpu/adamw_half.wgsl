@@ -5,12 +5,11 @@
 struct Params { n: u32, beta1: f32, beta2: f32, eps: f32, weightDecay: f32 }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> grad: array<Value>;
-@group(0) @binding(2) var<storage, read> scalars: array<f32>;
-@group(0) @binding(3) var<storage, read> control: array<f32>;
-@group(0) @binding(4) var<storage, read_write> param: array<Value>;
-@group(0) @binding(5) var<storage, read_write> m: array<Value>;
-@group(0) @binding(6) var<storage, read_write> v: array<Value>;
-@group(0) @binding(7) var<storage, read_write> half: array<vec2u>;
+@group(0) @binding(2) var<storage, read> update: array<f32>;
+@group(0) @binding(3) var<storage, read_write> param: array<Value>;
+@group(0) @binding(4) var<storage, read_write> m: array<Value>;
+@group(0) @binding(5) var<storage, read_write> v: array<Value>;
+@group(0) @binding(6) var<storage, read_write> half: array<vec2u>;
 
 @compute @workgroup_size(64)
 fn main(
@@ -19,8 +18,11 @@ fn main(
   @builtin(local_invocation_index) lane: u32,
 ) {
   let i = (wg.x + wg.y * nwg.x) * 64u + lane;
-  if (i >= p.n / WIDTH || control[1] == 0f) { return; }
-  let next = updated(i);
-  param[i] = next;
-  half[i] = packed(next);
+  if (i >= p.n / WIDTH || update[1] == 0f) { return; }
+  let rates = Rates(update[0], update[4], update[5], update[6], p.weightDecay);
+  let next = moved(Moved(param[i], m[i], v[i]), grad[i], rates);
+  m[i] = next.m;
+  v[i] = next.v;
+  param[i] = next.param;
+  half[i] = packed(next.param);
 }

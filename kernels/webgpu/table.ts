@@ -266,6 +266,12 @@ const geometries: { readonly [K in WebGPUKernel]: ChooseGeometry<Params<K>, Sele
     constants,
     groups: Math.ceil(n / 256),
   }),
+  adamw_pair: ({ n0, n1 }, constants) => ({
+    file: "adamw_pair",
+    uses: [valuesOf(n0), "lib/adamw"],
+    constants,
+    groups: Math.ceil(n0 / 256) + Math.ceil(n1 / 256),
+  }),
   halve: ({ n }, constants) => ({
     file: "halve",
     uses: ["lib/half"],

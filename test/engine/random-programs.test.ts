@@ -172,8 +172,8 @@ function randomProgram(seed: number): Program {
         what: `adamw(${p}, ${m}, ${v}, ${g})`,
         from: [p, m, v, g],
         device: ([s, t, u, w]) => {
-          const scalars = tensor([rates.lr, rates.first, rates.second, 0, 0, 0, 0, 0]);
-          return adamw(s, t, u, w, scalars, tensor([1, 1, 0, 0]), options);
+          const scalars = [rates.lr, rates.first, rates.second, 0, 0, 0, 0, 0];
+          return adamw(s, t, u, w, tensor([1, 1, 0, 0, ...scalars]), options);
         },
         plain: updated,
       });

@@ -33,9 +33,8 @@ class Trained {
   }
   /** The first step along `gradient`, assigned; gives the new value. */
   update(gradient: Tensor): Tensor {
-    const scalars = tensor([0.25, 1 / 0.5, 1 / 0.25, 0, 0, 0, 0, 0]);
-    const control = tensor([1, 1, 0, 0]);
-    const [p, m, v] = adamw(this.p, this.m, this.v, gradient, scalars, control, attrs);
+    const update = tensor([1, 1, 0, 0, 0.25, 1 / 0.5, 1 / 0.25, 0, 0, 0, 0, 0]);
+    const [p, m, v] = adamw(this.p, this.m, this.v, gradient, update, attrs);
     assign(this.p, p);
     assign(this.m, m);
     assign(this.v, v);
@@ -140,9 +139,9 @@ test("no copy where everybody reads before, and as many as results need", () => 
   const plan = (results: (p: Tensor, other: Tensor) => Tensor[]): number => {
     const p = state("p", new Float32Array(64), [64]);
     const [m, v, other] = ["m", "v", "other"].map((n) => state(n, new Float32Array(64), [64]));
-    const [scalars, control] = [tensor(new Float32Array(8)), tensor(new Float32Array(4))];
+    const update = tensor(new Float32Array(12));
     const made = results(p, other);
-    const outputs = adamw(p, m, v, g, scalars, control, attrs);
+    const outputs = adamw(p, m, v, g, update, attrs);
     const effects = [p, m, v].map((s, i) => ({ state: s, value: outputs[i] }));
     return copies(makePlan([...made, outputs[0]], effects, [g]));
   };
@@ -170,8 +169,8 @@ test("no copy of a window whose neighbours on both sides are read later", () => 
   const y = mul(x, 2);
   const [below, window, above] = [0, 64, 128].map((from) => slice(y, 0, from, from + 64));
   const moments = [3, 4].map((k) => mul(slice(x, 0, 0, 64), k));
-  const zeros = [tensor(new Float32Array(8)), tensor(new Float32Array(4))];
-  const [p] = adamw(window, moments[0], moments[1], slice(x, 0, 0, 64), zeros[0], zeros[1], attrs);
+  const update = tensor(new Float32Array(12));
+  const [p] = adamw(window, moments[0], moments[1], slice(x, 0, 0, 64), update, attrs);
   assert.is(copies(makePlan([add(below, p), add(above, p)], [], [x])), 0);
   assert.is(copies(makePlan([add(window, p)], [], [x])), 1);
 });

@@ -48,6 +48,7 @@ test("every kernel has a device, and both have almost all", () => {
   const alone = kernelNames.filter((name) => kernels[name].only);
   assert.equal(alone.sort(), [
     "adamw_half",
+    "adamw_pair",
     "attention_dkv_steps",
     "copy_many",
     "halve",

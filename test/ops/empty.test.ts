@@ -135,7 +135,7 @@ const inner: (() => unknown)[] = [
   () => entropy(empty(3, 0)),
   () => gradNorm([empty(0)], [], 1),
   () =>
-    adamw(empty(0), empty(0), empty(0), empty(0), ones([8]), ones([4]), {
+    adamw(empty(0), empty(0), empty(0), empty(0), ones([12]), {
       beta1: 0.9,
       beta2: 0.99,
       eps: 1e-8,

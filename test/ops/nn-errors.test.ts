@@ -128,7 +128,7 @@ const mistakes: Mistake[] = [
   ],
   [
     "gradient of another shape",
-    () => adamw(f32(2), f32(2), f32(2), f32(3), f32(8), f32(4), adam),
+    () => adamw(f32(2), f32(2), f32(2), f32(3), f32(12), adam),
     "[adamw] Tensor(constant, f32[3]) must be f32[2], as the parameter",
   ],
   [
@@ -209,14 +209,14 @@ const mistakes: Mistake[] = [
   ...[Number.NaN, 1, -0.1].map(
     (beta2): Mistake => [
       `beta ${beta2}`,
-      () => adamw(f32(2), f32(2), f32(2), f32(2), f32(8), f32(4), { ...adam, beta2 }),
+      () => adamw(f32(2), f32(2), f32(2), f32(2), f32(12), { ...adam, beta2 }),
       `[adamw] the beta ${beta2} is not in [0, 1)`,
     ],
   ),
   ...[Number.NaN, -1, Infinity].map(
     (eps): Mistake => [
       `epsilon ${eps} of AdamW`,
-      () => adamw(f32(2), f32(2), f32(2), f32(2), f32(8), f32(4), { ...adam, eps }),
+      () => adamw(f32(2), f32(2), f32(2), f32(2), f32(12), { ...adam, eps }),
       `[adamw] eps = ${eps} must be 0 or more`,
     ],
   ),

@@ -100,12 +100,12 @@ test("a smaller binding cuts launches", async () => {
 test("the step at full size has as many launches as we know of", async () => {
   // BART-large, BERT-base, 32 facts, dropouts of 0.1 and of 0
   const full = totalsOf(await count({ size: "full" }));
-  assert.equal([full.launches, full.dispatches, full.barriers], [4804, 7140, 3986]);
+  assert.equal([full.launches, full.dispatches, full.barriers], [4550, 6886, 3986]);
   assert.ok(full.slotBytes < 3.5e9);
   const bare = totalsOf(await count({ size: "full", dropout: 0 }));
-  assert.equal([bare.launches, bare.dispatches, bare.barriers], [4756, 7092, 3936]);
+  assert.equal([bare.launches, bare.dispatches, bare.barriers], [4502, 6838, 3936]);
   const alone = countPlan(await planOf({ size: "full" }, { joined: false }));
-  assert.is(alone.launches.length, 9402);
+  assert.is(alone.launches.length, 9404);
   const slim = countPlan(await planOf({ size: "slim" }, { joined: false }));
   assert.ok(Math.abs(slim.launches.length - alone.launches.length) < 10, "slim has as many");
 });
@@ -123,7 +123,8 @@ test("npm run profile counts the same", async () => {
   for (const [key, value] of Object.entries(want)) assert.is(got[key], value, key);
   assert.equal([counted.batch, counted.dropout, counted.attention], [32, 0.2, 0.2]);
   const optimizer = workload({ size: "toy" }).optimizer;
-  assert.is(kernels.adamw.launches, optimizer.parameters.length);
+  const [one, two] = [kernels.adamw?.launches ?? 0, kernels.adamw_pair.launches];
+  assert.is(one + 2 * two, optimizer.parameters.length);
   rmSync(dirname(json), { recursive: true });
   assert.match(profile("--count", "--pair", "huge").stderr, /--pair is huge; choose among large/);
   assert.match(profile("--pair", "toy").stderr, /say what to do: --count/);
