@@ -1,6 +1,12 @@
 /** PromptGen and other ways of asking a masked LM: facts in, prompts, answers and scores out. */
 
 export type { Group as BucketGroup } from "../models/training/buckets.ts";
+export {
+  Learner,
+  type LearnerSettings,
+  type Part as LearnerPart,
+  type Task as LearnerTask,
+} from "../models/training/learner.ts";
 export type {
   Best as BestEvaluation,
   Evaluation,
@@ -8,13 +14,10 @@ export type {
   LoopOptions,
   LoopSettings,
   Outcome as TrainingOutcome,
-  Part as LearnerPart,
   Stored,
   StoredProblem,
-  Task as LearnerTask,
 } from "../models/training/loop.ts";
 export {
-  Learner,
   NotFiniteError,
   type Problem,
   type StepReport,

@@ -10,7 +10,7 @@ import { type Tensor, tensor } from "../../engine/tensor.ts";
 import type { MaskedLM } from "../../models/masked-lm.ts";
 import { gatherRows } from "../../models/nn.ts";
 import type { Seq2Seq } from "../../models/seq2seq.ts";
-import type { Task } from "../../models/training/loop.ts";
+import type { Task } from "../../models/training/learner.ts";
 import { rightPadded } from "../training/padding.ts";
 
 /** Losses f32 [R] and how much each weighs, f32 [R]. */

@@ -4,7 +4,7 @@ import * as engine from "../../engine/index.ts";
 import { adamw, gradNorm } from "../../engine/ops/adamw.ts";
 import { columnSums } from "../../engine/ops/column-sums.ts";
 import { randomBits } from "../../engine/ops/dropout.ts";
-import { entropy } from "../../engine/ops/reduce.ts";
+import { entropy } from "../../engine/ops/entropy.ts";
 import { onDevices } from "../devices.ts";
 
 const { ones, tensor, zeros } = engine;

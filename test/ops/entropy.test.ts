@@ -1,4 +1,4 @@
-import { entropy } from "../../engine/ops/reduce.ts";
+import { entropy } from "../../engine/ops/entropy.ts";
 import { opcheck } from "../opcheck.ts";
 
 opcheck("entropy", ([p]) => entropy(p));

@@ -10,8 +10,8 @@ import { sum } from "../../../engine/ops/reduce.ts";
 import { reshape } from "../../../engine/ops/shape.ts";
 import { type Tensor, tensor } from "../../../engine/tensor.ts";
 import type { Training as Dropout } from "../../../models/nn.ts";
+import { Learner } from "../../../models/training/learner.ts";
 import {
-  Learner,
   type LoopSettings,
   type Outcome,
   type Problem,

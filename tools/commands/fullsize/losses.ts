@@ -7,7 +7,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { linearSchedule } from "../../../engine/optim.ts";
 import { loadTokenizer } from "../../../models/tokenizer/tokenizer.ts";
-import { Learner } from "../../../models/training/loop.ts";
+import { Learner } from "../../../models/training/learner.ts";
 import { dropoutState, Random } from "../../../models/training/random.ts";
 import { type Item, itemsOf, NONE } from "../../../promptgen/benchmark.ts";
 import { memoryOf } from "../../../promptgen/memory.ts";

@@ -6,7 +6,7 @@ import { neg } from "../../../../engine/ops/elementwise.ts";
 import { concat, reshape } from "../../../../engine/ops/shape.ts";
 import type { TypedArray } from "../../../../engine/tensor.ts";
 import { BertForMaskedLM } from "../../../../models/bert.ts";
-import { Learner } from "../../../../models/training/loop.ts";
+import { Learner } from "../../../../models/training/learner.ts";
 import type { TrainingBatch } from "../../../../promptgen/methods/promptgen/index.ts";
 import { onDevices } from "../../../devices.ts";
 import {
