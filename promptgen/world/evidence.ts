@@ -27,8 +27,6 @@ export type EvidenceSettings = {
   readonly sentences: number;
   /** Share of each split's facts whose sentences stay out. */
   readonly unstated: number;
-  /** Share of the texts about training facts that the manual template's follow in the generator's corpus. */
-  readonly pairs: number;
   readonly seed: number;
 };
 
@@ -47,8 +45,6 @@ export type EvidenceText = {
   readonly text: string;
   /** Where objects stand, in characters. */
   readonly spans: readonly (readonly [begin: number, end: number])[];
-  /** What it was chosen for. */
-  readonly facts: readonly (Fact & { readonly relation: string; readonly split: Split })[];
 };
 
 export type StatedFacts = {
@@ -58,7 +54,7 @@ export type StatedFacts = {
 
 /** Shares of a relation's subjects; the rest is for training. */
 const SHARES = { test: 0.3, dev: 0.1 };
-const [SPLIT, UNSTATED, ORDER, PAIRS] = [41, 42, 43, 44]; // purposes of the seed
+const [SPLIT, UNSTATED, ORDER] = [41, 42, 43]; // purposes of the seed
 const MASK = "[MASK]";
 
 /** Where `name` stands in `text` as a word or words of its own. */
@@ -154,24 +150,18 @@ export function statedFacts(
       return own.filter(({ subject }) => without.has(subject));
     }),
   );
-  const told = new Map<
-    string,
-    { span: EvidenceText["spans"][0]; fact: EvidenceText["facts"][0] }[]
-  >();
-  for (const { id, facts } of chosen) {
-    for (const { patterns, ...fact } of facts) {
-      for (const pattern of patterns) {
-        const text = filledIn(pattern, fact.subject, fact.object);
-        const begin = filledIn(pattern.slice(0, pattern.indexOf("[Y]")), fact.subject, "").length;
-        const own = told.get(text) ?? [];
-        told.set(text, own);
-        own.push({ span: [begin, begin + fact.object.length], fact: { relation: id, ...fact } });
-      }
+  const spans = new Map<string, Map<string, readonly [number, number]>>();
+  for (const fact of chosen.flatMap(({ facts }) => facts)) {
+    for (const pattern of fact.patterns) {
+      const text = filledIn(pattern, fact.subject, fact.object);
+      const begin = filledIn(pattern.slice(0, pattern.indexOf("[Y]")), fact.subject, "").length;
+      const span = [begin, begin + fact.object.length] as const;
+      spans.set(text, (spans.get(text) ?? new Map()).set(String(span), span));
     }
   }
   // a sentence about a stated fact may say an unstated one by the way
-  for (const text of told.keys()) if (out.some((fact) => tells(text, fact))) told.delete(text);
-  const texts = [...told.keys()];
+  for (const text of spans.keys()) if (out.some((fact) => tells(text, fact))) spans.delete(text);
+  const texts = [...spans.keys()];
   const relations = chosen.map(({ id, facts }) => ({
     id,
     facts: facts.map((fact) => ({
@@ -179,34 +169,9 @@ export function statedFacts(
       isStated: texts.some((text) => tells(text, fact)),
     })),
   }));
-  const corpus = Array.from(told, ([text, own]) => {
-    const spans = new Map(own.map(({ span }) => [String(span), span]));
-    return {
-      text,
-      spans: [...spans.values()].sort(([a], [b]) => a - b),
-      facts: own.map(({ fact }) => fact),
-    };
-  });
+  const corpus = Array.from(spans, ([text, own]) => ({
+    text,
+    spans: [...own.values()].sort(([a], [b]) => a - b),
+  }));
   return { relations, corpus: new Random(seed, ORDER).shuffled(corpus) };
-}
-
-/**
- * The generator's corpus: the reader's texts, and behind a share of those about training facts what the relation's template says of
- * the fact. A template says nothing of a dev or test fact, and nothing that says an unstated one is written.
- * @param templates by relation, with [X] and [Y]
- */
-export function generatorTexts(
-  { relations, corpus }: StatedFacts,
-  templates: ReadonlyMap<string, string>,
-  { pairs, seed }: EvidenceSettings,
-): string[] {
-  const random = new Random(seed, PAIRS);
-  const unstated = relations.flatMap(({ facts }) => facts.filter((fact) => !fact.isStated));
-  return corpus.map(({ text, facts }) => {
-    const fact = facts.find(({ split }) => split === "train");
-    const template = fact && templates.get(fact.relation);
-    if (!fact || template === undefined || random.unit() >= pairs) return text;
-    const both = `${text} ${filledIn(template, fact.subject, fact.object)}`;
-    return unstated.some((one) => tells(both, one)) ? text : both;
-  });
 }

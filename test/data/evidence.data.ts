@@ -18,7 +18,7 @@ if (root === undefined) {
 }
 const { evidence } = await readEvidence(root);
 const relations = ["P106", "P1303", "P136", "P176", "P178", "P364", "P413", "P449"];
-const settings = { relations, words: 20, sentences: 4, unstated: 0.2, pairs: 1, seed: 1 };
+const settings = { relations, words: 20, sentences: 4, unstated: 0.2, seed: 1 };
 const sizes = { width: 64, layers: 1, heads: 1 };
 const { files, ...told } = await evidenceFiles(root, evidence, settings, sizes);
 const rows = (name: string): Record<string, string>[] =>

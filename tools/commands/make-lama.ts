@@ -32,11 +32,6 @@ const OPTIONS = {
     help: "share of the facts of each split whose sentences stay out of the corpora",
     initial: "0.2",
   },
-  pairs: {
-    value: "P",
-    help: "share of the texts about training facts that the manual template's follow in the generator's corpus",
-    initial: "1",
-  },
   seed: {
     value: "N",
     help: "decides splits, unstated facts and the order of the texts",
@@ -70,7 +65,6 @@ function settingsOf(values: Values) {
     words: whole("words", 3, 1000),
     sentences: whole("sentences", 1, 1000),
     unstated: numberOf(TOOL, "unstated", text("unstated"), { least: 0, most: 0.9 }),
-    pairs: numberOf(TOOL, "pairs", text("pairs"), { least: 0, most: 1 }),
     seed: numberOf(TOOL, "seed", text("seed"), {
       least: 0,
       ceiling: Number.MAX_SAFE_INTEGER,

@@ -15,7 +15,6 @@ import { filledIn, loadTemplates } from "../../promptgen/facts/templates.ts";
 import {
   type Evidence,
   type EvidenceSettings,
-  generatorTexts,
   statedFacts,
 } from "../../promptgen/world/evidence.ts";
 import { cutTokenizer } from "./cut-tokenizers.ts";
@@ -113,13 +112,13 @@ export async function evidenceFiles(
   const words = new Set(
     common.filter((word) => word !== "" && bert.wordIdOrUndefined(word) !== undefined),
   );
-  const stated = statedFacts(evidence, (word) => words.has(word), settings);
-  const { relations, corpus } = stated;
-  const texts = generatorTexts(stated, manual, settings);
+  const { relations, corpus } = statedFacts(evidence, (word) => words.has(word), settings);
   const files = new Map<string, string>();
   const [read, written] = [new Set<string>(), new Set<string>()]; // by the two models
-  for (const { text } of corpus) read.add(text);
-  for (const text of texts) written.add(text);
+  for (const { text } of corpus) {
+    read.add(text);
+    written.add(text);
+  }
   const known = relations.map(({ id }) => ({ id, template: manual.get(id) ?? "" }));
   const { templates } = await loadCandidates(join(data, "lpaqa"), known);
   const kinds = new Set<string>();
@@ -171,8 +170,8 @@ export async function evidenceFiles(
   files.set("kinds.jsonl", jsonLines([...kinds].map((subject) => ({ subject, kind: subject }))));
   files.set("patterns.jsonl", jsonLines(patterns));
   files.set(UNSTATED, jsonLines(unstated));
-  files.set("reader.jsonl", jsonLines(corpus.map(({ text, spans }) => ({ text, spans }))));
-  files.set("generator.jsonl", jsonLines(texts.map((text) => ({ text }))));
+  files.set("reader.jsonl", jsonLines(corpus));
+  files.set("generator.jsonl", jsonLines(corpus.map(({ text }) => ({ text }))));
   const cut = { bert: cutTokenizer(bert, [...read]), bart: cutTokenizer(bart, [...written]) };
   const ids = {
     bert: (cut.bert["vocab.txt"] ?? "").split("\n").length - 1,
