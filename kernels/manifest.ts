@@ -266,10 +266,10 @@ export const manifest = {
   }),
   reduce_columns_many: kernel({
     params: { count: "u32", n: "u32", inner: "u32", parts: "u32", chunk: "u32" },
-    selectors: { TIMES: "flag" },
+    selectors: { TIMES: "flag", BOTH: "flag" },
     inputs: ["x0", "x1?", "x2?", "x3?"],
     outputs: ["y0", "y1?", "y2?", "y3?"],
-    flops: ({ count, n, inner }, { TIMES }) => count * n * inner * (1 + TIMES),
+    flops: ({ count, n, inner }, { TIMES, BOTH }) => count * n * inner * (1 + TIMES + BOTH),
     only: { device: "webgpu", why: MANY },
   }),
   topk: kernel({
