@@ -127,6 +127,10 @@ const GRADIENT =
 const MANY =
   "a launch on a small tensor costs a GPU more than its work; the CPU shares out small launches without barriers";
 
+/** Why only a GPU has the kernels of a table's gradient by the rows that it has. */
+const ROWS =
+  "a table's gradient that is zero but for some rows goes through a GPU's memory several times, and is most of what a large table's step waits for";
+
 /** Why only a GPU has the kernels that write f16. */
 const HALVES =
   "a GPU multiplies halves in its matrix units and reads them in half the time; a CPU's products in WebAssembly are f32";
@@ -351,6 +355,20 @@ export const manifest = {
     sparse: "table",
     flops: ({ n }) => n,
   }),
+  table_places: kernel({
+    params: { rows: "u32", vocab: "u32" },
+    inputs: ["ids"],
+    inouts: ["places"],
+    flops: () => 0,
+    only: { device: "webgpu", why: ROWS },
+  }),
+  table_rows: kernel({
+    params: { rows: "u32", dim: "u32", vocab: "u32", first: "u32" },
+    inputs: ["dy", "ids", "links", "heads"],
+    inouts: ["places", "grad"],
+    flops: ({ rows, dim }) => rows * dim,
+    only: { device: "webgpu", why: ROWS },
+  }),
 
   // matrix products
   matmul: kernel({
@@ -564,6 +582,22 @@ export const manifest = {
     outputs: ["half"],
     flops: ({ n }) => 18 * n,
     only: { device: "webgpu", why: HALVES },
+  }),
+  adamw_table: kernel({
+    params: {
+      n: "u32",
+      dim: "u32",
+      beta1: "f32",
+      beta2: "f32",
+      eps: "f32",
+      weightDecay: "f32",
+    },
+    selectors: { HALF: "flag" },
+    inputs: ["grad", "places", "scalars", "control"],
+    inouts: ["param", "m", "v"],
+    outputs: ["half?"],
+    flops: ({ n }, { HALF }) => (17 + HALF) * n,
+    only: { device: "webgpu", why: ROWS },
   }),
   halve: kernel({
     params: { n: "u32" },

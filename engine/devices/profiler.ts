@@ -24,6 +24,8 @@ const IN_PART: ReadonlySet<string> = new Set(["embedding", "copy", "copy_many", 
 /** Bytes that a launch reads and writes. */
 function bytesOf({ kernel, inputs, inouts, outputs, params }: TimedLaunch): number {
   if (IN_PART.has(kernel)) return (kernel === "scatter_add" ? 3 : 2) * params.n * 4;
+  if (kernel === "table_places") return 2 * params.rows * 4;
+  if (kernel === "table_rows") return 4 * params.rows * params.dim * 4; // read, added to another row, one set
   const all = [...inputs, ...inouts, ...inouts, ...outputs];
   return all.reduce((sum, operand) => sum + (operand?.byteLength ?? 0), 0);
 }

@@ -21,5 +21,5 @@ fn main(
 ) {
   let i = (wg.x + wg.y * nwg.x) * 64u + lane;
   if (i >= p.n / WIDTH || control[1] == 0f) { return; }
-  param[i] = updated(i);
+  param[i] = updated(i, grad[i]);
 }

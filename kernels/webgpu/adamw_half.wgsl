@@ -20,7 +20,7 @@ fn main(
 ) {
   let i = (wg.x + wg.y * nwg.x) * 64u + lane;
   if (i >= p.n / WIDTH || control[1] == 0f) { return; }
-  let next = updated(i);
+  let next = updated(i, grad[i]);
   param[i] = next;
   half[i] = packed(next);
 }

@@ -48,6 +48,7 @@ test("every kernel has a device, and both have almost all", () => {
   const alone = kernelNames.filter((name) => kernels[name].only);
   assert.equal(alone.sort(), [
     "adamw_half",
+    "adamw_table",
     "attention_dkv_steps",
     "copy_many",
     "halve",
@@ -61,6 +62,8 @@ test("every kernel has a device, and both have almost all", () => {
     "pack_panels",
     "reduce_columns_many",
     "square_sums_many",
+    "table_places",
+    "table_rows",
   ]);
 });
 

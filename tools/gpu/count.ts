@@ -96,6 +96,9 @@ function movedBy(l: AnyLaunch): number {
     return 2 * l.params.n * 4;
   }
   if (l.kernel === "scatter_add") return 3 * l.params.n * 4;
+  if (l.kernel === "table_places") return 2 * l.params.rows * 4;
+  // at most: a row is read, added to another, and one is set
+  if (l.kernel === "table_rows") return 4 * l.params.rows * l.params.dim * 4;
   return bytesOf([...inputsOf(l), ...l.inouts, ...l.inouts, ...present(l.outputs)]);
 }
 
