@@ -98,6 +98,7 @@ class Joiner {
     this.#each("layernorm", (launch, at) => this.#joinNorm(launch, at));
     this.#each("layernorm_backward", (launch, at) => this.#joinNormBackward(launch, at));
     this.#each("matmul", (launch, at) => this.#joinEach(launch, at));
+    this.#each("add_n", (launch, at) => this.#joinGradients(launch, at));
     this.#each("matmul", (launch, at) => this.#joinGradient(launch, at));
     this.#each("reduce_columns", (launch, at) => this.#joinPair(launch, at));
     this.#each("reduce_columns_many", (launch, at) => this.#joinPairs(launch, at));
@@ -407,6 +408,34 @@ class Joiner {
     if (this.#fits(join, [at], 0)) this.#gather(join, members);
   }
 
+  /** A matrix's gradient that is the sum of two products, where a matrix has two uses. */
+  #joinGradients(sum: LaunchOf<"add_n">, at: number): void {
+    const makers = sum.inputs.flatMap((t) => (t ? [this.#maker(t, at)] : []));
+    const products = makers.flatMap((maker) => {
+      const launch = maker === undefined ? undefined : this.#list[maker]?.launch;
+      return launch?.kernel === "matmul" && isGradient(launch) ? [launch] : [];
+    });
+    if (makers.length !== 2 || products.length !== 2) return;
+    const [{ M, N, K, lda, ldb }, more] = products.map(({ params }) => params);
+    const alike = more.M === M && more.N === N && more.lda === lda && more.ldb === ldb;
+    const { tiles } = this.#context.rules;
+    if (!alike || products.some(({ params }) => tiles(params) === undefined)) return;
+    const join: Join = {
+      kernel: "matmul_gradient",
+      constants: { SQUARES: 0, SUMS: 0, PAIR: 1 },
+      params: { M, N, K, K1: more.K, lda, ldb, rows: 0, at: 0 },
+      inputs: products.flatMap(({ inputs: [a, b] }) => [a, b]),
+      outputs: [...sum.outputs, null, null],
+      products: [],
+    };
+    const members = [...makers.flatMap((maker) => maker ?? []), at];
+    const free = members.every((member) => {
+      const launch = this.#list[member]?.launch;
+      return launch !== undefined && this.#passes(launch, this.#between(member, at, members));
+    });
+    if (free && this.#bindable(join)) this.#take(join, members);
+  }
+
   /** A matrix's gradient that is squared as it is made, and the columns of its left operand, a bias's gradient, that are summed. */
   #joinGradient(product: Product, at: number): void {
     const { params, inputs, outputs } = product;
@@ -422,9 +451,9 @@ class Joiner {
     const { rows = 0, at: first = 0 } = squares?.launch.params ?? {};
     const join: Join = {
       kernel: "matmul_gradient",
-      constants: { SQUARES: squares ? 1 : 0, SUMS: sums ? 1 : 0 },
-      params: { M, N, K, lda, ldb, rows, at: first },
-      inputs: [a, b],
+      constants: { SQUARES: squares ? 1 : 0, SUMS: sums ? 1 : 0, PAIR: 0 },
+      params: { M, N, K, K1: 0, lda, ldb, rows, at: first },
+      inputs: [a, b, null, null],
       outputs: [made, squares?.launch.outputs[0] ?? null, sums?.y ?? null],
       products: [],
     };

@@ -404,11 +404,21 @@ export const manifest = {
     cpu: ["panels"],
   }),
   matmul_gradient: kernel({
-    params: { M: "u32", N: "u32", K: "u32", lda: "u32", ldb: "u32", rows: "u32", at: "u32" },
-    selectors: { SQUARES: "flag", SUMS: "flag" },
-    inputs: ["a", "b"],
+    params: {
+      M: "u32",
+      N: "u32",
+      K: "u32",
+      K1: "u32",
+      lda: "u32",
+      ldb: "u32",
+      rows: "u32",
+      at: "u32",
+    },
+    selectors: { SQUARES: "flag", SUMS: "flag", PAIR: "flag" },
+    inputs: ["a", "b", "a1?", "b1?"],
     outputs: ["c", "partials?", "sums?"],
-    flops: ({ M, N, K }, { SQUARES, SUMS }) => 2 * M * N * K + 2 * SQUARES * M * N + SUMS * M * K,
+    flops: ({ M, N, K, K1 }, { SQUARES, SUMS }) =>
+      2 * M * N * (K + K1) + 2 * SQUARES * M * N + SUMS * M * K,
     only: { device: "webgpu", why: GRADIENT },
   }),
   matmul_parts: kernel({

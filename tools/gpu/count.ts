@@ -83,7 +83,8 @@ type Product = {
 /** The matrix products of a launch; a matrix's gradient with sums of it is one. */
 function productsOf(l: AnyLaunch): readonly Product[] {
   if ("products" in l && l.kernel === "matmul_gradient") {
-    return [{ params: { ...l.params, batch: 1 }, constants: { TRANS_A: 1 } }];
+    const { K, K1 } = l.params;
+    return [{ params: { ...l.params, K: K + K1, batch: 1 }, constants: { TRANS_A: 1 } }];
   }
   return "products" in l ? l.products : l.kernel === "matmul" ? [l] : [];
 }
