@@ -108,10 +108,7 @@ class Joiner {
     return this.#list.flatMap((one) => (one ? [one] : []));
   }
 
-  #each<K extends AnyKernel>(
-    kernel: K,
-    visit: (launch: LaunchOf<K>, at: number) => void,
-  ): void {
+  #each<K extends AnyKernel>(kernel: K, visit: (launch: LaunchOf<K>, at: number) => void): void {
     for (let at = 0; at < this.#list.length; at++) {
       const launch = this.#list[at]?.launch;
       if (launch?.kernel === kernel) visit(launch as LaunchOf<K>, at);

@@ -86,7 +86,8 @@ function gradientOf(
   const update = take("adamw", "adamw_half");
   if (!fill || !squares || !update || places.length > 0) return undefined;
   const whole = squares.launch.params.n === grad.size && squares.launch.constants.SQUARES === 1;
-  if (fill.launch.params.bits !== 0 || fill.launch.params.n !== grad.size || !whole) return undefined;
+  if (fill.launch.params.bits !== 0 || fill.launch.params.n !== grad.size || !whole)
+    return undefined;
   return {
     fill: fill.at,
     ...(repeating && { repeating }),
