@@ -346,19 +346,22 @@ test("nor is anything moved across a launch that writes what it reads", () => {
   };
   const scatter = (UNIQUE: 0 | 1, inputs: (Tensor | null)[]): Launch => {
     const params = { n: 2 * dim, rows: 2, dim, vocab, first: 0, count: vocab };
-    return {
-      ...{ kernel: "scatter_add", constants: { UNIQUE }, params },
-      ...{ inputs, inouts: [g], outputs: [] },
-    };
+    const constants = { UNIQUE };
+    return { kernel: "scatter_add", constants, params, inputs, inouts: [g], outputs: [] };
   };
   const squares: Launch = {
-    ...{ kernel: "square_sums", constants: { SQUARES: 1 }, params: { n: g.size, rows: 1, at: 0 } },
-    ...{ inputs: [g], outputs: [partials] },
+    kernel: "square_sums",
+    constants: { SQUARES: 1 },
+    params: { n: g.size, rows: 1, at: 0 },
+    inputs: [g],
+    outputs: [partials],
   };
   const update: Launch = {
     kernel: "adamw",
     params: { n: g.size, beta1: 0, beta2: 0, eps: 1, weightDecay: 0 },
-    ...{ inputs: [g, scalars, control], inouts: [table, m, v], outputs: [] },
+    inputs: [g, scalars, control],
+    inouts: [table, m, v],
+    outputs: [],
   };
   const kernels = (between: Launch[], behind: Launch[], made = words): string => {
     const launches = [
