@@ -12,7 +12,15 @@ import {
   writesOf,
 } from "./joins.ts";
 import type { Join, Launch } from "./op.ts";
-import { apply1, isLeaf, type Tensor, type TensorSpec, tempOp } from "./tensor.ts";
+import {
+  apply1,
+  constantOp,
+  hostData,
+  isLeaf,
+  type Tensor,
+  type TensorSpec,
+  tempOp,
+} from "./tensor.ts";
 
 type Scatter = LaunchOf<"scatter_add">;
 type Update = LaunchOf<"adamw" | "adamw_half">;
@@ -97,6 +105,10 @@ function gradientOf(
   };
 }
 
+/** Whether all ids are known to be of the table: what others have must not go into the norm. */
+const haveRows = (ids: Tensor, vocab: number): boolean =>
+  ids.node.op === constantOp && hostData(ids).every((id) => id < vocab);
+
 function byRows(
   list: (readonly Planned[])[],
   planned: readonly Planned[],
@@ -111,8 +123,9 @@ function byRows(
   const [first, more] = [unique, repeating].map((one) => one?.launch.params.rows ?? 0);
   const half = update.launch.kernel === "adamw_half";
   if (first + more > vocab || (half && dim % 4 !== 0)) return;
-  const [given] = unique?.launch.inputs ?? [];
-  if (unique && !(given && isOwn(given, context))) return;
+  const [given, ids] = unique?.launch.inputs ?? [];
+  if (unique && !(given && isOwn(given, context) && ids && haveRows(place(ids).root, vocab)))
+    return;
   // rows are added to what the unique ids gave, which nobody else may read later, in the place of the last launch
   if (given && touching(place(given).root).some((at) => at > last.at)) return;
   const early = repeating ? readsOf(repeating.launch).map((t) => place(t).root) : [];
@@ -140,7 +153,7 @@ function byRows(
       ? [
           {
             kernel: "table_places",
-            params: { rows: first, vocab },
+            params: { rows: first },
             inputs: [unique.launch.inputs[1]],
             inouts: [places],
             outputs: [],

@@ -356,7 +356,7 @@ export const manifest = {
     flops: ({ n }) => n,
   }),
   table_places: kernel({
-    params: { rows: "u32", vocab: "u32" },
+    params: { rows: "u32" },
     inputs: ["ids"],
     inouts: ["places"],
     flops: () => 0,

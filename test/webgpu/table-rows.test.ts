@@ -330,6 +330,8 @@ test("rows take the place of a table's gradient where nobody wants it, nor they 
   const most = small.words.length + READ.first[0].length + READ.second[0].length;
   assert.is(await kernelsOf({ ...small, vocab: most }), BY_ROWS);
   assert.is(await kernelsOf({ ...small, vocab: most - 1 }), WHOLE, "more rows than the table has");
+  const beyond = { ...small, words: [9, 4, 13, 40, 17, 8, 0, 11] };
+  assert.is(await kernelsOf(beyond), WHOLE, "a word that the table does not have");
 });
 
 test("nor is anything moved across a launch that writes what it reads", () => {
@@ -338,7 +340,8 @@ test("nor is anything moved across a launch that writes what it reads", () => {
   const temp = (spec: TensorSpec): Tensor => apply1(tempOp, [], { spec });
   const rowsOf = (): Tensor => temp({ shape: [2, dim], dtype: "f32" });
   const [dy, words] = [rowsOf(), rowsOf()];
-  const [ids, links, heads] = [1, 2, 3].map(() => temp({ shape: [2], dtype: "u32" }));
+  const ids = tensor(Uint32Array.of(3, 5));
+  const [links, heads] = [1, 2].map(() => temp({ shape: [2], dtype: "u32" }));
   const g = temp({ shape: [vocab, dim], dtype: "f32" });
   const [partials, scalars, control] = [8, 8, 4].map((n) => temp({ shape: [n], dtype: "f32" }));
   const fill = (y: Tensor): Launch => {
@@ -363,10 +366,10 @@ test("nor is anything moved across a launch that writes what it reads", () => {
     inouts: [table, m, v],
     outputs: [],
   };
-  const kernels = (between: Launch[], behind: Launch[], made = words): string => {
+  const kernels = (between: Launch[], behind: Launch[], made = words, which = ids): string => {
     const launches = [
       ...[fill(g), scatter(0, [dy, ids, links, heads]), ...between],
-      ...[scatter(1, [made, ids, null, null]), ...behind, squares, update],
+      ...[scatter(1, [made, which, null, null]), ...behind, squares, update],
     ];
     const context = {
       rules,
@@ -389,6 +392,7 @@ test("nor is anything moved across a launch that writes what it reads", () => {
   assert.is(kernels([], [fill(g)]), whole, "the gradient");
   assert.is(kernels([], [], dy), whole, "rows that are added to themselves");
   assert.is(kernels([], [], table), whole, "a state");
+  assert.is(kernels([], [], words, links), whole, "ids that nobody knows");
 });
 
 test.run();
