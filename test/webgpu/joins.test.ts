@@ -337,7 +337,7 @@ test("a gradient is squared, and its bias's summed, as it is made: beside plain 
 test("a gradient of two uses of a matrix is one launch: beside plain sums", async () => {
   const cases = [
     { rows: 9, more: 37, out: 1024, into: 512 },
-    { rows: 37, more: 9, out: 1021, into: 515 },
+    { rows: 9, more: 37, out: 1021, into: 515 },
     { rows: 64, more: 5, out: 40, into: 24 },
   ];
   for (const { rows, more, out, into } of cases) {
@@ -398,6 +398,8 @@ test("sums of columns of what is multiplied too are made in one reading: beside 
       return kernel === "reduce_columns_many" && BOTH === 1 ? [count] : [];
     });
     assert.equal(both, [2, 1]);
+    const apart = [columnSums(inputs[0]), columnSums(inputs[2], inputs[3])];
+    assert.is(countOf(makePlan(apart, [], [], rules), "reduce_columns_many"), 0);
     const got = await compile(device, sums)(inputs);
     for (const [i, result] of got.entries()) {
       const [x, w] = values.slice(2 * Math.floor(i / 2));
@@ -475,6 +477,10 @@ test("nothing moves across a launch that overwrites what it reads", () => {
   const first = linear(second, w, b);
   const late = linear(written(second), data([12, 16], 5), b);
   assert.is(planned([first, late]), `${order} matmul`);
+  const third = relu(a);
+  const before = matmul(data([8, 12], 6), third, { transA: true });
+  const behind = matmul(data([8, 12], 7), written(third), { transA: true });
+  assert.is(planned([addN([before, behind])], rules), `${order} matmul add_n`);
 });
 
 /** Launches as the planner has them before they are joined; no tensor is a window of another. */
