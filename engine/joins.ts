@@ -56,7 +56,8 @@ const MOST_COPIED = 7;
 /** Launches over which one is moved at most. */
 const REACH = 64;
 
-export type LaunchOf<K extends Launch["kernel"]> = Extract<Launch, { readonly kernel: K }>;
+type AnyKernel = (Launch | Join)["kernel"];
+export type LaunchOf<K extends AnyKernel> = Extract<Launch | Join, { readonly kernel: K }>;
 
 /** What a launch reads before it writes, and what it writes. */
 export const readsOf = (launch: Launch | Join): Tensor[] =>
@@ -97,7 +98,10 @@ class Joiner {
     this.#each("layernorm", (launch, at) => this.#joinNorm(launch, at));
     this.#each("layernorm_backward", (launch, at) => this.#joinNormBackward(launch, at));
     this.#each("matmul", (launch, at) => this.#joinEach(launch, at));
+    this.#each("add_n", (launch, at) => this.#joinGradients(launch, at));
     this.#each("matmul", (launch, at) => this.#joinGradient(launch, at));
+    this.#each("reduce_columns", (launch, at) => this.#joinPair(launch, at));
+    this.#each("reduce_columns_many", (launch, at) => this.#joinPairs(launch, at));
     this.#each("reduce_columns", (launch, at) => this.#joinColumns(launch, at));
     this.#each("square_sums", (launch, at) => this.#joinSquares(launch, at));
     this.#each("copy", (launch, at) => this.#joinCopies(launch, at));
@@ -105,10 +109,7 @@ class Joiner {
     return this.#list.flatMap((one) => (one ? [one] : []));
   }
 
-  #each<K extends Launch["kernel"]>(
-    kernel: K,
-    visit: (launch: LaunchOf<K>, at: number) => void,
-  ): void {
+  #each<K extends AnyKernel>(kernel: K, visit: (launch: LaunchOf<K>, at: number) => void): void {
     for (let at = 0; at < this.#list.length; at++) {
       const launch = this.#list[at]?.launch;
       if (launch?.kernel === kernel) visit(launch as LaunchOf<K>, at);
@@ -367,7 +368,7 @@ class Joiner {
     this.#put(at, { ...rest, op, launch: join });
   }
 
-  #launches<K extends Launch["kernel"]>(kernel: K, members: readonly number[]): LaunchOf<K>[] {
+  #launches<K extends AnyKernel>(kernel: K, members: readonly number[]): LaunchOf<K>[] {
     return members.flatMap((member) => {
       const launch = this.#list[member]?.launch;
       return launch?.kernel === kernel ? [launch as LaunchOf<K>] : [];
@@ -405,6 +406,34 @@ class Joiner {
     if (this.#fits(join, [at], 0)) this.#gather(join, members);
   }
 
+  /** A matrix's gradient that is the sum of two products, where a matrix has two uses. */
+  #joinGradients(sum: LaunchOf<"add_n">, at: number): void {
+    const makers = sum.inputs.flatMap((t) => (t ? [this.#maker(t, at)] : []));
+    const products = makers.flatMap((maker) => {
+      const launch = maker === undefined ? undefined : this.#list[maker]?.launch;
+      return launch?.kernel === "matmul" && isGradient(launch) ? [launch] : [];
+    });
+    if (makers.length !== 2 || products.length !== 2) return;
+    const [{ M, N, K, lda, ldb }, more] = products.map(({ params }) => params);
+    const alike = more.M === M && more.N === N && more.lda === lda && more.ldb === ldb;
+    const { tiles } = this.#context.rules;
+    if (!alike || products.some(({ params }) => tiles(params) === undefined)) return;
+    const join: Join = {
+      kernel: "matmul_gradient",
+      constants: { SQUARES: 0, SUMS: 0, PAIR: 1 },
+      params: { M, N, K, K1: more.K, lda, ldb, rows: 0, at: 0 },
+      inputs: products.flatMap(({ inputs: [a, b] }) => [a, b]),
+      outputs: [...sum.outputs, null, null],
+      products: [],
+    };
+    const members = [...makers.flatMap((maker) => maker ?? []), at];
+    const free = members.every((member) => {
+      const launch = this.#list[member]?.launch;
+      return launch !== undefined && this.#passes(launch, this.#between(member, at, members));
+    });
+    if (free && this.#bindable(join)) this.#take(join, members);
+  }
+
   /** A matrix's gradient that is squared as it is made, and the columns of its left operand, a bias's gradient, that are summed. */
   #joinGradient(product: Product, at: number): void {
     const { params, inputs, outputs } = product;
@@ -420,9 +449,9 @@ class Joiner {
     const { rows = 0, at: first = 0 } = squares?.launch.params ?? {};
     const join: Join = {
       kernel: "matmul_gradient",
-      constants: { SQUARES: squares ? 1 : 0, SUMS: sums ? 1 : 0 },
-      params: { M, N, K, lda, ldb, rows, at: first },
-      inputs: [a, b],
+      constants: { SQUARES: squares ? 1 : 0, SUMS: sums ? 1 : 0, PAIR: 0 },
+      params: { M, N, K, K1: 0, lda, ldb, rows, at: first },
+      inputs: [a, b, null, null],
       outputs: [made, squares?.launch.outputs[0] ?? null, sums?.y ?? null],
       products: [],
     };
@@ -488,6 +517,57 @@ class Joiner {
     return places.length === 2 && this.#maker(t, reader) === at ? reader : undefined;
   }
 
+  /** Sums of a matrix and of its product with another, which a layernorm's two gradients are, in one reading of it. */
+  #joinPair(launch: LaunchOf<"reduce_columns">, at: number): void {
+    const [x] = launch.inputs;
+    if (!x || !isColumnSum(launch)) return;
+    const { root, offset } = this.#context.place(x);
+    const members = this.#alike(at, 2, (other) => {
+      if (other.kernel !== "reduce_columns" || !isColumnSum(other)) return false;
+      const there = other.inputs[0] && this.#context.place(other.inputs[0]);
+      const same = there?.root === root && there.offset === offset && sameColumns(other, launch);
+      return same && other.constants.TIMES !== launch.constants.TIMES;
+    });
+    const sums = this.#launches("reduce_columns", members);
+    const times = sums.find(({ constants }) => constants.TIMES);
+    const plain = sums.find(({ constants }) => !constants.TIMES);
+    if (!times || !plain) return;
+    const { n, inner, parts, chunk } = launch.params;
+    const join: Join = {
+      kernel: "reduce_columns_many",
+      constants: { TIMES: 1, BOTH: 1 },
+      params: { count: 1, n, inner, parts, chunk },
+      inputs: filled(times.inputs, MOST_SUMMED),
+      outputs: [times.outputs[0], null, plain.outputs[0], null],
+      products: [],
+    };
+    if (this.#bindable(join)) this.#gather(join, members);
+  }
+
+  /** Two such pairs of one shape. */
+  #joinPairs(launch: LaunchOf<"reduce_columns_many">, at: number): void {
+    const single = ({ constants, params }: LaunchOf<"reduce_columns_many">): boolean =>
+      constants.BOTH === 1 && params.count === 1;
+    if (!single(launch)) return;
+    const members = this.#alike(
+      at,
+      2,
+      (other) =>
+        other.kernel === "reduce_columns_many" && single(other) && sameColumns(other, launch),
+    );
+    const [, other] = this.#launches("reduce_columns_many", members);
+    if (!other) return;
+    const [first, second] = [launch, other].map(({ inputs }) => inputs.slice(0, 2));
+    const [one, two] = [launch.outputs, other.outputs];
+    const join: Join = {
+      ...launch,
+      params: { ...launch.params, count: 2 },
+      inputs: [...first, ...second],
+      outputs: [one[0], two[0], one[2], two[2]],
+    };
+    if (this.#bindable(join)) this.#gather(join, members);
+  }
+
   /** Sums down the columns of matrices of one shape. */
   #joinColumns(launch: LaunchOf<"reduce_columns">, at: number): void {
     const { TIMES } = launch.constants;
@@ -495,16 +575,14 @@ class Joiner {
     if (!isColumnSum(launch)) return;
     const members = this.#alike(at, TIMES ? MOST_SUMMED / 2 : MOST_SUMMED, (other) => {
       if (other.kernel !== "reduce_columns" || !isColumnSum(other)) return false;
-      const p = other.params;
-      const same = p.n === n && p.inner === inner && p.parts === parts && p.chunk === chunk;
-      return same && other.constants.TIMES === TIMES;
+      return sameColumns(other, launch) && other.constants.TIMES === TIMES;
     });
     if (members.length < 2) return;
     const launches = this.#launches("reduce_columns", members);
     const inputs = launches.flatMap(({ inputs: [x, w] }) => (TIMES ? [x, w] : [x]));
     const join: Join = {
       kernel: "reduce_columns_many",
-      constants: { TIMES },
+      constants: { TIMES, BOTH: 0 },
       params: { count: members.length, n, inner, parts, chunk },
       inputs: filled(inputs, MOST_SUMMED),
       outputs: filled(
@@ -626,6 +704,12 @@ class Joiner {
 /** Whether the columns of one matrix are summed, and nothing else is done to them. */
 const isColumnSum = ({ constants, params }: LaunchOf<"reduce_columns">): boolean =>
   constants.OP === REDUCE.sum && params.outer === 1 && params.scale === 1;
+
+type ColumnSums = LaunchOf<"reduce_columns" | "reduce_columns_many">;
+
+/** Whether two launches sum columns of matrices of one shape, in the same pieces. */
+const sameColumns = ({ params: a }: ColumnSums, { params: b }: ColumnSums): boolean =>
+  a.n === b.n && a.inner === b.inner && a.parts === b.parts && a.chunk === b.chunk;
 
 /** Whether a product is one alone, and its result not added to anything. */
 function isWhole({ params: p, constants: c }: Product): boolean {

@@ -130,6 +130,10 @@ const GRADIENT =
 const MANY =
   "a launch on a small tensor costs a GPU more than its work; the CPU shares out small launches without barriers";
 
+/** Why only a GPU has the kernels of a table's gradient by the rows that it has. */
+const ROWS =
+  "a table's gradient that is zero but for some rows goes through a GPU's memory several times, and is most of what a large table's step waits for";
+
 /** Why only a GPU has the kernels that write f16. */
 const HALVES =
   "a GPU multiplies halves in its matrix units and reads them in half the time; a CPU's products in WebAssembly are f32";
@@ -269,10 +273,10 @@ export const manifest = {
   }),
   reduce_columns_many: kernel({
     params: { count: "u32", n: "u32", inner: "u32", parts: "u32", chunk: "u32" },
-    selectors: { TIMES: "flag" },
+    selectors: { TIMES: "flag", BOTH: "flag" },
     inputs: ["x0", "x1?", "x2?", "x3?"],
     outputs: ["y0", "y1?", "y2?", "y3?"],
-    flops: ({ count, n, inner }, { TIMES }) => count * n * inner * (1 + TIMES),
+    flops: ({ count, n, inner }, { TIMES, BOTH }) => count * n * inner * (1 + TIMES + BOTH),
     only: { device: "webgpu", why: MANY },
   }),
   topk: kernel({
@@ -354,6 +358,20 @@ export const manifest = {
     sparse: "table",
     flops: ({ n }) => n,
   }),
+  table_places: kernel({
+    params: { rows: "u32" },
+    inputs: ["ids"],
+    inouts: ["places"],
+    flops: () => 0,
+    only: { device: "webgpu", why: ROWS },
+  }),
+  table_rows: kernel({
+    params: { rows: "u32", dim: "u32", vocab: "u32", first: "u32" },
+    inputs: ["dy", "ids", "links", "heads"],
+    inouts: ["places", "grad"],
+    flops: ({ rows, dim }) => rows * dim,
+    only: { device: "webgpu", why: ROWS },
+  }),
 
   // matrix products
   matmul: kernel({
@@ -389,11 +407,21 @@ export const manifest = {
     cpu: ["panels"],
   }),
   matmul_gradient: kernel({
-    params: { M: "u32", N: "u32", K: "u32", lda: "u32", ldb: "u32", rows: "u32", at: "u32" },
-    selectors: { SQUARES: "flag", SUMS: "flag" },
-    inputs: ["a", "b"],
+    params: {
+      M: "u32",
+      N: "u32",
+      K: "u32",
+      K1: "u32",
+      lda: "u32",
+      ldb: "u32",
+      rows: "u32",
+      at: "u32",
+    },
+    selectors: { SQUARES: "flag", SUMS: "flag", PAIR: "flag" },
+    inputs: ["a", "b", "a1?", "b1?"],
     outputs: ["c", "partials?", "sums?"],
-    flops: ({ M, N, K }, { SQUARES, SUMS }) => 2 * M * N * K + 2 * SQUARES * M * N + SUMS * M * K,
+    flops: ({ M, N, K, K1 }, { SQUARES, SUMS }) =>
+      2 * M * N * (K + K1) + 2 * SQUARES * M * N + SUMS * M * K,
     only: { device: "webgpu", why: GRADIENT },
   }),
   matmul_parts: kernel({
@@ -583,6 +611,22 @@ export const manifest = {
     uniform: "update",
     flops: ({ n0, n1 }) => 17 * (n0 + n1),
     only: { device: "webgpu", why: MANY },
+  }),
+  adamw_table: kernel({
+    params: {
+      n: "u32",
+      dim: "u32",
+      beta1: "f32",
+      beta2: "f32",
+      eps: "f32",
+      weightDecay: "f32",
+    },
+    selectors: { HALF: "flag" },
+    inputs: ["grad", "places", "update"],
+    inouts: ["param", "m", "v"],
+    outputs: ["half?"],
+    flops: ({ n }, { HALF }) => (17 + HALF) * n,
+    only: { device: "webgpu", why: ROWS },
   }),
   halve: kernel({
     params: { n: "u32" },

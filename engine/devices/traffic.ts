@@ -26,6 +26,9 @@ const READ_TOO = ["ACCUMULATE_K", "ACCUMULATE_V"];
 export function bytesMoved(launch: Moving): number {
   const { kernel, params, constants, inputs, inouts, outputs } = launch;
   if (IN_PART.has(kernel)) return (kernel === "scatter_add" ? 3 : 2) * params.n * 4;
+  if (kernel === "table_places") return 2 * params.rows * 4;
+  // at most: a row is read, added to another, and one is set
+  if (kernel === "table_rows") return 4 * params.rows * params.dim * 4;
   const size = (operand: Operand): number => operand?.byteLength ?? 0;
   const read = inputs.reduce((sum, operand) => sum + size(operand), 0);
   const both = inouts.reduce(

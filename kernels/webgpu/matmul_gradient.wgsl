@@ -1,6 +1,7 @@
-// C = A^T B (M x N), the gradient of a matrix over K rows, for hardware, and what else is wanted of what a workgroup has at hand:
+// C = A^T B (M x N), the gradient of a matrix over K rows, for hardware; with PAIR C = A^T B + A1^T B1, those of K1 rows. And what else is
+// wanted of what a workgroup has at hand:
 // SQUARES: partials[at + w] = (sum of C[m, n]^2, how many C[m, n] are not finite) over the tile of workgroup w, as grad_norm.wgsl reads
-// them; of the `rows` places those without a workgroup are zero. SUMS: sums[m] = sum_k A[k, m], the gradient of a bias.
+// them; of the `rows` places those without a workgroup are zero. SUMS: sums[m] = sum_k A[k, m], the gradient of a bias, without PAIR.
 //
 // One workgroup owns a tile of C, as in matmul_tile.wgsl; the first of each row of tiles has the sums of its rows too.
 //
@@ -8,22 +9,34 @@
 // over a workgroup: the same bits on every run.
 override SQUARES: u32 = 0u;
 override SUMS: u32 = 0u;
+override PAIR: u32 = 0u;
 const TRANS_A: u32 = 1u;
 const TRANS_B: u32 = 0u;
 const B_DTYPE: u32 = DTYPE_F32;
 const LANES: u32 = THREADS; // for lib/reduce.wgsl
 const ROWS: u32 = 1u;
 
-struct Params { M: u32, N: u32, K: u32, lda: u32, ldb: u32, rows: u32, at: u32 }
+struct Params { M: u32, N: u32, K: u32, K1: u32, lda: u32, ldb: u32, rows: u32, at: u32 }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> a: array<Value>;
 @group(0) @binding(2) var<storage, read> b: array<Word>;
-@group(0) @binding(3) var<storage, read_write> c: array<Value>;
-@group(0) @binding(4) var<storage, read_write> partials: array<vec2f>;
-@group(0) @binding(5) var<storage, read_write> sums: array<f32>;
+@group(0) @binding(3) var<storage, read> a1: array<Value>;
+@group(0) @binding(4) var<storage, read> b1: array<Word>;
+@group(0) @binding(5) var<storage, read_write> c: array<Value>;
+@group(0) @binding(6) var<storage, read_write> partials: array<vec2f>;
+@group(0) @binding(7) var<storage, read_write> sums: array<f32>;
 
-fn a_at(i: u32) -> Value { return a[i]; }
-fn b_at(i: u32) -> Word { return b[i]; }
+var<private> second: bool; // of the pair
+
+fn a_at(i: u32) -> Value {
+  if (PAIR == 1u && second) { return a1[i]; }
+  return a[i];
+}
+
+fn b_at(i: u32) -> Word {
+  if (PAIR == 1u && second) { return b1[i]; }
+  return b[i];
+}
 
 // Writes C[m][n .. n + 3]; (the sum of their squares, how many are not finite)
 fn store(m: u32, n: u32, v: vec4f) -> vec2f {
@@ -53,7 +66,11 @@ fn main(
 ) {
   let m0 = wg.y * TILE_M;
   let n0 = wg.x * TILE_N;
-  let made = sums_of(0u, 0u, 0u, p.K, m0, n0, thread, wg.x == 0u);
+  var made = sums_of(0u, 0u, 0u, p.K, m0, n0, thread, wg.x == 0u);
+  if (PAIR == 1u) {
+    second = true;
+    made = sums_onto(made, 0u, 0u, 0u, p.K1, m0, n0, thread, false);
+  }
 
   let n = n0 + thread % COLUMNS * 4u;
   let m = m0 + thread / COLUMNS * 4u;

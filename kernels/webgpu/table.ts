@@ -192,6 +192,18 @@ const geometries: { readonly [K in WebGPUKernel]: ChooseGeometry<Params<K>, Sele
     groups: Math.ceil(params.rows / 64),
   }),
   scatter_add: flat("scatter_add"),
+  table_places: (params, constants) => ({
+    file: "table_places",
+    uses: [],
+    constants,
+    groups: Math.ceil(params.rows / 64),
+  }),
+  table_rows: (params, constants, adapter) =>
+    rows("table_rows", ({ dim }: typeof params) => dim, [valuesOf(params.dim)])(
+      params,
+      constants,
+      adapter,
+    ),
   dropout: flat4("dropout", ["lib/philox"]),
   random_bits: flat("random_bits", ["lib/philox"]),
   topk: rows("topk", ({ cols }) => cols, ["lib/nan"]),
@@ -271,6 +283,12 @@ const geometries: { readonly [K in WebGPUKernel]: ChooseGeometry<Params<K>, Sele
     uses: [valuesOf(n0), "lib/adamw"],
     constants,
     groups: Math.ceil(n0 / 256) + Math.ceil(n1 / 256),
+  }),
+  adamw_table: ({ n, dim }, constants) => ({
+    file: "adamw_table",
+    uses: [valuesOf(dim), "lib/adamw", "lib/half"],
+    constants,
+    groups: Math.ceil(n / (dim % 4 === 0 ? 256 : 64)),
   }),
   halve: ({ n }, constants) => ({
     file: "halve",

@@ -49,6 +49,7 @@ test("every kernel has a device, and both have almost all", () => {
   assert.equal(alone.sort(), [
     "adamw_half",
     "adamw_pair",
+    "adamw_table",
     "attention_dkv_steps",
     "copy_many",
     "halve",
@@ -62,6 +63,8 @@ test("every kernel has a device, and both have almost all", () => {
     "pack_panels",
     "reduce_columns_many",
     "square_sums_many",
+    "table_places",
+    "table_rows",
   ]);
 });
 

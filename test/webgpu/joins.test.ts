@@ -15,6 +15,7 @@ import type { Join, Launch } from "../../engine/op.ts";
 import { openDevice } from "../../engine/open.ts";
 import { gradNorm } from "../../engine/ops/adamw.ts";
 import { attention } from "../../engine/ops/attention.ts";
+import { columnSums } from "../../engine/ops/column-sums.ts";
 import { dropout } from "../../engine/ops/dropout.ts";
 import { add, addN, mul, relu } from "../../engine/ops/elementwise.ts";
 import { layerNorm } from "../../engine/ops/layernorm.ts";
@@ -291,9 +292,9 @@ function gradientsOf(x: Tensor, w: Tensor, b: Tensor, up: Tensor) {
 
 test("a gradient is squared, and its bias's summed, as it is made: beside plain sums", async () => {
   const cases = [
-    { rows: 300, out: 1024, into: 512, found: { SQUARES: 1, SUMS: 1 } },
-    { rows: 9, out: 1021, into: 515, found: { SQUARES: 1, SUMS: 1 } },
-    { rows: 9, out: 40, into: 23, found: { SQUARES: 0, SUMS: 1 } }, // more tiles than partial sums
+    { rows: 300, out: 1024, into: 512, found: { SQUARES: 1, SUMS: 1, PAIR: 0 } },
+    { rows: 9, out: 1021, into: 515, found: { SQUARES: 1, SUMS: 1, PAIR: 0 } },
+    { rows: 9, out: 40, into: 23, found: { SQUARES: 0, SUMS: 1, PAIR: 0 } }, // more tiles than partial sums
   ];
   for (const { rows, out, into, found } of cases) {
     const [x, up] = [random(rows * into, 1), random(rows * out, 2)];
@@ -329,6 +330,85 @@ test("a gradient is squared, and its bias's summed, as it is made: beside plain 
       assert.ok(Math.abs(length / norm - 1) < 1e-5, `${length} is not the norm ${norm}`);
       const [, taken] = await (await step(...inputs(rows * out - 1))).control.read();
       assert.is(taken, 0, "the last row of the gradient is not finite");
+    }
+  }
+});
+
+test("a gradient of two uses of a matrix is one launch: beside plain sums", async () => {
+  const cases = [
+    { rows: 9, more: 37, out: 1024, into: 512 },
+    { rows: 9, more: 37, out: 1021, into: 515 },
+    { rows: 64, more: 5, out: 40, into: 24 },
+  ];
+  for (const { rows, more, out, into } of cases) {
+    const sizes = { x: [rows, into], up: [rows, out], y: [more, out], down: [more, into] };
+    const values = Object.entries(sizes).map(([, [r, n]], i) => random(r * n, i + 1));
+    const inputs = Object.entries(sizes).map(([, shape], i) => tensor(values[i], shape));
+    const w = tensor(random(out * into, 9), [out, into]);
+    const slope = (w1: Tensor, [x1, up, y1, down]: readonly Tensor[]): Tensor => {
+      const uses = [mul(linear(x1, w1), up), mul(matmul(y1, w1), down)];
+      return grad(add(sum(uses[0]), sum(uses[1])), [w1])[0];
+    };
+    const want = new Float64Array(out * into);
+    const outer = (left: Float32Array, right: Float32Array): void => {
+      for (let k = 0; k < left.length / out; k++) {
+        for (let m = 0; m < out; m++) {
+          const g = left[k * out + m];
+          for (let n = 0; n < into; n++) want[m * into + n] += g * right[k * into + n];
+        }
+      }
+    };
+    outer(values[1], values[0]);
+    outer(values[2], values[3]);
+    const plan = makePlan([slope(w, inputs)], [], [], rules);
+    const made = plan.launches.filter(({ kernel }) => /matmul|add_n/.test(kernel));
+    assert.equal(
+      made.map(({ kernel, constants }) => [kernel, constants]),
+      [["matmul_gradient", { SQUARES: 0, SUMS: 0, PAIR: 1 }]],
+    );
+    const got = await (await compile(device, slope)(w, inputs)).read();
+    closeForward([{ name: `${out} x ${into}`, got, want: Float32Array.from(want) }], 0, 1e-6);
+  }
+});
+
+test("two products whose sum is not all that is wanted of them stay two", () => {
+  const [x, up, y, down] = [data([8, 16]), data([8, 12]), data([6, 12], 2), data([6, 16], 3)];
+  const [one, two] = [matmul(up, x, { transA: true }), matmul(y, down, { transA: true })];
+  assert.is(planned([add(one, two)], rules), "matmul matmul binary", "no sum of contributions");
+  assert.is(planned([addN([one, two])], rules), "matmul_gradient");
+  assert.is(planned([addN([one, two]), one], rules), "matmul matmul add_n", "one is wanted");
+  assert.is(planned([addN([one, two, data([12, 16])])], rules), "matmul matmul add_n");
+  const small = { ...rules, largest: 12 * 16 * 4 - 4 };
+  assert.is(planned([addN([one, two])], small), "matmul matmul add_n", "a binding is smaller");
+});
+
+test("sums of columns of what is multiplied too are made in one reading: beside plain sums", async () => {
+  for (const [rows, columns] of [
+    [300, 12],
+    [300, 13],
+    [33, 8],
+  ]) {
+    const values = [1, 2, 3, 4, 5, 6].map((seed) => random(rows * columns, seed));
+    const sums = (all: readonly Tensor[]): Tensor[] =>
+      [0, 2, 4].flatMap((i) => [columnSums(all[i]), columnSums(all[i], all[i + 1])]);
+    const inputs = values.map((x) => tensor(x, [rows, columns]));
+    const plan = makePlan(sums(inputs), [], [], rules);
+    const both = plan.launches.flatMap(({ kernel, constants, params }) => {
+      const { BOTH, count } = { BOTH: 0, count: 0, ...constants, ...params };
+      return kernel === "reduce_columns_many" && BOTH === 1 ? [count] : [];
+    });
+    assert.equal(both, [2, 1]);
+    const apart = [columnSums(inputs[0]), columnSums(inputs[2], inputs[3])];
+    assert.is(countOf(makePlan(apart, [], [], rules), "reduce_columns_many"), 0);
+    const got = await compile(device, sums)(inputs);
+    for (const [i, result] of got.entries()) {
+      const [x, w] = values.slice(2 * Math.floor(i / 2));
+      const want = new Float64Array(columns);
+      x.forEach((v, at) => {
+        want[at % columns] += i % 2 === 1 ? v * w[at] : v;
+      });
+      const pair = { name: `${rows} x ${columns}, ${i}`, got: await result.read(), want };
+      closeForward([pair], 1e-5, 1e-6);
     }
   }
 });
@@ -397,6 +477,10 @@ test("nothing moves across a launch that overwrites what it reads", () => {
   const first = linear(second, w, b);
   const late = linear(written(second), data([12, 16], 5), b);
   assert.is(planned([first, late]), `${order} matmul`);
+  const third = relu(a);
+  const before = matmul(data([8, 12], 6), third, { transA: true });
+  const behind = matmul(data([8, 12], 7), written(third), { transA: true });
+  assert.is(planned([addN([before, behind])], rules), `${order} matmul add_n`);
 });
 
 /** Launches as the planner has them before they are joined; no tensor is a window of another. */

@@ -78,10 +78,15 @@ type Product = {
   readonly constants: Numbers;
 };
 
-/** The matrix products of a launch; a matrix's gradient with sums of it is one. */
+/** The matrix products of a launch; a matrix's gradient with sums of it is one, or two that are added. */
 function productsOf(l: AnyLaunch): readonly Product[] {
   if ("products" in l && l.kernel === "matmul_gradient") {
-    return [{ params: { ...l.params, batch: 1 }, constants: { TRANS_A: 1 } }];
+    const { K, K1 } = l.params;
+    const depths = K1 > 0 ? [K, K1] : [K];
+    return depths.map((k) => ({
+      params: { ...l.params, K: k, batch: 1 },
+      constants: { TRANS_A: 1 },
+    }));
   }
   return "products" in l ? l.products : l.kernel === "matmul" ? [l] : [];
 }

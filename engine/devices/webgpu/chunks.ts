@@ -6,6 +6,7 @@ import { type JoinRules, withJoins } from "../../joins.ts";
 import { withSharedSteps } from "../../key-gradients.ts";
 import type { CustomLaunch } from "../../op.ts";
 import type { AnyLaunch, JoinedLaunch, Memory, Region } from "../../plan.ts";
+import { withTableRows } from "../../table-gradients.ts";
 import type { Tensor } from "../../tensor.ts";
 
 /** A window of a plan's memory or of the one scratch buffer that a device has. */
@@ -128,7 +129,8 @@ export const joinRules = (adapter: Adapter, largest: number): JoinRules | undefi
           matmulChunks(params, adapter) > 1 ? undefined : tilesOf(params.M, params.N),
         partsBytes: (params, count) =>
           partsOf(count * partsChunks(params, count, adapter), params).byteLength,
-        join: (planned, context) => withJoins(withSharedSteps(planned, context), context),
+        join: (planned, context) =>
+          withJoins(withTableRows(withSharedSteps(planned, context), context), context),
       };
 
 /** What makes an f16 copy of a state. */

@@ -1,5 +1,5 @@
-// What a step makes of some elements of a parameter and of its moments, for adamw.wgsl, adamw_half.wgsl and adamw_pair.wgsl, which
-// have the operands and a Params with beta1, beta2 and eps; behind lib/value1.wgsl or lib/value4.wgsl.
+// What a step makes of some elements of a parameter and of its moments, for adamw.wgsl, adamw_half.wgsl, adamw_pair.wgsl
+// and adamw_table.wgsl, which have the operands and a Params with beta1, beta2 and eps; behind lib/value1.wgsl or lib/value4.wgsl.
 struct Rates { clip: f32, lr: f32, c1: f32, c2: f32, decay: f32 }
 struct Moved { param: Value, m: Value, v: Value }
 

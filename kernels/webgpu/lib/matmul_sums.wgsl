@@ -33,22 +33,22 @@ fn place_b(block: u32) -> vec2u {
   return vec2u(block / COLUMNS, block % COLUMNS);
 }
 
-fn block_a(base: u32, m: u32, k: u32) -> Block {
+fn block_a(base: u32, m: u32, k: u32, end: u32) -> Block {
   let dm = 1u - TRANS_A;
   let dk = TRANS_A;
   return Block(
-    operand(load_a(base, m, k)), operand(load_a(base, m + dm, k + dk)),
-    operand(load_a(base, m + 2u * dm, k + 2u * dk)),
-    operand(load_a(base, m + 3u * dm, k + 3u * dk)),
+    operand(load_a(base, m, k, end)), operand(load_a(base, m + dm, k + dk, end)),
+    operand(load_a(base, m + 2u * dm, k + 2u * dk, end)),
+    operand(load_a(base, m + 3u * dm, k + 3u * dk, end)),
   );
 }
 
-fn block_b(base: u32, k: u32, n: u32) -> Block {
+fn block_b(base: u32, k: u32, n: u32, end: u32) -> Block {
   let dn = TRANS_B;
   let dk = 1u - TRANS_B;
   let block = Block(
-    load_b(base, k, n), load_b(base, k + dk, n + dn),
-    load_b(base, k + 2u * dk, n + 2u * dn), load_b(base, k + 3u * dk, n + 3u * dn),
+    load_b(base, k, n, end), load_b(base, k + dk, n + dn, end),
+    load_b(base, k + 2u * dk, n + 2u * dn, end), load_b(base, k + 3u * dk, n + 3u * dn, end),
   );
   if (B_DTYPE == DTYPE_F16) { return block; }
   return Block(operand(block.x), operand(block.y), operand(block.z), operand(block.w));
@@ -86,33 +86,38 @@ struct Sums {
 }
 
 fn sums_of(a0: u32, b0: u32, first: u32, last: u32, m0: u32, n0: u32, thread: u32, summed: bool) -> Sums {
+  return sums_onto(Sums(), a0, b0, first, last, m0, n0, thread, summed);
+}
+
+// The same, added to other sums
+fn sums_onto(start: Sums, a0: u32, b0: u32, first: u32, last: u32, m0: u32, n0: u32, thread: u32, summed: bool) -> Sums {
   let tx = thread % COLUMNS;
   let ty = thread / COLUMNS;
   let placeA = place_a(thread); // of a thread that stages A
   let placeB = place_b(select(thread, thread - A_BLOCKS, ONE_EACH));
   let stagesA = !ONE_EACH || thread < A_BLOCKS;
 
-  var s0 = vec4f();
-  var s1 = vec4f();
-  var s2 = vec4f();
-  var s3 = vec4f();
-  var s4 = vec4f();
-  var s5 = vec4f();
-  var s6 = vec4f();
-  var s7 = vec4f();
-  var upper = vec4f();
-  var lower = vec4f();
+  var s0 = start.s0;
+  var s1 = start.s1;
+  var s2 = start.s2;
+  var s3 = start.s3;
+  var s4 = start.s4;
+  var s5 = start.s5;
+  var s6 = start.s6;
+  var s7 = start.s7;
+  var upper = start.upper;
+  var lower = start.lower;
   var mine: Block;
   var other: Block; // of B, where a thread stages both
 
   for (var k0 = first; k0 < last + TILE_K; k0 += TILE_K) {
     if (k0 < last) {
       if (stagesA) {
-        mine = block_a(a0, m0 + 4u * placeA.y, k0 + 4u * placeA.x);
+        mine = block_a(a0, m0 + 4u * placeA.y, k0 + 4u * placeA.x, last);
       } else {
-        mine = block_b(b0, k0 + 4u * placeB.x, n0 + 4u * placeB.y);
+        mine = block_b(b0, k0 + 4u * placeB.x, n0 + 4u * placeB.y, last);
       }
-      if (!ONE_EACH) { other = block_b(b0, k0 + 4u * placeB.x, n0 + 4u * placeB.y); }
+      if (!ONE_EACH) { other = block_b(b0, k0 + 4u * placeB.x, n0 + 4u * placeB.y, last); }
     }
     if (k0 > first) { // the steps staged last time
       for (var step = 0u; step < STEPS4; step++) {
