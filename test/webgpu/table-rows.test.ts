@@ -377,8 +377,8 @@ test("nor is anything moved across a launch that writes what it reads", () => {
   const fill = (y: Tensor): Launch => {
     return { kernel: "fill", params: { n: y.size, bits: 0 }, inputs: [], outputs: [y] };
   };
-  const scatter = (UNIQUE: 0 | 1, inputs: (Tensor | null)[]): Launch => {
-    const params = { n: 2 * dim, rows: 2, dim, vocab, first: 0, count: vocab };
+  const scatter = (UNIQUE: 0 | 1, inputs: (Tensor | null)[], count = vocab): Launch => {
+    const params = { n: 2 * dim, rows: 2, dim, vocab: count, first: 0, count };
     const constants = { UNIQUE };
     return { kernel: "scatter_add", constants, params, inputs, inouts: [g], outputs: [] };
   };
@@ -402,11 +402,19 @@ test("nor is anything moved across a launch that writes what it reads", () => {
     inputs: [g],
     outputs: [temp({ shape: [vocab, dim], dtype: "f32" })],
   };
-  type More = { between?: Launch[]; behind?: Launch[]; after?: Launch[]; of?: Tensor; at?: Tensor };
-  const kernels = ({ between = [], behind = [], after = [], of = words, at = ids }: More) => {
+  type More = {
+    between?: Launch[];
+    behind?: Launch[];
+    after?: Launch[];
+    of?: Tensor;
+    at?: Tensor;
+    count?: number;
+  };
+  const kernels = (more: More): string => {
+    const { between = [], behind = [], after = [], of = words, at = ids, count } = more;
     const launches = [
       ...[fill(g), scatter(0, [dy, ids, links, heads]), ...between],
-      ...[scatter(1, [of, at, null, null]), ...behind, squares, update, ...after],
+      ...[scatter(1, [of, at, null, null], count), ...behind, squares, update, ...after],
     ];
     const context = {
       rules,
@@ -431,6 +439,7 @@ test("nor is anything moved across a launch that writes what it reads", () => {
   assert.is(kernels({ of: dy }), whole, "rows that are added to themselves");
   assert.is(kernels({ of: table }), whole, "a state");
   assert.is(kernels({ at: links }), whole, "ids that nobody knows");
+  assert.is(kernels({ count: vocab - 1 }), whole, "rows of a part");
 });
 
 test.run();
