@@ -122,7 +122,8 @@ function byRows(
   const { dim, vocab } = last.launch.params;
   const [first, more] = [unique, repeating].map((one) => one?.launch.params.rows ?? 0);
   const half = update.launch.kernel === "adamw_half";
-  if (first + more > vocab || (half && dim % 4 !== 0)) return;
+  const whole = dim * vocab === squares.launch.params.n;
+  if (!whole || first + more > vocab || (half && dim % 4 !== 0)) return;
   const [given, ids] = unique?.launch.inputs ?? [];
   if (unique && !(given && isOwn(given, context) && ids && haveRows(place(ids).root, vocab)))
     return;

@@ -21,6 +21,7 @@ import { withTableRows } from "../../engine/table-gradients.ts";
 import {
   apply1,
   state,
+  stateName,
   type Tensor,
   type TensorSpec,
   type TypedArray,
@@ -28,9 +29,10 @@ import {
   tensor,
   zeroState,
 } from "../../engine/tensor.ts";
+import { workload } from "../../tools/gpu/workload.ts";
 import { anyWebGPU } from "../devices.ts";
 import { type Adam64, adamw64, start64 } from "../engine/adamw64.ts";
-import { closeForward } from "../models/parity.ts";
+import { closeForward, closeGradients } from "../models/parity.ts";
 
 const { name } = await anyWebGPU();
 const test = suite(`gradients of tables by rows on ${name}`);
@@ -283,6 +285,34 @@ test("a step is not taken where a row that is added, or a word's, is not finite"
   );
 });
 
+test("the PromptGen step has the norm and the first moments that the CPU has", async () => {
+  const { batch, run, optimizer } = workload({ size: "toy" });
+  const scalars = optimizer.scalars(1, 1e-3);
+  const rng = Uint32Array.of(1, 0, 1, 0);
+  const plan = await firstJoined((on) => compile(on, run)(batch, rng, scalars), rules);
+  const updates = plan?.launches.filter(({ kernel }) => kernel === "adamw_table");
+  assert.is(updates?.length, 2, "words and positions");
+  const cpu = await openDevice({ device: "cpu", threads: 1 });
+  const on = async (where: Device) => {
+    const { optimizer: own, parameters, run: step } = workload({ size: "toy" });
+    parameters.forEach((p, i) => {
+      where.write(
+        p,
+        random(p.size, i).map((x) => x / 4),
+      );
+    });
+    const { report } = await compile(where, step)(batch, rng, scalars);
+    const moments = own.moments.map(({ m }) => m);
+    return { report: await report.read(), m: await read(where, moments), moments };
+  };
+  const [got, want] = [await on(device), await on(cpu)];
+  closeForward([{ name: "report", got: got.report, want: want.report }], 0, 1e-4);
+  closeGradients(
+    want.moments.map((m, i) => ({ name: stateName(m), got: got.m[i], want: want.m[i] })),
+  );
+  cpu.destroy();
+});
+
 test("a table's copy in f16 is what its rows are", async () => {
   const c = CASES.even;
   const half = await openDevice({ device: name, geometry: "hardware", precision: "f16" });
@@ -347,8 +377,8 @@ test("nor is anything moved across a launch that writes what it reads", () => {
   const fill = (y: Tensor): Launch => {
     return { kernel: "fill", params: { n: y.size, bits: 0 }, inputs: [], outputs: [y] };
   };
-  const scatter = (UNIQUE: 0 | 1, inputs: (Tensor | null)[]): Launch => {
-    const params = { n: 2 * dim, rows: 2, dim, vocab, first: 0, count: vocab };
+  const scatter = (UNIQUE: 0 | 1, inputs: (Tensor | null)[], count = vocab): Launch => {
+    const params = { n: 2 * dim, rows: 2, dim, vocab: count, first: 0, count };
     const constants = { UNIQUE };
     return { kernel: "scatter_add", constants, params, inputs, inouts: [g], outputs: [] };
   };
@@ -372,11 +402,19 @@ test("nor is anything moved across a launch that writes what it reads", () => {
     inputs: [g],
     outputs: [temp({ shape: [vocab, dim], dtype: "f32" })],
   };
-  type More = { between?: Launch[]; behind?: Launch[]; after?: Launch[]; of?: Tensor; at?: Tensor };
-  const kernels = ({ between = [], behind = [], after = [], of = words, at = ids }: More) => {
+  type More = {
+    between?: Launch[];
+    behind?: Launch[];
+    after?: Launch[];
+    of?: Tensor;
+    at?: Tensor;
+    count?: number;
+  };
+  const kernels = (more: More): string => {
+    const { between = [], behind = [], after = [], of = words, at = ids, count } = more;
     const launches = [
       ...[fill(g), scatter(0, [dy, ids, links, heads]), ...between],
-      ...[scatter(1, [of, at, null, null]), ...behind, squares, update, ...after],
+      ...[scatter(1, [of, at, null, null], count), ...behind, squares, update, ...after],
     ];
     const context = {
       rules,
@@ -401,6 +439,7 @@ test("nor is anything moved across a launch that writes what it reads", () => {
   assert.is(kernels({ of: dy }), whole, "rows that are added to themselves");
   assert.is(kernels({ of: table }), whole, "a state");
   assert.is(kernels({ at: links }), whole, "ids that nobody knows");
+  assert.is(kernels({ count: vocab - 1 }), whole, "rows of a part");
 });
 
 test.run();
