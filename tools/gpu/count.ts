@@ -85,6 +85,13 @@ function productsOf(l: AnyLaunch): readonly Product[] {
   if ("products" in l && l.kernel === "matmul_gradient") {
     return [{ params: { ...l.params, batch: 1 }, constants: { TRANS_A: 1 } }];
   }
+  if (l.kernel === "table_attention" || l.kernel === "table_attention_backward") {
+    // the second has what the first gives as its left operand
+    return l.products.flatMap(({ params, constants }) => [
+      { params, constants },
+      { params: { ...params, N: params.K, K: params.N }, constants: { ...constants, TRANS_B: 0 } },
+    ]);
+  }
   return "products" in l ? l.products : l.kernel === "matmul" ? [l] : [];
 }
 
@@ -96,7 +103,14 @@ function movedBy(l: AnyLaunch): number {
     return 2 * l.params.n * 4;
   }
   if (l.kernel === "scatter_add") return 3 * l.params.n * 4;
-  return bytesOf([...inputsOf(l), ...l.inouts, ...l.inouts, ...present(l.outputs)]);
+  // what the first of two dispatches writes besides parts, or both read
+  const again: (Region | null)[] =
+    l.kernel === "table_attention"
+      ? [l.outputs[0]]
+      : l.kernel === "table_attention_backward"
+        ? [l.outputs[0], l.outputs[0], l.inputs[2]]
+        : [];
+  return bytesOf(present([...inputsOf(l), ...l.inouts, ...l.inouts, ...l.outputs, ...again]));
 }
 
 function costOf(l: AnyLaunch): Sum {
