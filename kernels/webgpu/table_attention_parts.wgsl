@@ -110,6 +110,8 @@ fn main(
   let ty = thread / COLUMNS;
   let m = m0 + 4u * ty;
   let n = n0 + 4u * tx;
+  let rows = min(TILE_N, p.N - n0); // of B; behind the last one U is 0
+  let columns = (rows + 3u) / 4u; // of threads
   let sums = sums_of(0u, 0u, 0u, p.K, m0, n0, thread, false);
   let inside = vec4u(n, n + 1u, n + 2u, n + 3u) < vec4u(p.N);
   var u0 = score(m, n, sums.s0);
@@ -129,7 +131,7 @@ fn main(
       largest(select(least, u2, inside)), largest(select(least, u3, inside)),
     );
     workgroupBarrier();
-    for (var x = 0u; x < COLUMNS; x++) { highest = max(highest, tile[x * ROWS4 + ty]); }
+    for (var x = 0u; x < columns; x++) { highest = max(highest, tile[x * ROWS4 + ty]); }
     workgroupBarrier();
     u0 = exp(u0 - highest.x);
     u1 = exp(u1 - highest.y);
@@ -144,52 +146,42 @@ fn main(
   workgroupBarrier();
   if (tx == 0u) {
     var sum = vec4f();
-    for (var x = 0u; x < COLUMNS; x++) { sum += tile[x * ROWS4 + ty]; }
+    for (var x = 0u; x < columns; x++) { sum += tile[x * ROWS4 + ty]; }
     keep_stats(wg.x, m, sum);
     if (GRADIENT == 0u) { keep_stats(nwg.x + wg.x, m, highest); }
   }
   workgroupBarrier();
-  let columns = turned(Block(u0, u1, u2, u3));
+  let held = turned(Block(u0, u1, u2, u3));
   let at = 4u * tx * ROWS4 + ty;
-  tile[at] = columns.x;
-  tile[at + ROWS4] = columns.y;
-  tile[at + 2u * ROWS4] = columns.z;
-  tile[at + 3u * ROWS4] = columns.w;
+  tile[at] = held.x;
+  tile[at + ROWS4] = held.y;
+  tile[at + 2u * ROWS4] = held.z;
+  tile[at + 3u * ROWS4] = held.w;
   workgroupBarrier();
 
   let mine = MINE * (thread / ALONG);
   let row = m0 + 4u * mine;
   if (row >= p.M) { return; }
-  let rows = min(TILE_N, p.N - n0); // behind the last one U is 0
   let base = wg.x * p.M * p.K;
   for (var chunk = (p.K + 4u * ALONG - 1u) / (4u * ALONG); chunk > 0u; chunk--) {
     let k = 4u * ((chunk - 1u) * ALONG + thread % ALONG);
-    var r0: Block;
-    var r1: Block;
-    var r2: Block;
-    var r3: Block;
-    for (var r = 0u; r < rows; r += 4u) {
-      let b0 = load_b(0u, k, n0 + r);
-      let b1 = load_b(0u, k, n0 + r + 1u);
-      let b2 = load_b(0u, k, n0 + r + 2u);
-      let b3 = load_b(0u, k, n0 + r + 3u);
-      let first = r * ROWS4 + mine;
-      r0 = added(r0, tile[first], b0);
-      r1 = added(r1, tile[first + 1u], b0);
-      r2 = added(r2, tile[first + 2u], b0);
-      r3 = added(r3, tile[first + 3u], b0);
-      r0 = added(r0, tile[first + ROWS4], b1);
-      r1 = added(r1, tile[first + ROWS4 + 1u], b1);
-      r2 = added(r2, tile[first + ROWS4 + 2u], b1);
-      r3 = added(r3, tile[first + ROWS4 + 3u], b1);
-      r0 = added(r0, tile[first + 2u * ROWS4], b2);
-      r1 = added(r1, tile[first + 2u * ROWS4 + 1u], b2);
-      r2 = added(r2, tile[first + 2u * ROWS4 + 2u], b2);
-      r3 = added(r3, tile[first + 2u * ROWS4 + 3u], b2);
-      r0 = added(r0, tile[first + 3u * ROWS4], b3);
-      r1 = added(r1, tile[first + 3u * ROWS4 + 1u], b3);
-      r2 = added(r2, tile[first + 3u * ROWS4 + 2u], b3);
-      r3 = added(r3, tile[first + 3u * ROWS4 + 3u], b3);
+    var r0 = Block(vec4f(), vec4f(), vec4f(), vec4f());
+    var r1 = Block(vec4f(), vec4f(), vec4f(), vec4f());
+    var r2 = Block(vec4f(), vec4f(), vec4f(), vec4f());
+    var r3 = Block(vec4f(), vec4f(), vec4f(), vec4f());
+    var b0 = load_b(0u, k, n0);
+    var b1 = load_b(0u, k, n0 + 1u);
+    for (var r = 0u; r < rows; r += 2u) {
+      let row0 = b0;
+      let row1 = b1;
+      b0 = load_b(0u, k, n0 + r + 2u); // on its way while the two before it are added
+      b1 = load_b(0u, k, n0 + r + 3u);
+      let from0 = r * ROWS4 + mine;
+      let from1 = from0 + ROWS4;
+      r0 = added(added(r0, tile[from0], row0), tile[from1], row1);
+      r1 = added(added(r1, tile[from0 + 1u], row0), tile[from1 + 1u], row1);
+      r2 = added(added(r2, tile[from0 + 2u], row0), tile[from1 + 2u], row1);
+      r3 = added(added(r3, tile[from0 + 3u], row0), tile[from1 + 3u], row1);
     }
     keep_parts(base, row, k, r0);
     keep_parts(base, row + 4u, k, r1);
