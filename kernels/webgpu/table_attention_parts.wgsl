@@ -169,19 +169,21 @@ fn main(
     var r1 = Block(vec4f(), vec4f(), vec4f(), vec4f());
     var r2 = Block(vec4f(), vec4f(), vec4f(), vec4f());
     var r3 = Block(vec4f(), vec4f(), vec4f(), vec4f());
-    var b0 = load_b(0u, k, n0);
-    var b1 = load_b(0u, k, n0 + 1u);
-    for (var r = 0u; r < rows; r += 2u) {
-      let row0 = b0;
-      let row1 = b1;
-      b0 = load_b(0u, k, n0 + r + 2u); // on its way while the two before it are added
-      b1 = load_b(0u, k, n0 + r + 3u);
-      let from0 = r * ROWS4 + mine;
-      let from1 = from0 + ROWS4;
-      r0 = added(added(r0, tile[from0], row0), tile[from1], row1);
-      r1 = added(added(r1, tile[from0 + 1u], row0), tile[from1 + 1u], row1);
-      r2 = added(added(r2, tile[from0 + 2u], row0), tile[from1 + 2u], row1);
-      r3 = added(added(r3, tile[from0 + 3u], row0), tile[from1 + 3u], row1);
+    var b0 = vec4f();
+    var b1 = vec4f();
+    for (var r = 0u; r < rows + 2u; r += 2u) {
+      let next0 = load_b(0u, k, n0 + r); // on their way while the two before them are added
+      let next1 = load_b(0u, k, n0 + r + 1u);
+      if (r > 0u) {
+        let at0 = (r - 2u) * ROWS4 + mine;
+        let at1 = at0 + ROWS4;
+        r0 = added(added(r0, tile[at0], b0), tile[at1], b1);
+        r1 = added(added(r1, tile[at0 + 1u], b0), tile[at1 + 1u], b1);
+        r2 = added(added(r2, tile[at0 + 2u], b0), tile[at1 + 2u], b1);
+        r3 = added(added(r3, tile[at0 + 3u], b0), tile[at1 + 3u], b1);
+      }
+      b0 = next0;
+      b1 = next1;
     }
     keep_parts(base, row, k, r0);
     keep_parts(base, row + 4u, k, r1);

@@ -36,12 +36,12 @@ function random(n: number, seed: number, scale = 1): Float32Array {
 
 type Sizes = { readonly rows: number; readonly words: number; readonly width: number };
 
-/** With a bias, or with more that is wanted of y than the mean. */
-type Case = Sizes & { readonly with: "bias" | "residual" };
+/** `more`: more is wanted of y than the mean. */
+type Case = Sizes & { readonly more: boolean };
 type Inputs = {
   readonly x: Float32Array;
   readonly table: Float32Array;
-  readonly bias: Float32Array | undefined;
+  readonly bias: Float32Array;
   /** The gradient of the mean, and what else is wanted of y. */
   readonly up: Float32Array;
   readonly residual: Float32Array | undefined;
@@ -53,15 +53,15 @@ const inputsOf = (one: Case): Inputs => {
   return {
     x: random(rows * width, 1, 24 / Math.sqrt(width)),
     table: random(words * width, 2),
-    bias: one.with === "bias" ? random(words, 3, 8) : undefined,
+    bias: random(words, 3, 8),
     up: random(rows * width, 4),
-    residual: one.with === "residual" ? random(rows * words, 5, 3) : undefined,
+    residual: one.more ? random(rows * words, 5, 3) : undefined,
   };
 };
 
-type Args = { x: Tensor; table: Tensor; bias?: Tensor; up: Tensor; residual?: Tensor };
+type Args = { x: Tensor; table: Tensor; bias: Tensor; up: Tensor; residual?: Tensor };
 
-/** What somebody who averages a table's rows writes, and its gradients; one shows dx, the other those of the scores. */
+/** What somebody who averages a table's rows writes, and its gradients. */
 function attended({ x, table, bias, up, residual }: Args) {
   const scores = linear(x, table, bias);
   const best = argmax(scores);
@@ -69,15 +69,15 @@ function attended({ x, table, bias, up, residual }: Args) {
   const mean = matmul(y, table);
   const loss = sum(mul(mean, up));
   const all = residual ? add(loss, sum(mul(y, residual))) : loss;
-  const [dx, last] = grad(all, [x, bias ?? table]);
-  return { scores, best, y, mean, dx, [bias ? "dbias" : "dtable"]: last };
+  const [dx, dbias] = grad(all, [x, bias]);
+  return { scores, best, y, mean, dx, dbias };
 }
 
 const tensorsOf = ({ rows, words, width }: Sizes, given: Inputs): Args => ({
   x: tensor(given.x, [rows, width]),
   table: tensor(given.table, [words, width]),
   up: tensor(given.up, [rows, width]),
-  ...(given.bias ? { bias: tensor(given.bias) } : {}),
+  bias: tensor(given.bias),
   ...(given.residual ? { residual: tensor(given.residual, [rows, words]) } : {}),
 });
 
@@ -97,7 +97,6 @@ function reference({ rows, words, width }: Sizes, given: Inputs): Values {
     y: new Float64Array(rows * words),
     mean: new Float64Array(rows * width),
     dx: new Float64Array(rows * width),
-    dtable: new Float64Array(words * width),
     dbias: new Float64Array(words),
   };
   const { x, table, bias, up, residual } = given;
@@ -105,7 +104,7 @@ function reference({ rows, words, width }: Sizes, given: Inputs): Values {
     const scores = out.scores.subarray(m * words, (m + 1) * words);
     const y = out.y.subarray(m * words, (m + 1) * words);
     for (let n = 0; n < words; n++) {
-      let score = bias?.[n] ?? 0;
+      let score = bias[n];
       for (let k = 0; k < width; k++) score += x[m * width + k] * table[n * width + k];
       scores[n] = Math.abs(score) > 1e20 ? Math.fround(score) : score;
     }
@@ -127,7 +126,6 @@ function reference({ rows, words, width }: Sizes, given: Inputs): Values {
       out.dbias[n] += d;
       for (let k = 0; k < width; k++) {
         out.dx[m * width + k] += d * table[n * width + k];
-        out.dtable[n * width + k] += d * x[m * width + k] + y[n] * up[m * width + k];
       }
     }
   }
@@ -153,14 +151,14 @@ function close(got: Values, want: Values, label: string): void {
 const kernelsOf = (given: Args, joins: JoinRules | undefined): string[] =>
   makePlan(Object.values(attended(given)), [], [], joins).launches.map(({ kernel }) => kernel);
 
-/** Columns and rows of the table that are multiples of four go four at a time, with the residual; others one by one. */
+/** Four at a time where rows and columns of the table are multiples of four, else one by one. */
 const CASES: readonly Case[] = [
-  { rows: 1, words: 300, width: 40, with: "residual" },
-  { rows: 32, words: 256, width: 516, with: "residual" },
-  { rows: 33, words: 644, width: 64, with: "residual" },
-  { rows: 5, words: 131, width: 37, with: "bias" },
-  { rows: 32, words: 1027, width: 45, with: "bias" },
-  { rows: 64, words: 257 * 128 + 1, width: 5, with: "bias" }, // more tiles than threads
+  { rows: 1, words: 300, width: 40, more: true },
+  { rows: 32, words: 256, width: 516, more: true },
+  { rows: 33, words: 644, width: 64, more: true },
+  { rows: 5, words: 131, width: 37, more: false },
+  { rows: 32, words: 1027, width: 45, more: false },
+  { rows: 64, words: 257 * 128 + 1, width: 5, more: false }, // more tiles than threads
 ];
 
 test("forward and backward beside sums in float64, the same bits twice", async () => {
@@ -184,19 +182,19 @@ test("forward and backward beside sums in float64, the same bits twice", async (
   }
 });
 
-const masked: Case = { rows: 3, words: 301, width: 23, with: "bias" };
+const masked: Case = { rows: 3, words: 301, width: 23, more: false };
 
 test("masked words have no share, a tile of them neither; all masked have equal ones", async () => {
   for (const low of [-1e30, Number.NEGATIVE_INFINITY]) {
     const given = inputsOf(masked);
-    given.bias?.fill(low, 0, 131); // the first tile, and some
-    given.bias?.fill(low, 290);
+    given.bias.fill(low, 0, 131); // the first tile, and some
+    given.bias.fill(low, 290);
     const got = await run(masked, given);
     close(got, reference(masked, given), `masked by ${low}`);
     for (const n of [0, 127, 128, 130, 290, 300]) assert.is(got.y[n], 0);
   }
   const given = inputsOf(masked);
-  given.bias?.fill(-1e30);
+  given.bias.fill(-1e30);
   const got = await run(masked, given);
   close(got, reference(masked, given), "all masked");
   assert.ok(Math.abs(got.y[7] * masked.words - 1) < 1e-5);
@@ -217,28 +215,28 @@ test("what is not finite stays so, in its row", async () => {
     return [finite(y), finite(mean), finite(dx)];
   };
   const [fine, second, none] = ["finite finite finite", "finite none finite", "none none none"];
-  const more: Case = { rows: 3, words: 300, width: 24, with: "residual" };
+  const wider: Case = { rows: 3, words: 300, width: 24, more: true };
   for (const bad of [Number.NaN, Number.POSITIVE_INFINITY]) {
-    for (const one of [masked, more]) {
+    for (const one of [masked, wider]) {
       const { width } = one;
       const x = await wrong(one, (given) => given.x.fill(bad, width + 3, width + 4));
       assert.equal(x, [second, second, second], `x has ${bad}`);
       const up = await wrong(one, (given) => given.up.fill(bad, width + 3, width + 4));
       assert.equal(up, [fine, fine, second], `the gradient has ${bad}`);
     }
-    const bias = await wrong(masked, (given) => given.bias?.fill(bad, 150, 151));
+    const bias = await wrong(masked, (given) => given.bias.fill(bad, 150, 151));
     assert.equal(bias, [none, none, none], `the bias has ${bad}`);
-    const last = 2 * more.words - 1;
-    const residual = await wrong(more, (given) => given.residual?.fill(bad, last, last + 1));
+    const last = 2 * wider.words - 1;
+    const residual = await wrong(wider, (given) => given.residual?.fill(bad, last, last + 1));
     assert.equal(residual, [fine, fine, second], `the residual has ${bad}`);
   }
-  const low = await wrong(masked, (given) => given.bias?.fill(Number.NEGATIVE_INFINITY));
+  const low = await wrong(masked, (given) => given.bias.fill(Number.NEGATIVE_INFINITY));
   assert.equal(low, [none, none, none], "no word is left, as in softmax");
 });
 
 test("a device takes it for large tables and few rows", () => {
   const taken = (sizes: Sizes, joins: JoinRules | undefined = rules): number => {
-    const given = inputsOf({ ...sizes, with: "residual" });
+    const given = inputsOf({ ...sizes, more: true });
     return kernelsOf(tensorsOf(sizes, given), joins).filter((k) => k.startsWith("table")).length;
   };
   assert.is(taken({ rows: 2, words: 4096, width: 4 }), 2);
