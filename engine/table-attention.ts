@@ -156,12 +156,7 @@ class Tables {
   }
 
   /** The product of `a` with `table`, not transposed as it is in `first`, behind `at`. */
-  #productWith(
-    a: Tensor,
-    table: Tensor,
-    first: Product,
-    at: number,
-  ): Found<"matmul"> | undefined {
+  #productWith(a: Tensor, table: Tensor, first: Product, at: number): Found<"matmul"> | undefined {
     for (const place of this.#places(a)) {
       const launch = this.#list[place]?.launch;
       if (place <= at || launch?.kernel !== "matmul") continue;

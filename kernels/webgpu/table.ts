@@ -1,6 +1,12 @@
 /** How WebGPU splits the work of each kernel of manifest.ts: files, override constants, workgroups. */
 import { type Params, type Selected, SQUARES_CHUNK, type WebGPUKernel } from "../manifest.ts";
-import { chooseEnd, chooseGradient, chooseMatmul, chooseParts, chooseTableParts } from "./matmul.ts";
+import {
+  chooseEnd,
+  chooseGradient,
+  chooseMatmul,
+  chooseParts,
+  chooseTableParts,
+} from "./matmul.ts";
 
 /** What a geometry may depend on besides the launch: facts of the adapter, never a clock. */
 export type Adapter = {
@@ -153,9 +159,7 @@ const joinRows =
 
 /** A row, and columns of it as lib/over_tiles says. */
 const overTiles =
-  (
-    file: string,
-  ): ChooseGeometry<{ readonly M: number; readonly N: number; readonly K: number }> =>
+  (file: string): ChooseGeometry<{ readonly M: number; readonly N: number; readonly K: number }> =>
   ({ M, N, K }, constants) => {
     const width = N % 4 === 0 && K % 4 === 0 ? 4 : 1;
     return {
