@@ -17,6 +17,10 @@ export type JoinRules = {
   tiles(params: Product["params"]): number | undefined;
   /** Bytes of the parts of `count` such products. */
   partsBytes(params: Product["params"], count: number): number;
+  /** Rows of the smallest table over which attention is one launch, which reads it once. */
+  readonly tableRows: number;
+  /** Bytes of the parts of attention over a table, given the product that makes its scores. */
+  tableBytes(params: Product["params"]): number;
   /** The launches with joins. Stands here so that what has no joins, as a page on the CPU, does not load what makes them. */
   join(planned: readonly Planned[], context: PlannerContext): Planned[];
 };
@@ -54,7 +58,7 @@ const MOST_SQUARED = 7;
 /** Tensors that one launch copies at most. */
 const MOST_COPIED = 7;
 /** Launches over which one is moved at most. */
-const REACH = 64;
+export const REACH = 64;
 
 type AnyKernel = (Launch | Join)["kernel"];
 export type LaunchOf<K extends AnyKernel> = Extract<Launch | Join, { readonly kernel: K }>;
@@ -70,6 +74,44 @@ export const readsOf = (launch: Launch | Join): Tensor[] =>
 
 export const writesOf = (launch: Launch | Join): Tensor[] =>
   [...(launch.inouts ?? []), ...launch.outputs].flatMap((t) => (t ? [t] : []));
+
+export const overlaps = (a: Tensor, b: Tensor, { place }: Context): boolean => {
+  const [x, y] = [place(a), place(b)];
+  return x.root === y.root && x.offset < y.offset + b.bytes && y.offset < x.offset + a.bytes;
+};
+
+/** Whether `launch` may change places with all of `others`. */
+export function passes(
+  launch: Launch | Join,
+  others: readonly (Launch | Join)[],
+  context: Context,
+): boolean {
+  const [reads, writes] = [readsOf(launch), writesOf(launch)];
+  return others.every((other) => {
+    const theirs = [...readsOf(other), ...writesOf(other)];
+    const written = writesOf(other);
+    return (
+      !reads.some((t) => written.some((w) => overlaps(t, w, context))) &&
+      !writes.some((t) => theirs.some((w) => overlaps(t, w, context)))
+    );
+  });
+}
+
+/** The places of the launches that read or write a memory. */
+export function touchedBy(
+  planned: readonly Planned[],
+  { place }: Context,
+): Map<Tensor, Set<number>> {
+  const touched = new Map<Tensor, Set<number>>();
+  planned.forEach(({ launch }, at) => {
+    for (const t of [...readsOf(launch), ...writesOf(launch)]) {
+      const { root } = place(t);
+      const places = touched.get(root) ?? new Set<number>();
+      touched.set(root, places.add(at));
+    }
+  });
+  return touched;
+}
 
 /** Joins products with what follows on them, and products of one x with each other. */
 export function withJoins(planned: readonly Planned[], context: Context): Planned[] {
@@ -139,8 +181,7 @@ class Joiner {
   }
 
   #overlaps(a: Tensor, b: Tensor): boolean {
-    const [x, y] = [this.#context.place(a), this.#context.place(b)];
-    return x.root === y.root && x.offset < y.offset + b.bytes && y.offset < x.offset + a.bytes;
+    return overlaps(a, b, this.#context);
   }
 
   /** The launches between two places but for those of `members`. */
@@ -150,17 +191,8 @@ class Joiner {
       .flatMap((one, i) => (one && !members.includes(from + 1 + i) ? [one.launch] : []));
   }
 
-  /** Whether `launch` may change places with all of `others`. */
   #passes(launch: Launch | Join, others: readonly (Launch | Join)[]): boolean {
-    const [reads, writes] = [readsOf(launch), writesOf(launch)];
-    return others.every((other) => {
-      const theirs = [...readsOf(other), ...writesOf(other)];
-      const written = writesOf(other);
-      return (
-        !reads.some((t) => written.some((w) => this.#overlaps(t, w))) &&
-        !writes.some((t) => theirs.some((w) => this.#overlaps(t, w)))
-      );
-    });
+    return passes(launch, others, this.#context);
   }
 
   /** Whether neither `launch` nor one of `others` reads what the other writes. */
@@ -712,7 +744,7 @@ const sameColumns = ({ params: a }: ColumnSums, { params: b }: ColumnSums): bool
   a.n === b.n && a.inner === b.inner && a.parts === b.parts && a.chunk === b.chunk;
 
 /** Whether a product is one alone, and its result not added to anything. */
-function isWhole({ params: p, constants: c }: Product): boolean {
+export function isWhole({ params: p, constants: c }: Product): boolean {
   const whole = p.batch === 1 && p.aOffset === 0 && p.bOffset === 0 && p.ldc === p.N;
   return whole && !c.TRANS_A && !c.RESIDUAL && !c.ACCUMULATE;
 }

@@ -10,6 +10,7 @@ import {
   type Planned,
   type PlannerContext,
   readsOf,
+  touchedBy,
   writesOf,
 } from "./joins.ts";
 import { ALIGNMENT, type Join } from "./op.ts";
@@ -28,19 +29,6 @@ export function withSharedSteps(planned: readonly Planned[], context: PlannerCon
   const touched = touchedBy(planned, context);
   for (const run of runsOf(planned, context)) share(list, run, touched, context);
   return list.flatMap((one) => (one ? [one] : []));
-}
-
-/** The places of the launches that read or write a memory. */
-function touchedBy(planned: readonly Planned[], { place }: Context): Map<Tensor, Set<number>> {
-  const touched = new Map<Tensor, Set<number>>();
-  planned.forEach(({ launch }, at) => {
-    for (const t of [...readsOf(launch), ...writesOf(launch)]) {
-      const { root } = place(t);
-      const places = touched.get(root) ?? new Set<number>();
-      touched.set(root, places.add(at));
-    }
-  });
-  return touched;
 }
 
 /** Launches of one query each, two or more, that add to the same keys with none of more queries between them. */

@@ -61,7 +61,10 @@ export type Launch = SharedLaunch | CustomLaunch;
 export type Product = LaunchOf<"matmul">;
 
 /** Kernels that do the work of several launches; most take the parts of products as their first operand. */
-export type JoinKernel = Exclude<WebGPUKernel, SharedKernel | "matmul_parts" | "matmul_end">;
+export type JoinKernel = Exclude<
+  WebGPUKernel,
+  SharedKernel | "matmul_parts" | "matmul_end" | "table_attention_parts"
+>;
 
 /**
  * What several launches of ops have become. With products, the launch reads their parts instead of their results: its first input,

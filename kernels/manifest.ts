@@ -122,6 +122,10 @@ const MASK = { maskBatch: "u32", maskRow: "u32", offset: "i32", scale: "f32" } a
 const JOINED =
   "a GPU splits the K of a product with few workgroups, and whoever joins the parts can go on with them; the CPU's threads have enough tasks";
 
+/** Why only a GPU has attention over a table in one pass. */
+const ONE_PASS =
+  "a table that is larger than a GPU's caches is read from its memory once instead of twice; the CPU's threads wait for their products";
+
 /** Why only a GPU has the product that sums what it has in its registers. */
 const GRADIENT =
   "a gradient that is large goes through a GPU's memory once less where its product squares it; the CPU's threads sum it from the same memory that they wait for anyway";
@@ -518,6 +522,28 @@ export const manifest = {
     flops: ({ rows, cols, chunks }, s) =>
       (8 + chunks + s.HAS_RESIDUAL + 2 * s.DROPOUT) * rows * cols,
     only: { device: "webgpu", why: JOINED },
+  }),
+  table_attention_parts: kernel({
+    params: { M: "u32", N: "u32", K: "u32", lda: "u32", ldb: "u32" },
+    selectors: { BIAS: "flag", RESIDUAL: "flag", GRADIENT: "flag" },
+    inputs: ["a", "b", "bias?", "residual?", "y?"],
+    outputs: ["scores", "parts", "stats"],
+    flops: ({ M, N, K }) => 4 * M * N * K + 3 * M * N,
+    only: { device: "webgpu", why: ONE_PASS },
+  }),
+  table_attention: kernel({
+    params: { M: "u32", N: "u32", K: "u32", tiles: "u32" },
+    inputs: ["parts", "stats"],
+    outputs: ["scores", "y", "mean"],
+    flops: ({ M, N, K, tiles }) => 2 * M * K * tiles + 3 * M * N,
+    only: { device: "webgpu", why: ONE_PASS },
+  }),
+  table_attention_backward: kernel({
+    params: { M: "u32", N: "u32", K: "u32", tiles: "u32" },
+    inputs: ["parts", "stats", "y", "mean"],
+    outputs: ["dscores", "dx"],
+    flops: ({ M, N, K, tiles }) => M * K * tiles + 2 * M * N,
+    only: { device: "webgpu", why: ONE_PASS },
   }),
   pack_panels: kernel({
     params: { K: "u32", N: "u32", ldb: "u32", bOffset: "u32" },

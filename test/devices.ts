@@ -57,12 +57,15 @@ function openCPU(more: DeviceOptions): Promise<Device> {
   throw new Error(`PROMPTGEN_TEST_BUILD is ${build}; choose relaxed, plain or wide, or unset it`);
 }
 
-/** A GPU with the form of the kernels that is for hardware, which joins products wherever it can: as if all of them were split. */
+/**
+ * A GPU with the form of the kernels that is for hardware, which joins products wherever it can: as if all of them were split, and
+ * every table were large.
+ */
 export async function openJoined(device: TestDevice, more: DeviceOptions = {}): Promise<Device> {
   const opened = await openDevice({ ...more, device, geometry: "hardware" });
   const { joins } = opened;
   if (!joins) throw new Error(`the device ${device} has no joins`);
-  return Object.assign(opened, { joins: { ...joins, splits: () => true } });
+  return Object.assign(opened, { joins: { ...joins, splits: () => true, tableRows: 1 } });
 }
 
 /**

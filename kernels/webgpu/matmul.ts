@@ -188,3 +188,22 @@ export const chooseParts: ChooseGeometry<
     groups: [Math.ceil(N / tile.size), Math.ceil(M / tile.size), products * chunks],
   };
 };
+
+/** Outputs of a workgroup of table_attention_parts. */
+const TABLE_TILE = { file: "lib/tile_32x128", rows: 32, columns: 128 } as const;
+
+/** Tiles into which attention over a table of N rows cuts it. */
+export const tableTiles = (N: number): number => Math.ceil(N / TABLE_TILE.columns);
+
+/** Geometry of the first launch of attention over a table. */
+export const chooseTableParts: ChooseGeometry<
+  Numbers & { readonly M: number; readonly N: number }
+> = (params, constants) => ({
+  file: "table_attention_parts",
+  uses: [
+    ...[TABLE_TILE.file, ...loads(aligned(params, { TRANS_A: 0, TRANS_B: 1 }))],
+    ...["lib/decode", ...operands(false)],
+  ],
+  constants,
+  groups: [tableTiles(params.N), Math.ceil(params.M / TABLE_TILE.rows), 1],
+});

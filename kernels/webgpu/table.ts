@@ -1,6 +1,12 @@
 /** How WebGPU splits the work of each kernel of manifest.ts: files, override constants, workgroups. */
 import { type Params, type Selected, SQUARES_CHUNK, type WebGPUKernel } from "../manifest.ts";
-import { chooseEnd, chooseGradient, chooseMatmul, chooseParts } from "./matmul.ts";
+import {
+  chooseEnd,
+  chooseGradient,
+  chooseMatmul,
+  chooseParts,
+  chooseTableParts,
+} from "./matmul.ts";
 
 /** What a geometry may depend on besides the launch: facts of the adapter, never a clock. */
 export type Adapter = {
@@ -151,6 +157,19 @@ const joinRows =
     return wide ? { ...geometry, constants: { ...geometry.constants, LANES: 256 } } : geometry;
   };
 
+/** A row, and columns of it as lib/over_tiles says. */
+const overTiles =
+  (file: string): ChooseGeometry<{ readonly M: number; readonly N: number; readonly K: number }> =>
+  ({ M, N, K }, constants) => {
+    const width = N % 4 === 0 && K % 4 === 0 ? 4 : 1;
+    return {
+      file,
+      uses: ["lib/over_tiles", "lib/reduce", `lib/value${width}`],
+      constants,
+      groups: [Math.ceil(K / width / 64) + Math.ceil(N / width / 1024), M, 1],
+    };
+  };
+
 /** Every kernel that WebGPU has. */
 const geometries: { readonly [K in WebGPUKernel]: ChooseGeometry<Params<K>, Selected<K>> } = {
   fill: flat4("fill"),
@@ -225,6 +244,9 @@ const geometries: { readonly [K in WebGPUKernel]: ChooseGeometry<Params<K>, Sele
     constants,
     groups: Math.ceil((params.M * params.N) / (params.N % 4 === 0 ? 256 : 64)),
   }),
+  table_attention_parts: chooseTableParts,
+  table_attention: overTiles("table_attention"),
+  table_attention_backward: overTiles("table_attention_backward"),
   softmax: valueRows("softmax"),
   softmax_backward: valueRows("softmax_backward"),
   layernorm: valueRows("layernorm", DROPPED),

@@ -63,6 +63,9 @@ test("every kernel has a device, and both have almost all", () => {
     "pack_panels",
     "reduce_columns_many",
     "square_sums_many",
+    "table_attention",
+    "table_attention_backward",
+    "table_attention_parts",
     "table_places",
     "table_rows",
   ]);

@@ -88,16 +88,30 @@ function productsOf(l: AnyLaunch): readonly Product[] {
       constants: { TRANS_A: 1 },
     }));
   }
+  if (l.kernel === "table_attention" || l.kernel === "table_attention_backward") {
+    // the second has what the first gives as its left operand
+    return l.products.flatMap(({ params, constants }) => [
+      { params, constants },
+      { params: { ...params, N: params.K, K: params.N }, constants: { ...constants, TRANS_B: 0 } },
+    ]);
+  }
   return "products" in l ? l.products : l.kernel === "matmul" ? [l] : [];
 }
 
 const flopsOf = ({ params: { M, N, K, batch } }: Product): number => 2 * M * N * K * batch;
 
+/** What the first of two dispatches of a join writes besides parts, or both read. */
+function againOf(l: AnyLaunch): (Region | null)[] {
+  if (l.kernel === "table_attention") return [l.outputs[0]];
+  if (l.kernel !== "table_attention_backward") return [];
+  return [l.outputs[0], l.outputs[0], l.inputs[2]];
+}
+
 function costOf(l: AnyLaunch): Sum {
   const { groups } = "wgsl" in l ? l : geometryOf(l.kernel, l.params, l.constants, ADAPTER);
   return {
     launches: 1,
-    bytes: bytesMoved({ ...l, inputs: inputsOf(l) }),
+    bytes: bytesMoved({ ...l, inputs: [...inputsOf(l), ...againOf(l)] }),
     flops: productsOf(l).reduce((sum, product) => sum + flopsOf(product), 0),
     workgroups: typeof groups === "number" ? groups : groups.reduce((a, b) => a * b, 1),
   };

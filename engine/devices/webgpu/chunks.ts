@@ -1,11 +1,12 @@
 /** Products whose K is split, and joins: where one launch of a plan becomes two on WebGPU, but for a join of one product whose K is not. */
 import { kernelOperands, type WebGPUKernel } from "../../../kernels/manifest.ts";
-import { matmulChunks, partsChunks, tilesOf } from "../../../kernels/webgpu/matmul.ts";
+import { matmulChunks, partsChunks, tableTiles, tilesOf } from "../../../kernels/webgpu/matmul.ts";
 import type { Adapter } from "../../../kernels/webgpu/table.ts";
 import { type JoinRules, withJoins } from "../../joins.ts";
 import { withSharedSteps } from "../../key-gradients.ts";
-import type { CustomLaunch } from "../../op.ts";
+import { ALIGNMENT, type CustomLaunch } from "../../op.ts";
 import type { AnyLaunch, JoinedLaunch, Memory, Region } from "../../plan.ts";
+import { withTableAttention } from "../../table-attention.ts";
 import { withTableRows } from "../../table-gradients.ts";
 import type { Tensor } from "../../tensor.ts";
 
@@ -71,6 +72,9 @@ export function chunked(launch: AnyLaunch, adapter: Adapter): readonly StepLaunc
 function unfolded(join: JoinedLaunch, adapter: Adapter): StepLaunch[] {
   const { products, ...launch } = join;
   if (products.length === 0) return [launch];
+  if (join.kernel === "table_attention" || join.kernel === "table_attention_backward") {
+    return overTable(join);
+  }
   const [{ params, constants }] = products;
   const { M, N, K, lda, ldb } = params;
   const count = products.length;
@@ -99,6 +103,42 @@ function unfolded(join: JoinedLaunch, adapter: Adapter): StepLaunch[] {
   ];
 }
 
+/** Attention over a table: what each tile of the table gives, into scratch, and what reads it. */
+function overTable(
+  join: JoinedLaunch & { readonly kernel: "table_attention" | "table_attention_backward" },
+): StepLaunch[] {
+  const { products, ...launch } = join;
+  const [{ params, constants, inputs }] = products;
+  const { M, N, K, lda, ldb } = params;
+  const [a, b, bias, residual] = inputs;
+  const tiles = tableTiles(N);
+  const backward = join.kernel === "table_attention_backward";
+  const parts = partsOf(tiles, { M, N: K });
+  const stats: StepRegion = {
+    ...partsOf(backward ? tiles : 2 * tiles, { M, N: 1 }),
+    byteOffset: Math.ceil(parts.byteLength / ALIGNMENT) * ALIGNMENT,
+  };
+  const [, , y = null] = join.inputs;
+  const { BIAS, RESIDUAL } = constants;
+  return [
+    {
+      op: join.op,
+      ...(join.line === undefined ? {} : { line: join.line }),
+      kernel: "table_attention_parts",
+      constants: { BIAS, RESIDUAL, GRADIENT: backward ? 1 : 0 },
+      params: { M, N, K, lda, ldb },
+      inputs: [a, b, bias, residual, y],
+      inouts: [],
+      outputs: [join.outputs[0], parts, stats],
+    },
+    {
+      ...launch,
+      params: { ...launch.params, tiles },
+      inputs: [parts, stats, ...launch.inputs.slice(2)],
+    },
+  ];
+}
+
 /** A product and its end in one: its K is not split. */
 function ended(
   { params, constants, inputs: [a, b] }: JoinedLaunch["products"][number],
@@ -118,7 +158,13 @@ function ended(
 
 const MOST_OPERANDS = kernelOperands("matmul_parts").filter((o) => o.list === "inputs").length;
 
-/** What a plan may join for an adapter; a software one runs products in registers, without parts. */
+/** Rows of the smallest table over which attention reads it once: smaller ones stay in a GPU's caches. */
+const TABLE_ROWS = 4096;
+
+/**
+ * What a plan may join for an adapter; a software one runs products in registers, without parts. Where products round their
+ * operands to f16, attention over a table stays as ops launch it.
+ */
 export const joinRules = (adapter: Adapter, largest: number): JoinRules | undefined =>
   adapter.software
     ? undefined
@@ -129,8 +175,13 @@ export const joinRules = (adapter: Adapter, largest: number): JoinRules | undefi
           matmulChunks(params, adapter) > 1 ? undefined : tilesOf(params.M, params.N),
         partsBytes: (params, count) =>
           partsOf(count * partsChunks(params, count, adapter), params).byteLength,
+        tableRows: adapter.half ? Number.POSITIVE_INFINITY : TABLE_ROWS,
+        tableBytes: ({ M, N, K }) => partsOf(tableTiles(N), { M, N: K }).byteLength,
         join: (planned, context) =>
-          withJoins(withTableRows(withSharedSteps(planned, context), context), context),
+          withJoins(
+            withTableAttention(withTableRows(withSharedSteps(planned, context), context), context),
+            context,
+          ),
       };
 
 /** What makes an f16 copy of a state. */
@@ -150,5 +201,7 @@ export function halving(state: Tensor, copy: Tensor): StepLaunch {
 export const scratchBytes = ({ inputs, outputs }: StepLaunch): number =>
   Math.max(
     0,
-    ...[...inputs, ...outputs].map((r) => (r?.memory.kind === "scratch" ? r.byteLength : 0)),
+    ...[...inputs, ...outputs].map((r) =>
+      r?.memory.kind === "scratch" ? r.byteOffset + r.byteLength : 0,
+    ),
   );

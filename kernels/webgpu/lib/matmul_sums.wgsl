@@ -11,13 +11,14 @@ const ROWS4: u32 = TILE_M / 4u;
 const STEPS4: u32 = TILE_K / 4u;
 const A_BLOCKS: u32 = ROWS4 * STEPS4;
 const B_BLOCKS: u32 = COLUMNS * STEPS4;
-// Either the blocks of A and of B together are as many as threads, or those of each are.
-const ONE_EACH: bool = A_BLOCKS + B_BLOCKS == THREADS;
+// Either a thread stages one block at most, of A or of B, or one of each.
+const ONE_EACH: bool = A_BLOCKS + B_BLOCKS <= THREADS;
+const ALL_STAGE: bool = A_BLOCKS + B_BLOCKS >= THREADS;
 // A' as [k][m / 4], behind it B' as [k][n / 4]. Four steps on, groups are stored at places that
 // differ by an XOR: threads that write neighbouring steps of one row meet no common bank.
 const B_TILE: u32 = TILE_K * ROWS4;
 const TWIST: u32 = 32u / TILE_K;
-var<workgroup> tile: array<vec4f, B_TILE + TILE_K * COLUMNS>;
+var<workgroup> tile: array<vec4f, max(B_TILE + TILE_K * COLUMNS, HELD)>;
 
 // Four rows of four neighbours: along k, or along m (n) where that is what is contiguous.
 struct Block { x: vec4f, y: vec4f, z: vec4f, w: vec4f }
@@ -96,6 +97,7 @@ fn sums_onto(start: Sums, a0: u32, b0: u32, first: u32, last: u32, m0: u32, n0: 
   let placeA = place_a(thread); // of a thread that stages A
   let placeB = place_b(select(thread, thread - A_BLOCKS, ONE_EACH));
   let stagesA = !ONE_EACH || thread < A_BLOCKS;
+  let stages = ALL_STAGE || thread < A_BLOCKS + B_BLOCKS;
 
   var s0 = start.s0;
   var s1 = start.s1;
@@ -114,7 +116,7 @@ fn sums_onto(start: Sums, a0: u32, b0: u32, first: u32, last: u32, m0: u32, n0: 
     if (k0 < last) {
       if (stagesA) {
         mine = block_a(a0, m0 + 4u * placeA.y, k0 + 4u * placeA.x, last);
-      } else {
+      } else if (stages) {
         mine = block_b(b0, k0 + 4u * placeB.x, n0 + 4u * placeB.y, last);
       }
       if (!ONE_EACH) { other = block_b(b0, k0 + 4u * placeB.x, n0 + 4u * placeB.y, last); }
@@ -186,7 +188,7 @@ fn sums_onto(start: Sums, a0: u32, b0: u32, first: u32, last: u32, m0: u32, n0: 
       workgroupBarrier();
     }
     if (k0 < last) {
-      if (stagesA) { keep_a(placeA, mine); } else { keep_b(placeB, mine); }
+      if (stagesA) { keep_a(placeA, mine); } else if (stages) { keep_b(placeB, mine); }
       if (!ONE_EACH) { keep_b(placeB, other); }
       workgroupBarrier();
     }

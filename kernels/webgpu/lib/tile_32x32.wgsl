@@ -5,3 +5,4 @@ const TILE_M: u32 = 32u;
 const TILE_N: u32 = 32u;
 const TILE_K: u32 = 32u;
 const RM: u32 = 4u;
+const HELD: u32 = 0u; // vec4f that the kernel has in the same workgroup memory afterwards

@@ -5,3 +5,4 @@ const TILE_M: u32 = 64u;
 const TILE_N: u32 = 64u;
 const TILE_K: u32 = 16u;
 const RM: u32 = 8u;
+const HELD: u32 = 0u; // vec4f that the kernel has in the same workgroup memory afterwards

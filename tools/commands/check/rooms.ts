@@ -143,9 +143,15 @@ export const ROOMS: Readonly<Record<string, readonly Room[]>> = {
     },
     {
       name: "plan",
-      paths: ["plan", "copies", "joins", "key-gradients", "lower", "table-gradients"].map(
-        (n) => `engine/${n}.ts`,
-      ),
+      paths: [
+        "plan",
+        "copies",
+        "joins",
+        "key-gradients",
+        "lower",
+        "table-attention",
+        "table-gradients",
+      ].map((n) => `engine/${n}.ts`),
       may: ["copy", "ground"],
     },
     { name: "device", paths: ["engine/device.ts"], may: ["plan", "ground"] },
