@@ -277,7 +277,12 @@ function steps() {
     return {
       kernel: "matmul",
       constants: {
-        ...{ TRANS_A: 0, TRANS_B, BIAS: 0, ACTIVATION: 0, RESIDUAL: 0, ACCUMULATE: 0 },
+        TRANS_A: 0,
+        TRANS_B,
+        BIAS: 0,
+        ACTIVATION: 0,
+        RESIDUAL: 0,
+        ACCUMULATE: 0,
         B_DTYPE: 0,
       },
       params: { ...sizes, ...offsets, ...strides },

@@ -143,7 +143,9 @@ export const ROOMS: Readonly<Record<string, readonly Room[]>> = {
     },
     {
       name: "plan",
-      paths: ["plan", "copies", "joins", "key-gradients", "lower"].map((n) => `engine/${n}.ts`),
+      paths: ["plan", "copies", "joins", "key-gradients", "lower", "table-attention"].map(
+        (n) => `engine/${n}.ts`,
+      ),
       may: ["copy", "ground"],
     },
     { name: "device", paths: ["engine/device.ts"], may: ["plan", "ground"] },
