@@ -47,13 +47,13 @@ type Inputs = {
   readonly residual: Float32Array | undefined;
 };
 
-/** Scores differ by tens from word to word, and maxima of tiles by several. */
+/** Scores differ by tens from word to word, maxima of tiles by several; all are far below zero, and the last word counts. */
 const inputsOf = (one: Case): Inputs => {
   const { rows, words, width } = one;
   return {
     x: random(rows * width, 1, 24 / Math.sqrt(width)),
     table: random(words * width, 2),
-    bias: random(words, 3, 8),
+    bias: random(words, 3, 8).map((b, n) => (n === words - 1 ? -40 : b - 50)),
     up: random(rows * width, 4),
     residual: one.more ? random(rows * words, 5, 3) : undefined,
   };
@@ -243,10 +243,11 @@ test("a device takes it for large tables and few rows", () => {
   assert.is(taken({ rows: 2, words: 4095, width: 4 }), 0);
   assert.is(taken({ rows: 64, words: 4096, width: 4 }), 2);
   assert.is(taken({ rows: 65, words: 4096, width: 4 }), 0);
-  const large: JoinRules = { ...rules, largest: 2 * 4 * 32 * 4 - 4 }; // bytes of the parts, less one word
-  assert.is(taken({ rows: 2, words: 4096, width: 4 }, large), 0, "parts");
+  const sizes = { rows: 2, words: 4096, width: 4 };
+  assert.is(taken(sizes, { ...rules, largest: 4096 * 4 * 4 - 1 }), 0, "a table beyond a binding");
+  assert.is(taken(sizes, { ...rules, tableBytes: () => rules.largest + 1 }), 0, "parts beyond one");
   const half = joinRules({ ...hardware, half: true }, 2 ** 27);
-  assert.is(taken({ rows: 2, words: 4096, width: 4 }, half), 0, "f16");
+  assert.is(taken(sizes, half), 0, "f16");
 });
 
 const [M, N, K] = [2, 8, 4];
