@@ -66,8 +66,20 @@ type Description<P, S, O, U, D> = {
   flops(params: NumbersOf<P>, selectors: ChoicesOf<S>): number;
   /** Operands that the CPU device adds behind the launch's own. */
   readonly cpu?: readonly string[];
-  /** The only device that has the kernel, and why. */
-  readonly only?: { readonly device: D; readonly why: string };
+  /**
+   * The only device that has the kernel. Why, by the words beside it:
+   * parts of products: a GPU splits the K of a product with few workgroups, and whoever joins the parts can go on with them; the CPU's
+   * threads have enough tasks.
+   * one pass: a table that is larger than a GPU's caches is read once instead of twice; the CPU's threads wait for their products.
+   * sums in registers: a large gradient goes through a GPU's memory once less where its product squares it; the CPU's threads sum it
+   * from the same memory that they wait for anyway.
+   * small launches: one costs a GPU more than its work; the CPU shares them out without barriers.
+   * rows of a table: a table's gradient that is zero but for some rows goes through a GPU's memory several times.
+   * keys of many steps: their gradients need not go to memory and back for each; the CPU's caches hold them.
+   * halves: a GPU reads them in half the time; a CPU's products in WebAssembly are f32.
+   * panels: the CPU device keeps parameters packed; a GPU reads them as they lie.
+   */
+  readonly only?: D;
 };
 
 /** Gives a description its types. */
@@ -118,30 +130,6 @@ const HEADS = {
 } as const;
 const MASK = { maskBatch: "u32", maskRow: "u32", offset: "i32", scale: "f32" } as const;
 
-/** Why only a GPU has the kernels that read parts of products. */
-const JOINED =
-  "a GPU splits the K of a product with few workgroups, and whoever joins the parts can go on with them; the CPU's threads have enough tasks";
-
-/** Why only a GPU has attention over a table in one pass. */
-const ONE_PASS =
-  "a table that is larger than a GPU's caches is read from its memory once instead of twice; the CPU's threads wait for their products";
-
-/** Why only a GPU has the product that sums what it has in its registers. */
-const GRADIENT =
-  "a gradient that is large goes through a GPU's memory once less where its product squares it; the CPU's threads sum it from the same memory that they wait for anyway";
-
-/** Why only a GPU has the kernels that do what several launches of another would. */
-const MANY =
-  "a launch on a small tensor costs a GPU more than its work; the CPU shares out small launches without barriers";
-
-/** Why only a GPU has the kernels of a table's gradient by the rows that it has. */
-const ROWS =
-  "a table's gradient that is zero but for some rows goes through a GPU's memory several times, and is most of what a large table's step waits for";
-
-/** Why only a GPU has the kernels that write f16. */
-const HALVES =
-  "a GPU multiplies halves in its matrix units and reads them in half the time; a CPU's products in WebAssembly are f32";
-
 type Heads = { pairs: number; queries: number; keys: number; chunks: number };
 
 /** `products` products of a query with a key (or of a weight with a row), and `more` of each of their scores. */
@@ -182,7 +170,7 @@ export const manifest = {
     inputs: ["x0", "x1?", "x2?", "x3?", "x4?", "x5?", "x6?"],
     outputs: ["y"],
     flops: () => 0,
-    only: { device: "webgpu", why: MANY },
+    only: "webgpu", // small launches
   }),
   binary: kernel({
     params: {
@@ -281,7 +269,7 @@ export const manifest = {
     inputs: ["x0", "x1?", "x2?", "x3?"],
     outputs: ["y0", "y1?", "y2?", "y3?"],
     flops: ({ count, n, inner }, { TIMES, BOTH }) => count * n * inner * (1 + TIMES + BOTH),
-    only: { device: "webgpu", why: MANY },
+    only: "webgpu", // small launches
   }),
   topk: kernel({
     params: { rows: "u32", cols: "u32", k: "u32" },
@@ -367,14 +355,14 @@ export const manifest = {
     inputs: ["ids"],
     inouts: ["places"],
     flops: () => 0,
-    only: { device: "webgpu", why: ROWS },
+    only: "webgpu", // rows of a table
   }),
   table_rows: kernel({
     params: { rows: "u32", dim: "u32", vocab: "u32", first: "u32" },
     inputs: ["dy", "ids", "links", "heads"],
     inouts: ["places", "grad"],
     flops: ({ rows, dim }) => rows * dim,
-    only: { device: "webgpu", why: ROWS },
+    only: "webgpu", // rows of a table
   }),
 
   // matrix products
@@ -426,7 +414,7 @@ export const manifest = {
     outputs: ["c", "partials?", "sums?"],
     flops: ({ M, N, K, K1 }, { SQUARES, SUMS }) =>
       2 * M * N * (K + K1) + 2 * SQUARES * M * N + SUMS * M * K,
-    only: { device: "webgpu", why: GRADIENT },
+    only: "webgpu", // sums in registers
   }),
   matmul_parts: kernel({
     params: {
@@ -442,7 +430,7 @@ export const manifest = {
     inputs: ["a0", "b0", "a1?", "b1?", "a2?", "b2?"],
     outputs: ["parts"],
     flops: ({ M, N, K, products }) => 2 * M * N * K * products,
-    only: { device: "webgpu", why: JOINED },
+    only: "webgpu", // parts of products
   }),
   matmul_join: kernel({
     params: {
@@ -466,7 +454,7 @@ export const manifest = {
     outputs: ["c", "pre?"],
     uniform: "rng?",
     flops: ({ M, N, chunks }) => M * N * chunks,
-    only: { device: "webgpu", why: JOINED },
+    only: "webgpu", // parts of products
   }),
   matmul_end: kernel({
     params: {
@@ -493,7 +481,7 @@ export const manifest = {
     outputs: ["c", "pre?"],
     uniform: "rng?",
     flops: ({ M, N, K }) => 2 * M * N * K,
-    only: { device: "webgpu", why: JOINED },
+    only: "webgpu", // parts of products
   }),
   matmul_join_each: kernel({
     params: { M: "u32", N: "u32", products: "u32", chunks: "u32" },
@@ -501,7 +489,7 @@ export const manifest = {
     inputs: ["parts", "bias0?", "bias1?", "bias2?"],
     outputs: ["c0", "c1", "c2?"],
     flops: ({ M, N, products, chunks }) => products * M * N * chunks,
-    only: { device: "webgpu", why: JOINED },
+    only: "webgpu", // parts of products
   }),
   layernorm_join: kernel({
     params: { rows: "u32", cols: "u32", chunks: "u32", eps: "f32", ...DROPOUT },
@@ -511,7 +499,7 @@ export const manifest = {
     uniform: "rng?",
     flops: ({ rows, cols, chunks }, s) =>
       (10 + chunks + s.HAS_RESIDUAL + 2 * s.DROPOUT) * rows * cols,
-    only: { device: "webgpu", why: JOINED },
+    only: "webgpu", // parts of products
   }),
   layernorm_backward_join: kernel({
     params: { rows: "u32", cols: "u32", chunks: "u32", ...DROPOUT },
@@ -521,7 +509,7 @@ export const manifest = {
     uniform: "rng?",
     flops: ({ rows, cols, chunks }, s) =>
       (8 + chunks + s.HAS_RESIDUAL + 2 * s.DROPOUT) * rows * cols,
-    only: { device: "webgpu", why: JOINED },
+    only: "webgpu", // parts of products
   }),
   table_attention_parts: kernel({
     params: { M: "u32", N: "u32", K: "u32", lda: "u32", ldb: "u32" },
@@ -529,21 +517,21 @@ export const manifest = {
     inputs: ["a", "b", "bias?", "residual?", "y?"],
     outputs: ["scores", "parts", "stats"],
     flops: ({ M, N, K }) => 4 * M * N * K + 3 * M * N,
-    only: { device: "webgpu", why: ONE_PASS },
+    only: "webgpu", // one pass
   }),
   table_attention: kernel({
     params: { M: "u32", N: "u32", K: "u32", tiles: "u32" },
     inputs: ["parts", "stats"],
     outputs: ["scores", "y", "mean"],
     flops: ({ M, N, K, tiles }) => 2 * M * K * tiles + 3 * M * N,
-    only: { device: "webgpu", why: ONE_PASS },
+    only: "webgpu", // one pass
   }),
   table_attention_backward: kernel({
     params: { M: "u32", N: "u32", K: "u32", tiles: "u32" },
     inputs: ["parts", "stats", "y", "mean"],
     outputs: ["dscores", "dx"],
     flops: ({ M, N, K, tiles }) => M * K * tiles + 2 * M * N,
-    only: { device: "webgpu", why: ONE_PASS },
+    only: "webgpu", // one pass
   }),
   pack_panels: kernel({
     params: { K: "u32", N: "u32", ldb: "u32", bOffset: "u32" },
@@ -552,10 +540,7 @@ export const manifest = {
     outputs: ["panels"],
     fixed: { PANEL },
     flops: () => 0,
-    only: {
-      device: "cpu",
-      why: "the CPU device keeps parameters packed; a GPU reads them as they lie",
-    },
+    only: "cpu", // panels
   }),
 
   // attention
@@ -600,10 +585,7 @@ export const manifest = {
     inouts: ["dk", "dv"],
     flops: ({ pairs, steps, count, chunks }) =>
       attended({ pairs, queries: steps, keys: count, chunks }, 2, 0),
-    only: {
-      device: "webgpu",
-      why: "gradients of keys that many steps share need not go to memory and back for each; the CPU's caches hold them",
-    },
+    only: "webgpu", // keys of many steps
   }),
 
   // training
@@ -620,7 +602,7 @@ export const manifest = {
     inouts: ["param", "m", "v"],
     outputs: ["half"],
     flops: ({ n }) => 18 * n,
-    only: { device: "webgpu", why: HALVES },
+    only: "webgpu", // halves
   }),
   adamw_pair: kernel({
     params: {
@@ -636,7 +618,7 @@ export const manifest = {
     inouts: ["param0", "m0", "v0", "param1", "m1", "v1"],
     uniform: "update",
     flops: ({ n0, n1 }) => 17 * (n0 + n1),
-    only: { device: "webgpu", why: MANY },
+    only: "webgpu", // small launches
   }),
   adamw_table: kernel({
     params: {
@@ -652,14 +634,14 @@ export const manifest = {
     inouts: ["param", "m", "v"],
     outputs: ["half?"],
     flops: ({ n }, { HALF }) => (17 + HALF) * n,
-    only: { device: "webgpu", why: ROWS },
+    only: "webgpu", // rows of a table
   }),
   halve: kernel({
     params: { n: "u32" },
     inputs: ["x"],
     outputs: ["half"],
     flops: ({ n }) => n,
-    only: { device: "webgpu", why: HALVES },
+    only: "webgpu", // halves
   }),
   square_sums: kernel({
     params: { n: "u32", rows: "u32", at: "u32" },
@@ -682,7 +664,7 @@ export const manifest = {
     outputs: ["partials"],
     fixed: { CHUNK: SQUARES_CHUNK },
     flops: ({ rows }, { SQUARES }) => rows * SQUARES_CHUNK * (1 + 2 * SQUARES),
-    only: { device: "webgpu", why: MANY },
+    only: "webgpu", // small launches
   }),
   grad_norm: kernel({
     params: { rows: "u32", count: "u32", maxNorm: "f32" },
@@ -703,7 +685,7 @@ export type KernelName = keyof Manifest;
 
 /** Kernels that a device has. */
 type NamesOn<Device> = {
-  [K in KernelName]: NonNullable<Manifest[K]["only"]>["device"] extends "both" | Device ? K : never;
+  [K in KernelName]: NonNullable<Manifest[K]["only"]> extends "both" | Device ? K : never;
 }[KernelName];
 
 export type CPUKernel = NamesOn<"cpu">;
@@ -740,7 +722,7 @@ export const kernels: Readonly<Record<KernelName, AnyKernel>> = manifest;
 export const kernelNames = Object.keys(kernels) as KernelName[];
 
 const hasDevice = (name: KernelName, device: "cpu" | "webgpu"): boolean =>
-  (kernels[name].only?.device ?? device) === device;
+  (kernels[name].only ?? device) === device;
 
 /** The kernels that the CPU has. */
 export const cpuKernels = kernelNames.filter((name): name is CPUKernel => hasDevice(name, "cpu"));

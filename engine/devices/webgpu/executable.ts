@@ -57,7 +57,11 @@ function encode(encoder: GPUCommandEncoder, steps: readonly Step[]): void {
       pass.setPipeline(current);
     }
     pass.setBindGroup(0, bindGroup);
-    pass.dispatchWorkgroups(groups[0], groups[1], groups[2]);
+    // each argument costs the host some of a dispatch's time
+    const [x, y, z] = groups;
+    if (z > 1) pass.dispatchWorkgroups(x, y, z);
+    else if (y > 1) pass.dispatchWorkgroups(x, y);
+    else pass.dispatchWorkgroups(x);
   }
   pass.end();
 }
