@@ -4,7 +4,7 @@
  */
 import { REDUCE, UNARY } from "../kernels/codes.ts";
 import { kernelOperands } from "../kernels/manifest.ts";
-import { ALIGNMENT, type Join, type Launch, type Product } from "./op.ts";
+import { ALIGNMENT, type Join, type Launch, type Product, readsOf, writesOf } from "./op.ts";
 import type { Tensor, TensorSpec } from "./tensor.ts";
 
 /** What a device says of joins. */
@@ -62,18 +62,6 @@ export const REACH = 64;
 
 type AnyKernel = (Launch | Join)["kernel"];
 export type LaunchOf<K extends AnyKernel> = Extract<Launch | Join, { readonly kernel: K }>;
-
-/** What a launch reads before it writes, and what it writes. */
-export const readsOf = (launch: Launch | Join): Tensor[] =>
-  [
-    ...("products" in launch ? launch.products.flatMap(({ inputs }) => inputs) : []),
-    ...launch.inputs,
-    launch.uniform,
-    ...(launch.inouts ?? []),
-  ].flatMap((t) => (t ? [t] : []));
-
-export const writesOf = (launch: Launch | Join): Tensor[] =>
-  [...(launch.inouts ?? []), ...launch.outputs].flatMap((t) => (t ? [t] : []));
 
 export const overlaps = (a: Tensor, b: Tensor, { place }: Context): boolean => {
   const [x, y] = [place(a), place(b)];

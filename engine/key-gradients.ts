@@ -9,11 +9,9 @@ import {
   type Place,
   type Planned,
   type PlannerContext,
-  readsOf,
   touchedBy,
-  writesOf,
 } from "./joins.ts";
-import { ALIGNMENT, type Join } from "./op.ts";
+import { ALIGNMENT, type Join, readsOf, writesOf } from "./op.ts";
 import { isLeaf, type Tensor, type TensorSpec } from "./tensor.ts";
 
 type Step = LaunchOf<"attention_dkv">;

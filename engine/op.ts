@@ -74,6 +74,18 @@ export type Join = {
   [K in JoinKernel]: LaunchOf<K> & { readonly products: readonly Product[] };
 }[JoinKernel];
 
+/** What a launch reads before it writes, and what it writes. */
+export const readsOf = (launch: Launch | Join): Tensor[] =>
+  [
+    ...("products" in launch ? launch.products.flatMap(({ inputs }) => inputs) : []),
+    ...launch.inputs,
+    launch.uniform,
+    ...(launch.inouts ?? []),
+  ].flatMap((t) => (t ? [t] : []));
+
+export const writesOf = (launch: Launch | Join): Tensor[] =>
+  [...(launch.inouts ?? []), ...launch.outputs].flatMap((t) => (t ? [t] : []));
+
 export type LaunchContext = {
   readonly node: Node;
   readonly inputs: readonly Tensor[];

@@ -8,7 +8,7 @@ import {
 } from "../kernels/manifest.ts";
 import type { CopyRules } from "./copies.ts";
 import { check, fail } from "./errors.ts";
-import { type JoinRules, type Planned, readsOf, writesOf } from "./joins.ts";
+import type { JoinRules, Planned } from "./joins.ts";
 import {
   ALIGNMENT,
   type CustomLaunch,
@@ -16,6 +16,8 @@ import {
   type JoinKernel,
   type Launch,
   type Product,
+  readsOf,
+  writesOf,
 } from "./op.ts";
 import { copyLaunch } from "./ops/copy.ts";
 import {

@@ -19,11 +19,9 @@ import {
   type Planned,
   passes,
   REACH,
-  readsOf,
   touchedBy,
-  writesOf,
 } from "./joins.ts";
-import type { Join, Launch, Product } from "./op.ts";
+import { type Join, type Launch, type Product, readsOf, writesOf } from "./op.ts";
 import type { Tensor } from "./tensor.ts";
 
 /** Rows of x beyond which the table is a small part of what is read. */

@@ -3,15 +3,8 @@
  * and the norm and AdamW read all of it. Here they read the rows, and from a list for each row of the table which of them it has. Works on
  * launches whose operands have no memory yet.
  */
-import {
-  type Context,
-  type LaunchOf,
-  type Planned,
-  type PlannerContext,
-  readsOf,
-  writesOf,
-} from "./joins.ts";
-import type { Join, Launch } from "./op.ts";
+import type { Context, LaunchOf, Planned, PlannerContext } from "./joins.ts";
+import { type Join, type Launch, readsOf, writesOf } from "./op.ts";
 import {
   apply1,
   constantOp,

@@ -117,7 +117,7 @@ cpu("a page loads what its program needs, and no weights that it did not ask for
     await browser.close();
   });
   console.log(said.join(", "));
-  assert.ok(linear.js < 44_000, said.join());
+  assert.ok(linear.js < 42_000, said.join());
   assert.ok(masks.js < 115_000, said.join());
   assert.ok(whole.js < 145_000, said.join());
   for (const { wasm } of [linear, masks]) assert.ok(wasm > 0 && wasm < 26_000, said.join());
