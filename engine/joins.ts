@@ -15,6 +15,8 @@ export type JoinRules = {
   splits(params: Product["params"]): boolean;
   /** Into how many tiles a product is cut, each of which may be summed as it is made; undefined where its K is cut too. */
   tiles(params: Product["params"]): number | undefined;
+  /** Whether one launch can make two or three products of one x that are not split. */
+  readonly each: boolean;
   /** Bytes of the parts of `count` such products. */
   partsBytes(params: Product["params"], count: number): number;
   /** Rows of the smallest table over which attention is one launch, which reads it once. */
@@ -217,14 +219,16 @@ class Joiner {
   #fits(join: Join, members: readonly number[], more: number): boolean {
     const { products } = join;
     const [{ params }] = products;
-    const { largest, splits, tiles, partsBytes } = this.#context.rules;
-    // one product that is not split runs with its end as one dispatch, without parts
+    const { largest, splits, tiles, each, partsBytes } = this.#context.rules;
+    // a product that is not split runs with its end as one dispatch, and so do those of one x: without parts
+    const single = join.kernel === "matmul_join" && products.length === 1;
     const whole =
-      join.kernel === "matmul_join" && products.length === 1 && tiles(params) !== undefined;
+      tiles(params) !== undefined && (single || (join.kernel === "matmul_join_each" && each));
     const halves = splits(params) ? 2 : 1;
     if (!whole && products.length * halves + more <= 2) return false;
     if (!whole && partsBytes(params, products.length) > largest) return false;
-    if (!this.#bindable(join, whole ? products[0].inputs : [])) return false;
+    const bound = whole ? products.flatMap(({ inputs }) => inputs) : [];
+    if (!this.#bindable(join, bound)) return false;
     const at = Math.max(...members);
     return members.every((member) => {
       const launch = this.#list[member]?.launch;
@@ -401,7 +405,8 @@ class Joiner {
     const [x] = launch.inputs;
     if (!first || !x || first.constants.ACTIVATION || first.params.alpha !== 1) return;
     // parts that nobody would have made cost more memory traffic than a dispatch
-    if (!this.#context.rules.splits(first.params)) return;
+    const { splits, each } = this.#context.rules;
+    if (!splits(first.params) && !each) return;
     const { root, offset } = this.#context.place(x);
     const members = this.#alike(at, MOST_PRODUCTS, (other) => {
       if (other.kernel !== "matmul" || !isWhole(other) || !sameShape(other, first)) return false;

@@ -63,7 +63,7 @@ export type Product = LaunchOf<"matmul">;
 /** Kernels that do the work of several launches; most take the parts of products as their first operand. */
 export type JoinKernel = Exclude<
   WebGPUKernel,
-  SharedKernel | "matmul_parts" | "matmul_end" | "table_attention_parts"
+  SharedKernel | "matmul_parts" | "matmul_end" | "matmul_each" | "table_attention_parts"
 >;
 
 /**

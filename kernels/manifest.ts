@@ -483,6 +483,14 @@ export const manifest = {
     flops: ({ M, N, K }) => 2 * M * N * K,
     only: "webgpu", // parts of products
   }),
+  matmul_each: kernel({
+    params: { M: "u32", N: "u32", K: "u32", lda: "u32", ldb: "u32", products: "u32" },
+    selectors: { TRANS_B: "flag", B_DTYPE: { DTYPE }, BIAS: "flag" },
+    inputs: ["a", "b0", "b1", "b2?", "bias0?", "bias1?", "bias2?"],
+    outputs: ["c0", "c1", "c2?"],
+    flops: ({ M, N, K, products }) => 2 * M * N * K * products,
+    only: "webgpu", // products that are joined
+  }),
   matmul_join_each: kernel({
     params: { M: "u32", N: "u32", products: "u32", chunks: "u32" },
     selectors: { BIAS: "flag" },

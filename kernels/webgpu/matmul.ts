@@ -189,6 +189,21 @@ export const chooseParts: ChooseGeometry<
   };
 };
 
+/** Geometry of two or three products of one x, whose K is not split. */
+export const chooseEach: ChooseGeometry<
+  Numbers & { readonly M: number; readonly N: number; readonly products: number }
+> = (params, constants, { half }) => {
+  const { M, N, products } = params;
+  const tile = chooseTile(M, N, products);
+  const fours = aligned(params, constants) && wholeHalves(params, constants);
+  return {
+    file: "matmul_each",
+    uses: [tile.file, ...loads(fours), "lib/decode", ...operands(half)],
+    constants,
+    groups: [Math.ceil(N / tile.size), Math.ceil(M / tile.size), products],
+  };
+};
+
 /** Outputs of a workgroup of table_attention_parts. */
 const TABLE_TILE = { file: "lib/tile_32x128", rows: 32, columns: 128 } as const;
 

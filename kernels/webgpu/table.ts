@@ -1,6 +1,7 @@
 /** How WebGPU splits the work of each kernel of manifest.ts: files, override constants, workgroups. */
 import { type Params, type Selected, SQUARES_CHUNK, type WebGPUKernel } from "../manifest.ts";
 import {
+  chooseEach,
   chooseEnd,
   chooseGradient,
   chooseMatmul,
@@ -15,6 +16,8 @@ export type Adapter = {
   /** 0 where the device lacks subgroups. */
   readonly subgroupSize: number;
   readonly maxWorkgroupStorage: number;
+  /** Storage buffers that one launch may bind: 8 or more. */
+  readonly maxStorageBuffers: number;
   /** Whether products round their operands to f16. */
   readonly half?: boolean | undefined;
 };
@@ -232,6 +235,7 @@ const geometries: { readonly [K in WebGPUKernel]: ChooseGeometry<Params<K>, Sele
   matmul_gradient: chooseGradient,
   matmul_parts: chooseParts,
   matmul_end: chooseEnd,
+  matmul_each: chooseEach,
   matmul_join: (params, constants) => ({
     file: "matmul_join",
     uses: ["lib/parts", "lib/value1", "lib/gelu", "lib/nan", ...DROPOUT],

@@ -55,6 +55,7 @@ test("every kernel has a device, and both have almost all", () => {
     "halve",
     "layernorm_backward_join",
     "layernorm_join",
+    "matmul_each",
     "matmul_end",
     "matmul_gradient",
     "matmul_join",

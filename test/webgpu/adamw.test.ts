@@ -14,7 +14,12 @@ import { closeForward } from "../models/parity.ts";
 const { name } = await anyWebGPU();
 const test = suite(`AdamW in pairs on ${name}`);
 const device = await openDevice({ device: name, geometry: "hardware" });
-const hardware = { software: false, subgroupSize: 32, maxWorkgroupStorage: 16384 };
+const hardware = {
+  software: false,
+  subgroupSize: 32,
+  maxWorkgroupStorage: 16384,
+  maxStorageBuffers: 10,
+};
 
 const waves = (size: number, scale: number, phase: number): Float32Array =>
   Float32Array.from({ length: size }, (_, i) => scale * Math.sin(3 * i + phase + 1));

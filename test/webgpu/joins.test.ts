@@ -8,7 +8,7 @@ import * as assert from "uvu/assert";
 import { compile } from "../../engine/compile.ts";
 import type { Device } from "../../engine/device.ts";
 import { firstJoined } from "../../engine/devices/onlooker.ts";
-import { chunked, joinRules } from "../../engine/devices/webgpu/chunks.ts";
+import { chunked, joinRules, type StepLaunch } from "../../engine/devices/webgpu/chunks.ts";
 import { grad } from "../../engine/grad.ts";
 import { type JoinRules, withJoins } from "../../engine/joins.ts";
 import type { Join, Launch } from "../../engine/op.ts";
@@ -33,7 +33,12 @@ const test = suite(`joins in the hardware form on ${name}`);
 const device = await openDevice({ device: name, geometry: "hardware" });
 /** The same where all that can be joined is. */
 const eager = await openJoined(name);
-const hardware = { software: false, subgroupSize: 32, maxWorkgroupStorage: 16384 };
+const hardware = {
+  software: false,
+  subgroupSize: 32,
+  maxWorkgroupStorage: 16384,
+  maxStorageBuffers: 10,
+};
 const rules = joinRules(hardware, 2 ** 27) as JoinRules;
 const always: JoinRules = { ...rules, splits: () => true };
 
@@ -151,8 +156,10 @@ test("a block with every kind of join beside PyTorch", async () => {
       );
       const found = kernelsOf(plan).filter((kernel) => JOINS.includes(kernel));
       const dispatched = plan?.launches.flatMap((launch) => chunked(launch, hardware)) ?? [];
-      const ended = dispatched.some(({ kernel }) => kernel === "matmul_end");
-      assert.ok(ended || !label.startsWith("short"), `${label}: products in one with their ends`);
+      for (const kernel of ["matmul_end", "matmul_each"]) {
+        const isThere = dispatched.some((step) => step.kernel === kernel);
+        assert.ok(isThere || !label.startsWith("short"), `${label}: products in one by ${kernel}`);
+      }
       if (on === eager) assert.equal([...new Set(found)].sort(), JOINS, label);
       else if (!label.startsWith("short"))
         assert.ok(found.includes("matmul_join_each") && found.includes("layernorm_backward_join"));
@@ -439,12 +446,13 @@ test("what is read by others, or wanted, stays apart", () => {
 });
 
 test("products are joined where that saves a dispatch", () => {
-  const never: JoinRules = { ...rules, splits: () => false };
+  const never: JoinRules = { ...rules, splits: () => false, each: false };
   const norm = layerNorm(linear(a, w, b), b, b, 1e-5, r);
   assert.is(planned([norm], never), "matmul layernorm");
   const each = (count: number): Tensor[] =>
     Array.from({ length: count }, (_, i) => linear(a, data([12, 16], i + 2), b));
   assert.is(planned(each(3), never), "matmul matmul matmul");
+  assert.is(planned(each(3), { ...never, each: true }), "matmul_join_each", "and not split");
   assert.is(planned(each(2)), "matmul_join_each");
   assert.is(planned(each(5)), "matmul_join_each matmul_join_each");
   const [m1, m2, m3] = [1, 2, 3].map((i) => matmul(data([8, 16], i), data([16, 12], i)));
@@ -455,6 +463,19 @@ test("products are joined where that saves a dispatch", () => {
   assert.is(planned([...each(1), wide]), "matmul matmul", "another width");
   const bare = matmul(a, w, { transB: true });
   assert.is(planned([...each(1), bare]), "matmul matmul", "another end");
+});
+
+test("an adapter that binds eight storage buffers gets no launch that binds more", async () => {
+  const eight = { ...hardware, maxStorageBuffers: 8 };
+  const plan = await firstJoined((d) => compile(d, (t: Block) => block(t))(inputsOf(SIZES.short)), {
+    ...always,
+    each: joinRules(eight, 2 ** 27)?.each ?? true,
+  });
+  const steps = plan?.launches.flatMap((launch) => chunked(launch, eight)) ?? [];
+  const most = ({ inputs, inouts, outputs }: StepLaunch): number =>
+    inputs.length + inouts.length + outputs.length;
+  assert.is(Math.max(...steps.map(most)), 8);
+  assert.ok(joinRules(hardware, 2 ** 27)?.each, "ten are enough");
 });
 
 test("nothing moves across a launch that overwrites what it reads", () => {

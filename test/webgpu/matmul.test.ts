@@ -18,7 +18,12 @@ import { anyWebGPU } from "../devices.ts";
 const { name } = await anyWebGPU();
 const test = suite(`products in the hardware form on ${name}`);
 const device = await openDevice({ device: name, geometry: "hardware" });
-const hardware = { software: false, subgroupSize: 32, maxWorkgroupStorage: 16384 };
+const hardware = {
+  software: false,
+  subgroupSize: 32,
+  maxWorkgroupStorage: 16384,
+  maxStorageBuffers: 10,
+};
 
 /** Values in (-1, 1) that depend on `seed` alone. */
 function random(n: number, seed: number): Float32Array {

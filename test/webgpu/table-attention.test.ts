@@ -22,7 +22,12 @@ import { anyWebGPU, openJoined } from "../devices.ts";
 const { name } = await anyWebGPU();
 const test = suite(`attention over a table on ${name}`);
 const device = await openJoined(name);
-const hardware = { software: false, subgroupSize: 32, maxWorkgroupStorage: 16384 };
+const hardware = {
+  software: false,
+  subgroupSize: 32,
+  maxWorkgroupStorage: 16384,
+  maxStorageBuffers: 10,
+};
 const rules = joinRules(hardware, 2 ** 27) as JoinRules;
 
 /** Values in (-scale, scale) that depend on `seed` alone. */

@@ -80,10 +80,13 @@ function unfolded(join: JoinedLaunch, adapter: Adapter): StepLaunch[] {
   const count = products.length;
   const chunks = partsChunks(params, count, adapter);
   if (launch.kernel === "matmul_join" && count * chunks === 1) return [ended(products[0], launch)];
+  if (launch.kernel === "matmul_join_each" && chunks === 1 && bindsEach(adapter)) {
+    return [each(products, launch)];
+  }
   const parts = partsOf(count * chunks, params);
   const operands = products.flatMap(({ inputs }) => inputs.slice(0, 2));
   const unused = new Array<null>(MOST_OPERANDS - operands.length).fill(null);
-  const each = launch.kernel === "matmul_join_each"; // the others add all of them up
+  const isEach = launch.kernel === "matmul_join_each"; // the others add all of them up
   return [
     {
       op: join.op,
@@ -97,7 +100,7 @@ function unfolded(join: JoinedLaunch, adapter: Adapter): StepLaunch[] {
     },
     {
       ...launch,
-      params: { ...launch.params, chunks: each ? chunks : count * chunks },
+      params: { ...launch.params, chunks: isEach ? chunks : count * chunks },
       inputs: [parts, ...launch.inputs.slice(1)],
     },
   ];
@@ -158,6 +161,27 @@ function ended(
 
 const MOST_OPERANDS = kernelOperands("matmul_parts").filter((o) => o.list === "inputs").length;
 
+/** Whether an adapter binds all that products of one x read and write. */
+const bindsEach = ({ maxStorageBuffers }: Adapter): boolean =>
+  maxStorageBuffers >= kernelOperands("matmul_each").length;
+
+/** Products of one x in one launch: their K is not split. */
+function each(
+  products: JoinedLaunch["products"],
+  join: Omit<JoinedLaunch & { readonly kernel: "matmul_join_each" }, "products">,
+): StepLaunch {
+  const [{ params, constants, inputs }] = products;
+  const { M, N, K, lda, ldb } = params;
+  const [b0, b1, b2 = null] = products.map((product) => product.inputs[1]);
+  return {
+    ...join,
+    kernel: "matmul_each",
+    constants: { TRANS_B: constants.TRANS_B, B_DTYPE: constants.B_DTYPE, ...join.constants },
+    params: { M, N, K, lda, ldb, products: products.length },
+    inputs: [inputs[0], b0, b1, b2, ...join.inputs.slice(1)],
+  };
+}
+
 /** Rows of the smallest table over which attention reads it once: smaller ones stay in a GPU's caches. */
 const TABLE_ROWS = 4096;
 
@@ -173,6 +197,7 @@ export const joinRules = (adapter: Adapter, largest: number): JoinRules | undefi
         splits: (params) => matmulChunks(params, adapter) > 1,
         tiles: (params) =>
           matmulChunks(params, adapter) > 1 ? undefined : tilesOf(params.M, params.N),
+        each: bindsEach(adapter),
         partsBytes: (params, count) =>
           partsOf(count * partsChunks(params, count, adapter), params).byteLength,
         tableRows: adapter.half ? Number.POSITIVE_INFINITY : TABLE_ROWS,

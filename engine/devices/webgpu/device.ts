@@ -114,6 +114,7 @@ export class WebGPUDevice implements Device {
       software: options.geometry ? options.geometry === "software" : software,
       subgroupSize: gpu.features.has("subgroups") ? (gpu.adapterInfo.subgroupMinSize ?? 0) : 0,
       maxWorkgroupStorage: gpu.limits.maxComputeWorkgroupStorageSize,
+      maxStorageBuffers: gpu.limits.maxStorageBuffersPerShaderStage,
       half: options.precision === "f16",
     };
     this.precision = options.precision ?? "f32";
