@@ -19,7 +19,12 @@ import { optionsOf, WORKLOAD_FLAGS } from "./options.ts";
 import { type WorkloadOptions, workload } from "./workload.ts";
 
 /** A large GPU. */
-const ADAPTER = { software: false, subgroupSize: 32, maxWorkgroupStorage: 49152, maxStorageBuffers: 10 };
+const ADAPTER = {
+  software: false,
+  subgroupSize: 32,
+  maxWorkgroupStorage: 49152,
+  maxStorageBuffers: 10,
+};
 const BINDING = 2 ** 31 - 4;
 /** Of an H100: bytes and operations (f32) a millisecond at the best. */
 const PEAK = { bytes: 3.35e9, flops: 60e9 };
