@@ -48,16 +48,19 @@ for (const rows of [8, 300]) {
     const least = 4 * (3 * 2 * width * inner + width * width);
     assert.ok(taken > least, `${taken} bytes hold parameters and moments, ${least}`);
     // what is kept in panels alone is there as it is while it is packed
-    const passing = rows < 96 ? frozen.bytes : 0;
+    const passing = frozen.bytes;
     const more = said - passing - taken;
     assert.ok(Math.abs(more) < 65536, `said ${said}, of which ${passing} pass, taken ${taken}`);
   });
 }
 
-/** Names of the parameters that a plan keeps in panels. */
-async function packed(run: (device: Device) => Promise<unknown>): Promise<string[]> {
+/** Names of the parameters that a plan keeps in panels, all of them where they take `small` bytes or fewer. */
+async function packed(
+  run: (device: Device) => Promise<unknown>,
+  small?: number,
+): Promise<string[]> {
   const plan = await firstPlan(run);
-  const packs = packsOf(plan?.launches ?? []);
+  const packs = packsOf(plan?.launches ?? [], small);
   return [...new Set(packs.flatMap((pack) => (pack ? [stateName(pack.state)] : [])))].sort();
 }
 
@@ -69,7 +72,7 @@ test("panels are kept where packing as a product goes would cost more than a ten
     const parts = Array.from({ length: times }, (_, i) =>
       tensor(values(rows * width + i).slice(i), [rows, width]),
     );
-    return packed((device) => compile(device, () => parts.map((x) => linear(x, w)))());
+    return packed((device) => compile(device, () => parts.map((x) => linear(x, w)))(), 0);
   };
   assert.equal(await kept(8, 1), ["w"], "1/8");
   assert.equal(await kept(16, 1), [], "1/16");
@@ -93,7 +96,20 @@ test("panels of what a step changes are kept for several products, not for one",
       optimizer.update(grad(loss, [once, often]), scalars, [loss]);
       return { loss };
     })(x, optimizer.scalars(1, 1e-3));
-  assert.equal(await packed(step), ["often"]);
+  assert.equal(await packed(step, 0), ["often"]);
+});
+
+test("all panels are kept where together they are small", async () => {
+  const [narrow, wide] = [8, 24].map((width) =>
+    state(`${width} wide`, values(16 * width), [width, 16]),
+  );
+  const x = tensor(values(300 * 16), [300, 16]);
+  const run = (device: Device) =>
+    compile(device, () => [linear(x, narrow), linear(x, wide), linear(x, wide)])();
+  const bytes = 4 * 16 * (8 + 24); // two products of one packing share it
+  assert.equal(await packed(run, bytes), ["24 wide", "8 wide"]);
+  assert.equal(await packed(run, bytes - 1), []);
+  assert.equal(await packed(run), ["24 wide", "8 wide"]);
 });
 
 test.run();
