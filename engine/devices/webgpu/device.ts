@@ -36,7 +36,13 @@ import {
   up,
   WebGPUExecutable,
 } from "./executable.ts";
-import { customSource, type KernelSource, kernelSource, packParams } from "./kernel-source.ts";
+import {
+  customSource,
+  type KernelSource,
+  kernelSource,
+  packParams,
+  withoutBindings,
+} from "./kernel-source.ts";
 import { type Profiler, profiler } from "./timestamps.ts";
 import { windows } from "./windows.ts";
 
@@ -370,8 +376,8 @@ export class WebGPUDevice implements Device {
     return { buffer: this.#spare.write, offset: place * SLOT_BYTES, size: SLOT_BYTES };
   }
 
-  #layout(bindings: readonly string[], uniform: boolean): GPUBindGroupLayout {
-    const key = `${bindings.join()}${uniform}`;
+  #layout({ bindings, uniform, absent }: KernelSource): GPUBindGroupLayout {
+    const key = `${bindings.join()}${uniform} ${[...absent].join()}`;
     let layout = this.#layouts.get(key);
     if (!layout) {
       const types: GPUBufferBindingType[] = [
@@ -382,11 +388,13 @@ export class WebGPUDevice implements Device {
         ...(uniform ? ["uniform" as const] : []),
       ];
       layout = this.gpu.createBindGroupLayout({
-        entries: types.map((type, binding) => ({
-          binding,
-          visibility: GPUShaderStage.COMPUTE,
-          buffer: { type },
-        })),
+        entries: types
+          .map((type, binding) => ({
+            binding,
+            visibility: GPUShaderStage.COMPUTE,
+            buffer: { type },
+          }))
+          .filter(({ binding }) => !absent.has(binding)),
       });
       this.#layouts.set(key, layout);
     }
@@ -411,7 +419,7 @@ export class WebGPUDevice implements Device {
     for (const name of Object.keys(constants)) {
       check(source.overrides.has(name), file, () => `the kernel has no override constant ${name}`);
     }
-    const layout = this.#layout(source.bindings, source.uniform);
+    const layout = this.#layout(source);
     if (this.debug >= 3) console.error(`// ${file} ${JSON.stringify(constants)}\n${source.code}`);
     this.gpu.pushErrorScope("validation"); // a wrong kernel of one's own is no end of the device
     const module = this.gpu.createShaderModule({ code: source.code, label: file });
@@ -424,7 +432,7 @@ export class WebGPUDevice implements Device {
     try {
       const pipeline = await paced(compiling);
       this.stats.pipelines++;
-      return { pipeline, layout };
+      return { pipeline, layout, absent: source.absent };
     } catch (cause) {
       this.assertHealthy();
       const { messages } = await paced(module.getCompilationInfo());
@@ -453,7 +461,7 @@ export class WebGPUDevice implements Device {
         const { source, constants, groups } = await form(launch, this.adapter);
         packParams(launch.kernel, source, launch.params, view, i * SLOT_BYTES);
         checkBindings(launch, source);
-        const pipeline = await this.pipeline(source, constants);
+        const pipeline = await this.pipeline(withoutBindings(source, absentOf(launch)), constants);
         return { launch, pipeline, groups: fold(groups), copy: copies[i]?.copy };
       }),
     );
@@ -615,6 +623,13 @@ async function form(launch: StepLaunch, adapter: Adapter): Promise<Form> {
   }
   const geometry = geometryOf(launch.kernel, params, constants, adapter);
   return { ...geometry, source: await kernelSource(geometry.file, geometry.uses) };
+}
+
+/** The bindings of operands that a launch of a kernel of the package does not have. */
+function absentOf({ wgsl, inputs, inouts, outputs, uniform }: StepLaunch): number[] {
+  if (wgsl !== undefined) return [];
+  const operands = [...inputs, ...inouts, ...outputs, ...(uniform === undefined ? [] : [uniform])];
+  return operands.flatMap((operand, i) => (operand ? [] : [i + 1]));
 }
 
 /** Throws unless a launch gives an operand for each binding of its kernel, and may write where the kernel does. */

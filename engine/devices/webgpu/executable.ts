@@ -8,6 +8,7 @@ import { assertCurrent, RING_SLOTS } from "../results.ts";
 import { type StepLaunch, type StepRegion, scratchBytes } from "./chunks.ts";
 import { statesWritten } from "./copies.ts";
 import type { WebGPUDevice } from "./device.ts";
+import type { KernelSource } from "./kernel-source.ts";
 import type { Profiler } from "./timestamps.ts";
 
 /** Bytes of one launch's parameter block in the uniform buffer of its plan. */
@@ -22,7 +23,12 @@ const LAUNCHES_PER_SUBMIT = 512;
 /** `bytes` rounded up to a multiple of `to`. */
 export const up = (bytes: number, to: number): number => Math.ceil(bytes / to) * to;
 
-export type Pipeline = { pipeline: GPUComputePipeline; layout: GPUBindGroupLayout };
+export type Pipeline = {
+  pipeline: GPUComputePipeline;
+  layout: GPUBindGroupLayout;
+  /** Bindings that the layout lacks. */
+  absent: KernelSource["absent"];
+};
 
 /** A launch that is ready to encode but for its bind group. */
 export type Step = {
@@ -166,7 +172,9 @@ export class WebGPUExecutable implements Resident {
       ];
       step.bindGroup = this.#device.gpu.createBindGroup({
         layout: step.pipeline.layout,
-        entries: resources.map((resource, binding) => ({ binding, resource })),
+        entries: resources
+          .map((resource, binding) => ({ binding, resource }))
+          .filter(({ binding }) => !step.pipeline.absent.has(binding)),
       });
     });
   }
