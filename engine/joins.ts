@@ -12,9 +12,9 @@ export type JoinRules = {
   /** Bytes of the largest operand that a launch may have. */
   readonly largest: number;
   /** Whether a product of this shape runs in two halves anyway, so that the second can be a join at no cost. */
-  splits(params: Product["params"]): boolean;
+  splits(product: Product): boolean;
   /** Into how many tiles a product is cut, each of which may be summed as it is made; undefined where its K is cut too. */
-  tiles(params: Product["params"]): number | undefined;
+  tiles(product: Product): number | undefined;
   /** Whether one launch can make two or three products of one x that are not split. */
   readonly each: boolean;
   /** Bytes of the parts of `count` such products. */
@@ -218,15 +218,15 @@ class Joiner {
   /** Whether launches can be joined as `join` and run at `at`, where the last of them stands; `more` are not products. */
   #fits(join: Join, members: readonly number[], more: number): boolean {
     const { products } = join;
-    const [{ params }] = products;
+    const [first] = products;
     const { largest, splits, tiles, each, partsBytes } = this.#context.rules;
     // a product that is not split runs with its end as one dispatch, and so do those of one x: without parts
     const single = join.kernel === "matmul_join" && products.length === 1;
     const whole =
-      tiles(params) !== undefined && (single || (join.kernel === "matmul_join_each" && each));
-    const halves = splits(params) ? 2 : 1;
+      tiles(first) !== undefined && (single || (join.kernel === "matmul_join_each" && each));
+    const halves = splits(first) ? 2 : 1;
     if (!whole && products.length * halves + more <= 2) return false;
-    if (!whole && partsBytes(params, products.length) > largest) return false;
+    if (!whole && partsBytes(first.params, products.length) > largest) return false;
     const bound = whole ? products.flatMap(({ inputs }) => inputs) : [];
     if (!this.#bindable(join, bound)) return false;
     const at = Math.max(...members);
@@ -406,7 +406,7 @@ class Joiner {
     if (!first || !x || first.constants.ACTIVATION || first.params.alpha !== 1) return;
     // parts that nobody would have made cost more memory traffic than a dispatch
     const { splits, each } = this.#context.rules;
-    if (!splits(first.params) && !each) return;
+    if (!splits(first) && !each) return;
     const { root, offset } = this.#context.place(x);
     const members = this.#alike(at, MOST_PRODUCTS, (other) => {
       if (other.kernel !== "matmul" || !isWhole(other) || !sameShape(other, first)) return false;
@@ -442,7 +442,7 @@ class Joiner {
     const [{ M, N, K, lda, ldb }, more] = products.map(({ params }) => params);
     const alike = more.M === M && more.N === N && more.lda === lda && more.ldb === ldb;
     const { tiles } = this.#context.rules;
-    if (!alike || products.some(({ params }) => tiles(params) === undefined)) return;
+    if (!alike || products.some((product) => tiles(product) === undefined)) return;
     const join: Join = {
       kernel: "matmul_gradient",
       constants: { SQUARES: 0, SUMS: 0, PAIR: 1 },
@@ -465,7 +465,7 @@ class Joiner {
     const [a, b] = inputs;
     const [made] = outputs;
     if (!a || !b || !made || !isGradient(product)) return;
-    const tiles = this.#context.rules.tiles(params);
+    const tiles = this.#context.rules.tiles(product);
     if (tiles === undefined) return;
     const squares = this.#squaresOf(made, tiles, at);
     const sums = this.#columnsOf(a, params, at);

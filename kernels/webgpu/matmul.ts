@@ -16,6 +16,9 @@ const TILES = {
 /** Fewer workgroups than this of the large tile are too few for a large GPU: the small tile is taken. */
 const ENOUGH_WORKGROUPS = 128;
 
+/** Steps of K of the longest gradient that is not split however few its workgroups are. */
+const SHORT = 1024;
+
 const uses = ({ half }: Adapter) => ["lib/decode", "lib/gelu", ...operands(half)];
 
 /** What is multiplied: operands as they are, or rounded to f16. */
@@ -69,9 +72,17 @@ const registers = ({ software, subgroupSize }: Adapter): boolean =>
  * |  3072 |  1024 |   28 | 19.3 | 16.9 | 18.3 | 20.0 |     4 |
  * |  4096 |  1024 |   28 | 19.7 | 17.7 | 22.2 | 23.1 |     4 |
  * | 18560 |  1024 |   59 |   64 |   61 |   64 |   76 |     1 |
+ *
+ * A product with TRANS_A is a matrix's gradient: where its K is short it stays whole, for one dispatch then squares it and sums its
+ * left operand's columns too.
  */
-export function matmulChunks({ M, N, K, batch }: Numbers, adapter: Adapter): number {
+export function matmulChunks(
+  { M, N, K, batch }: Numbers,
+  adapter: Adapter,
+  { TRANS_A }: Numbers = {},
+): number {
   if (batch !== 1 || registers(adapter)) return 1;
+  if (TRANS_A === 1 && K <= SHORT) return 1;
   const tile = chooseTile(M, N, 1);
   const most = Math.min(tile.enough / across(M, N, tile.size), K / tile.chunk);
   if (most < 2) return 1;

@@ -44,7 +44,7 @@ export function chunked(launch: AnyLaunch, adapter: Adapter): readonly StepLaunc
   if ("products" in launch) return unfolded(launch, adapter);
   if ("wgsl" in launch || launch.kernel !== "matmul") return [launch];
   const { params, constants, inputs } = launch;
-  const chunks = matmulChunks(params, adapter);
+  const chunks = matmulChunks(params, adapter, constants);
   if (chunks === 1) return [launch];
   const { M, N, ldc, cOffset, alpha } = params;
   const parts = partsOf(chunks, params);
@@ -194,9 +194,9 @@ export const joinRules = (adapter: Adapter, largest: number): JoinRules | undefi
     ? undefined
     : {
         largest,
-        splits: (params) => matmulChunks(params, adapter) > 1,
-        tiles: (params) =>
-          matmulChunks(params, adapter) > 1 ? undefined : tilesOf(params.M, params.N),
+        splits: ({ params, constants }) => matmulChunks(params, adapter, constants) > 1,
+        tiles: ({ params, constants }) =>
+          matmulChunks(params, adapter, constants) > 1 ? undefined : tilesOf(params.M, params.N),
         each: bindsEach(adapter),
         partsBytes: (params, count) =>
           partsOf(count * partsChunks(params, count, adapter), params).byteLength,
