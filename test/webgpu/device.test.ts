@@ -5,6 +5,7 @@ import * as assert from "uvu/assert";
 import { compile } from "../../engine/compile.ts";
 import { openDevice } from "../../engine/open.ts";
 import { add } from "../../engine/ops/elementwise.ts";
+import { linear } from "../../engine/ops/matmul.ts";
 import { type Tensor, tensor } from "../../engine/tensor.ts";
 import { anyWebGPU } from "../devices.ts";
 
@@ -54,6 +55,37 @@ test("DEBUG prints launches, shapes and the WGSL", () => {
   assert.not.match(one, /f32\[2, 64\]/);
   assert.match(two, /f32\[2, 64\] 512 B -> f32\[2, 64\] 512 B/);
   assert.match(three, /struct Params/);
+});
+
+test("a launch binds the operands that it has, and its parameters", async () => {
+  const hardware = await openDevice({ device: name, geometry: "hardware" });
+  const bound: number[] = [];
+  const { createBindGroup } = GPUDevice.prototype;
+  GPUDevice.prototype.createBindGroup = function (this: GPUDevice, made) {
+    bound.push([...made.entries].length);
+    return createBindGroup.call(this, made);
+  };
+  try {
+    const [x, w, b] = [[4, 8], [16, 8], [16]].map((shape, seed) =>
+      tensor(
+        Float32Array.from({ length: shape.reduce((n, d) => n * d) }, (_, i) => Math.sin(i + seed)),
+        shape,
+      ),
+    );
+    const of = async (f: (x: Tensor, w: Tensor, b: Tensor) => Tensor) =>
+      (await compile(hardware, f)(x, w, b)).read();
+    const bare = await of((x, w) => linear(x, w));
+    const biased = await of(linear);
+    await of((x, w, b) => linear(x, w, b, { activation: "gelu" }));
+    assert.equal(bound, [4, 5, 6], "x, W and y; bias; what goes into GELU");
+    for (let i = 0; i < bare.length; i++) {
+      const y = bare[i] + Math.sin((i % 16) + 2);
+      assert.ok(Math.abs(biased[i] - y) < 1e-5, `${biased[i]} is ${y}`);
+    }
+  } finally {
+    GPUDevice.prototype.createBindGroup = createBindGroup;
+    hardware.destroy();
+  }
 });
 
 test("hardware gets a run in pieces while the host encodes, with one result", async () => {
