@@ -17,6 +17,8 @@ export type Adapter = {
   readonly maxWorkgroupStorage: number;
   /** Whether products round their operands to f16. */
   readonly half?: boolean | undefined;
+  /** With `half`: the files behind lib/matmul_units by which products run on matrix units; absent where they do not. */
+  readonly units?: readonly string[] | undefined;
 };
 
 /** How one launch runs on WebGPU: which files, which override constants, how many workgroups. */
