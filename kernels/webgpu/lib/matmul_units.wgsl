@@ -6,7 +6,7 @@
 // finished sums go through the same 10 KiB, 32 rows at a time, to the threads whose they are.
 //
 // Numerics: operands rounded to f16, products exact, f32 sums; in which order a unit adds 16 steps of k is its own, the same on
-// every run. SUMS are in order of k.
+// every run. SUMS are those of the steps that a thread stages, then those of threads in their order.
 const COLUMNS: u32 = TILE_N / 4u; // threads along N
 const THREADS: u32 = COLUMNS * (TILE_M / RM);
 const STEPS: u32 = 32u; // of k that are staged at a time; what lies beyond the last is zero
@@ -55,12 +55,7 @@ fn right_of(k: u32, n: u32) -> Right {
   return right_at(B_TILE + select(k * line + n / 8u, n * line + k / 8u, TRANS_B == 1u), line);
 }
 
-// rows m .. m + 3 of step k of a transposed A'
-fn column_of(k: u32, m: u32) -> vec4f {
-  let word = tile[k * (line_a() + 1u) + m / 8u];
-  let pair = select(word.xy, word.zw, (m & 4u) != 0u);
-  return vec4f(unpack2x16float(pair.x), unpack2x16float(pair.y));
-}
+fn four(halves: vec2u) -> vec4f { return vec4f(unpack2x16float(halves.x), unpack2x16float(halves.y)); }
 
 // Sums of rows 4 ty .. 4 ty + 3 of the tile and, for RM == 8, of those TILE_M / 2 below; `upper` and `lower`: these rows of A', summed
 struct Sums {
@@ -89,6 +84,8 @@ fn sums_onto(start: Sums, a0: u32, b0: u32, first: u32, last: u32, m0: u32, n0: 
   var nextA: vec4u;
   var wordB: vec4u;
   var nextB: vec4u;
+  var even: vec4f; // with SUMS, of the rows of A' that this thread stages: TRANS_A == 1
+  var odd: vec4f;
   for (var k0 = first; k0 < last + STEPS; k0 += STEPS) {
     if (k0 < last) {
       wordA = word_a(a0, m0, k0, thread, last);
@@ -109,21 +106,29 @@ fn sums_onto(start: Sums, a0: u32, b0: u32, first: u32, last: u32, m0: u32, n0: 
           c3 = multiplied(below, beside, c3, lane);
         }
       }
-      if (SUMS == 1u && summed) { // TRANS_A == 1
-        for (var k = 0u; k < STEPS; k++) {
-          made.upper += column_of(k, row);
-          if (RM == 8u) { made.lower += column_of(k, row + 32u); }
-        }
-      }
       workgroupBarrier();
     }
     if (k0 < last) {
+      if (SUMS == 1u && summed) {
+        even += four(wordA.xy) + four(nextA.xy);
+        odd += four(wordA.zw) + four(nextA.zw);
+      }
       tile[staged(thread, line_a())] = wordA;
       tile[staged(thread + THREADS, line_a())] = nextA;
       tile[B_TILE + staged(thread, line_b())] = wordB;
       tile[B_TILE + staged(thread + THREADS, line_b())] = nextB;
       workgroupBarrier();
     }
+  }
+  if (SUMS == 1u && summed) {
+    tile[2u * thread] = bitcast<vec4u>(even);
+    tile[2u * thread + 1u] = bitcast<vec4u>(odd);
+    workgroupBarrier();
+    for (var i = 0u; i < THREADS; i += TILE_M / 8u) {
+      made.upper += bitcast<vec4f>(tile[2u * i + row / 4u]);
+      if (RM == 8u) { made.lower += bitcast<vec4f>(tile[2u * i + row / 4u + 8u]); }
+    }
+    workgroupBarrier();
   }
   let at = row * LINE + thread % COLUMNS;
   keep(c0, m * LINE + n / 4u, LINE, lane);
