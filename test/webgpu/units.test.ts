@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { create } from "webgpu";
+import { paced } from "../../engine/devices/host.ts";
 import { hasUnits } from "../../engine/devices/webgpu/adapter.ts";
 import { triedUnits, WebGPUDevice } from "../../engine/devices/webgpu/device.ts";
 import { kernelSource, packParams } from "../../engine/devices/webgpu/kernel-source.ts";
@@ -91,7 +92,7 @@ async function outputsOf(trial: Trial, on: Adapter): Promise<Float32Array[]> {
   gpu.queue.submit([encoder.finish()]);
   return Promise.all(
     back.map(async (buffer) => {
-      await buffer.mapAsync(GPUMapMode.READ);
+      await paced(buffer.mapAsync(GPUMapMode.READ));
       return new Float32Array(buffer.getMappedRange().slice(0));
     }),
   );
