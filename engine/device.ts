@@ -129,6 +129,8 @@ export type DeviceOptions = {
    * in f32; states stay f32, and so does all else. Default: `f32`.
    */
   precision?: Precision;
+  /** Precision f16 only: `false` leaves a GPU's matrix units unused, even where it has them. */
+  units?: boolean;
   /** Times every kernel. Runs slower. */
   profile?: boolean;
   /**

@@ -15,8 +15,8 @@ export type JoinRules = {
   splits(product: Product): boolean;
   /** Into how many tiles a product is cut, each of which may be summed as it is made; undefined where its K is cut too. */
   tiles(product: Product): number | undefined;
-  /** Whether one launch can make two or three products of one x that are not split. */
-  readonly each: boolean;
+  /** How many products of one x like this, none of them split, one launch can make. */
+  each(product: Product): number;
   /** Bytes of the parts of `count` such products. */
   partsBytes(params: Product["params"], count: number): number;
   /** Rows of the smallest table over which attention is one launch, which reads it once. */
@@ -223,7 +223,8 @@ class Joiner {
     // a product that is not split runs with its end as one dispatch, and so do those of one x: without parts
     const single = join.kernel === "matmul_join" && products.length === 1;
     const whole =
-      tiles(first) !== undefined && (single || (join.kernel === "matmul_join_each" && each));
+      tiles(first) !== undefined &&
+      (single || (join.kernel === "matmul_join_each" && products.length <= each(first)));
     const halves = splits(first) ? 2 : 1;
     if (!whole && products.length * halves + more <= 2) return false;
     if (!whole && partsBytes(first.params, products.length) > largest) return false;
@@ -406,9 +407,9 @@ class Joiner {
     if (!first || !x || first.constants.ACTIVATION || first.params.alpha !== 1) return;
     // parts that nobody would have made cost more memory traffic than a dispatch
     const { splits, each } = this.#context.rules;
-    if (!splits(first) && !each) return;
+    const most = splits(first) ? MOST_PRODUCTS : Math.min(MOST_PRODUCTS, each(first));
     const { root, offset } = this.#context.place(x);
-    const members = this.#alike(at, MOST_PRODUCTS, (other) => {
+    const members = this.#alike(at, most, (other) => {
       if (other.kernel !== "matmul" || !isWhole(other) || !sameShape(other, first)) return false;
       const [a] = other.inputs;
       const there = a && this.#context.place(a);

@@ -19,11 +19,13 @@ const ENOUGH_WORKGROUPS = 128;
 /** Steps of K of the longest gradient that is not split however few its workgroups are. */
 const SHORT = 1024;
 
-const uses = ({ half }: Adapter) => ["lib/decode", "lib/gelu", ...operands(half)];
-
 /** What is multiplied: operands as they are, or rounded to f16. */
 const operands = (half: boolean | undefined): string[] =>
   half ? ["lib/operand_f16", "lib/half"] : ["lib/operand_f32"];
+
+/** Sums of a tile for hardware, on matrix units where the adapter has them, and what they add. */
+const sums = ({ half, units }: Adapter): string[] =>
+  units ? ["lib/matmul_units", ...units] : ["lib/matmul_sums", ...operands(half)];
 
 /** Whether a kernel that touches whole groups of four elements only would do. */
 function aligned(p: Numbers, constants: Numbers): boolean {
@@ -108,7 +110,10 @@ export const chooseMatmul: ChooseGeometry = (params, constants, adapter) => {
     const down = Math.max(1, Math.min(Math.floor(M / 128), Math.ceil(16 / (across * batch))));
     return {
       file: aligned(params, constants) ? "matmul_register4" : "matmul_register",
-      uses: [`lib/tile_lanes${adapter.subgroupSize}`, ...uses(adapter)],
+      uses: [
+        ...[`lib/tile_lanes${adapter.subgroupSize}`, "lib/decode", "lib/gelu"],
+        ...operands(adapter.half),
+      ],
       constants,
       groups: [across, down, batch],
     };
@@ -118,20 +123,15 @@ export const chooseMatmul: ChooseGeometry = (params, constants, adapter) => {
   return {
     file: "matmul_tile",
     uses: [
-      tile.file,
-      ...loads(fours),
-      fours ? "lib/store_four" : "lib/store_one",
-      ...uses(adapter),
+      ...[tile.file, loads(fours), fours ? "lib/store_four" : "lib/store_one"],
+      ...["lib/decode", "lib/gelu", ...sums(adapter)],
     ],
     constants,
     groups: [Math.ceil(N / tile.size), Math.ceil(M / tile.size), batch],
   };
 };
 
-const loads = (fours: boolean): string[] => [
-  "lib/matmul_sums",
-  fours ? "lib/matmul_four" : "lib/matmul_one",
-];
+const loads = (fours: boolean): string => (fours ? "lib/matmul_four" : "lib/matmul_one");
 
 /** Workgroups of a product whose K is not split. */
 export const tilesOf = (M: number, N: number): number => across(M, N, chooseTile(M, N, 1).size);
@@ -139,15 +139,14 @@ export const tilesOf = (M: number, N: number): number => across(M, N, chooseTile
 /** Geometry of a matrix's gradient with sums of what it has at hand. */
 export const chooseGradient: ChooseGeometry<
   Numbers & { readonly M: number; readonly N: number }
-> = (params, constants, { half }) => {
+> = (params, constants, adapter) => {
   const { M, N } = params;
   const tile = chooseTile(M, N, 1);
   return {
     file: "matmul_gradient",
     uses: [
-      tile.file,
-      ...loads(aligned(params, { TRANS_A: 1, TRANS_B: 0 })),
-      ...["lib/decode", "lib/reduce", ...operands(half)],
+      ...[tile.file, loads(aligned(params, { TRANS_A: 1, TRANS_B: 0 }))],
+      ...["lib/decode", "lib/reduce", ...sums(adapter)],
     ],
     constants,
     groups: [Math.ceil(N / tile.size), Math.ceil(M / tile.size), 1],
@@ -158,7 +157,7 @@ export const chooseGradient: ChooseGeometry<
 export const chooseEnd: ChooseGeometry<Numbers & { readonly M: number; readonly N: number }> = (
   params,
   constants,
-  { half },
+  adapter,
 ) => {
   const { M, N } = params;
   const tile = chooseTile(M, N, 1);
@@ -166,8 +165,8 @@ export const chooseEnd: ChooseGeometry<Numbers & { readonly M: number; readonly 
   return {
     file: "matmul_end",
     uses: [
-      ...[tile.file, ...loads(fours), fours ? "lib/end_four" : "lib/end_one"],
-      ...["lib/decode", "lib/gelu", "lib/nan", "lib/philox", "lib/dropout", ...operands(half)],
+      ...[tile.file, loads(fours), fours ? "lib/end_four" : "lib/end_one"],
+      ...["lib/decode", "lib/gelu", "lib/nan", "lib/philox", "lib/dropout", ...sums(adapter)],
     ],
     constants,
     groups: [Math.ceil(N / tile.size), Math.ceil(M / tile.size), 1],
@@ -188,13 +187,13 @@ export const chooseParts: ChooseGeometry<
     readonly products: number;
     readonly chunks: number;
   }
-> = (params, constants, { half }) => {
+> = (params, constants, adapter) => {
   const { M, N, products, chunks } = params;
   const tile = chooseTile(M, N, 1);
   const fours = aligned(params, constants) && wholeHalves(params, constants);
   return {
     file: "matmul_parts",
-    uses: [tile.file, ...loads(fours), "lib/decode", ...operands(half)],
+    uses: [tile.file, loads(fours), "lib/decode", ...sums(adapter)],
     constants,
     groups: [Math.ceil(N / tile.size), Math.ceil(M / tile.size), products * chunks],
   };
@@ -203,13 +202,13 @@ export const chooseParts: ChooseGeometry<
 /** Geometry of two or three products of one x, whose K is not split. */
 export const chooseEach: ChooseGeometry<
   Numbers & { readonly M: number; readonly N: number; readonly products: number }
-> = (params, constants, { half }) => {
+> = (params, constants, adapter) => {
   const { M, N, products } = params;
   const tile = chooseTile(M, N, products);
   const fours = aligned(params, constants) && wholeHalves(params, constants);
   return {
     file: "matmul_each",
-    uses: [tile.file, ...loads(fours), "lib/decode", ...operands(half)],
+    uses: [tile.file, loads(fours), "lib/decode", ...sums(adapter)],
     constants,
     groups: [Math.ceil(N / tile.size), Math.ceil(M / tile.size), products],
   };
@@ -227,8 +226,8 @@ export const chooseTableParts: ChooseGeometry<
 > = (params, constants) => ({
   file: "table_attention_parts",
   uses: [
-    ...[TABLE_TILE.file, ...loads(aligned(params, { TRANS_A: 0, TRANS_B: 1 }))],
-    ...["lib/decode", ...operands(false)],
+    ...[TABLE_TILE.file, loads(aligned(params, { TRANS_A: 0, TRANS_B: 1 }))],
+    ...["lib/decode", "lib/matmul_sums", ...operands(false)],
   ],
   constants,
   groups: [tableTiles(params.N), Math.ceil(params.M / TABLE_TILE.rows), 1],

@@ -1,5 +1,5 @@
 // c<q> [M, N] = A [M, K] * B'[q] [K, N], and with BIAS + bias<q>[n], of two or three products q of one x, such as query, key and value, whose K
-// is not split. B' = B or B^T. A launch of two products has no c2. Binds ten storage buffers.
+// is not split. B' = B or B^T. A launch of two products has no c2. Three with biases bind ten storage buffers.
 //
 // One workgroup owns a tile of one c, as in matmul_tile.wgsl; products run along z.
 //

@@ -20,6 +20,8 @@ export type Adapter = {
   readonly maxStorageBuffers: number;
   /** Whether products round their operands to f16. */
   readonly half?: boolean | undefined;
+  /** With `half`: the files behind lib/matmul_units by which products run on matrix units; absent where they do not. */
+  readonly units?: readonly string[] | undefined;
 };
 
 /** How one launch runs on WebGPU: which files, which override constants, how many workgroups. */

@@ -446,13 +446,14 @@ test("what is read by others, or wanted, stays apart", () => {
 });
 
 test("products are joined where that saves a dispatch", () => {
-  const never: JoinRules = { ...rules, splits: () => false, each: false };
+  const never: JoinRules = { ...rules, splits: () => false, each: () => 1 };
   const norm = layerNorm(linear(a, w, b), b, b, 1e-5, r);
   assert.is(planned([norm], never), "matmul layernorm");
   const each = (count: number): Tensor[] =>
     Array.from({ length: count }, (_, i) => linear(a, data([12, 16], i + 2), b));
   assert.is(planned(each(3), never), "matmul matmul matmul");
-  assert.is(planned(each(3), { ...never, each: true }), "matmul_join_each", "and not split");
+  assert.is(planned(each(3), { ...never, each: () => 3 }), "matmul_join_each", "and not split");
+  assert.is(planned(each(3), { ...never, each: () => 2 }), "matmul_join_each matmul");
   assert.is(planned(each(2)), "matmul_join_each");
   assert.is(planned(each(5)), "matmul_join_each matmul_join_each");
   const [m1, m2, m3] = [1, 2, 3].map((i) => matmul(data([8, 16], i), data([16, 12], i)));
@@ -467,15 +468,20 @@ test("products are joined where that saves a dispatch", () => {
 
 test("an adapter that binds eight storage buffers gets no launch that binds more", async () => {
   const eight = { ...hardware, maxStorageBuffers: 8 };
-  const plan = await firstJoined((d) => compile(d, (t: Block) => block(t))(inputsOf(SIZES.short)), {
-    ...always,
-    each: joinRules(eight, 2 ** 27)?.each ?? true,
-  });
-  const steps = plan?.launches.flatMap((launch) => chunked(launch, eight)) ?? [];
-  const most = ({ inputs, inouts, outputs }: StepLaunch): number =>
-    inputs.length + inouts.length + outputs.length;
-  assert.is(Math.max(...steps.map(most)), 8);
-  assert.ok(joinRules(hardware, 2 ** 27)?.each, "ten are enough");
+  const mostIn = async (adapter: typeof hardware, more: Partial<JoinRules> = {}) => {
+    const plan = await firstJoined(
+      (d) => compile(d, (t: Block) => block(t))(inputsOf(SIZES.short)),
+      { ...(joinRules(adapter, 2 ** 27) as JoinRules), ...more },
+    );
+    const steps = plan?.launches.flatMap((launch) => chunked(launch, adapter)) ?? [];
+    const bound = ({ inputs, inouts, outputs }: StepLaunch): number =>
+      [...inputs, ...inouts, ...outputs].filter((operand) => operand !== null).length;
+    const eaches = steps.filter(({ kernel }) => kernel === "matmul_each").map(bound);
+    return [Math.max(...steps.map(bound)), ...eaches];
+  };
+  assert.equal(await mostIn(eight), [8, 7], "two of query, key and value");
+  assert.equal(await mostIn(hardware), [10, 10], "all three");
+  assert.equal(await mostIn(eight, { splits: () => true }), [8], "their parts");
 });
 
 test("nothing moves across a launch that overwrites what it reads", () => {

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # On the GPU machine, in the clone with .gpu/ in it:  bash tools/gpu/run.sh PHASE...     results in $OUT/results.tar.gz
-#   setup info check step profile gemm skinny matrix rows torch toggles long test
+#   setup info check step profile gemm skinny matrix rows half torch toggles long test
 # DEVICE=gpu:software and TOY=1 try every phase without a GPU, at small sizes. Each part has its own time limit, so that none takes all the
 # time; a part that fails does not stop the next. The exit code says whether any failed.
 set -uo pipefail
@@ -76,6 +76,9 @@ for phase in "$@"; do
       step 120 step_noattn --size full --steps 8 --attn 0
       step 60 step_slim --size slim --steps 12
       step 60 bert --size full --part bert --steps 20 ;;
+    half) # products in f16, with the card's matrix units and without
+      step 120 step_half --size full --steps 8 --precision f16
+      step 120 step_half_no_units --size full --steps 8 --precision f16 --no-units ;;
     profile) LINES_SHOWN=40 step 120 step_profile --size full --steps 2 --profile ;;
     gemm | skinny | matrix | rows) bench 150 "$phase" "$phase" ;;
     toggles)

@@ -3,13 +3,14 @@
  *
  *   node tools/gpu/step.ts [--device gpu|gpu:software|cpu] [--size full|base|small|slim|toy] [--part step|forward|bert] [--batch 32]
  *       [--steps 20] [--dropout 0.1] [--attn 0.1] [--threads N] [--memory 12G] [--binding BYTES] [--json FILE]
- *       [--profile [--bandwidth GB/S] [--rate GFLOPS] [--top 30]]
+ *       [--precision f32|f16 [--no-units]] [--profile [--bandwidth GB/S] [--rate GFLOPS] [--top 30]]
  *
  * Prints one figure a line: host and wall times of steps whose report is awaited, and the time of a step when none is.
  */
 import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { compile } from "../../engine/compile.ts";
+import { precisions } from "../../engine/device.ts";
 import { openDevice } from "../../engine/open.ts";
 import { stateName } from "../../engine/tensor.ts";
 import { checkDevice } from "../lib/cli.ts";
@@ -30,10 +31,16 @@ const { values } = parseArgs({
     rate: { type: "string" },
     top: { type: "string", default: "30" },
     json: { type: "string" },
+    precision: { type: "string", default: "f32" },
+    "no-units": { type: "boolean", default: false },
   },
 });
 const options = optionsOf(values);
 const steps = Number(values.steps);
+const precision = precisions.find((known) => known === values.precision);
+if (precision === undefined) {
+  throw new Error(`[gpu] --precision ${values.precision}: choose among ${precisions.join(", ")}`);
+}
 
 const report: Record<string, unknown> = {};
 function say(key: string, value: unknown): void {
@@ -51,6 +58,8 @@ const open = () =>
       memory: values.memory,
     }),
     profile: values.profile,
+    precision,
+    units: !values["no-units"],
     ...(values.binding === undefined ? {} : { maxBinding: Number(values.binding) }),
   });
 

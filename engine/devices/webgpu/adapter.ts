@@ -10,9 +10,11 @@ export type Opened = {
   name: string;
   /** The adapter and its driver. */
   build: string;
+  /** Whether the device was opened with what matrix units need. */
+  units: boolean;
 };
 
-/** By the adapter's name, empty for any. Dawn crashes when an object that `create()` returned is collected: they stay reachable for ever. */
+/** By the adapter's name, empty for any, and toggles. Dawn crashes when an object that `create()` returned is collected: they stay reachable for ever. */
 const dawn = new Map<string, GPU>();
 
 /** Dawn's bindings for Node, an optional dependency. */
@@ -31,25 +33,29 @@ async function bindings(): Promise<typeof import("webgpu")> {
 const reasonOf = (error: unknown): string =>
   (error instanceof Error ? error.message : String(error)).split("\n")[0];
 
-/** @param adapter its whole name; empty for any */
-async function findGPU(adapter = ""): Promise<GPU> {
+/**
+ * @param adapter its whole name; empty for any
+ * @param more toggles of Dawn's
+ */
+async function findGPU(adapter = "", more: readonly string[] = []): Promise<GPU> {
   if (adapter === "" && typeof navigator !== "undefined" && navigator.gpu) return navigator.gpu;
   if (!inNode()) {
     throw new NoDeviceError(
       "[openDevice] this browser has no WebGPU; use one that has (Chrome 113+), or the device cpu",
     );
   }
-  const found = dawn.get(adapter);
+  const key = [adapter, ...more].join();
+  const found = dawn.get(key);
   if (found) return found;
   const { create, globals } = await bindings();
   Object.assign(globalThis, globals);
-  const toggles = ["allow_unsafe_apis", ...(process.env.DAWN_TOGGLES?.split(",") ?? [])];
+  const toggles = ["allow_unsafe_apis", ...more, ...(process.env.DAWN_TOGGLES?.split(",") ?? [])];
   const made = create([
     `enable-dawn-features=${toggles}`,
     "disable-dawn-features=timestamp_quantization", // steps of 65.5 us hide most launches
     ...(adapter === "" ? [] : [`adapter=${adapter}`]),
   ]);
-  dawn.set(adapter, made);
+  dawn.set(key, made);
   Object.defineProperty(globalThis, "__dawn", { value: dawn, configurable: true });
   return made;
 }
@@ -125,11 +131,43 @@ export async function findHardware(): Promise<boolean> {
   }
 }
 
+/** What kernels need of a device for its matrix units. */
+const UNITS = [
+  "shader-f16",
+  "subgroups",
+  "chromium-experimental-subgroup-matrix",
+] as GPUFeatureName[];
+
+/** Dawn hides f16 on NVIDIA's Vulkan, and the units' loads are of Vulkan's memory model. */
+const UNITS_TOGGLES = ["vulkan_enable_f16_on_nvidia", "use_vulkan_memory_model"];
+
+type UnitsInfo = GPUAdapterInfo & {
+  readonly subgroupMatrixConfigs?: Iterable<
+    Readonly<Record<"componentType" | "resultComponentType", string>> &
+      Readonly<Record<"M" | "N" | "K", number>>
+  >;
+};
+
+/** Whether an adapter has the matrix units of lib/units.wgsl: 16 x 16 x 16, f16 operands, f32 sums, by 32 threads. */
+export function hasUnits({ features, info }: Pick<GPUAdapter, "features" | "info">): boolean {
+  const { subgroupMinSize, subgroupMaxSize, subgroupMatrixConfigs = [] }: UnitsInfo = info;
+  return (
+    UNITS.every((feature) => features.has(feature)) &&
+    subgroupMinSize === 32 &&
+    subgroupMaxSize === 32 &&
+    [...subgroupMatrixConfigs].some(
+      ({ componentType, resultComponentType, M, N, K }) =>
+        componentType === "f16" &&
+        resultComponentType === "f32" &&
+        [M, N, K].every((size) => size === 16),
+    )
+  );
+}
+
 /** Finds an adapter and opens it with its own limits and the optional features that kernels can use. */
 export async function openAdapter(options: DeviceOptions): Promise<Opened> {
-  const gpu = await findGPU(
-    options.adapter === undefined ? "" : await adapterNamed(options.adapter),
-  );
+  const called = options.adapter === undefined ? "" : await adapterNamed(options.adapter);
+  const gpu = await findGPU(called);
   const wanted = options.device ?? "auto";
   let adapter = await highPerformance(gpu);
   const isNamed = options.adapter !== undefined;
@@ -151,7 +189,13 @@ export async function openAdapter(options: DeviceOptions): Promise<Opened> {
       `[openDevice] that adapter is no software (${name}); ask for gpu, or leave adapter out`,
     );
   }
-  const features: GPUFeatureName[] = ["subgroups"];
+  const mayHaveUnits = options.precision === "f16" && options.units !== false && !software;
+  if (mayHaveUnits) {
+    const other = await highPerformance(await findGPU(called, UNITS_TOGGLES));
+    if (other && hasUnits(other)) adapter = other;
+  }
+  const units = mayHaveUnits && hasUnits(adapter);
+  const features: GPUFeatureName[] = units ? [...UNITS] : ["subgroups"];
   if (options.profile || debugLevel(options) > 0) features.push("timestamp-query");
   const { limits } = adapter;
   const device = await adapter.requestDevice({
@@ -167,6 +211,7 @@ export async function openAdapter(options: DeviceOptions): Promise<Opened> {
   return {
     device,
     software,
+    units,
     name,
     build: [
       "WebGPU",

@@ -80,8 +80,8 @@ function unfolded(join: JoinedLaunch, adapter: Adapter): StepLaunch[] {
   const count = products.length;
   const chunks = partsChunks(params, count, adapter);
   if (launch.kernel === "matmul_join" && count * chunks === 1) return [ended(products[0], launch)];
-  if (launch.kernel === "matmul_join_each" && chunks === 1 && bindsEach(adapter)) {
-    return [each(products, launch)];
+  if (launch.kernel === "matmul_join_each" && chunks === 1) {
+    if (count <= mostOfOne(adapter, launch.constants.BIAS)) return [each(products, launch)];
   }
   const parts = partsOf(count * chunks, params);
   const operands = products.flatMap(({ inputs }) => inputs.slice(0, 2));
@@ -161,9 +161,9 @@ function ended(
 
 const MOST_OPERANDS = kernelOperands("matmul_parts").filter((o) => o.list === "inputs").length;
 
-/** Whether an adapter binds all that products of one x read and write. */
-const bindsEach = ({ maxStorageBuffers }: Adapter): boolean =>
-  maxStorageBuffers >= kernelOperands("matmul_each").length;
+/** Products of one x that one launch may make: of each it binds B, C and the bias if there is one. */
+const mostOfOne = ({ maxStorageBuffers }: Adapter, BIAS: number): number =>
+  Math.floor((maxStorageBuffers - 1) / (2 + BIAS));
 
 /** Products of one x in one launch: their K is not split. */
 function each(
@@ -197,7 +197,7 @@ export const joinRules = (adapter: Adapter, largest: number): JoinRules | undefi
         splits: ({ params, constants }) => matmulChunks(params, adapter, constants) > 1,
         tiles: ({ params, constants }) =>
           matmulChunks(params, adapter, constants) > 1 ? undefined : tilesOf(params.M, params.N),
-        each: bindsEach(adapter),
+        each: ({ constants }) => mostOfOne(adapter, constants.BIAS),
         partsBytes: (params, count) =>
           partsOf(count * partsChunks(params, count, adapter), params).byteLength,
         tableRows: adapter.half ? Number.POSITIVE_INFINITY : TABLE_ROWS,

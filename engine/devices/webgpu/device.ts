@@ -56,7 +56,43 @@ export async function openWebGPU(options: DeviceOptions): Promise<Device> {
     const os = await import("node:os");
     budget = os.totalmem() * 0.6;
   }
-  return new WebGPUDevice(opened, budget, options);
+  if (!opened.units) return new WebGPUDevice(opened, budget, options);
+  const { named, units } = await triedUnits(opened, options, ["lib/units"]);
+  return new WebGPUDevice(named, budget, options, units);
+}
+
+/** A device that has matrix units, and the files by which products run on them, if what they compute is right. */
+export async function triedUnits(
+  opened: Opened,
+  options: DeviceOptions,
+  files: readonly string[],
+): Promise<{ readonly named: Opened; readonly units: Adapter["units"] }> {
+  const { unitsProblem } = await import("./units.ts");
+  const problem = await unitsProblem(opened.device, adapterOf(opened, options, files));
+  const { description, build } = opened;
+  if (problem === undefined) {
+    const names = { description: `${description}, matrix units`, build: `${build}, matrix units` };
+    return { named: Object.assign(opened, names), units: files };
+  }
+  if (debugLevel(options) > 0) console.error(`[webgpu] matrix units are left unused: ${problem}`);
+  const without = { description: `${description}, without its matrix units, which failed a test` };
+  return { named: Object.assign(opened, without), units: undefined };
+}
+
+/** What the geometry of launches may know. */
+function adapterOf(
+  { device: gpu, software }: Opened,
+  options: DeviceOptions,
+  units?: Adapter["units"],
+): Adapter {
+  return {
+    software: options.geometry ? options.geometry === "software" : software,
+    subgroupSize: gpu.features.has("subgroups") ? (gpu.adapterInfo.subgroupMinSize ?? 0) : 0,
+    maxWorkgroupStorage: gpu.limits.maxComputeWorkgroupStorageSize,
+    maxStorageBuffers: gpu.limits.maxStorageBuffersPerShaderStage,
+    half: options.precision === "f16",
+    units,
+  };
 }
 
 export class WebGPUDevice implements Device {
@@ -99,11 +135,9 @@ export class WebGPUDevice implements Device {
   #reading: Promise<unknown> = Promise.resolve();
   #spare: { read: GPUBuffer; write: GPUBuffer } | undefined;
 
-  constructor(
-    { device: gpu, description, build, software }: Opened,
-    budget: number,
-    options: DeviceOptions,
-  ) {
+  /** @param units by what files products run on matrix units, if they do */
+  constructor(opened: Opened, budget: number, options: DeviceOptions, units?: Adapter["units"]) {
+    const { device: gpu, description, build, software } = opened;
     this.gpu = gpu;
     this.description = description;
     this.build = build;
@@ -116,13 +150,7 @@ export class WebGPUDevice implements Device {
       options.maxBinding ?? Number.POSITIVE_INFINITY,
       gpu.limits.maxStorageBufferBindingSize,
     );
-    this.adapter = {
-      software: options.geometry ? options.geometry === "software" : software,
-      subgroupSize: gpu.features.has("subgroups") ? (gpu.adapterInfo.subgroupMinSize ?? 0) : 0,
-      maxWorkgroupStorage: gpu.limits.maxComputeWorkgroupStorageSize,
-      maxStorageBuffers: gpu.limits.maxStorageBuffersPerShaderStage,
-      half: options.precision === "f16",
-    };
+    this.adapter = adapterOf(opened, options, units);
     this.precision = options.precision ?? "f32";
     if (this.precision === "f16") this.copies = new Copies(this.maxBinding);
     this.joins = joinRules(this.adapter, this.maxBinding);

@@ -32,12 +32,19 @@ export function customSource(name: string, wgsl: string): KernelSource {
   return source;
 }
 
-/** The op's file with its constant and library files joined behind it. */
+/** What WGSL wants before all else; any file may have such lines. */
+const DIRECTIVES = /^(?:enable|diagnostic)\b[^;]*;/gm;
+
+/** The op's file with its constant and library files joined behind it, and their directives before it. */
 export function kernelSource(file: string, uses: readonly string[]): Promise<KernelSource> {
   const key = [file, ...uses].join("+");
   let source = sources.get(key);
   if (!source) {
-    source = Promise.all([file, ...uses].map(wgsl)).then((texts) => parse(file, texts.join("\n")));
+    source = Promise.all([file, ...uses].map(wgsl)).then((texts) => {
+      const code = texts.join("\n");
+      const first = code.match(DIRECTIVES) ?? [];
+      return parse(file, [...first, code.replace(DIRECTIVES, "")].join("\n"));
+    });
     sources.set(key, source);
   }
   return source;
