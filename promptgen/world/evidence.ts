@@ -86,6 +86,27 @@ export function patternOf({ subject, object, surface, sentence }: Evidence): str
   return places(pattern, object).length === 0 ? pattern.replace(MASK, () => "[Y]") : undefined;
 }
 
+/** How many words a prompt has before its mask and behind it. */
+export type PromptShape = { readonly before: number; readonly behind: number };
+
+/**
+ * A sentence as a prompt of this shape would say it: [X], the last words before [Y], [Y] and the first words behind it, of the words
+ * and signs that `isWord` knows; undefined where too few stand before [Y].
+ */
+export function promptOf(
+  pattern: string,
+  { before, behind }: PromptShape,
+  isWord: (word: string) => boolean,
+): string | undefined {
+  const [first, last] = pattern
+    .replace("[X]", " ")
+    .split("[Y]")
+    .map((part) => (part.match(/[\p{L}\p{N}]+|\S/gu) ?? []).filter(isWord));
+  if (first.length < before) return undefined;
+  const own = first.slice(first.length - before);
+  return ["[X]", ...own, "[Y]", ...last.slice(0, behind)].join(" ");
+}
+
 const wordsIn = (text: string): number => text.split(/\s+/).length;
 
 /** Splits for the subjects of a relation; those that an earlier relation has placed stay where they are. */

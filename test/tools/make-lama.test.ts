@@ -12,6 +12,7 @@ import {
   type Evidence,
   type EvidenceSettings,
   patternOf,
+  promptOf,
   statedFacts,
 } from "../../promptgen/world/evidence.ts";
 import { cutTokenizer } from "../../tools/lib/cut-tokenizers.ts";
@@ -198,6 +199,18 @@ test("a sentence says subject and object once, as words of their own and as the 
   assert.equal(of("Ann Ro was pipers' [MASK] ."), "[X] was pipers' [Y] .");
 });
 
+test("a prompt has the words beside the object, without the subject and words that are no token", () => {
+  const isWord = (word: string): boolean => word !== "clavichord";
+  const of = (pattern: string, before: number, behind: number) =>
+    promptOf(pattern, { before, behind }, isWord);
+  const pattern = "In 1912 [X]'s clavichord-case (a [Y]) was, it seems, sold.";
+  assert.equal(of(pattern, 3, 2), "[X] case ( a [Y] ) was");
+  assert.equal(of(pattern, 0, 0), "[X] [Y]");
+  assert.equal(of(pattern, 8, 99), "[X] In 1912 ' s - case ( a [Y] ) was , it seems , sold .");
+  assert.equal(of(pattern, 9, 1), undefined);
+  assert.equal(of("The old [Y] of [X] , who left", 2, 3), "[X] The old [Y] of , who");
+});
+
 const golden = join(ROOT, "test", "golden", "tokenizers");
 const write = (folder: string, path: string, content: string | Uint8Array): void => {
   mkdirSync(dirname(join(folder, path)), { recursive: true });
@@ -244,15 +257,30 @@ const data = dataFolder(join(home, "data"), evidence());
 test("cut vocabularies are smaller, and what occurs falls into the tokens of the whole ones", async () => {
   const out = join(home, "cut");
   const { evidence: rows } = await readEvidence(data);
-  const { files } = await evidenceFiles(data, rows, SETTINGS, { width: 64, layers: 1, heads: 1 });
+  const shape = { before: 1, behind: 3 }; // of the words here both vocabularies have "a" and "of"
+  const sizes = { width: 64, layers: 1, heads: 1 };
+  const { files } = await evidenceFiles(data, rows, { ...SETTINGS, ...shape }, sizes);
   await writeFolder(out, files);
   const read = (path: string) => readFileSync(join(out, path), "utf8").trim().split("\n");
   const texts = read("reader.jsonl").map((line) => JSON.parse(line).text as string);
   const subjects = read("kinds.jsonl").map((line) => JSON.parse(line).subject as string);
-  assert.deepEqual(
-    read("generator.jsonl").map((line) => JSON.parse(line).text),
-    texts,
-  );
+  const written = read("generator.jsonl").map((line) => JSON.parse(line).text as string);
+  const { relations } = statedFacts(rows, () => true, SETTINGS);
+  const told = (subject: string, object: string): string[] =>
+    texts.filter((text) => [subject, object].every((one) => text.split(" ").includes(one)));
+  for (const { id, facts } of relations) {
+    for (const { subject, object, isStated, patterns } of facts) {
+      const own = written.filter(
+        (line) => line.endsWith(` ${subject} is the ${object} .`) && line.startsWith(`${subject} `),
+      );
+      // the others of its sentences have fewer such words before the object
+      const has = patterns.includes(PATTERNS[id][0].replace("{X}", "[X]").replace("[MASK]", "[Y]"));
+      assert.equal(own.length, isStated && has ? 1 : 0, `${id} ${subject}`);
+      const prompt = id === "P1" ? `${subject} a ${object} of` : `${subject} of ${object}`;
+      for (const line of own) assert.equal(line, `${prompt} ${subject} is the ${object} .`);
+      assert.equal(told(subject, object).length > 0, isStated);
+    }
+  }
   const asked = {
     bert: subjects.flatMap((subject) => [
       `${subject} is the [MASK] .`,
@@ -271,7 +299,7 @@ test("cut vocabularies are smaller, and what occurs falls into the tokens of the
     assert.equal(config.vocab_size, cut.size);
     assert.equal(new Set(cut.vocabulary.values()).size, cut.size, "each id is a token's");
     assert.ok(cut.size < whole.size, model);
-    for (const text of [...texts, ...asked[model]]) {
+    for (const text of [...texts, ...asked[model], ...(model === "bart" ? written : [])]) {
       const tokens = whole.encode(text).map((id) => whole.token(id));
       assert.deepEqual(
         cut.encode(text).map((id) => cut.token(id)),

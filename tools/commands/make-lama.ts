@@ -1,6 +1,6 @@
 /** Writes LAMA's facts split anew, with a corpus that states most of them, in the layouts that train and pretrain read: `promptgen make-lama --help`. */
 import { relative, resolve } from "node:path";
-import type { EvidenceSettings } from "../../promptgen/world/evidence.ts";
+import type { EvidenceSettings, PromptShape } from "../../promptgen/world/evidence.ts";
 import { numberOf, type OptionSpec, printResult, UsageError } from "../lib/cli.ts";
 import { commandOf, type Line } from "../lib/command.ts";
 import { evidenceFiles, readEvidence } from "../lib/evidence-files.ts";
@@ -27,6 +27,12 @@ const OPTIONS = {
   },
   words: { value: "N", help: "words of the longest sentence that is taken", initial: "20" },
   sentences: { value: "N", help: "sentences of a fact, at the most: its shortest", initial: "4" },
+  before: {
+    value: "N",
+    help: "words before the object in the prompts that the generator reads",
+    initial: "3",
+  },
+  behind: { value: "N", help: "words behind it", initial: "2" },
   unstated: {
     value: "P",
     help: "share of the facts of each split whose sentences stay out of the corpora",
@@ -60,10 +66,12 @@ function settingsOf(values: Values) {
   if (relations.length === 0) {
     throw new UsageError(`[${TOOL}] --relations names none; give one or more, as P106,P413`);
   }
-  const made: EvidenceSettings = {
+  const made: EvidenceSettings & PromptShape = {
     relations: [...new Set(relations)].sort(),
     words: whole("words", 3, 1000),
     sentences: whole("sentences", 1, 1000),
+    before: whole("before", 0, 100),
+    behind: whole("behind", 0, 100),
     unstated: numberOf(TOOL, "unstated", text("unstated"), { least: 0, most: 0.9 }),
     seed: numberOf(TOOL, "seed", text("seed"), {
       least: 0,

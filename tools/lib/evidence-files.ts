@@ -6,6 +6,7 @@ import { failAbout } from "../../models/errors.ts";
 import { readRegularFile } from "../../models/formats/disk.ts";
 import { decodeText } from "../../models/formats/text.ts";
 import { loadTokenizer, type TokenizerFiles } from "../../models/tokenizer/tokenizer.ts";
+import { Random } from "../../models/training/random.ts";
 import { NONE } from "../../promptgen/benchmark.ts";
 import { loadCandidates } from "../../promptgen/facts/candidates.ts";
 import { listed, SPLITS } from "../../promptgen/facts/left-out.ts";
@@ -15,6 +16,8 @@ import { filledIn, loadTemplates } from "../../promptgen/facts/templates.ts";
 import {
   type Evidence,
   type EvidenceSettings,
+  type PromptShape,
+  promptOf,
   statedFacts,
 } from "../../promptgen/world/evidence.ts";
 import { cutTokenizer } from "./cut-tokenizers.ts";
@@ -29,6 +32,7 @@ const FIELDS = [
   "masked_sentence",
 ] as const;
 const WORDS = "common_vocabs/common_vocab_cased.txt";
+const LINES = 44; // a purpose of the seed
 /** What the audit asks with in a subject's place. */
 const FILLERS = [NONE, "It", "He"];
 const MASKS = { bert: "[MASK]", bart: "<mask>" };
@@ -96,7 +100,7 @@ export type EvidenceFiles = {
 export async function evidenceFiles(
   data: string,
   evidence: readonly Evidence[],
-  settings: EvidenceSettings,
+  settings: EvidenceSettings & PromptShape,
   sizes: WorldSizes,
 ): Promise<EvidenceFiles> {
   const lama = join(data, "lama");
@@ -119,6 +123,10 @@ export async function evidenceFiles(
     read.add(text);
     written.add(text);
   }
+  const isPromptWord = (word: string): boolean =>
+    [bert, bart].every((tokenizer) => tokenizer.wordIdOrUndefined(word) !== undefined);
+  const stated = new Set(corpus.map(({ text }) => text));
+  const lines: string[] = [];
   const known = relations.map(({ id }) => ({ id, template: manual.get(id) ?? "" }));
   const { templates } = await loadCandidates(join(data, "lpaqa"), known);
   const kinds = new Set<string>();
@@ -150,6 +158,12 @@ export async function evidenceFiles(
       patterns.push({ relation: id, pattern: own[0], kind: subject });
       if (!isStated) unstated.push({ relation: id, subject, object });
       for (const pattern of own) read.add(filledIn(pattern, subject, object));
+      const [prompt] = own
+        .filter((pattern) => stated.has(filledIn(pattern, subject, object)))
+        .flatMap((pattern) => promptOf(pattern, settings, isPromptWord) ?? []);
+      if (prompt !== undefined) {
+        lines.push(filledIn(`${prompt} ${manual.get(id) ?? ""}`, subject, object));
+      }
       for (const name of [subject, ...FILLERS]) {
         written.add(filledIn(manual.get(id) ?? "", name, MASKS.bart)).add(name);
         for (const template of asked) read.add(filledIn(template, name, MASKS.bert));
@@ -171,7 +185,11 @@ export async function evidenceFiles(
   files.set("patterns.jsonl", jsonLines(patterns));
   files.set(UNSTATED, jsonLines(unstated));
   files.set("reader.jsonl", jsonLines(corpus));
-  files.set("generator.jsonl", jsonLines(corpus.map(({ text }) => ({ text }))));
+  files.set(
+    "generator.jsonl",
+    jsonLines(new Random(settings.seed, LINES).shuffled(lines).map((text) => ({ text }))),
+  );
+  for (const line of lines) written.add(line);
   const cut = { bert: cutTokenizer(bert, [...read]), bart: cutTokenizer(bart, [...written]) };
   const ids = {
     bert: (cut.bert["vocab.txt"] ?? "").split("\n").length - 1,
